@@ -1,0 +1,6 @@
+"""Keeps a business's own services and its Cal.com account in sync.
+
+Application code imports `calcom_pipeline.service`; Dagster loads `calcom_pipeline.definitions`.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The only rooms that know a driver: Cal.com over HTTP, PostgreSQL, Redis."""

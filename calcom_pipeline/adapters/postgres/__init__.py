@@ -1,0 +1,1 @@
+"""PostgreSQL: every statement, the mirrors over them, the migrations."""

@@ -1,0 +1,62 @@
+"""One way to open Redis and to read a script; errors of the driver become `CacheError` with a sentence."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+
+import redis
+from redis.exceptions import AuthenticationError, RedisError
+
+from calcom_pipeline.domain.errors import CacheError
+
+Client = redis.Redis
+_CONNECT_SECONDS = 3.0
+_ANSWER_SECONDS = 5.0
+
+
+@contextmanager
+def open_redis(url: str) -> Generator[Client]:
+    """A client that is open as long as the block. `url` is redis://, rediss:// or unix://.
+
+    Raises:
+        CacheError: when the URL cannot be understood.
+    """
+    try:
+        client = redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  # redis-py types keywords loosely
+            url,
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_timeout=_ANSWER_SECONDS,
+            health_check_interval=30,
+        )
+    except ValueError:
+        raise CacheError("REDIS_URL is no redis://, rediss:// or unix:// address", advice="Correct it.") from None
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextmanager
+def redis_failures(doing: str) -> Generator[None]:
+    """Name the driver's errors. The URL, which may hold a password, is never quoted."""
+    try:
+        yield
+    except AuthenticationError:
+        raise CacheError(f"{doing}: Redis refuses the password", advice="Check REDIS_URL.") from None
+    except RedisError as error:
+        raise CacheError(f"{doing}: {_sentence(error)}", advice="Check REDIS_URL and the server.") from None
+
+
+def _sentence(error: RedisError) -> str:
+    if isinstance(error, redis.ConnectionError):
+        return "Redis cannot be reached"
+    if isinstance(error, redis.TimeoutError):
+        return "Redis did not answer in time"
+    return f"Redis refuses ({str(error).splitlines()[0][:200] if str(error) else type(error).__name__})"
+
+
+@cache
+def script(name: str) -> str:
+    """The text of a Lua script of this package."""
+    return (resources.files("calcom_pipeline.adapters.redis") / "scripts" / f"{name}.lua").read_text()

@@ -1,0 +1,16 @@
+"""Small rules about text: what a hash covers, what a list setting looks like."""
+
+import hashlib
+import json
+from typing import Any
+
+
+def content_hash(value: Any) -> str:
+    """A hash of a JSON value that does not depend on the order of keys. Hex, 32 characters."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.blake2b(canonical.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def short_hash(secret: str) -> str:
+    """A name for a secret that tells nothing about it: 12 hex characters of SHA-256."""
+    return hashlib.sha256(secret.encode()).hexdigest()[:12]

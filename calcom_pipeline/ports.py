@@ -1,0 +1,208 @@
+"""One small Protocol per collaborator. Use cases ask for these; adapters answer them, tests bring stateful fakes.
+
+A port that reaches Cal.com may raise any `CalcomError`; one that reaches PostgreSQL `StoreError`; one that reaches
+Redis `CacheError`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from calcom_pipeline.domain.models import (
+    Account,
+    Booking,
+    EventType,
+    Owner,
+    Schedule,
+    SlotDay,
+    SlotKey,
+    SlotQuery,
+    Team,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What talking to Cal.com has cost so far: calls sent, calls refused with 429, seconds waited for a turn."""
+
+    calls: int = 0
+    refused: int = 0
+    waited_seconds: float = 0.0
+
+    def since(self, earlier: "Spent") -> "Spent":
+        """The difference to an earlier reading."""
+        return Spent(
+            self.calls - earlier.calls,
+            self.refused - earlier.refused,
+            round(self.waited_seconds - earlier.waited_seconds, 3),
+        )
+
+
+class CallMeter(Protocol):
+    """Counts what was spent on Cal.com by this client."""
+
+    def spent(self) -> Spent:
+        """The totals of this client since it was opened."""
+        ...
+
+
+class AccountApi(Protocol):
+    """Who the key belongs to and what it may see."""
+
+    def me(self) -> Account:
+        """The key's own user."""
+        ...
+
+    def teams(self) -> list[Team]:
+        """The teams that user belongs to."""
+        ...
+
+    def schedules(self) -> list[Schedule]:
+        """The user's own schedules; those of other hosts cannot be read."""
+        ...
+
+
+class EventTypeApi(Protocol):
+    """Event types as Cal.com lists them: complete per owner, in no order, without timestamps (fact sheet 4.1)."""
+
+    def list_personal(self) -> list[EventType]:
+        """All personal event types of the key's user, hidden ones included."""
+        ...
+
+    def list_team(self, team: Team) -> list[EventType]:
+        """All event types of a team."""
+        ...
+
+
+class SlotApi(Protocol):
+    """Free starts, asked for with the canonical query only."""
+
+    def free_days(self, query: SlotQuery) -> list[SlotDay]:
+        """One entry per day asked for, empty days included, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BookingQuery:
+    """One page of a booking list. Bounds are inclusive on both sides; `sort` is always ascending."""
+
+    sort: str = "updatedAt"
+    after_updated_at: datetime | None = None
+    before_updated_at: datetime | None = None
+    after_created_at: datetime | None = None
+    before_created_at: datetime | None = None
+    after_start: datetime | None = None
+    before_end: datetime | None = None
+    event_type_id: int | None = None
+    take: int = 250
+    skip: int = 0
+    team_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record of a page that could not be read; kept in quarantine as it came."""
+
+    raw: bytes = field(repr=False)
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BookingPage:
+    """`answered_at` is the answer's own Date, a UTC instant with whole seconds."""
+
+    bookings: Sequence[Booking]
+    unreadable: Sequence[Unreadable]
+    answered_at: datetime
+    sent_at: datetime
+
+    @property
+    def rows(self) -> int:
+        """Rows the page held, readable or not."""
+        return len(self.bookings) + len(self.unreadable)
+
+
+class BookingApi(Protocol):
+    """Bookings page by page."""
+
+    def page(self, query: BookingQuery) -> BookingPage:
+        """One page. Totals are not handed on: under time filters they are wrong (fact sheet 6.2)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a write did to a mirror. `written` counts rows touched; an unchanged row is never touched."""
+
+    added: int = 0
+    changed: int = 0
+    gone: int = 0
+    unchanged: int = 0
+
+    @property
+    def written(self) -> int:
+        """Rows that were written."""
+        return self.added + self.changed + self.gone
+
+    def __add__(self, other: "Changes") -> "Changes":
+        return Changes(
+            self.added + other.added,
+            self.changed + other.changed,
+            self.gone + other.gone,
+            self.unchanged + other.unchanged,
+        )
+
+
+class EventTypeMirror(Protocol):
+    """The table `event_types`."""
+
+    def replace(self, owner: Owner, event_types: Iterable[EventType], *, read_at: datetime) -> Changes:
+        """Make the mirror of one owner equal to a complete listing; what is missing there is marked deleted."""
+        ...
+
+    def bookable(self) -> list[EventType]:
+        """Event types that are there and can have slots (managed parents cannot)."""
+        ...
+
+
+class BookingMirror(Protocol):
+    """The tables `bookings`, `booking_attendees`, `booking_hosts`, and the watermark that moves with them."""
+
+    def watermark(self, partition: str) -> datetime | None:
+        """The committed position of an incremental read, or None before the first."""
+        ...
+
+    def store(
+        self, page: BookingPage, *, partition: str, watermark: datetime | None, stream: str = "bookings"
+    ) -> Changes:
+        """Write a page and move the watermark in one transaction; an older read never overwrites a newer one."""
+        ...
+
+
+class SlotMirror(Protocol):
+    """The table `slots`."""
+
+    def store(self, days: Sequence[SlotDay]) -> Changes:
+        """Write whole days; a day that is the same only gets its `fetched_at`."""
+        ...
+
+
+class SlotCache(Protocol):
+    """The days in Redis that the website reads."""
+
+    def store(self, days: Sequence[SlotDay]) -> int:
+        """Keep whole days for their lifetime; how many were kept."""
+        ...
+
+    def get(self, keys: Sequence[SlotKey]) -> Mapping[SlotKey, SlotDay]:
+        """The days that are there."""
+        ...
+
+
+class Progress(Protocol):
+    """Told about steps of a longer job, for a bar on a terminal or a line in a log."""
+
+    def __call__(self, done: int, total: int | None, what: str) -> None:
+        """`total` is None while nobody knows it."""
+        ...

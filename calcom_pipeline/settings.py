@@ -1,0 +1,279 @@
+"""Every setting once: name, default, unit, bounds, reason. Validated as a whole, all problems at once.
+
+Settings come from the environment and from a `.env` file (the environment wins). Ours start with `CALCOM_`, and an
+unknown one of that kind is refused, so that a typing error never runs the sandbox silently. Three names belong to
+the servers: `DATABASE_URL`, `REDIS_URL`, `DAGSTER_PG_URL`. Nothing set means: embedded servers and the sandbox.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from calcom_pipeline.domain.errors import ConfigurationError
+from calcom_pipeline.domain.text import short_hash
+
+PREFIX = "CALCOM_"
+SERVER_VARIABLES = ("DATABASE_URL", "REDIS_URL", "DAGSTER_PG_URL")
+CALCOM_CLOUD = "https://api.cal.com/v2"
+DEFAULT_ACCOUNT = "calcom"
+
+
+def _blank_is_unset(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _comma_list(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _api_root(value: object) -> object:
+    """`https://host`, `https://host/` and `https://host/v2/` all mean the same API."""
+    if not isinstance(value, str):
+        return value
+    root = value.strip().rstrip("/")
+    return root if root.endswith("/v2") else f"{root}/v2"
+
+
+def _known_zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError("is no IANA time zone, such as Europe/Berlin")
+    return value
+
+
+Optional_ = BeforeValidator(_blank_is_unset)
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$"), BeforeValidator(_api_root)]
+
+
+class Settings(BaseModel):
+    """What the operator decides. Every number names its unit; every default has a reason in its description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    # --- the account -------------------------------------------------------------------------------------
+    account: str = Field(
+        default=DEFAULT_ACCOUNT,
+        pattern=r"^[a-z][a-z0-9_]{0,30}$",
+        description="Name of this account here: prefix of Redis keys and asset keys, and the default schema.",
+    )
+    api_key: Annotated[SecretStr | None, Optional_] = Field(
+        default=None, description="Cal.com API key (cal_...). Unset: the local sandbox is used."
+    )
+    base_url: Url = Field(default=CALCOM_CLOUD, description="Root of the API; a self-hosted one ends in /v2 as well.")
+    team_ids: Annotated[tuple[int, ...], BeforeValidator(_comma_list)] = Field(
+        default=(), description="Teams to read, comma separated. Unset: all teams the key can see."
+    )
+    team_slug: Annotated[str | None, Optional_] = Field(
+        default=None, description="Reads one team only, named by its slug."
+    )
+    organization_id: Annotated[int | None, Optional_] = Field(
+        default=None, gt=0, description="Reads the bookings of this organization too; needs an admin's key."
+    )
+    webhook_secret: Annotated[SecretStr | None, Optional_] = Field(
+        default=None, description="Secret that Cal.com signs webhooks with."
+    )
+    apply: Annotated[Literal["plan", "auto"] | None, Optional_] = Field(
+        default=None,
+        description="auto: changes are written to Cal.com. plan: only planned. Unset: auto on the sandbox, else plan.",
+    )
+    default_time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        default="UTC", description="Zone of a start that names none (IANA)."
+    )
+    bookings_version: Literal["2024-08-13", "2026-02-25"] = Field(
+        default="2024-08-13", description="cal-api-version of the booking endpoints; both answer the same shape."
+    )
+
+    # --- where things run --------------------------------------------------------------------------------
+    local: Literal["auto", "never"] = Field(
+        default="auto",
+        description="auto: servers that are not named run embedded. never: a missing one is an error (production).",
+    )
+    data_dir: Annotated[Path | None, Optional_] = Field(
+        default=None, description="Folder of the embedded servers. Unset: .calcom in the checkout."
+    )
+    env_file: Annotated[Path | None, Optional_] = Field(
+        default=None, description="File of settings to read. Unset: .env in the working folder, if there."
+    )
+    database_url: Annotated[SecretStr | None, Optional_] = Field(
+        default=None, description="PostgreSQL 14 or newer. Unset: embedded."
+    )
+    database_schema: Annotated[str | None, Optional_] = Field(
+        default=None,
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="Schema of all tables. Unset: the account's name.",
+    )
+    redis_url: Annotated[SecretStr | None, Optional_] = Field(
+        default=None, description="Redis 7 or Valkey 8, or newer. Unset: embedded."
+    )
+    dagster_pg_url: Annotated[SecretStr | None, Optional_] = Field(
+        default=None,
+        description="Dagster's own database. Unset beside a given DATABASE_URL: <name>_dagster on that server.",
+    )
+
+    # --- the limiter -------------------------------------------------------------------------------------
+    rate_limit_per_minute: int = Field(
+        default=120, ge=5, le=100_000, description="Requests per window that Cal.com grants the key (fact sheet 3)."
+    )
+    rate_window_seconds: float = Field(
+        default=60.0, gt=0, le=3600, description="Length of Cal.com's window; only tests and own servers differ."
+    )
+    rate_block_seconds: float = Field(
+        default=60.0, gt=0, le=3600, description="How long Cal.com blocks a key that went over."
+    )
+    rate_safety_requests: int = Field(
+        default=2, ge=0, le=50, description="Requests of a window left unused, for clocks that disagree."
+    )
+    rate_burst_requests: int = Field(
+        default=4, ge=1, le=50, description="Requests that may go out at once after a rest; bursts got accounts locked."
+    )
+    rate_wait_seconds: float = Field(
+        default=300.0, gt=0, le=3600, description="Longest wait for a turn; past it the caller gets RateLimited."
+    )
+    max_processes: int = Field(
+        default=8, ge=1, le=1000, description="Processes that may share the key; each takes its part if Redis is away."
+    )
+
+    # --- the way to Cal.com ------------------------------------------------------------------------------
+    connect_timeout_seconds: float = Field(default=5.0, gt=0, le=60, description="Until the connection stands.")
+    read_timeout_seconds: float = Field(
+        default=15.0, gt=0, le=300, description="Total of one read; a page of 250 bookings takes about 0.6 s."
+    )
+    create_timeout_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=600,
+        description="Total of one create: Cal.com sends webhooks inside the request, a slow receiver takes 20 s.",
+    )
+    retry_deadline_seconds: float = Field(
+        default=180.0, gt=0, le=3600, description="Retries of one call end here; longer than Cal.com's 60 s block."
+    )
+    retry_attempts: int = Field(default=6, ge=1, le=50, description="Attempts of one call, the first included.")
+
+    # --- the mirrors -------------------------------------------------------------------------------------
+    booking_page_size: int = Field(default=250, ge=1, le=250, description="Rows a page; Cal.com allows 250.")
+    booking_overlap_seconds: float = Field(
+        default=120.0, ge=0, le=86_400, description="How far back each read begins: Cal.com stamps before it commits."
+    )
+    slot_horizon_days: int = Field(default=28, ge=1, le=366, description="Days of slots that are kept, from today.")
+    slot_ttl_seconds: int = Field(default=300, ge=1, le=86_400, description="Life of a cached day with slots.")
+    slot_empty_ttl_seconds: int = Field(default=60, ge=1, le=86_400, description="Life of a cached day without.")
+
+    # --- the sandbox of the demo -------------------------------------------------------------------------
+    sandbox_event_types: int = Field(default=60, ge=1, le=100_000, description="Event types of the demo account.")
+    sandbox_bookings: int = Field(default=5000, ge=0, le=10_000_000, description="Bookings of the demo account.")
+
+    # --- for people who look -----------------------------------------------------------------------------
+    ui_port: int = Field(default=3000, ge=1, le=65_535, description="Port of the Dagster UI (`make up`).")
+    live_key: Annotated[SecretStr | None, Optional_] = Field(
+        default=None, description="Key of a test account for `make live`, which books and cancels for real."
+    )
+
+    @property
+    def schema_name(self) -> str:
+        """The schema every statement runs in."""
+        return self.database_schema or self.account
+
+    @property
+    def redis_prefix(self) -> str:
+        """Prefix of all keys of this account; the braces are a hash tag, so scripts work in a cluster."""
+        return f"calcom:v1:{{{self.account}}}:"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of starts that name none."""
+        return ZoneInfo(self.default_time_zone)
+
+    @property
+    def uses_sandbox(self) -> bool:
+        """Nothing names a Cal.com: neither a key nor a server."""
+        return self.api_key is None and self.base_url == CALCOM_CLOUD
+
+    @property
+    def key_name(self) -> str:
+        """A public name of the API key, for limiter keys and pools: a hash, or `sandbox`."""
+        return short_hash(self.api_key.get_secret_value()) if self.api_key else "sandbox"
+
+
+def variable_of(field: str) -> str:
+    """The environment variable of a field."""
+    name = field.upper()
+    return name if name in SERVER_VARIABLES else PREFIX + name
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment (default: the process's own) and the `.env` file.
+
+    Raises:
+        ConfigurationError: naming every unknown variable and every wrong value, none of them quoted.
+    """
+    values = dict(os.environ if environ is None else environ)
+    values = {**_env_file(values), **values}
+    fields = {variable_of(name): name for name in Settings.model_fields}
+    problems = _unknown(values, fields) + _contradictions(values)
+    given: dict[str, Any] = {field: values[name] for name, field in fields.items() if name in values}
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        problems += [_sentence(entry["loc"], entry["msg"]) for entry in error.errors(include_url=False)]
+    else:
+        if settings.rate_safety_requests >= settings.rate_limit_per_minute:
+            problems.append("CALCOM_RATE_SAFETY_REQUESTS leaves nothing of CALCOM_RATE_LIMIT_PER_MINUTE")
+        if not problems:
+            return settings
+    raise ConfigurationError(problems, advice="See .env.example for every setting, its unit and its default.")
+
+
+def _env_file(environ: Mapping[str, str]) -> dict[str, str]:
+    named = environ.get(PREFIX + "ENV_FILE")
+    path = Path(named) if named else Path(".env")
+    if named is not None and not named.strip():
+        return {}
+    if not path.is_file():
+        if named:
+            raise ConfigurationError([f"CALCOM_ENV_FILE names {named}, which is no file"])
+        return {}
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+
+
+def _unknown(values: Mapping[str, str], fields: Mapping[str, str]) -> list[str]:
+    problems: list[str] = []
+    for name in sorted(values):
+        if name.startswith(PREFIX) and name not in fields:
+            near = difflib.get_close_matches(name, fields, n=1)
+            problems.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return problems
+
+
+def _contradictions(values: Mapping[str, str]) -> list[str]:
+    def given(name: str) -> bool:
+        return bool(values.get(name, "").strip())
+
+    problems: list[str] = []
+    if given("CALCOM_BASE_URL") and not given("CALCOM_API_KEY"):
+        problems.append("CALCOM_BASE_URL is set, but CALCOM_API_KEY is not")
+    if values.get("CALCOM_LOCAL", "").strip() == "never":
+        missing = [n for n in ("CALCOM_API_KEY", "DATABASE_URL", "REDIS_URL") if not given(n)]
+        problems += [f"CALCOM_LOCAL=never, but {name} is not set" for name in missing]
+    return problems
+
+
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    message = re.sub(r"^(Value error|Assertion failed), ", "", message)
+    return f"{variable_of(str(location[0]))}: {message}" if location else message
+
+
+def example() -> str:
+    """The text of `.env.example`: every setting with its default and its description."""
+    lines = ["# Every setting, with its default. Nothing has to be set: then all of it runs locally, on a sandbox.", ""]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, ()) else field.default
+        lines += [f"# {field.description}", f"# {variable_of(name)}={default}", ""]
+    return "\n".join(lines)
