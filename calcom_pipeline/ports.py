@@ -6,7 +6,7 @@ Redis `CacheError`.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from calcom_pipeline.domain.models import (
@@ -161,6 +161,10 @@ class EventTypeMirror(Protocol):
         """Make the mirror of one owner equal to a complete listing; what is missing there is marked deleted."""
         ...
 
+    def keep_owners(self, owners: Sequence[Owner], *, read_at: datetime) -> int:
+        """Mark what belongs to other owners as deleted: the key no longer sees them. How many that were."""
+        ...
+
     def bookable(self) -> list[EventType]:
         """Event types that are there and can have slots (managed parents cannot)."""
         ...
@@ -185,6 +189,10 @@ class SlotMirror(Protocol):
 
     def store(self, days: Sequence[SlotDay]) -> Changes:
         """Write whole days; a day that is the same only gets its `fetched_at`."""
+        ...
+
+    def prune(self, *, first_day: date, event_type_ids: Sequence[int]) -> int:
+        """Drop days before `first_day` and days of event types that are not named; how many."""
         ...
 
 

@@ -1,0 +1,119 @@
+"""Plain numbered SQL files, each applied once, in a transaction of its own, under one lock per schema.
+
+A file that was applied and has changed since is an error: released migrations are never edited. So is a schema that
+knows a migration which this release does not.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from psycopg import sql
+
+from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
+from calcom_pipeline.domain.errors import SchemaOutdated, StoreError
+
+_LOCK = "SELECT pg_advisory_lock(hashtextextended('calcom_pipeline migrations ' || current_schema(), 0))"
+_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('calcom_pipeline migrations ' || current_schema(), 0))"
+_TABLE = """CREATE TABLE IF NOT EXISTS schema_migrations (
+    version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL)"""
+_APPLIED = "SELECT version, name, checksum FROM schema_migrations ORDER BY version"
+_RECORD = "INSERT INTO schema_migrations VALUES (%s, %s, %s, now())"
+_HAS_TABLE = "SELECT to_regclass('schema_migrations') IS NOT NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file of `sql/`."""
+
+    version: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the file."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def shipped_migrations(folder: Path | None = None) -> list[Migration]:
+    """The migrations of this release: inside the wheel, or `sql/` of the checkout."""
+    shipped = resources.files("calcom_pipeline") / "_shipped" / "sql"
+    root = folder or (Path(str(shipped)) if shipped.is_dir() else Path(__file__).parents[3] / "sql")
+    files = sorted(root.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+    if not files:
+        raise StoreError(f"No migration lies in {root}", advice="Install the package again.")
+    return [Migration(int(f.name[:4]), f.stem[5:], f.read_text(encoding="utf-8")) for f in files]
+
+
+def pending(database: Database, migrations: Sequence[Migration]) -> list[Migration]:
+    """What `migrate` would apply. Raises StoreError when an applied file has changed or is unknown here."""
+    with database.transaction("Reading the schema's version") as cursor:
+        return _pending(cursor, migrations)
+
+
+def migrate(database: Database, migrations: Sequence[Migration]) -> list[Migration]:
+    """Apply what is missing, one transaction each; what was applied. Safe from several processes at once."""
+    applied: list[Migration] = []
+    with database.transaction("Preparing the schema") as cursor:
+        _make_schema(cursor, database.schema)
+    with database.transaction("Locking the schema") as lock:
+        lock.execute(_LOCK)  # held by this session, across the transactions of the migrations
+        lock.connection.commit()
+        try:
+            with database.transaction("Preparing the schema") as cursor:
+                cursor.execute(_TABLE)
+                missing = _pending(cursor, migrations)
+            for migration in missing:
+                _apply(database, migration)
+                applied.append(migration)
+        finally:
+            lock.execute(_UNLOCK)
+    return applied
+
+
+def require_current(database: Database, migrations: Sequence[Migration]) -> bool:
+    """True when nothing is missing, False when the schema is empty; raises SchemaOutdated in between."""
+    missing = pending(database, migrations)
+    if not missing:
+        return True
+    if len(missing) == len(migrations):
+        return False
+    names = ", ".join(f"{m.version:04d}_{m.name}" for m in missing)
+    raise SchemaOutdated(f"Schema {database.schema} lacks {names}", advice="Run `calcom-pipeline migrate`.")
+
+
+def _make_schema(cursor: Cursor, schema: str) -> None:
+    cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))
+    if cursor.fetchone() is None:
+        cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+
+
+def _pending(cursor: Cursor, migrations: Sequence[Migration]) -> list[Migration]:
+    cursor.execute(_HAS_TABLE)
+    exists = cursor.fetchone()
+    if exists is None or not exists[0]:
+        return list(migrations)
+    cursor.execute(_APPLIED)
+    applied = {int(version): (str(name), str(checksum)) for version, name, checksum in cursor.fetchall()}
+    known = {m.version: m for m in migrations}
+    for version, (name, checksum) in applied.items():
+        if version not in known:
+            raise SchemaOutdated(
+                f"The schema has migration {version:04d}_{name}, which this release does not know",
+                advice="Install the newer release of calcom-pipeline.",
+            )
+        if known[version].checksum != checksum:
+            raise StoreError(
+                f"Migration {version:04d}_{name} has changed since it was applied",
+                advice="Restore the file as it was released; put changes into a new one.",
+            )
+    return [m for m in migrations if m.version not in applied]
+
+
+def _apply(database: Database, migration: Migration) -> None:
+    with database.transaction(f"Applying migration {migration.version:04d}_{migration.name}") as cursor:
+        cursor.execute(statement(migration.text))
+        cursor.execute(_RECORD, (migration.version, migration.name, migration.checksum))

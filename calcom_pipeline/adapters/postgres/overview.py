@@ -1,0 +1,49 @@
+"""What people ask about the mirrors: how much is there, how far each read has come."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from calcom_pipeline.adapters.postgres import queries
+from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.adapters.postgres.mirrors import counts
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Rows that are there now."""
+
+    event_types: int
+    owners: int
+    bookings: int
+    slot_days: int
+    slots: int
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """Position of one incremental read, UTC."""
+
+    stream: str
+    partition: str
+    position: datetime
+    read_started_at: datetime
+
+
+class PostgresOverview:
+    """Reads over all mirrors."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def counts(self) -> Overview:
+        """How much is there."""
+        with self._database.transaction("Counting rows") as cursor:
+            cursor.execute(queries.TABLE_COUNTS)
+            return Overview(*counts(cursor))
+
+    def watermarks(self) -> list[Watermark]:
+        """How far each read has come."""
+        with self._database.transaction("Reading watermarks") as cursor:
+            cursor.execute(queries.WATERMARKS)
+            return [Watermark(*row) for row in cursor.fetchall()]

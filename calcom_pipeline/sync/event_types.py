@@ -1,0 +1,73 @@
+"""Mirror event types: a complete listing per owner, compared by content, since Cal.com gives them no timestamps."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from calcom_pipeline.domain.errors import ConfigurationError
+from calcom_pipeline.domain.models import Owner, Team
+from calcom_pipeline.ports import AccountApi, Changes, EventTypeApi, EventTypeMirror, Progress
+
+
+class Source(AccountApi, EventTypeApi, Protocol):
+    """What Cal.com is asked for here."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeamChoice:
+    """Which teams are read: named ids, one slug, or (neither) all that the key can see."""
+
+    ids: Collection[int] = ()
+    slug: str | None = None
+
+    def of(self, teams: list[Team]) -> list[Team]:
+        """The chosen ones. Raises ConfigurationError when a named team cannot be seen."""
+        if not self.ids and self.slug is None:
+            return teams
+        chosen = [t for t in teams if t.id in self.ids or (self.slug is not None and t.slug == self.slug)]
+        unseen = set(self.ids) - {t.id for t in chosen}
+        problems = [f"CALCOM_TEAM_IDS names team {i}, which this key cannot see" for i in sorted(unseen)]
+        if self.slug is not None and self.slug not in {t.slug for t in chosen}:
+            problems.append(f"CALCOM_TEAM_SLUG names team {self.slug}, which this key cannot see")
+        if problems:
+            raise ConfigurationError(problems)
+        return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class EventTypesReport:
+    """What one look found."""
+
+    event_types: int
+    owners: int
+    changes: Changes
+
+
+def pull_event_types(
+    calcom: Source,
+    mirror: EventTypeMirror,
+    *,
+    teams: TeamChoice,
+    now: Callable[[], datetime],
+    progress: Progress | None = None,
+) -> EventTypesReport:
+    """Make the mirror equal to what Cal.com offers now; an unchanged event type touches no row.
+
+    Raises:
+        CalcomError: Cal.com could not be read; owners read before that stay stored.
+        ConfigurationError: a named team cannot be seen with this key.
+    """
+    me = Owner("user", calcom.me().user_id)
+    chosen = teams.of(calcom.teams())
+    total, changes = 0, Changes()
+    for done, team in enumerate([None, *chosen]):
+        owner = me if team is None else Owner("team", team.id)
+        read_at = now()
+        found = calcom.list_personal() if team is None else calcom.list_team(team)
+        changes += mirror.replace(owner, found, read_at=read_at)
+        total += len(found)
+        if progress:
+            progress(done + 1, len(chosen) + 1, f"event types of {owner}")
+    gone = mirror.keep_owners([me, *(Owner("team", t.id) for t in chosen)], read_at=now())
+    return EventTypesReport(total, len(chosen) + 1, changes + Changes(gone=gone))

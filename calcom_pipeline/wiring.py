@@ -1,0 +1,273 @@
+"""From settings to open collaborators: the one place that decides which server is meant and what talks to what.
+
+Nothing named means embedded servers and the sandbox. A given `CALCOM_API_KEY`, `DATABASE_URL` or `REDIS_URL` replaces
+its embedded counterpart. `CALCOM_LOCAL=never` was checked before anything gets here.
+"""
+
+import sys
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from calcom_pipeline.domain.errors import PipelineError
+from calcom_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from calcom_pipeline.adapters.calcom.client import CalcomClient
+    from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
+    from calcom_pipeline.adapters.postgres.database import Database
+    from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror, PostgresSlotMirror
+    from calcom_pipeline.adapters.postgres.overview import PostgresOverview
+    from calcom_pipeline.adapters.redis.connection import Client as RedisClient
+    from calcom_pipeline.adapters.redis.slot_cache import RedisSlotCache
+    from calcom_pipeline.local import Companion, Servers
+    from calcom_pipeline.sync.event_types import TeamChoice
+
+SANDBOX = "sandbox"
+#: The key of the demo account; it opens nothing but the sandbox on this machine.
+SANDBOX_KEY = "cal_demo0000000000000000000000000001"
+_CHECKOUT = Path(__file__).parents[1]
+
+
+class EmbeddedServersFailed(PipelineError):  # noqa: N818 - says what happened
+    """PostgreSQL, Valkey or the sandbox of this machine did not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where everything is. `servers` are the embedded ones, where any of them is used."""
+
+    base_url: str
+    api_key: str
+    database_url: str
+    redis_url: str
+    is_sandbox: bool
+    embedded_database: bool
+    servers: "Servers | None"
+
+
+def utc_now() -> datetime:
+    """The one clock that use cases are handed."""
+    return datetime.now(UTC)
+
+
+def in_checkout() -> bool:
+    """Whether this package runs from its source tree."""
+    return (_CHECKOUT / "pyproject.toml").is_file() and (_CHECKOUT / "workspace.yaml").is_file()
+
+
+def data_folder(settings: Settings) -> Path:
+    """Where the embedded servers live: as set, else `.calcom` in the checkout, else the user's data folder."""
+    if settings.data_dir is not None:
+        return settings.data_dir.expanduser().absolute()
+    if in_checkout():
+        return _CHECKOUT / ".calcom"
+    from platformdirs import user_data_path
+
+    return user_data_path("calcom-pipeline")
+
+
+def sandbox_companion(settings: Settings) -> "Companion":
+    """The sandbox as the embedded servers' owner runs it: its state stays in the data folder."""
+    from calcom_pipeline.local import Companion
+
+    options = {
+        "--host": "127.0.0.1",
+        "--port": "0",
+        "--account": "demo",
+        "--event-types": str(settings.sandbox_event_types),
+        "--bookings": str(settings.sandbox_bookings),
+        "--state": "{data}/sandbox.state",
+        "--ready-file": "{ready_file}",
+    }
+    flat = [part for pair in options.items() for part in pair]
+    return Companion(SANDBOX, (sys.executable, "-m", "calcom_pipeline.sandbox", "serve", *flat))
+
+
+@contextmanager
+def open_endpoints(settings: Settings) -> Generator[Endpoints]:
+    """Where everything is; embedded servers that are needed run at least as long as the block.
+
+    Raises:
+        EmbeddedServersFailed: with the cause in one line.
+    """
+    with ExitStack() as stack:
+        given = (settings.api_key, settings.database_url, settings.redis_url)
+        servers = stack.enter_context(_joined(settings)) if None in given else None
+        yield resolved(settings, servers)
+
+
+@contextmanager
+def _joined(settings: Settings) -> "Generator[Servers]":
+    from calcom_pipeline import local
+
+    with embedded_failures(), local.join(data_folder(settings), companions=[sandbox_companion(settings)]) as servers:
+        yield servers
+
+
+@contextmanager
+def embedded_failures() -> Generator[None]:
+    """Give the embedded servers' own errors an exit code and a sentence."""
+    from calcom_pipeline.local import LocalServerError
+
+    try:
+        yield
+    except LocalServerError as error:
+        raise EmbeddedServersFailed(str(error)) from error
+
+
+def resolved(settings: Settings, servers: "Servers | None") -> Endpoints:
+    """Settings where given, else the embedded servers."""
+    if settings.api_key is not None:
+        base_url, api_key, is_sandbox = settings.base_url, settings.api_key.get_secret_value(), False
+    else:
+        base_url, api_key, is_sandbox = _needed(servers).companions[SANDBOX], SANDBOX_KEY, True
+    database_url, redis_url = settings.database_url, settings.redis_url
+    return Endpoints(
+        base_url=base_url,
+        api_key=api_key,
+        database_url=database_url.get_secret_value() if database_url else _needed(servers).database_url,
+        redis_url=redis_url.get_secret_value() if redis_url else _needed(servers).redis_url,
+        is_sandbox=is_sandbox,
+        embedded_database=database_url is None,
+        servers=servers,
+    )
+
+
+def _needed(servers: "Servers | None") -> "Servers":
+    if servers is None:
+        raise AssertionError("embedded servers are joined whenever something is not given")
+    return servers
+
+
+class Pipeline:
+    """Everything a face needs, opened when first asked for and closed with the block of `open_pipeline`."""
+
+    def __init__(self, settings: Settings, endpoints: Endpoints, stack: ExitStack) -> None:
+        self.settings = settings
+        self.endpoints = endpoints
+        self._stack = stack
+
+    @property
+    def apply_mode(self) -> Literal["plan", "auto"]:
+        """Whether changes may be written to Cal.com: on the sandbox always, elsewhere only when told so."""
+        return self.settings.apply or ("auto" if self.endpoints.is_sandbox else "plan")
+
+    @cached_property
+    def database(self) -> "Database":
+        """The pool, without a look at the schema."""
+        from calcom_pipeline.adapters.postgres.database import open_database
+
+        return self._stack.enter_context(
+            open_database(self.endpoints.database_url, schema=self.settings.schema_name)
+        )
+
+    @cached_property
+    def store(self) -> "Database":
+        """The pool, with the schema this release needs: made if there is none, never upgraded unasked elsewhere.
+
+        Raises:
+            SchemaOutdated: `calcom-pipeline migrate` is due.
+        """
+        from calcom_pipeline.adapters.postgres.migrations import migrate, require_current, shipped_migrations
+
+        migrations = shipped_migrations()
+        if self.endpoints.embedded_database or not require_current(self.database, migrations):
+            migrate(self.database, migrations)
+        return self.database
+
+    @cached_property
+    def redis(self) -> "RedisClient":
+        """The Redis client."""
+        from calcom_pipeline.adapters.redis.connection import open_redis
+
+        return self._stack.enter_context(open_redis(self.endpoints.redis_url))
+
+    @cached_property
+    def calcom(self) -> "CalcomClient":
+        """The client of Cal.com, behind the limiter."""
+        from calcom_pipeline.adapters.calcom.client import ClientOptions, open_calcom
+        from calcom_pipeline.adapters.calcom.transport import TransportOptions
+        from calcom_pipeline.adapters.redis.rate_limiter import Budget, RedisRateLimiter
+
+        s = self.settings
+        budget = Budget(
+            requests=s.rate_limit_per_minute - s.rate_safety_requests,
+            window_seconds=s.rate_window_seconds,
+            burst=s.rate_burst_requests,
+            longest_wait_seconds=s.rate_wait_seconds,
+            block_seconds=s.rate_block_seconds,
+        )
+        return self._stack.enter_context(
+            open_calcom(
+                base_url=self.endpoints.base_url,
+                api_key=self.endpoints.api_key,
+                limiter=RedisRateLimiter(self.redis, key_name=s.key_name, budget=budget),
+                client=ClientOptions(s.read_timeout_seconds, s.create_timeout_seconds, s.bookings_version),
+                transport=TransportOptions(s.connect_timeout_seconds, s.retry_deadline_seconds, s.retry_attempts),
+            )
+        )
+
+    @cached_property
+    def event_type_mirror(self) -> "PostgresEventTypeMirror":
+        """The table `event_types`."""
+        from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror
+
+        return PostgresEventTypeMirror(self.store)
+
+    @cached_property
+    def booking_mirror(self) -> "PostgresBookingMirror":
+        """The table `bookings` and those of its people."""
+        from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
+
+        return PostgresBookingMirror(self.store)
+
+    @cached_property
+    def slot_mirror(self) -> "PostgresSlotMirror":
+        """The table `slots`."""
+        from calcom_pipeline.adapters.postgres.mirrors import PostgresSlotMirror
+
+        return PostgresSlotMirror(self.store)
+
+    @cached_property
+    def slot_cache(self) -> "RedisSlotCache":
+        """The days in Redis."""
+        from calcom_pipeline.adapters.redis.slot_cache import RedisSlotCache
+
+        s = self.settings
+        return RedisSlotCache(
+            self.redis,
+            prefix=s.redis_prefix,
+            ttl_seconds=s.slot_ttl_seconds,
+            empty_ttl_seconds=s.slot_empty_ttl_seconds,
+        )
+
+    @cached_property
+    def overview(self) -> "PostgresOverview":
+        """What `status` asks."""
+        from calcom_pipeline.adapters.postgres.overview import PostgresOverview
+
+        return PostgresOverview(self.store)
+
+    @property
+    def teams(self) -> "TeamChoice":
+        """Which teams are read."""
+        from calcom_pipeline.sync.event_types import TeamChoice
+
+        return TeamChoice(self.settings.team_ids, self.settings.team_slug)
+
+    @property
+    def booking_overlap(self) -> timedelta:
+        """How far back each incremental read begins."""
+        return timedelta(seconds=self.settings.booking_overlap_seconds)
+
+
+@contextmanager
+def open_pipeline(settings: Settings) -> Generator[Pipeline]:
+    """Everything, open as long as the block."""
+    with open_endpoints(settings) as endpoints, ExitStack() as stack:
+        yield Pipeline(settings, endpoints, stack)
