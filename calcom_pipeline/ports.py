@@ -191,6 +191,10 @@ class SlotMirror(Protocol):
         """Write whole days; a day that is the same only gets its `fetched_at`."""
         ...
 
+    def days(self, query: SlotQuery) -> list[SlotDay]:
+        """The stored days of a query, in order."""
+        ...
+
     def prune(self, *, first_day: date, event_type_ids: Sequence[int]) -> int:
         """Drop days before `first_day` and days of event types that are not named; how many."""
         ...

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.redis.slot_cache import RedisSlotCache
     from calcom_pipeline.local import Companion, Servers
     from calcom_pipeline.sync.event_types import TeamChoice
+    from calcom_pipeline.sync.slots import SlotOptions
 
 SANDBOX = "sandbox"
 #: The key of the demo account; it opens nothing but the sandbox on this machine.
@@ -162,9 +163,7 @@ class Pipeline:
         """The pool, without a look at the schema."""
         from calcom_pipeline.adapters.postgres.database import open_database
 
-        return self._stack.enter_context(
-            open_database(self.endpoints.database_url, schema=self.settings.schema_name)
-        )
+        return self._stack.enter_context(open_database(self.endpoints.database_url, schema=self.settings.schema_name))
 
     @cached_property
     def store(self) -> "Database":
@@ -259,6 +258,13 @@ class Pipeline:
         from calcom_pipeline.sync.event_types import TeamChoice
 
         return TeamChoice(self.settings.team_ids, self.settings.team_slug)
+
+    @property
+    def slot_options(self) -> "SlotOptions":
+        """How far ahead slots are kept, and how old they may be."""
+        from calcom_pipeline.sync.slots import SlotOptions
+
+        return SlotOptions(self.settings.slot_horizon_days, timedelta(seconds=self.settings.slot_ttl_seconds))
 
     @property
     def booking_overlap(self) -> timedelta:

@@ -1,6 +1,6 @@
 """Refresh slots: the canonical query of each event type and length, stored as whole days in PostgreSQL and Redis."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -15,11 +15,20 @@ class SlotsReport:
     """What a refresh brought. `failures` holds a sentence per event type that could not be read."""
 
     queries: int
+    fresh_queries: int
     days: int
     slots: int
     cached_days: int
     changes: Changes
     failures: dict[int, str] = field(default_factory=dict[int, str])
+
+
+@dataclass(frozen=True, slots=True)
+class SlotOptions:
+    """How far ahead, and how old a day may be before it is asked for again."""
+
+    horizon_days: int
+    fresh_for: timedelta
 
 
 def canonical_queries(event_type: EventType, *, now: datetime, horizon_days: int) -> list[SlotQuery]:
@@ -47,19 +56,22 @@ def refresh_slots(
     cache: SlotCache,
     *,
     now: datetime,
-    horizon_days: int,
+    options: SlotOptions,
     progress: Progress | None = None,
 ) -> SlotsReport:
-    """Fetch every bookable event type's free days; one that cannot be read does not stop the others.
+    """Fetch every bookable event type's free days, unless they are fresh; one that fails does not stop the others.
 
     Raises:
         TransientError: Cal.com is away or the budget is spent; what was fetched before stays stored.
     """
     bookable = event_types.bookable()
-    asked = [q for e in bookable for q in canonical_queries(e, now=now, horizon_days=horizon_days)]
-    days = slots = cached = 0
+    asked = [q for e in bookable for q in canonical_queries(e, now=now, horizon_days=options.horizon_days)]
+    days = slots = cached = fresh = 0
     changes, failures = Changes(), dict[int, str]()
     for done, query in enumerate(asked):
+        if _is_fresh(query, mirror, cache, since=now - options.fresh_for):
+            fresh += 1
+            continue
         try:
             found = calcom.free_days(query)
         except PermanentError as error:
@@ -73,8 +85,17 @@ def refresh_slots(
             progress(done + 1, len(asked), f"slots of event type {query.event_type_id}")
     first_day = min((q.first_day for q in asked), default=now.date())
     gone = mirror.prune(first_day=first_day, event_type_ids=[e.id for e in bookable])
-    return SlotsReport(len(asked), days, slots, cached, changes + Changes(gone=gone), failures)
+    return SlotsReport(len(asked) - fresh, fresh, days, slots, cached, changes + Changes(gone=gone), failures)
 
 
-def _count(days: Sequence[SlotDay] | Iterable[SlotDay]) -> int:
+def _is_fresh(query: SlotQuery, mirror: SlotMirror, cache: SlotCache, *, since: datetime) -> bool:
+    """Every day was fetched a moment ago, and those with slots are still cached."""
+    days = mirror.days(query)
+    if len(days) != (query.last_day - query.first_day).days + 1 or any(d.fetched_at < since for d in days):
+        return False
+    free = [day.key for day in days if day.slots]
+    return len(cache.get(free)) == len(free)
+
+
+def _count(days: Iterable[SlotDay]) -> int:
     return sum(len(day.slots) for day in days)

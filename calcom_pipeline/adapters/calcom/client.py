@@ -46,6 +46,10 @@ class CalcomClient:
         """What this client has cost so far."""
         return self._transport.spent()
 
+    def limit_seen(self) -> int | None:
+        """Requests per window that Cal.com named in its last answer; None when it names no limit."""
+        return self._transport.limit_seen()
+
     # --- account -----------------------------------------------------------------------------------------
 
     def me(self) -> Account:

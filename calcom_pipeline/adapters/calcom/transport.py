@@ -24,6 +24,7 @@ from calcom_pipeline.ports import Spent
 
 Lane = Literal["interactive", "sync", "warm", "backfill"]
 VERSION_HEADER = "cal-api-version"
+LIMIT_HEADER = "X-RateLimit-Limit-Default"
 _CHUNK_BYTES = 64 * 1024
 _POOL_CONNECTIONS = 16
 
@@ -101,6 +102,7 @@ class GuardedAdapter(HTTPAdapter):
         self._limiter = limiter
         self._connect_timeout_seconds = connect_timeout_seconds
         self.totals = Spent()
+        self.limit_seen: int | None = None
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
         """Send; `options` are those of `HTTPAdapter.send`, of which the time-out is ours to set."""
@@ -114,6 +116,8 @@ class GuardedAdapter(HTTPAdapter):
         options |= {"timeout": (self._connect_timeout_seconds, call.timeout_seconds), "stream": True}
         response = super().send(request, **options)
         _read_whole_body(response, deadline)
+        named = response.headers.get(LIMIT_HEADER, "")
+        self.limit_seen = int(named) if named.isdigit() else self.limit_seen
         self._limiter.learn(status=response.status_code, headers=response.headers, sent_at=sent_at)
         if response.status_code == requests.codes.too_many_requests:
             self.totals = replace(self.totals, refused=self.totals.refused + 1)
@@ -148,6 +152,10 @@ class Transport:
     def spent(self) -> Spent:
         """The totals since this transport was opened."""
         return self._adapter.totals
+
+    def limit_seen(self) -> int | None:
+        """Requests per window that the last answer named (fact sheet 3)."""
+        return self._adapter.limit_seen
 
     def close(self) -> None:
         """Close all connections."""

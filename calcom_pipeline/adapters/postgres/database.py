@@ -54,6 +54,11 @@ class Database:
             finally:
                 pooled.close()
 
+    def server_version(self) -> int:
+        """The major version of the server."""
+        with self.transaction("Connecting to PostgreSQL") as cursor:
+            return cursor.connection.info.server_version // 10_000
+
     def close(self) -> None:
         """Close the pool."""
         self._engine.dispose()

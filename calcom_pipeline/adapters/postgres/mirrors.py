@@ -1,6 +1,7 @@
 """The mirrors of event types and slots, and what every stream shares. Bookings have a file of their own."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from calcom_pipeline.adapters.postgres import queries
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
-from calcom_pipeline.domain.models import EventType, Owner, SlotDay
+from calcom_pipeline.domain.models import EventType, Owner, Slot, SlotDay, SlotKey, SlotQuery
 from calcom_pipeline.ports import Changes
 
 EVENT_TYPES_STREAM = "event_types"
@@ -137,11 +138,24 @@ class PostgresSlotMirror:
             cursor.execute(queries.UPSERT_SLOTS)
         return Changes(added=added, changed=changed, unchanged=len(days) - added - changed)
 
+    def days(self, query: SlotQuery) -> list[SlotDay]:
+        """The stored days of a query, in order."""
+        with self._database.transaction("Reading slots") as cursor:
+            cursor.execute(queries.SLOT_DAYS, asdict(query))
+            return [_slot_day(query, row) for row in cursor.fetchall()]
+
     def prune(self, *, first_day: date, event_type_ids: Sequence[int]) -> int:
         """Drop days before `first_day` and days of event types that are not named; how many rows."""
         with self._database.transaction("Dropping old slots") as cursor:
             cursor.execute(queries.PRUNE_SLOTS, {"first_day": first_day, "event_type_ids": list(event_type_ids)})
             return cursor.rowcount
+
+
+def _slot_day(query: SlotQuery, row: tuple[Any, ...]) -> SlotDay:
+    day, starts, seats, fetched_at = row
+    pairs = seats or [(None, None)] * len(starts)
+    slots = tuple(Slot(start, *pair) for start, pair in zip(starts, pairs, strict=True))
+    return SlotDay(SlotKey(query.event_type_id, query.duration_minutes, query.zone, day), slots, fetched_at)
 
 
 def _slot_row(day: SlotDay) -> tuple[Any, ...]:

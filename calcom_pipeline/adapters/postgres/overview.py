@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from calcom_pipeline.adapters.postgres import queries
 from calcom_pipeline.adapters.postgres.database import Database
@@ -41,6 +42,12 @@ class PostgresOverview:
         with self._database.transaction("Counting rows") as cursor:
             cursor.execute(queries.TABLE_COUNTS)
             return Overview(*counts(cursor))
+
+    def free_starts_by_day(self) -> list[dict[str, Any]]:
+        """Free starts per event type and local day, for a picture."""
+        with self._database.transaction("Counting free starts") as cursor:
+            cursor.execute(queries.FREE_STARTS_BY_DAY)
+            return [{"event type": name, "day": day, "free": free} for name, day, free in cursor.fetchall()]
 
     def watermarks(self) -> list[Watermark]:
         """How far each read has come."""

@@ -126,6 +126,11 @@ ON CONFLICT (event_type_id, duration_minutes, zone, day) DO UPDATE
 SET starts = excluded.starts, seats = excluded.seats, fetched_at = excluded.fetched_at
 WHERE slots.fetched_at <= excluded.fetched_at"""
 
+SLOT_DAYS = """
+SELECT day, starts, seats, fetched_at FROM slots
+WHERE event_type_id = %(event_type_id)s AND duration_minutes = %(duration_minutes)s AND zone = %(zone)s
+  AND day BETWEEN %(first_day)s AND %(last_day)s ORDER BY day"""
+
 # Days that are over, and event types that nobody can book any more.
 PRUNE_SLOTS = "DELETE FROM slots WHERE day < %(first_day)s OR NOT event_type_id = ANY(%(event_type_ids)s)"
 
@@ -137,5 +142,9 @@ SELECT (SELECT count(*) FROM event_types WHERE deleted_at IS NULL),
        (SELECT count(*) FROM bookings WHERE deleted_at IS NULL),
        (SELECT count(*) FROM slots), (SELECT coalesce(sum(cardinality(starts)), 0) FROM slots),
        (SELECT count(*) FROM quarantine)"""
+
+FREE_STARTS_BY_DAY = """
+SELECT event_types.slug || ' (' || event_types.owner || ')', day, sum(cardinality(starts))::integer
+FROM slots JOIN event_types ON event_types.id = event_type_id GROUP BY 1, 2 ORDER BY 1, 2"""
 
 WATERMARKS = "SELECT stream, partition, position, read_started_at FROM watermarks ORDER BY stream, partition"

@@ -2,8 +2,10 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import redis
 from redis.exceptions import AuthenticationError, RedisError
@@ -46,6 +48,27 @@ def redis_failures(doing: str) -> Generator[None]:
         raise CacheError(f"{doing}: Redis refuses the password", advice="Check REDIS_URL.") from None
     except RedisError as error:
         raise CacheError(f"{doing}: {_sentence(error)}", advice="Check REDIS_URL and the server.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What kind of server answers. `evicts` says that a full memory drops keys."""
+
+    name: str
+    version: int
+    policy: str
+    evicts: bool
+
+
+def facts(client: Client) -> ServerFacts:
+    """Ask the server what it is."""
+    with redis_failures("Connecting to Redis"):
+        info: Any = client.info()  # pyright: ignore[reportUnknownMemberType]  # redis-py types it loosely
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = str(info.get("valkey_version") or info.get("redis_version", "0"))
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    full_some_day = int(info.get("maxmemory", 0)) > 0
+    return ServerFacts(name, int(version.split(".", maxsplit=1)[0]), policy, full_some_day and policy != "noeviction")
 
 
 def _sentence(error: RedisError) -> str:

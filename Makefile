@@ -1,0 +1,55 @@
+# Everything a newcomer types. `make help` lists it. Needs Python 3.11+, git and make; all else is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# 2 workers: the suite is measured on 2 cores.
+WORKERS ?= 2
+# The suite must not hear what its caller's shell says about servers and accounts.
+DEAF := env -u DATABASE_URL -u REDIS_URL -u DAGSTER_PG_URL -u DAGSTER_HOME \
+	$$(env | sed -n 's/^\(CALCOM_[A-Za-z0-9_]*\)=.*/-u \1/p')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test proof lint clean distclean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
+	@test -x $(BIN)/python || { echo "Making the virtual environment ..."; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing the locked set (once, about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
+	@echo "Installing what the tests need ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/.runtime ## The whole sync once, on this machine alone, with a summary
+	@$(BIN)/calcom-pipeline demo
+
+up: $(VENV)/.runtime ## Serve the Dagster UI until Ctrl-C
+	@$(BIN)/calcom-pipeline up
+
+test: $(VENV)/.dev ## The whole suite, seeded, under 5 minutes on 2 cores
+	@$(DEAF) $(BIN)/python -m pytest -n $(WORKERS) -m "not proof and not ui and not live" --cov --cov-report=term:skip-covered -q
+
+proof: $(VENV)/.dev ## Every must-show of the issues at full size, with figures; takes long
+	@$(DEAF) $(BIN)/python -m pytest -m proof -s -q
+
+lint: $(VENV)/.dev ## Style, types, direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+clean: ## Stop the embedded servers and drop their data
+	@test ! -x $(BIN)/calcom-pipeline || $(BIN)/calcom-pipeline local down
+	@rm -rf .calcom
+	@find dagster_home -mindepth 1 ! -name dagster.yaml -delete
+
+distclean: clean ## The same, and the virtual environment
+	@rm -rf $(VENV)

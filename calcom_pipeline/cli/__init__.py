@@ -1,0 +1,78 @@
+"""The command line. Commands are thin: open the pipeline, call one use case, say what came of it.
+
+Nothing heavy is imported before a command runs, so that `--help` answers at once.
+"""
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from calcom_pipeline import __version__
+from calcom_pipeline.cli import exit_codes
+from calcom_pipeline.cli.console import Output
+from calcom_pipeline.domain.errors import PipelineError
+
+_INTRODUCTION = """Keeps a business's services and its Cal.com account in sync.
+
+Nothing has to be set: without CALCOM_API_KEY, DATABASE_URL and REDIS_URL all of it runs on this machine, on a local
+Cal.com sandbox, an embedded PostgreSQL and an embedded Redis. .env.example lists every setting.
+
+\b
+Start here:
+  calcom-pipeline demo      the whole sync, once, with a summary
+  calcom-pipeline up        the Dagster UI
+  calcom-pipeline doctor    is everything there and set right?
+"""
+
+
+@click.group(
+    help=_INTRODUCTION,
+    epilog="Exit codes: " + "; ".join(f"{code} {said}" for code, said in exit_codes.MEANING.items()) + ".",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+@click.version_option(__version__, prog_name="calcom-pipeline")
+def cli() -> None:
+    """Root of all commands; its text is above."""
+
+
+def _mount() -> None:
+    from calcom_pipeline.cli import demo, diagnosis, schema, servers, sync
+    from calcom_pipeline.sandbox.command import cli as sandbox
+
+    commands = (demo.demo, servers.up, sync.sync, diagnosis.status, diagnosis.doctor, schema.migrate, servers.local)
+    for command in commands:
+        cli.add_command(command)
+    cli.add_command(sandbox, "sandbox")
+
+
+_mount()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: one line for a cause, one for what to do, a traceback only with --debug."""
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in argv
+    output = Output(as_json="--json" in argv)
+    try:
+        answer = cli.main(args=[a for a in argv if a != "--debug"], prog_name="calcom-pipeline", standalone_mode=False)
+        code = answer if isinstance(answer, int) else exit_codes.OK
+    except click.exceptions.Abort:
+        code = exit_codes.INTERRUPTED
+    except KeyboardInterrupt:
+        code = exit_codes.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = exit_codes.USAGE
+    except PipelineError as error:
+        if debug:
+            traceback.print_exc()
+        output.failure(error)
+        code = exit_codes.of(error)
+    except Exception as error:  # noqa: BLE001 - the outermost frame: everything else is a bug, said in one line
+        if debug:
+            traceback.print_exc()
+        output.bug(error)
+        code = exit_codes.UNEXPECTED
+    sys.exit(code)

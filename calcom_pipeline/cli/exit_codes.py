@@ -1,0 +1,50 @@
+"""The one table of exit codes; it is printed by `calcom-pipeline --help` and stands in the README."""
+
+from calcom_pipeline.domain.errors import (
+    CacheError,
+    CalcomError,
+    ConfigurationError,
+    ContractBroken,
+    PipelineError,
+    RateLimited,
+    StoreError,
+    TransientError,
+    Unauthorized,
+)
+
+OK, UNEXPECTED, USAGE, CONFIGURATION, UNAUTHORIZED, UNREACHABLE, LIMITED = range(7)
+REFUSED, DATABASE, REDIS, EMBEDDED, PARTIAL, UNHEALTHY = range(7, 13)
+INTERRUPTED = 130
+
+MEANING = {
+    OK: "done",
+    UNEXPECTED: "a bug",
+    USAGE: "wrong use of a command",
+    CONFIGURATION: "a setting is wrong",
+    UNAUTHORIZED: "Cal.com refuses the key",
+    UNREACHABLE: "Cal.com is away, try again",
+    LIMITED: "rate limit, try again later",
+    REFUSED: "Cal.com refuses or answers something else than it promises",
+    DATABASE: "PostgreSQL",
+    REDIS: "Redis",
+    EMBEDDED: "the embedded servers",
+    PARTIAL: "done in part, see the output",
+    UNHEALTHY: "doctor found a problem",
+    INTERRUPTED: "interrupted",
+}
+
+_BY_KIND: tuple[tuple[type[PipelineError], int], ...] = (
+    (ConfigurationError, CONFIGURATION),
+    (Unauthorized, UNAUTHORIZED),
+    (RateLimited, LIMITED),
+    (TransientError, UNREACHABLE),
+    (ContractBroken, REFUSED),
+    (CalcomError, REFUSED),
+    (StoreError, DATABASE),
+    (CacheError, REDIS),
+)
+
+
+def of(error: PipelineError) -> int:
+    """The exit code of an error; what is none of the known kinds comes from the embedded servers."""
+    return next((code for kind, code in _BY_KIND if isinstance(error, kind)), EMBEDDED)

@@ -1,0 +1,33 @@
+"""`calcom-pipeline migrate`."""
+
+import click
+
+from calcom_pipeline.cli.console import Output, with_output
+
+
+@click.command()
+@click.option("--print", "print_only", is_flag=True, help="Show the SQL that would run, and run nothing.")
+@with_output
+def migrate(output: Output, *, print_only: bool) -> None:
+    """Bring the schema to this release: every file of sql/ once, each in a transaction.
+
+    Safe while others run it too. A file that was applied and has changed since is an error. An empty database gets
+    its schema on first use of any command; an older schema is only ever changed by this one.
+    """
+    from calcom_pipeline.adapters.postgres import migrations
+    from calcom_pipeline.settings import load_settings
+    from calcom_pipeline.wiring import open_pipeline
+
+    shipped = migrations.shipped_migrations()
+    with open_pipeline(load_settings()) as pipeline:
+        if print_only:
+            missing = migrations.pending(pipeline.database, shipped)
+            for migration in missing:
+                output.line(f"-- {migration.version:04d}_{migration.name}\n{migration.text}")
+        else:
+            missing = migrations.migrate(pipeline.database, shipped)
+        names = [f"{m.version:04d}_{m.name}" for m in missing]
+        done = "would be applied" if print_only else "applied"
+        prefix = "-- " if print_only else ""
+        output.line(f"{prefix}Schema {pipeline.database.schema}: {', '.join(names) or 'nothing'} {done}")
+        output.result("migrate", {"schema": pipeline.database.schema, "applied": not print_only, "migrations": names})

@@ -1,0 +1,126 @@
+"""`calcom-pipeline sync`: the mirrors without Dagster."""
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from calcom_pipeline.cli import exit_codes
+from calcom_pipeline.cli.console import Output, with_output
+
+if TYPE_CHECKING:
+    from calcom_pipeline.ports import Changes
+    from calcom_pipeline.wiring import Pipeline
+
+
+@click.group()
+def sync() -> None:
+    """Mirror Cal.com into PostgreSQL and Redis, without Dagster.
+
+    What is mirrored once is only read for changes afterwards; an unchanged row is never written again.
+    """
+
+
+@sync.command("event-types")
+@with_output
+def event_types(output: Output) -> int:
+    """Event types of the key's user and its teams: one row each in `event_types`."""
+    return _run(output, "sync event-types", _event_types)
+
+
+@sync.command("bookings")
+@with_output
+def bookings(output: Output) -> int:
+    """Bookings: everything the first time, then what changed since the watermark (two calls if nothing did)."""
+    return _run(output, "sync bookings", _bookings)
+
+
+@sync.command("slots")
+@with_output
+def slots(output: Output) -> int:
+    """Free starts of every bookable event type for the coming weeks, into `slots` and into Redis."""
+    return _run(output, "sync slots", _slots)
+
+
+@sync.command("all")
+@with_output
+def everything(output: Output) -> int:
+    """Event types, bookings and slots, in this order."""
+    return _run(output, "sync all", _event_types, _bookings, _slots)
+
+
+def _run(output: Output, command: str, *parts: Any) -> int:
+    from calcom_pipeline.settings import load_settings
+    from calcom_pipeline.wiring import open_pipeline
+
+    results: dict[str, Any] = {}
+    code = exit_codes.OK
+    with open_pipeline(load_settings()) as pipeline:
+        for part in parts:
+            before, began = pipeline.calcom.spent(), time.monotonic()
+            name, sentence, values = part(pipeline, output)
+            spent = pipeline.calcom.spent().since(before)
+            seconds = round(time.monotonic() - began, 2)
+            output.line(f"{sentence}; {spent.calls} calls, {seconds} s")
+            results[name] = {**values, "calls": spent.calls, "calls_refused": spent.refused, "seconds": seconds}
+            if values.get("failures"):
+                code = exit_codes.PARTIAL
+    output.result(command, {"results": results})
+    return code
+
+
+def _event_types(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:
+    from calcom_pipeline.sync.event_types import pull_event_types
+    from calcom_pipeline.wiring import utc_now
+
+    with output.progress("Event types") as progress:
+        report = pull_event_types(
+            pipeline.calcom, pipeline.event_type_mirror, teams=pipeline.teams, now=utc_now, progress=progress
+        )
+    said = f"Event types: {report.event_types} of {report.owners} owners, {_changes(report.changes)}"
+    return "event_types", said, asdict(report)
+
+
+def _bookings(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:
+    from calcom_pipeline.sync.bookings import pull_bookings
+
+    with output.progress("Bookings") as progress:
+        report = pull_bookings(
+            pipeline.calcom,
+            pipeline.booking_mirror,
+            page_size=pipeline.settings.booking_page_size,
+            overlap=pipeline.booking_overlap,
+            progress=progress,
+        )
+    kind = "complete read" if report.full else "changes only"
+    said = f"Bookings: {report.read} read ({kind}), {_changes(report.changes)}"
+    if report.quarantined:
+        said += f", {report.quarantined} quarantined"
+    return "bookings", said, asdict(report)
+
+
+def _slots(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:
+    from calcom_pipeline.sync.slots import refresh_slots
+    from calcom_pipeline.wiring import utc_now
+
+    with output.progress("Slots") as progress:
+        report = refresh_slots(
+            pipeline.calcom,
+            pipeline.event_type_mirror,
+            pipeline.slot_mirror,
+            pipeline.slot_cache,
+            now=utc_now(),
+            options=pipeline.slot_options,
+            progress=progress,
+        )
+    said = f"Slots: {report.slots} free starts on {report.days} days, {_changes(report.changes)}"
+    if report.fresh_queries:
+        said += f", {report.fresh_queries} event types still fresh"
+    for event_type_id, why in report.failures.items():
+        output.line(f"  event type {event_type_id} was not read: {why}")
+    return "slots", said, asdict(report)
+
+
+def _changes(changes: "Changes") -> str:
+    return f"{changes.added} added, {changes.changed} changed, {changes.gone} gone"

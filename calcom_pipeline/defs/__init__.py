@@ -1,0 +1,1 @@
+"""The Dagster layer: thin shells over the use cases in `sync/`."""

@@ -1,0 +1,13 @@
+"""Names that come from the account: asset keys and the pool, so that several accounts live side by side."""
+
+from calcom_pipeline.settings import load_settings
+
+_SETTINGS = load_settings()
+
+OWNERS = ["team:calcom-pipeline"]
+
+#: Assets are `<account>/<table>`.
+PREFIX = [_SETTINGS.account]
+
+#: Steps that talk to Cal.com share a pool per API key, as they share its budget.
+POOL = f"calcom_api_{_SETTINGS.key_name}"

@@ -1,0 +1,22 @@
+"""Schedules that run out of the box. Calls: about 70 a slots refresh, 2 a bookings read."""
+
+import dagster as dg
+
+from calcom_pipeline.defs import jobs
+
+ALL = [
+    dg.ScheduleDefinition(
+        name="bookings_every_5_minutes",
+        job=jobs.bookings_mirror,
+        cron_schedule="*/5 * * * *",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Two calls while nothing changes; webhooks and sensors are faster, this one misses nothing.",
+    ),
+    dg.ScheduleDefinition(
+        name="slots_every_30_minutes",
+        job=jobs.slots_refresh,
+        cron_schedule="7,37 * * * *",  # off the full hour, when everybody else's schedules fire
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="One call per event type and length.",
+    ),
+]
