@@ -277,3 +277,9 @@ def example() -> str:
         default = "" if field.default in (None, ()) else field.default
         lines += [f"# {field.description}", f"# {variable_of(name)}={default}", ""]
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(example())

@@ -6,6 +6,7 @@ Which shape a row has depends on the booking now (fact sheet 6.4); one lenient m
 """
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -17,6 +18,8 @@ from calcom_pipeline.domain.models import Attendee, Booking, BookingStatus, Host
 from calcom_pipeline.ports import Unreadable
 
 _HASH_BYTES = 16
+# An escaped NUL; `\\u0000` behind another backslash is six harmless characters that somebody typed.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class _Row(BaseModel):
@@ -88,9 +91,14 @@ def booking_rows(answer: Any, exchange: Exchange) -> tuple[list[Booking], list[U
     unreadable: list[Unreadable] = []
     for row in page["data"]:
         try:
-            bookings.append(booking(row))
+            found = booking(row)
         except ValidationError as error:
             unreadable.append(Unreadable(orjson.dumps(row), _reason(error)))
+            continue
+        if _NUL.search(found.raw):
+            unreadable.append(Unreadable(found.raw, "holds a NUL character, which PostgreSQL cannot store"))
+        else:
+            bookings.append(found)
     return bookings, unreadable
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import requests
@@ -75,10 +75,10 @@ def message_of(content: bytes) -> str:
         return ""
     if not isinstance(body, dict):
         return ""
-    error: Any = body.get("error")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    if isinstance(error, dict):
-        return str(error.get("message", ""))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-    return str(body.get("message", error or ""))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    told = cast("dict[str, Any]", body)
+    error = told.get("error")
+    enveloped = cast("dict[str, Any]", error).get("message") if isinstance(error, dict) else error
+    return str(enveloped or told.get("message") or "")
 
 
 def reset_seconds(headers: Mapping[str, str]) -> float | None:

@@ -117,7 +117,8 @@ COPY_SLOTS = "COPY incoming_slots (event_type_id, duration_minutes, zone, day, s
 
 COMPARE_SLOTS = """
 SELECT count(*) FILTER (WHERE old.day IS NULL),
-       count(*) FILTER (WHERE old.starts <> new.starts OR old.seats IS DISTINCT FROM new.seats)
+       count(*) FILTER (WHERE old.day IS NOT NULL
+                          AND (old.starts <> new.starts OR old.seats IS DISTINCT FROM new.seats))
 FROM incoming_slots new LEFT JOIN slots old USING (event_type_id, duration_minutes, zone, day)"""
 
 UPSERT_SLOTS = """

@@ -1,0 +1,76 @@
+"""What all tests share: a deaf environment, one embedded PostgreSQL and Valkey, a schema and a Redis database each."""
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+for _name in [n for n in os.environ if n.startswith("CALCOM_")]:
+    del os.environ[_name]
+for _name in ("DATABASE_URL", "REDIS_URL", "DAGSTER_PG_URL", "DAGSTER_HOME"):
+    os.environ.pop(_name, None)
+os.environ["CALCOM_ENV_FILE"] = ""
+os.environ["CALCOM_DATA_DIR"] = str(Path(tempfile.gettempdir()) / f"calcom-tests-{uuid.uuid4().hex[:8]}")
+
+import psycopg
+import pytest
+import redis
+from hypothesis import settings as hypothesis_settings
+
+from calcom_pipeline import local
+from calcom_pipeline.adapters.postgres.database import Database, open_database
+from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
+
+# Seeded: the same examples on every run and machine. `make proof` looks further.
+hypothesis_settings.register_profile("seeded", derandomize=True, deadline=None, max_examples=60)
+hypothesis_settings.register_profile("proof", deadline=None, max_examples=2000, print_blob=True)
+hypothesis_settings.load_profile("seeded")
+
+_REDIS_DATABASES = 16
+
+
+@pytest.fixture(scope="session")
+def servers(testrun_uid: str) -> Iterator[local.Servers]:
+    """One PostgreSQL and one Valkey for all workers of this run; they end soon after the last worker."""
+    folder = Path(tempfile.gettempdir()) / f"calcom-tests-{testrun_uid[:12]}"
+    with local.join(folder, durable=False) as running:
+        yield running
+
+
+@pytest.fixture
+def schema_name() -> str:
+    return f"test_{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def empty_database(servers: local.Servers, schema_name: str) -> Iterator[Database]:
+    """A database whose schema does not exist yet."""
+    with open_database(servers.database_url, schema=schema_name) as database:
+        yield database
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        connection.execute(f'DROP SCHEMA IF EXISTS "{schema_name}" CASCADE')
+
+
+@pytest.fixture
+def database(empty_database: Database) -> Database:
+    """A database with the schema of this release."""
+    migrate(empty_database, shipped_migrations())
+    return empty_database
+
+
+@pytest.fixture
+def redis_url(servers: local.Servers, worker_id: str) -> str:
+    """A Redis database of this worker's own."""
+    number = 0 if worker_id == "master" else int(worker_id.removeprefix("gw")) + 1
+    assert number < _REDIS_DATABASES, "at most 15 workers: Valkey has 16 databases"
+    return servers.redis_url.replace("db=0", f"db={number}")
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[redis.Redis]:
+    """An empty Redis."""
+    client = redis.Redis.from_url(redis_url)
+    client.flushdb()
+    yield client
+    client.close()

@@ -1,0 +1,322 @@
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+import redis
+
+from calcom_pipeline import local
+from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
+from calcom_pipeline.adapters.postgres.database import Database, open_database
+from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror, PostgresSlotMirror
+from calcom_pipeline.adapters.redis.connection import facts, open_redis
+from calcom_pipeline.adapters.redis.slot_cache import RedisSlotCache
+from calcom_pipeline.domain.errors import CacheError, ConfigurationError, SchemaOutdated, StoreError
+from calcom_pipeline.domain.models import (
+    Attendee,
+    Booking,
+    EventType,
+    Host,
+    Owner,
+    Slot,
+    SlotDay,
+    SlotKey,
+    SlotQuery,
+)
+from calcom_pipeline.ports import BookingPage, Changes, Unreadable
+
+NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
+ME, TEAM = Owner("user", 101), Owner("team", 301)
+
+
+def event_type(number: int, owner: Owner = ME, **changes: object) -> EventType:
+    plain = EventType(
+        id=number,
+        owner=owner,
+        slug=f"type-{number}",
+        title=f"Type {number}",
+        duration_minutes=30,
+        schedule_zone="Europe/Berlin",
+        host_ids=(101,),
+        raw={"id": number},
+        content_hash=f"hash-{number}",
+    )
+    return replace(plain, **changes)
+
+
+def booking(uid: str, *, minute: int = 0, **changes: object) -> Booking:
+    plain = Booking(
+        uid=uid,
+        id=1,
+        status="accepted",
+        start=NOW,
+        end=NOW + timedelta(minutes=30),
+        created_at=NOW,
+        updated_at=NOW + timedelta(minutes=minute),
+        attendees=(Attendee("a@example.org", "A"), Attendee("b@example.org", "B")),
+        hosts=(Host(101, "alice"),),
+        raw=b'{"v": %d}' % minute,
+        payload_hash=b"%d" % minute,
+    )
+    return replace(plain, **changes)
+
+
+def page(*bookings: Booking, sent_at: datetime = NOW, unreadable: tuple[Unreadable, ...] = ()) -> BookingPage:
+    return BookingPage(bookings, unreadable, sent_at, sent_at)
+
+
+def fetch(database: Database, query: str) -> list[tuple]:
+    with database.transaction("Testing") as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()
+
+
+class TestEventTypes:
+    def test_a_listing_is_mirrored_and_read_back_as_it_was(self, database: Database):
+        mirror = PostgresEventTypeMirror(database)
+        offered = [
+            event_type(1, duration_options=(15, 30), seats_per_slot=3, limit_periods=("day", "week")),
+            event_type(2, description='with, {odd} "text" \\ \n', hidden=True),
+        ]
+        assert mirror.replace(ME, offered, read_at=NOW) == Changes(added=2)
+        assert mirror.bookable() == offered
+
+    def test_an_unchanged_listing_touches_no_row(self, database: Database):
+        mirror = PostgresEventTypeMirror(database)
+        mirror.replace(ME, [event_type(1), event_type(2)], read_at=NOW)
+        before = fetch(database, "SELECT id, xmin, ctid FROM event_types ORDER BY id")
+        assert mirror.replace(ME, [event_type(2), event_type(1)], read_at=NOW + timedelta(1)) == Changes(unchanged=2)
+        assert fetch(database, "SELECT id, xmin, ctid FROM event_types ORDER BY id") == before
+
+    def test_what_is_missing_from_a_listing_is_marked_and_comes_back_unmarked(self, database: Database):
+        mirror = PostgresEventTypeMirror(database)
+        mirror.replace(ME, [event_type(1), event_type(2)], read_at=NOW)
+        assert mirror.replace(ME, [event_type(1)], read_at=NOW + timedelta(1)) == Changes(gone=1, unchanged=1)
+        assert [e.id for e in mirror.bookable()] == [1]
+        again = mirror.replace(ME, [event_type(1), event_type(2)], read_at=NOW + timedelta(2))
+        assert again == Changes(changed=1, unchanged=1)
+        assert fetch(database, "SELECT first_seen_at, deleted_at FROM event_types WHERE id = 2") == [(NOW, None)]
+
+    def test_one_owners_listing_leaves_the_others_alone(self, database: Database):
+        mirror = PostgresEventTypeMirror(database)
+        mirror.replace(ME, [event_type(1)], read_at=NOW)
+        mirror.replace(TEAM, [event_type(8, TEAM)], read_at=NOW)
+        assert mirror.replace(ME, [], read_at=NOW + timedelta(1)) == Changes(gone=1)
+        assert [e.id for e in mirror.bookable()] == [8]
+
+    def test_an_older_listing_that_comes_late_changes_nothing(self, database: Database):
+        mirror = PostgresEventTypeMirror(database)
+        mirror.replace(ME, [event_type(1, title="new", content_hash="new")], read_at=NOW)
+        mirror.replace(ME, [event_type(1, title="old", content_hash="old")], read_at=NOW - timedelta(seconds=5))
+        assert mirror.bookable()[0].title == "new"
+
+    def test_a_team_that_was_left_loses_its_event_types(self, database: Database):
+        mirror = PostgresEventTypeMirror(database)
+        mirror.replace(ME, [event_type(1)], read_at=NOW)
+        mirror.replace(TEAM, [event_type(8, TEAM)], read_at=NOW)
+        assert mirror.keep_owners([ME], read_at=NOW) == 1
+        assert mirror.keep_owners([ME], read_at=NOW) == 0
+        assert [e.id for e in mirror.bookable()] == [1]
+
+    def test_managed_parents_are_not_bookable_but_their_children_are(self, database: Database):
+        mirror = PostgresEventTypeMirror(database)
+        parent = event_type(10, TEAM, scheduling_type="managed")
+        child = event_type(11, TEAM, scheduling_type="managed", parent_id=10)
+        mirror.replace(TEAM, [parent, child], read_at=NOW)
+        assert mirror.bookable() == [child]
+
+
+class TestBookings:
+    def test_a_page_is_mirrored_with_its_people_and_the_watermark(self, database: Database):
+        mirror = PostgresBookingMirror(database)
+        assert mirror.watermark("mine") is None
+        assert mirror.store(page(booking("a"), booking("b")), partition="mine", watermark=NOW) == Changes(added=2)
+        assert mirror.watermark("mine") == NOW
+        people = fetch(database, "SELECT booking_uid, position, email FROM booking_attendees ORDER BY 1, 2")
+        assert people[:2] == [("a", 0, "a@example.org"), ("a", 1, "b@example.org")]
+        assert fetch(database, "SELECT count(*) FROM booking_hosts") == [(2,)]
+
+    def test_an_unchanged_page_touches_no_row(self, database: Database):
+        mirror = PostgresBookingMirror(database)
+        mirror.store(page(booking("a")), partition="mine", watermark=NOW)
+        tables = ("bookings", "booking_attendees", "booking_hosts", "watermarks")
+        before = [fetch(database, f"SELECT xmin, ctid FROM {table}") for table in tables]
+        later = page(booking("a"), sent_at=NOW + timedelta(1))
+        assert mirror.store(later, partition="mine", watermark=NOW) == Changes(unchanged=1)
+        assert [fetch(database, f"SELECT xmin, ctid FROM {table}") for table in tables] == before
+
+    def test_a_change_replaces_the_row_and_its_people(self, database: Database):
+        mirror = PostgresBookingMirror(database)
+        mirror.store(page(booking("a")), partition="mine", watermark=None)
+        changed = booking("a", minute=5, attendees=(Attendee("c@example.org", "C"),))
+        assert mirror.store(page(changed), partition="mine", watermark=None) == Changes(changed=1)
+        assert fetch(database, "SELECT email FROM booking_attendees") == [("c@example.org",)]
+
+    @pytest.mark.parametrize(
+        ("minute", "read_after", "wins"),
+        [(5, -10, True), (5, 10, True), (-5, 10, False), (-5, -10, False), (0, 10, True), (0, -10, False)],
+    )
+    def test_an_older_version_or_an_older_read_of_the_same_never_wins(
+        self, database: Database, minute: int, read_after: int, wins: bool
+    ):
+        mirror = PostgresBookingMirror(database)
+        mirror.store(page(booking("a", payload_hash=b"first")), partition="mine", watermark=None)
+        second = booking("a", minute=minute, payload_hash=b"second")
+        mirror.store(page(second, sent_at=NOW + timedelta(seconds=read_after)), partition="mine", watermark=None)
+        assert fetch(database, "SELECT payload_hash FROM bookings") == [(b"second" if wins else b"first",)]
+
+    def test_a_row_that_had_been_deleted_comes_back_even_if_nothing_else_changed(self, database: Database):
+        mirror = PostgresBookingMirror(database)
+        mirror.store(page(booking("a")), partition="mine", watermark=None)
+        with database.transaction("Testing") as cursor:
+            cursor.execute("UPDATE bookings SET deleted_at = now()")
+        assert mirror.store(page(booking("a")), partition="mine", watermark=None) == Changes(changed=1)
+        assert fetch(database, "SELECT deleted_at FROM bookings") == [(None,)]
+
+    def test_the_watermark_never_moves_back(self, database: Database):
+        mirror = PostgresBookingMirror(database)
+        mirror.store(page(), partition="mine", watermark=NOW)
+        mirror.store(page(), partition="mine", watermark=NOW - timedelta(1))
+        assert mirror.watermark("mine") == NOW
+
+    def test_rows_and_watermark_are_written_together_or_not_at_all(self, database: Database):
+        mirror = PostgresBookingMirror(database)
+        poisoned = booking("b", raw=b"no json")
+        with pytest.raises(StoreError):
+            mirror.store(page(booking("a"), poisoned), partition="mine", watermark=NOW)
+        assert mirror.watermark("mine") is None
+        assert fetch(database, "SELECT count(*) FROM bookings") == [(0,)]
+
+    def test_a_record_that_cannot_be_read_is_kept_once_and_counted(self, database: Database):
+        mirror = PostgresBookingMirror(database)
+        broken = Unreadable(b'{"uid":"\\u0000\xff"}', "uid: bad")
+        for _ in range(2):
+            mirror.store(page(unreadable=(broken,)), partition="mine", watermark=None)
+        kept = fetch(database, "SELECT stream, raw, reason, times_seen FROM quarantine")
+        assert kept == [("bookings", broken.raw, "uid: bad", 2)]
+
+    def test_odd_values_are_stored_as_they_are(self, database: Database):
+        odd = booking(
+            "odd",
+            start=datetime(1, 1, 2, tzinfo=UTC),
+            end=datetime(9999, 12, 30, tzinfo=UTC),
+            created_at=None,
+            updated_at=None,
+            title="tab\t, newline\n, \\N, 😀, " + "x" * 1_000_000,
+            hosts=(Host(None, "unknown"),),
+        )
+        mirror = PostgresBookingMirror(database)
+        assert mirror.store(page(odd), partition="mine", watermark=None) == Changes(added=1)
+        stored = fetch(database, "SELECT starts_at, updated_at, title FROM bookings")
+        assert stored == [(odd.start, None, odd.title)]
+
+
+def slot_day(day: date, *starts: Slot, fetched_at: datetime = NOW) -> SlotDay:
+    return SlotDay(SlotKey(7, 30, "Europe/Berlin", day), starts, fetched_at)
+
+
+FIRST = date(2026, 12, 1)
+QUERY = SlotQuery(7, 30, "Europe/Berlin", FIRST, FIRST + timedelta(2))
+
+
+class TestSlots:
+    def test_days_are_stored_and_read_back_with_seats(self, database: Database):
+        mirror = PostgresSlotMirror(database)
+        days = [slot_day(FIRST, Slot(NOW), Slot(NOW + timedelta(hours=1))), slot_day(FIRST + timedelta(1))]
+        seated = slot_day(FIRST + timedelta(2), Slot(NOW, 2, 3))
+        assert mirror.store([*days, seated]) == Changes(added=3)
+        assert mirror.days(QUERY) == [*days, seated]
+
+    def test_an_older_fetch_does_not_overwrite_a_newer_one(self, database: Database):
+        mirror = PostgresSlotMirror(database)
+        newer = slot_day(FIRST, Slot(NOW))
+        mirror.store([newer])
+        mirror.store([slot_day(FIRST, fetched_at=NOW - timedelta(seconds=1))])
+        assert mirror.days(QUERY) == [newer]
+
+    def test_changed_days_are_counted_apart_from_refreshed_ones(self, database: Database):
+        mirror = PostgresSlotMirror(database)
+        mirror.store([slot_day(FIRST, Slot(NOW)), slot_day(FIRST + timedelta(1), Slot(NOW))])
+        later = NOW + timedelta(minutes=5)
+        again = [slot_day(FIRST, Slot(NOW), fetched_at=later), slot_day(FIRST + timedelta(1), fetched_at=later)]
+        assert mirror.store(again) == Changes(changed=1, unchanged=1)
+
+    def test_past_days_and_unknown_event_types_are_dropped(self, database: Database):
+        mirror = PostgresSlotMirror(database)
+        mirror.store([slot_day(FIRST), slot_day(FIRST + timedelta(1))])
+        assert mirror.prune(first_day=FIRST + timedelta(1), event_type_ids=[7]) == 1
+        assert mirror.prune(first_day=FIRST, event_type_ids=[8]) == 1
+
+    def test_the_cache_keeps_days_for_their_lifetime(self, redis_client: redis.Redis):
+        cache = RedisSlotCache(redis_client, prefix="calcom:v1:{a}:", ttl_seconds=300, empty_ttl_seconds=60)
+        free = slot_day(FIRST, Slot(NOW), Slot(NOW + timedelta(hours=1), 1, 3))
+        empty = slot_day(FIRST + timedelta(1))
+        missing = SlotKey(7, 45, "Europe/Berlin", FIRST)
+        assert cache.store([free, empty]) == 2
+        assert cache.get([free.key, empty.key, missing]) == {free.key: free, empty.key: empty}
+        assert cache.get([]) == {}
+        assert 290 < redis_client.ttl(cache.key(free.key)) <= 300
+        assert 50 < redis_client.ttl(cache.key(empty.key)) <= 60
+
+    def test_the_published_key_and_value_read_as_documented(self, redis_client: redis.Redis):
+        cache = RedisSlotCache(redis_client, prefix="calcom:v1:{calcom}:", ttl_seconds=300, empty_ttl_seconds=60)
+        cache.store([slot_day(FIRST, Slot(NOW), Slot(NOW, 1, 3))])
+        value = redis_client.get("calcom:v1:{calcom}:slots:day:7:30:Europe/Berlin:2026-12-01")
+        stamp = int(NOW.timestamp())
+        assert value == b'{"v":1,"fetched_at":"2026-12-01T08:00:00+00:00","slots":[[%d],[%d,1,3]]}' % (stamp, stamp)
+
+
+class TestTrouble:
+    """A server that is away or refuses is one sentence, without its password."""
+
+    @pytest.mark.parametrize(
+        ("url", "said"),
+        [
+            ("postgresql://u:secretword@127.0.0.1:9/db", "nothing listens"),
+            ("postgresql:///db?host=/nowhere", "nothing listens"),
+            ("postgresql://u:secretword@no-such-host.invalid/db", "host name"),
+        ],
+    )
+    def test_an_unreachable_database(self, url: str, said: str):
+        with open_database(url, schema="x") as database, pytest.raises(StoreError) as refused:
+            database.server_version()
+        assert said in str(refused.value)
+        assert "secretword" not in str(refused.value)
+
+    def test_a_database_that_does_not_exist(self, servers: local.Servers):
+        url = servers.database_url.replace("/calcom?", "/nonesuch?")
+        with open_database(url, schema="x") as database, pytest.raises(StoreError, match="does not exist"):
+            database.server_version()
+
+    @pytest.mark.parametrize("url", ["mysql://x/y", "nonsense", "sqlite://"])
+    def test_an_address_of_another_kind_is_refused(self, url: str):
+        with pytest.raises(ConfigurationError), open_database(url, schema="x"):
+            pass
+
+    def test_a_schema_without_tables_says_which_command_helps(self, empty_database: Database):
+        with pytest.raises(SchemaOutdated) as refused:
+            PostgresEventTypeMirror(empty_database).bookable()
+        assert "migrate" in refused.value.advice
+
+    def test_rights_that_are_missing(self, servers: local.Servers, database: Database):
+        with database.transaction("Testing") as cursor:
+            cursor.execute("DO $$ BEGIN CREATE ROLE reader; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+            cursor.execute(f"GRANT USAGE ON SCHEMA {database.schema} TO reader")
+        with pytest.raises(StoreError, match="lacks the right"), database.transaction("Storing") as cursor:
+            cursor.execute("SET LOCAL ROLE reader")
+            cursor.execute("SELECT * FROM bookings")
+
+    def test_values_of_a_row_never_get_into_an_error(self, database: Database):
+        with pytest.raises(StoreError) as refused, database.transaction("Storing") as cursor:
+            cursor.execute("INSERT INTO watermarks VALUES ('s', 'jo@example.org', now(), now())")
+            cursor.execute("INSERT INTO watermarks VALUES ('s', 'jo@example.org', now(), now())")
+        assert "example.org" not in str(refused.value)
+
+    def test_a_redis_that_is_away(self):
+        with open_redis("redis://:secretword@127.0.0.1:9/0") as client, pytest.raises(CacheError) as refused:
+            facts(client)
+        assert "cannot be reached" in str(refused.value)
+        assert "secretword" not in str(refused.value)
+
+    def test_an_address_that_is_no_redis(self):
+        with pytest.raises(CacheError, match="no redis://"), open_redis("http://x"):
+            pass

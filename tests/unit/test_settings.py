@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+
+from calcom_pipeline.domain.errors import ConfigurationError
+from calcom_pipeline.settings import CALCOM_CLOUD, Settings, example, load_settings, variable_of
+
+
+def test_nothing_set_means_the_sandbox_and_embedded_servers():
+    settings = load_settings({})
+    assert settings.uses_sandbox
+    assert settings.database_url is None
+    assert settings.schema_name == "calcom"
+    assert settings.redis_prefix == "calcom:v1:{calcom}:"
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"CALCOM_API_KY": "x"}, "CALCOM_API_KY is no setting; did you mean CALCOM_API_KEY?"),
+        ({"CALCOM_WHATEVER_THIS_IS": "x"}, "CALCOM_WHATEVER_THIS_IS is no setting"),
+        ({"CALCOM_RATE_LIMIT_PER_MINUTE": "-4"}, "CALCOM_RATE_LIMIT_PER_MINUTE: Input should be greater than"),
+        ({"CALCOM_RATE_LIMIT_PER_MINUTE": "many"}, "CALCOM_RATE_LIMIT_PER_MINUTE: Input should be a valid integer"),
+        ({"CALCOM_DEFAULT_TIME_ZONE": "Mars/Base"}, "CALCOM_DEFAULT_TIME_ZONE: is no IANA time zone"),
+        ({"CALCOM_ACCOUNT": "Ärger; drop"}, "CALCOM_ACCOUNT: String should match"),
+        ({"CALCOM_APPLY": "yes"}, "CALCOM_APPLY: Input should be 'plan' or 'auto'"),
+        ({"CALCOM_LOCAL": "never"}, "CALCOM_LOCAL=never, but DATABASE_URL is not set"),
+        ({"CALCOM_BASE_URL": "https://cal.example"}, "CALCOM_BASE_URL is set, but CALCOM_API_KEY is not"),
+        ({"CALCOM_BASE_URL": "ftp://x", "CALCOM_API_KEY": "k"}, "CALCOM_BASE_URL: String should match"),
+        ({"CALCOM_RATE_SAFETY_REQUESTS": "50", "CALCOM_RATE_LIMIT_PER_MINUTE": "50"}, "leaves nothing of"),
+        ({"CALCOM_ENV_FILE": "/nowhere/.env"}, "which is no file"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_its_name(given: dict[str, str], problem: str):
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(given)
+    assert any(problem in said for said in refused.value.problems), refused.value.problems
+
+
+def test_all_problems_are_told_at_once_and_no_secret_is():
+    secret = "cal_live_this_is_secret"
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings({"CALCOM_API_KEY": secret, "CALCOM_TEAM_IDS": secret, "CALCOM_READ_TIMEOUT_SECONDS": "0"})
+    assert len(refused.value.problems) == 2
+    assert secret not in str(refused.value)
+
+
+@pytest.mark.parametrize("given", ["https://cal.example", "https://cal.example/", "https://cal.example/v2/"])
+def test_every_spelling_of_a_server_means_the_same_api(given: str):
+    settings = load_settings({"CALCOM_BASE_URL": given, "CALCOM_API_KEY": "k"})
+    assert settings.base_url == "https://cal.example/v2"
+    assert load_settings({"CALCOM_API_KEY": "k"}).base_url == CALCOM_CLOUD
+
+
+def test_an_account_of_its_own_name_has_keys_and_a_schema_of_its_own():
+    settings = load_settings({"CALCOM_ACCOUNT": "berlin"})
+    assert (settings.schema_name, settings.redis_prefix) == ("berlin", "calcom:v1:{berlin}:")
+    assert load_settings({"CALCOM_ACCOUNT": "berlin", "CALCOM_DATABASE_SCHEMA": "sales"}).schema_name == "sales"
+
+
+def test_the_environment_wins_over_the_env_file_whose_typing_errors_are_refused_too(tmp_path: Path):
+    file = tmp_path / "settings.env"
+    file.write_text('CALCOM_ACCOUNT=fromfile\nCALCOM_TEAM_IDS="1, 2"\nOTHER_TOOL=x\n')
+    settings = load_settings({"CALCOM_ENV_FILE": str(file), "CALCOM_ACCOUNT": "fromshell"})
+    assert (settings.account, settings.team_ids) == ("fromshell", (1, 2))
+    file.write_text("CALCOM_ACOUNT=x\n")
+    with pytest.raises(ConfigurationError, match="did you mean CALCOM_ACCOUNT"):
+        load_settings({"CALCOM_ENV_FILE": str(file)})
+
+
+def test_a_key_is_named_by_a_hash_and_never_shown():
+    settings = load_settings({"CALCOM_API_KEY": "cal_secret"})
+    assert "cal_secret" not in repr(settings)
+    assert settings.key_name == load_settings({"CALCOM_API_KEY": "cal_secret"}).key_name
+    assert settings.key_name != load_settings({"CALCOM_API_KEY": "cal_other"}).key_name
+
+
+def test_the_example_file_lists_every_setting_as_it_is():
+    shipped = (Path(__file__).parents[2] / ".env.example").read_text()
+    assert shipped == example(), "run: python -m calcom_pipeline.settings > .env.example"
+    assert all(f"# {variable_of(name)}=" in shipped for name in Settings.model_fields)
