@@ -5,10 +5,13 @@ Redis `CacheError`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
 
+from calcom_pipeline.domain.invalidation import Fact
+from calcom_pipeline.domain.links import Link
 from calcom_pipeline.domain.models import (
     Account,
     Booking,
@@ -20,6 +23,8 @@ from calcom_pipeline.domain.models import (
     SlotQuery,
     Team,
 )
+from calcom_pipeline.domain.plans import Action
+from calcom_pipeline.domain.services import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,96 @@ class EventTypeApi(Protocol):
 
     def list_team(self, team: Team) -> list[EventType]:
         """All event types of a team."""
+        ...
+
+    def list_owner(self, owner: Owner) -> list[EventType]:
+        """One listing, one call, for comparing: `schedule_zone` is not looked up and stays UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write came to, as the answer of the write itself shows it.
+
+    `ignored` names fields that were sent and that the answer does not show: accepted but ignored. `adopted` says that a
+    create found what an earlier attempt of it had made.
+    """
+
+    event_type: EventType
+    ignored: tuple[str, ...] = ()
+    adopted: bool = False
+
+
+class EventTypeWrites(Protocol):
+    """Changes of event types. Fields carry the attribute names of `EventType`."""
+
+    def get_event_type(self, event_type_id: int) -> EventType:
+        """One event type. Raises NotFound when it is gone or not to be seen with this key."""
+        ...
+
+    def create_event_type(self, owner: Owner, fields: Mapping[str, object], *, above_id: int = 0) -> Written:
+        """Create exactly one. `above_id` is the highest id known in the owner's scope before.
+
+        Raises:
+            OutcomeUnknown: nobody can say whether it exists; the next plan finds out.
+        """
+        ...
+
+    def update_event_type(self, event_type: EventType, changes: Mapping[str, object]) -> Written:
+        """Set fields to absolute values; safe to repeat."""
+        ...
+
+    def delete_event_type(self, event_type: EventType) -> None:
+        """Delete it; its bookings stay, without an event type."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a write, read from Cal.com's own answer to it.
+
+    `ignored` names the fields that were sent and that the answer does not show: accepted but ignored. `adopted` says
+    that the event type was found after a doubt instead of being told by the answer to its create.
+    """
+
+    event_type: EventType
+    ignored: tuple[str, ...] = ()
+    adopted: bool = False
+
+
+class EventTypeWrites(Protocol):
+    """Event types, read one by one and written. Field names are the attributes of `EventType`.
+
+    Managed parents, read-only fields and wrong values are refused with `InvalidInput` before anything is sent.
+    """
+
+    def get_event_type(self, event_type_id: int, *, owner: Owner | None = None) -> EventType:
+        """One event type, with fields that a listing hides. `owner` chooses the team's route, else the personal one.
+
+        Raises:
+            NotFound: gone, never there, or not to be seen with this key.
+        """
+        ...
+
+    def create_event_type(self, owner: Owner, fields: Mapping[str, object], *, above_id: int = 0) -> Written:
+        """Create one event type, exactly once. `above_id` is the highest id known before the intent was stored.
+
+        After any doubt (no answer, a 5xx, an unreadable answer) the owner's listing is looked through for the slug and
+        an id above `above_id`, again and again until the grace time is over; then what was found is adopted and made
+        equal to `fields`, or the create is sent again. With `above_id` 0 one listing is read first.
+
+        Raises:
+            Conflict: the owner has another event type with this slug.
+            OutcomeUnknown: the doubt could not be cleared.
+        """
+        ...
+
+    def update_event_type(self, event_type: EventType, changes: Mapping[str, object]) -> Written:
+        """State new values for some fields; repeated safely, since values are absolute."""
+        ...
+
+    def delete_event_type(self, event_type: EventType) -> None:
+        """Delete an event type; one that is already gone is no error. Its bookings stay, without their type."""
         ...
 
 
@@ -217,4 +312,95 @@ class Progress(Protocol):
 
     def __call__(self, done: int, total: int | None, what: str) -> None:
         """`total` is None while nobody knows it."""
+        ...
+
+
+class ServiceStore(Protocol):
+    """Services, read and written through `services_source` alone, and their links."""
+
+    def services(self, ids: Sequence[str] | None = None) -> list[Service]:
+        """All services by id, or those that are named."""
+        ...
+
+    def links(self) -> list[Link]:
+        """All links."""
+        ...
+
+    def settle(self, links: Sequence[Link]) -> None:
+        """Store bookkeeping that planning found settled."""
+        ...
+
+    def begin(self, link: Link) -> None:
+        """Store an intent before anything is written to Cal.com."""
+        ...
+
+    def finish(self, link: Link, facts: Sequence[Fact] = ()) -> None:
+        """Store what came of it, with the facts of the change, in one transaction."""
+        ...
+
+    def pull(self, link: Link, columns: Mapping[str, object], *, version: str) -> bool:
+        """Write columns of a service and its link in one transaction; False, and nothing, if its version moved on."""
+        ...
+
+    def add(self, columns: Mapping[str, object], event_type: EventType) -> Service:
+        """Insert a service for an event type, with its link, in one transaction."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    """A plan as it was kept: `held` names kinds of action that wait for approval by name, with their reasons."""
+
+    id: str
+    hash: str
+    source: str
+    created_at: datetime
+    expires_at: datetime
+    actions: tuple[Action, ...]
+    counts: Mapping[str, int]
+    held: Mapping[str, str] = field(default_factory=dict[str, str])
+    state: str = "planned"
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResult:
+    """What came of one action. `before` and `after` hold values by side: local, remote."""
+
+    position: int
+    outcome: str
+    message: str
+    service_id: str
+    kind: str
+    event_type_id: int | None = None
+    before: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]])
+    after: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]])
+    error: str | None = None
+
+    @property
+    def success(self) -> bool:
+        """Whether it was done."""
+        return self.outcome == "done"
+
+
+class PlanStore(Protocol):
+    """Plans and what came of them."""
+
+    def save(self, plan: StoredPlan) -> None:
+        """Keep a plan; earlier ones that were not applied are superseded."""
+        ...
+
+    def load(self, plan_id: str) -> StoredPlan | None:
+        """The plan of this id."""
+        ...
+
+    def record(self, plan_id: str, results: Sequence[ActionResult]) -> None:
+        """Keep what came of some actions."""
+        ...
+
+    def close(self, plan_id: str, *, at: datetime) -> None:
+        """Mark a plan as applied."""
+        ...
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """One apply at a time per account, across processes. Raises `AnotherApply` when one is running."""
         ...

@@ -2,6 +2,9 @@
 
     PipelineError                   a sentence for a person, and what to do about it
     ├── ConfigurationError          a setting is wrong or missing; nothing was started
+    ├── InvalidInput                what was asked for cannot be asked for; nothing was sent
+    ├── AnotherApply                another apply of this account is running
+    ├── PlanUnusable                the plan is unknown, expired or applied already
     ├── StoreError                  PostgreSQL cannot do what was asked
     │   └── SchemaOutdated          the schema is not the one this release needs
     ├── CacheError                  Redis cannot do what was asked
@@ -37,6 +40,22 @@ class ConfigurationError(PipelineError):
     def __init__(self, problems: list[str], *, advice: str = "") -> None:
         super().__init__("; ".join(problems), advice=advice)
         self.problems = problems
+
+
+class InvalidInput(PipelineError):
+    """What was asked for is wrong in itself. `problems` lists all of it at once; nothing was sent."""
+
+    def __init__(self, problems: list[str], *, advice: str = "") -> None:
+        super().__init__("; ".join(problems), advice=advice)
+        self.problems = problems
+
+
+class AnotherApply(PipelineError):  # noqa: N818 - says what is in the way
+    """Another apply of this account is running; plans are applied one after the other."""
+
+
+class PlanUnusable(PipelineError):  # noqa: N818 - says what the plan is
+    """A plan that is unknown, expired, already applied, or not the one that was reviewed."""
 
 
 class StoreError(PipelineError):
