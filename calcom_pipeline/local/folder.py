@@ -14,10 +14,10 @@ import pwd
 import uuid
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from calcom_pipeline.local.values import Companion, Deadline, LocalServerError, explained
 
@@ -98,8 +98,8 @@ class Request:
     @classmethod
     def parse(cls, text: str) -> Self:
         """The request in a JSON text; raises ValueError or TypeError for anything else."""
-        fields = json.loads(text)
-        return cls(fields["id"], fields["name"], tuple(fields["argv"]))
+        found = json.loads(text)
+        return cls(found["id"], found["name"], tuple(found["argv"]))
 
     def text(self) -> str:
         """As JSON."""
@@ -121,6 +121,12 @@ class Record:
     failures: Mapping[str, str] = field(default_factory=dict[str, str])
     """Id of a request and why it could not be met."""
     format: int = FORMAT
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The record in a JSON text, of this format or a later one; raises ValueError or TypeError."""
+        found = dict[str, Any](json.loads(text))
+        return cls(**{known.name: found[known.name] for known in fields(cls) if known.name in found})
 
 
 class Folder:
@@ -195,7 +201,7 @@ class Folder:
         folder was moved.
         """
         try:
-            record = Record(**json.loads(self._record.read_text()))
+            record = Record.parse(self._record.read_text())
         except (FileNotFoundError, ValueError, TypeError):
             return None
         moved = identity(Path(record.data)) != identity(self.path)
@@ -241,14 +247,25 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old or the new text, never a part of it."""
+    """Write a file so that a reader, or the next start of the machine, sees the old or the new text whole."""
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         new.write_text(text)
+        sync(new)
         new.replace(path)
     except OSError:
         new.unlink(missing_ok=True)
         raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Have a file's content, or a folder's list of names, on the disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def wait_until(condition: Callable[[], bool], deadline: Deadline, pause: float = LOCK_POLL_SECONDS) -> bool:

@@ -44,6 +44,7 @@ class Keeper:
         now = time.monotonic()
         if self._process is None:
             if now >= self._next_start:
+                self._next_start = now + RETRY_SECONDS  # should this try raise an OSError
                 self._start()
             return False
         if self._process.poll() is not None:

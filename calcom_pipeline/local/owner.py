@@ -156,7 +156,8 @@ class Owner:
         if not self._users.take():
             self._last_used = time.monotonic()
             return None
-        if self._signals.drain or time.monotonic() - self._last_use() >= self._linger_seconds:
+        last_use = self._last_use()
+        if self._signals.drain or time.monotonic() - last_use >= self._linger_seconds:
             return "nobody uses them any more"
         self._users.let_go()
         return None
@@ -260,7 +261,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder, report = Folder(arguments.data), Report()
     _log_to(folder.log("owner"))
     try:
-        with explained("Working in", folder.path), Lock(folder.owner_lock) as lock:
+        with explained("Working in", folder.path):
+            lock = Lock(folder.owner_lock)  # never closed: whoever gets it next knows that this process is gone
             if not wait_until(lock.take, Deadline(LOCK_SECONDS)):
                 report.send("taken")
                 return 0

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Protocol
 
 from calcom_pipeline.local import probes
-from calcom_pipeline.local.folder import write_whole
+from calcom_pipeline.local.folder import sync, write_whole
 from calcom_pipeline.local.logs import telling
 from calcom_pipeline.local.places import Home, make_private
-from calcom_pipeline.local.processes import Command, Mark, end, spawn
+from calcom_pipeline.local.processes import Command, Mark, spawn
 from calcom_pipeline.local.programs import POSTGRES_MAJOR
 from calcom_pipeline.local.values import (
     DAGSTER_DATABASE,
@@ -103,7 +103,6 @@ class Postgres:
     def make_cluster(self) -> None:
         """Make the cluster, whole or not at all; refuses one that another major version made."""
         unfinished = self._cluster.with_name("postgres.new")
-        end(Mark(unfinished, frozenset({"initdb", "postgres"})), (), list)
         shutil.rmtree(unfinished, ignore_errors=True)
         if self._cluster.exists():
             self._check_version()
@@ -116,6 +115,7 @@ class Postgres:
                 why = self._initdb(unfinished)
                 if why is None:
                     unfinished.rename(self._cluster)
+                    sync(self._cluster.parent)
                     return
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
@@ -154,7 +154,6 @@ class Postgres:
             "autovacuum": "on",
             "fsync": on_disk,
             "full_page_writes": on_disk,
-            "synchronous_commit": on_disk,
             # Statements and error details hold attendees' addresses: only the server's own state is logged.
             "log_min_messages": "log",
             "log_min_error_statement": "panic",
