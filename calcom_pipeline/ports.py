@@ -86,43 +86,6 @@ class EventTypeApi(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write came to, as the answer of the write itself shows it.
-
-    `ignored` names fields that were sent and that the answer does not show: accepted but ignored. `adopted` says that a
-    create found what an earlier attempt of it had made.
-    """
-
-    event_type: EventType
-    ignored: tuple[str, ...] = ()
-    adopted: bool = False
-
-
-class EventTypeWrites(Protocol):
-    """Changes of event types. Fields carry the attribute names of `EventType`."""
-
-    def get_event_type(self, event_type_id: int) -> EventType:
-        """One event type. Raises NotFound when it is gone or not to be seen with this key."""
-        ...
-
-    def create_event_type(self, owner: Owner, fields: Mapping[str, object], *, above_id: int = 0) -> Written:
-        """Create exactly one. `above_id` is the highest id known in the owner's scope before.
-
-        Raises:
-            OutcomeUnknown: nobody can say whether it exists; the next plan finds out.
-        """
-        ...
-
-    def update_event_type(self, event_type: EventType, changes: Mapping[str, object]) -> Written:
-        """Set fields to absolute values; safe to repeat."""
-        ...
-
-    def delete_event_type(self, event_type: EventType) -> None:
-        """Delete it; its bookings stay, without an event type."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
     """What became of a write, read from Cal.com's own answer to it.
 
     `ignored` names the fields that were sent and that the answer does not show: accepted but ignored. `adopted` says
