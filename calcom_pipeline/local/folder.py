@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import pwd
+import stat
 import uuid
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
@@ -149,28 +150,22 @@ class Folder:
         return self.logs / f"{name}.log"
 
     def make(self) -> None:
-        """Make what is missing, and refuse a folder that belongs to somebody else.
+        """Make what is missing, and refuse a folder that others may change; raises OSError too.
 
-        In another user's folder a file could be swapped for a link at any moment, and PostgreSQL wants
-        its data to be its own user's.
+        They could swap a file for a link at any moment, or ask the owner for a "companion" of theirs.
         """
         as_root = os.geteuid() == 0
-        with explained("Making the folder", self.path):
-            self.path.mkdir(_PASSABLE if as_root else _PRIVATE, parents=True, exist_ok=True)
-            owner = self.path.stat().st_uid
-        if owner != os.geteuid():
-            raise LocalServerError(
-                f"The folder {self.path} belongs to {_user_name(owner)}, not to {_user_name(os.geteuid())}: "
-                f"work as that user, or choose a folder of your own"
-            )
-        with explained("Writing in", self.path):
-            for folder in (self.logs, self.requests, self.companions):
-                folder.mkdir(_PRIVATE, exist_ok=True)
+        self.path.mkdir(_PASSABLE if as_root else _PRIVATE, parents=True, exist_ok=True)
+        _check_ours(self.path)
+        for folder in (self.logs, self.requests, self.companions):
+            folder.mkdir(_PRIVATE, exist_ok=True)
+            _check_ours(folder)
 
     @contextmanager
     def used(self, deadline: Deadline) -> Generator[None]:
         """Be a user: while this is held, the owner does not stop by itself."""
         with self._shared(deadline) as lock:
+            self.make()  # who deletes the data takes the locks away last, so now all of it stays
             os.utime(lock.fd)  # the owner reads from it when somebody was here last
             try:
                 yield
@@ -225,17 +220,25 @@ class Folder:
     @contextmanager
     def _shared(self, deadline: Deadline) -> Generator[Lock]:
         while True:
-            self.make()
-            with explained("Locking", self.users_lock):
-                lock = Lock(self.users_lock)
-            with lock:
+            with self._users(deadline) as lock:
                 if not wait_until(lock.share, deadline):
                     raise LocalServerError(
                         f"The local servers in {self.path} are still stopping after {deadline.seconds:g} s: try again"
                     )
-                if lock.is_current():
+                if lock.is_current():  # else the folder was deleted while we waited
                     yield lock
                     return
+
+    def _users(self, deadline: Deadline) -> Lock:
+        """The users' lock, in a folder that has all it needs; a stopping owner may be deleting it."""
+        with explained("Making or opening", self.path):
+            while True:
+                try:
+                    self.make()
+                    return Lock(self.users_lock)
+                except FileNotFoundError:
+                    if not deadline.pause(LOCK_POLL_SECONDS):
+                        raise
 
 
 def identity(path: Path) -> tuple[int, int] | None:
@@ -274,6 +277,20 @@ def wait_until(condition: Callable[[], bool], deadline: Deadline, pause: float =
         if not deadline.pause(pause):
             return False
     return True
+
+
+def _check_ours(folder: Path) -> None:
+    status = folder.stat()
+    if status.st_uid != os.geteuid():
+        raise LocalServerError(
+            f"The folder {folder} belongs to {_user_name(status.st_uid)}, not to {_user_name(os.geteuid())}: "
+            f"work as that user, or choose a folder of your own"
+        )
+    if status.st_mode & stat.S_IWOTH:
+        raise LocalServerError(
+            f"Every user of this machine may write in the folder {folder}: choose another one, "
+            f"or take that right away (chmod o-w)"
+        )
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -5,16 +5,15 @@ the owners gets the lock and all wait for its servers.
 """
 
 import os
-import shutil
 import signal
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from calcom_pipeline.local import logs, places, probes
+from calcom_pipeline.local import logs, probes
+from calcom_pipeline.local.clearing import delete_all, end_leftovers
 from calcom_pipeline.local.folder import FORMAT, Folder, Lock, Record, Request
 from calcom_pipeline.local.launch import OWNER_MODULE, Launch
-from calcom_pipeline.local.leftovers import end_leftovers
 from calcom_pipeline.local.processes import runs_module, tell
 from calcom_pipeline.local.values import (
     DATABASE,
@@ -22,6 +21,7 @@ from calcom_pipeline.local.values import (
     Deadline,
     LocalServerError,
     Servers,
+    Terms,
     explained,
     full_disk,
     servers_at,
@@ -43,23 +43,23 @@ def join(
     timeout_seconds: float = START_SECONDS,
     durable: bool = True,
     linger_seconds: float = LINGER_SECONDS,
+    keep_data: bool = True,
 ) -> Generator[Servers]:
     """The servers of the data folder, started if need be; they stay up at least while this is held.
 
     Any number of processes and threads may hold it at once. `durable=False` starts servers that do not wait
     for the disk (for tests: a crash of the machine may lose the data; a crash of a server does not).
-    `linger_seconds` is how long they stay after the last user. Both are decided by whoever starts them.
+    `linger_seconds` is how long they stay after the last user. `keep_data=False` deletes the data, as
+    `remove` does, when they stop (for tests). These three are decided by whoever starts the servers.
     A companion that is missing is started beside the running servers.
 
     Raises LocalServerError, one line with the cause and what to do: the disk is full, the folder may not be
     written or belongs to another user, binaries are missing, the data was made by another major version of
     PostgreSQL, the servers did not answer in time.
     """
+    terms = Terms(durable=durable, linger_seconds=linger_seconds, keep_data=keep_data)
     with ExitStack() as stack:
-        servers = _join(
-            stack, Folder(data), companions, Deadline(timeout_seconds), durable=durable, linger_seconds=linger_seconds
-        )
-        yield servers
+        yield _join(stack, Folder(data), companions, terms, Deadline(timeout_seconds))
 
 
 def up(
@@ -74,10 +74,9 @@ def up(
     Raises LocalServerError as `join` does; then nothing is pinned.
     """
     folder = Folder(data)
+    terms = Terms(durable=durable, linger_seconds=LINGER_SECONDS, keep_data=True)
     with ExitStack() as stack:
-        servers = _join(
-            stack, folder, companions, Deadline(timeout_seconds), durable=durable, linger_seconds=LINGER_SECONDS
-        )
+        servers = _join(stack, folder, companions, terms, Deadline(timeout_seconds))
         with explained("Writing in", folder.path):
             folder.pin.touch()
         return servers
@@ -124,32 +123,16 @@ def remove(data: Path, *, timeout_seconds: float = STOP_SECONDS) -> bool:
     with explained("Deleting", folder.path), Lock(folder.owner_lock) as owner, Lock(folder.users_lock) as users:
         if not (owner.take() and users.take()):
             raise LocalServerError(f"The local servers in {folder.path} were started again meanwhile: try again")
-        places.discard_sockets(folder)
-        outside = places.system_folder(folder)
-        if outside and places.belongs_to(outside, folder):
-            shutil.rmtree(outside)
-        for name in (*places.PARTS, "run", "access", "log", "requests", "companions"):
-            shutil.rmtree(folder.path / name, ignore_errors=True)
-        folder.withdraw()
-        for file in (folder.system_folder, folder.users_lock, folder.owner_lock):
-            file.unlink(missing_ok=True)
-        with suppress(OSError):  # not empty: somebody else's files
-            folder.path.rmdir()
+        delete_all(folder)
     return True
 
 
 def _join(
-    stack: ExitStack,
-    folder: Folder,
-    companions: Sequence[Companion],
-    deadline: Deadline,
-    *,
-    durable: bool,
-    linger_seconds: float,
+    stack: ExitStack, folder: Folder, companions: Sequence[Companion], terms: Terms, deadline: Deadline
 ) -> Servers:
     stack.enter_context(folder.used(deadline))
     with explained("Working in", folder.path), ExitStack() as waiting:
-        joiner = _Joiner(folder, companions, deadline, durable=durable, linger_seconds=linger_seconds)
+        joiner = _Joiner(folder, companions, terms, deadline)
         waiting.callback(joiner.forget)
         return joiner.wait()
 
@@ -157,20 +140,11 @@ def _join(
 class _Joiner:
     """Waits for servers that answer, and for companions; starts an owner when there is none."""
 
-    def __init__(
-        self,
-        folder: Folder,
-        companions: Sequence[Companion],
-        deadline: Deadline,
-        *,
-        durable: bool,
-        linger_seconds: float,
-    ) -> None:
+    def __init__(self, folder: Folder, companions: Sequence[Companion], terms: Terms, deadline: Deadline) -> None:
         self._folder = folder
         self._wanted = {companion.name: companion for companion in companions}
+        self._terms = terms
         self._deadline = deadline
-        self._durable = durable
-        self._linger_seconds = linger_seconds
         self._launch: Launch | None = None
         self._launches = 0
         self._asked: dict[str, Request] = {}  # by name; what the owner `_asked_owner` was asked for
@@ -206,7 +180,7 @@ class _Joiner:
         stop_first = f"in {self._folder.path}: stop them first (calcom-pipeline local down)"
         if record.format != FORMAT:
             raise LocalServerError(f"Another version of this program runs the local servers {stop_first}")
-        if self._durable and not record.durable:
+        if self._terms.durable and not record.durable:
             raise LocalServerError(f"The local servers that run do not keep data safe from a crash {stop_first}")
         for name, companion in self._wanted.items():
             if record.commands.get(name, list(companion.argv)) != list(companion.argv):
@@ -241,9 +215,7 @@ class _Joiner:
         self._launches += 1
         self._asked = {name: Request.of(companion) for name, companion in self._wanted.items()}
         self._asked_owner = 0
-        self._launch = Launch(
-            self._folder, list(self._asked.values()), durable=self._durable, linger_seconds=self._linger_seconds
-        )
+        self._launch = Launch(self._folder, list(self._asked.values()), self._terms)
 
     def _what_is_missing(self) -> str:
         within = f"within {self._deadline.seconds:g} s"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from calcom_pipeline.local import logs
 from calcom_pipeline.local.folder import Folder, Request
+from calcom_pipeline.local.values import Terms
 
 OWNER_MODULE = "calcom_pipeline.local.owner"
 _READ_BYTES = 1 << 16
@@ -30,9 +31,11 @@ class Outcome:
 class Launch:
     """An owner that was just started. Forgotten rather than ended: others may wait for its servers."""
 
-    def __init__(self, folder: Folder, requests: Sequence[Request], *, durable: bool, linger_seconds: float) -> None:
-        argv = [sys.executable, "-P", "-m", OWNER_MODULE, str(folder.path), "--linger-seconds", str(linger_seconds)]
-        argv += [] if durable else ["--fast"]
+    def __init__(self, folder: Folder, requests: Sequence[Request], terms: Terms) -> None:
+        argv = [sys.executable, "-P", "-m", OWNER_MODULE, str(folder.path)]
+        argv += ["--linger-seconds", str(terms.linger_seconds)]
+        argv += [] if terms.durable else ["--fast"]
+        argv += [] if terms.keep_data else ["--delete-data"]
         for request in requests:
             argv += ["--companion", request.text()]
         self._said = b""

@@ -25,12 +25,12 @@ from pathlib import Path
 from types import FrameType
 
 from calcom_pipeline.local import places, programs
+from calcom_pipeline.local.clearing import delete_all, end_leftovers
 from calcom_pipeline.local.companions import CompanionServer
 from calcom_pipeline.local.folder import Folder, Lock, Record, Request, identity, wait_until
 from calcom_pipeline.local.keeper import Keeper
-from calcom_pipeline.local.leftovers import end_leftovers
 from calcom_pipeline.local.servers import Postgres, Valkey
-from calcom_pipeline.local.values import Deadline, LocalServerError, explained
+from calcom_pipeline.local.values import Deadline, LocalServerError, Terms, explained
 
 STARTING_TICK_SECONDS = 0.02
 TICK_SECONDS = 0.2  # when all is well; a dying server or a signal wakes the owner at once
@@ -88,13 +88,12 @@ class Report:
 class Owner:
     """Keeps the servers of one data folder."""
 
-    def __init__(self, folder: Folder, users: Lock, signals: Signals, *, durable: bool, linger_seconds: float) -> None:
+    def __init__(self, folder: Folder, users: Lock, signals: Signals, terms: Terms) -> None:
         self._folder = folder
         self._identity = identity(folder.path)
         self._users = users
         self._signals = signals
-        self._durable = durable
-        self._linger_seconds = linger_seconds
+        self._terms = terms
         self._servers: list[Keeper] = []
         self._companions: dict[str, Keeper] = {}
         self._askers: dict[str, list[str]] = {}  # name of a companion -> ids of the requests for it
@@ -110,9 +109,9 @@ class Owner:
         folder = self._folder
         end_leftovers(folder)
         folder.asked()  # of a former owner
-        self._home = places.settle(folder, programs.installed(), durable=self._durable)
-        postgres = Postgres(self._home, durable=self._durable)
-        self._servers = [Keeper(Valkey(self._home, durable=self._durable), folder)]
+        self._home = places.settle(folder, programs.installed(), durable=self._terms.durable)
+        postgres = Postgres(self._home, durable=self._terms.durable)
+        self._servers = [Keeper(Valkey(self._home, durable=self._terms.durable), folder)]
         for request in requests:
             self._keep_companion(request)
         self._tick_all()  # these start while the cluster is made
@@ -157,7 +156,7 @@ class Owner:
             self._last_used = time.monotonic()
             return None
         last_use = self._last_use()
-        if self._signals.drain or time.monotonic() - last_use >= self._linger_seconds:
+        if self._signals.drain or time.monotonic() - last_use >= self._terms.linger_seconds:
             return "nobody uses them any more"
         self._users.let_go()
         return None
@@ -171,9 +170,13 @@ class Owner:
             keeper.ask_to_stop()
         for keeper in self._keepers:
             keeper.stop()
-        if self._home and still_there:  # else another folder's servers may use the same paths by now
+        if still_there:
             places.discard_sockets(self._folder)
-            shutil.rmtree(self._home.base / "run", ignore_errors=True)
+        if self._home and (still_there or self._home.sockets.parent != self._home.base):
+            # If the folder is gone, another one's servers may use the same path inside it by now.
+            shutil.rmtree(self._home.sockets, ignore_errors=True)
+        if still_there and not self._terms.keep_data and self._users.take():
+            delete_all(self._folder)
 
     @property
     def _keepers(self) -> list[Keeper]:
@@ -206,7 +209,7 @@ class Owner:
             owner_pid=os.getpid(),
             data=str(self._folder.path),
             sockets=str(self._home.sockets),
-            durable=self._durable,
+            durable=self._terms.durable,
             companions={name: server.url for name, server in servers.items() if server.url},
             commands={name: list(server.argv) for name, server in servers.items()},
             failures=dict(list(self._failures.items())[-FAILURES_KEPT:]),
@@ -226,8 +229,11 @@ def run(folder: Folder, arguments: argparse.Namespace, report: Report) -> None:
     """Be the owner until it is time to stop; raises LocalServerError if the servers do not start."""
     signals = Signals()
     requests = [Request.parse(text) for text in arguments.companion]
+    terms = Terms(
+        durable=not arguments.fast, linger_seconds=arguments.linger_seconds, keep_data=not arguments.delete_data
+    )
     with Lock(folder.users_lock) as users:
-        owner = Owner(folder, users, signals, durable=not arguments.fast, linger_seconds=arguments.linger_seconds)
+        owner = Owner(folder, users, signals, terms)
         try:
             owner.start(requests)
             while (reason := owner.stop_reason()) is None:
@@ -263,7 +269,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with explained("Working in", folder.path):
             lock = Lock(folder.owner_lock)  # never closed: whoever gets it next knows that this process is gone
-            if not wait_until(lock.take, Deadline(LOCK_SECONDS)):
+            if not (wait_until(lock.take, Deadline(LOCK_SECONDS)) and lock.is_current()):
                 report.send("taken")
                 return 0
             lock.write_pid()
@@ -293,6 +299,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data", type=Path, help="the data folder")
     parser.add_argument("--fast", action="store_true", help="do not wait for the disk: for data that may be lost")
     parser.add_argument("--linger-seconds", type=float, required=True, help="how long to stay after the last user")
+    parser.add_argument("--delete-data", action="store_true", help="delete the data at the end")
     parser.add_argument("--companion", action="append", default=[], help="a companion to keep, as JSON")
     return parser
 

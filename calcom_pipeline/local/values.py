@@ -64,6 +64,18 @@ class Servers:
     owner_pid: int
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What is decided by whoever starts the servers."""
+
+    durable: bool
+    """Whether they wait for the disk."""
+    linger_seconds: float
+    """How long they stay after the last user."""
+    keep_data: bool
+    """Whether the data outlives them."""
+
+
 def servers_at(
     sockets: Path, *, data: Path, owner_pid: int, companions: Mapping[str, str] = MappingProxyType({})
 ) -> Servers:
@@ -121,6 +133,7 @@ def explained(doing: str, path: Path) -> Generator[None]:
 def _explanation(error: OSError, doing: str, path: Path) -> str:
     if error.errno in _FULL:
         return full_disk(path, _FULL_TEXTS[0]) or ""
+    path = Path(error.filename) if isinstance(error.filename, str) else path
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{doing} {path} is not permitted ({error.strerror}): choose a folder that you may write"
     return f"{doing} {path} failed: {error.strerror or error}"

@@ -183,12 +183,20 @@ class TestNormalUser:
         with pytest.raises(LocalServerError, match="belongs to the user nobody, not to the user root"):
             local.up(home)
 
+    @pytest.mark.parametrize("part", ["", "requests"])
+    def test_a_folder_that_everybody_may_write_is_refused(self, tmp_path: Path, part: str) -> None:
+        """Whoever may leave a request there could have the owner run anything."""
+        (tmp_path / part).mkdir(exist_ok=True)
+        (tmp_path / part).chmod(0o777)
+        with pytest.raises(LocalServerError, match="Every user of this machine may write in the folder"):
+            local.up(tmp_path)
+
     @root_only
     def test_a_folder_that_cannot_be_written_is_an_error(self, place: Path, interpreter: str) -> None:
         with run_as(NORMAL_USER, interpreter, JOIN, place / "data") as user:
             said = json.loads(user.communicate()[0])
         assert said == (
-            f"Making the folder {place}/data is not permitted (Permission denied): choose a folder that you may write"
+            f"Making or opening {place}/data is not permitted (Permission denied): choose a folder that you may write"
         )
 
     @root_only
