@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from calcom_pipeline.domain.invalidation import Fact
 from calcom_pipeline.domain.links import Link
@@ -25,6 +25,10 @@ from calcom_pipeline.domain.models import (
 )
 from calcom_pipeline.domain.plans import Action
 from calcom_pipeline.domain.services import Service
+
+
+#: Who goes first when requests have to wait. Lower lanes keep a tenth each of what is not interactive.
+Lane = Literal["interactive", "sync", "warm", "backfill"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +368,6 @@ class PlanStore(Protocol):
         """Mark a plan as applied."""
         ...
 
-    def exclusive(self) -> AbstractContextManager[None]:
-        """One apply at a time per account, across processes. Raises `AnotherApply` when one is running."""
+    def exclusive(self, *, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
+        """One apply at a time per account, across processes. Raises `AnotherApply` when one goes on for longer."""
         ...

@@ -1,0 +1,145 @@
+"""Make a plan: read both sides, decide (domain), settle the bookkeeping, set the brakes, keep what is left to do."""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from calcom_pipeline.domain.fields import Side
+from calcom_pipeline.domain.links import Link
+from calcom_pipeline.domain.models import EventType, Owner
+from calcom_pipeline.domain.plans import Action, Brakes, Plan
+from calcom_pipeline.domain.reconcile import Situation, plan_services
+from calcom_pipeline.domain.text import content_hash
+from calcom_pipeline.ports import AccountApi, EventTypeApi, PlanStore, ServiceStore, StoredPlan
+from calcom_pipeline.sync.event_types import TeamChoice
+
+_ID_BYTES = 4
+
+
+class Calcom(AccountApi, EventTypeApi, Protocol):
+    """What Cal.com is asked for while planning."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRules:
+    """What the operator decides about plans; see the settings of the same names."""
+
+    brakes: Brakes
+    lifetime: timedelta
+    field_owners: Mapping[str, Side] = field(default_factory=dict[str, Side])
+    propose_imports: bool = False
+    create_grace: timedelta = timedelta(seconds=30)
+    #: How long planning waits for an apply to end, in seconds.
+    wait_seconds: float = 10.0
+    #: A listing with less than this share of what it held before is not trusted.
+    smallest_share: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Everything Cal.com listed, by owner, each complete."""
+
+    me: Owner
+    by_owner: Mapping[Owner, Sequence[EventType]]
+
+    def event_types(self) -> list[EventType]:
+        """All of them."""
+        return [event_type for found in self.by_owner.values() for event_type in found]
+
+
+def read_listing(calcom: Calcom, teams: TeamChoice) -> Listing:
+    """One listing per owner scope: the key's own user and each chosen team."""
+    me = Owner("user", calcom.me().user_id)
+    owners = [me, *(Owner("team", team.id) for team in teams.of(calcom.teams()))]
+    return Listing(me, {owner: calcom.list_owner(owner) for owner in owners})
+
+
+def make_plan(
+    calcom: Calcom,
+    services: ServiceStore,
+    plans: PlanStore,
+    *,
+    teams: TeamChoice,
+    rules: PlanRules,
+    source: str,
+    now: Callable[[], datetime],
+    known: Mapping[Owner, int] | None = None,
+) -> tuple[StoredPlan, Plan]:
+    """A plan, kept if there is anything to say, and the decisions it was made of.
+
+    `known` is how many event types each owner had in the mirror, to tell a listing that shrank suddenly.
+
+    Raises:
+        CalcomError: Cal.com could not be listed completely; nothing was decided.
+        AnotherApply: an apply of this account is running and did not end in time.
+    """
+    with plans.exclusive(wait_seconds=rules.wait_seconds):  # an apply changes links while it runs
+        return _make_plan(calcom, services, plans, teams=teams, rules=rules, source=source, now=now, known=known or {})
+
+
+def _make_plan(
+    calcom: Calcom,
+    services: ServiceStore,
+    plans: PlanStore,
+    *,
+    teams: TeamChoice,
+    rules: PlanRules,
+    source: str,
+    now: Callable[[], datetime],
+    known: Mapping[Owner, int],
+) -> tuple[StoredPlan, Plan]:
+    rows, links = services.services(), services.links()  # before the listing: an edit during it is seen next time
+    listing = read_listing(calcom, teams)
+    situation = Situation(
+        me=listing.me,
+        services=rows,
+        event_types=listing.event_types(),
+        listed=frozenset(listing.by_owner),
+        links=links,
+        now=now(),
+        field_owners=rules.field_owners,
+        propose_imports=rules.propose_imports,
+        create_grace=rules.create_grace,
+    )
+    plan = plan_services(situation)
+    if plan.settled:
+        services.settle(plan.settled)
+    suspicious = distrust(listing, links, known, rules.smallest_share)
+    held = rules.brakes.held(plan.actions, linked=len(links), suspicious=suspicious)
+    stored = _stored(plan, held, rules, source, situation.now)
+    if plan.actions:
+        plans.save(stored)
+    return stored, plan
+
+
+def distrust(listing: Listing, links: Iterable[Link], known: Mapping[Owner, int], smallest_share: float) -> str:
+    """Why a listing is not to be trusted for anything destructive; empty when it is."""
+    linked = {link.owner for link in links if link.event_type_id is not None and link.state == "linked"}
+    for owner, found in listing.by_owner.items():
+        if not found and owner in linked:
+            return f"Cal.com lists no event type of {owner} any more, though services are linked to some"
+        if len(found) < known.get(owner, 0) * smallest_share:
+            return f"Cal.com lists {len(found)} event types of {owner}, where there were {known[owner]}"
+    return ""
+
+
+def _stored(plan: Plan, held: Mapping[Any, str], rules: PlanRules, source: str, now: datetime) -> StoredPlan:
+    return StoredPlan(
+        id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(_ID_BYTES)}",
+        hash=plan_hash(plan.actions),
+        source=source,
+        created_at=now,
+        expires_at=now + rules.lifetime,
+        actions=plan.actions,
+        counts=plan.counts(),
+        held=dict(held),
+    )
+
+
+def plan_hash(actions: Sequence[Action]) -> str:
+    """What a reviewer saw and an apply does must be the same: a hash over all of it."""
+    return content_hash([{**asdict(a), "owner": str(a.owner) if a.owner else None} for a in actions])
+
+

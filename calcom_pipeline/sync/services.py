@@ -1,0 +1,104 @@
+"""Apply a plan: up to ten services at once, each checked again just before it is written, a result per service."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from typing import Protocol
+
+from calcom_pipeline.domain.errors import PlanUnusable
+from calcom_pipeline.domain.plans import DOING, Action
+from calcom_pipeline.ports import (
+    ActionResult,
+    EventTypeApi,
+    EventTypeWrites,
+    PlanStore,
+    Progress,
+    ServiceStore,
+    StoredPlan,
+)
+from calcom_pipeline.sync.planning import plan_hash
+from calcom_pipeline.sync.writer import ApplyRules, Writer
+
+
+class Source(EventTypeApi, EventTypeWrites, Protocol):
+    """What Cal.com is asked and told while applying."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyReport:
+    """Results by action; `gap_seconds` is the widest time between a batch's listing and one of its writes."""
+
+    plan_id: str
+    results: tuple[ActionResult, ...] = ()
+    gap_seconds: float = 0.0
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+
+
+def apply_plan(
+    plan: StoredPlan,
+    calcom: Source,
+    services: ServiceStore,
+    plans: PlanStore,
+    *,
+    rules: ApplyRules,
+    now: Callable[[], datetime],
+    approved: bool = False,
+    progress: Progress | None = None,
+) -> ApplyReport:
+    """Do what a plan says. `approved` means that a person named it: held kinds and imports are done too.
+
+    One service's failure is that service's result. What was edited since the plan was made is left for the next one.
+
+    Raises:
+        PlanUnusable: the plan is expired, applied already, or not what its hash says.
+        AnotherApply: another apply of this account is running.
+    """
+    _require_usable(plan, now())
+    todo = [(n, a) for n, a in enumerate(plan.actions) if a.kind in DOING]
+    allowed = [(n, a) for n, a in todo if approved or (a.kind not in plan.held and a.kind != "import")]
+    results = [_held(n, a, plan) for n, a in todo if (n, a) not in allowed]
+    gap = 0.0
+    with plans.exclusive():
+        links = {link.service_id: link for link in services.links()}
+        for batch in _batches(allowed, rules.batch):
+            owner = batch[0][1].owner
+            listed = {e.id: e for e in calcom.list_owner(owner)} if owner else {}
+            listed_at, rows = now(), {s.id: s for s in services.services([a.service_id for _, a in batch])}
+            writer = Writer(calcom, services, rules, now, listed=listed, rows=rows, links=links)
+            with ThreadPoolExecutor(rules.workers) as pool:
+                done = list(pool.map(writer.result, [n for n, _ in batch], [a for _, a in batch]))
+            gap = max(gap, (now() - listed_at).total_seconds())
+            plans.record(plan.id, done)
+            results += done
+            if progress:
+                progress(len(results), len(todo), "services")
+        plans.record(plan.id, [r for r in results if r.outcome == "held"])
+        plans.close(plan.id, at=now())
+    return ApplyReport(plan.id, tuple(results), gap, dict(Counter(r.outcome for r in results)))
+
+
+def _require_usable(plan: StoredPlan, now: datetime) -> None:
+    if plan.state != "planned":
+        raise PlanUnusable(f"Plan {plan.id} is {plan.state}", advice="Make a new one: calcom-pipeline plan")
+    if plan.expires_at <= now:
+        raise PlanUnusable(f"Plan {plan.id} has expired", advice="Make a new one: calcom-pipeline plan")
+    if plan_hash(plan.actions) != plan.hash:
+        raise PlanUnusable(f"Plan {plan.id} is not what its hash says", advice="Make a new one: calcom-pipeline plan")
+
+
+def _batches(items: Sequence[tuple[int, Action]], size: int) -> Iterable[list[tuple[int, Action]]]:
+    """Batches of one owner scope each, so that one listing serves a whole batch."""
+    ordered = sorted(items, key=lambda item: (str(item[1].owner), item[0]))
+    for _, group in groupby(ordered, key=lambda item: item[1].owner):
+        members = list(group)
+        for start in range(0, len(members), size):
+            yield members[start : start + size]
+
+
+def _held(position: int, action: Action, plan: StoredPlan) -> ActionResult:
+    why = plan.held.get(action.kind) or "an event type becomes a service only when the plan is applied by name"
+    said = f"not done: {why}. Review it and run: calcom-pipeline apply {plan.id}"
+    return ActionResult(position, "held", said, action.service_id, action.kind, action.event_type_id)
