@@ -31,6 +31,7 @@ START_SECONDS = 60.0  # a first start takes 2 s; crash recovery after much work 
 STOP_SECONDS = 60.0  # PostgreSQL writes out what it holds in memory
 LINGER_SECONDS = 10.0  # the next command of the same person finds the servers still there
 BUSY_SECONDS = 5.0  # how long `down` waits for others to leave before it says who is there
+FULL_DISK_SECONDS = 2.0  # a server that was killed gets this long to come back
 POLL_SECONDS = 0.02
 LAUNCHES_MAX = 10  # owners that died without a word, one after another, before we give up
 
@@ -149,6 +150,7 @@ class _Joiner:
         self._launches = 0
         self._asked: dict[str, Request] = {}  # by name; what the owner `_asked_owner` was asked for
         self._asked_owner = 0
+        self._patience: Deadline | None = None
 
     def wait(self) -> Servers:
         """The servers, once all is there."""
@@ -174,7 +176,17 @@ class _Joiner:
         missing = [name for name in self._wanted if name not in record.companions]
         for name in missing:
             self._ask(record, name)
-        return None if missing else _living(self._folder, record)
+        servers = None if missing else _living(self._folder, record)
+        if not servers:
+            self._check_room(record)
+        return servers
+
+    def _check_room(self, record: Record) -> None:
+        """Servers that ran and do not answer on a full disk will not, however long we wait."""
+        self._patience = self._patience or Deadline(FULL_DISK_SECONDS)
+        full = full_disk(Path(record.sockets)) if self._patience.passed else None
+        if full:
+            raise LocalServerError(full)
 
     def _check(self, record: Record) -> None:
         stop_first = f"in {self._folder.path}: stop them first (calcom-pipeline local down)"

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from calcom_pipeline.local.folder import Folder, Lock, identity, write_whole
@@ -31,6 +31,7 @@ PARTS = ("postgres", "postgres.new", "valkey")  # folders that the servers work 
 
 _PRIVATE, _PASSABLE = 0o700, 0o711
 _SOCKET_PREFIX = "calcom-"
+_CLAIM_FILE = "belongs-to"
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
 _HASH_CHARACTERS, _RANDOM_BYTES = 16, 3
@@ -46,6 +47,16 @@ class Home:
     programs: Programs
     user: ServerUser | None
     """Who runs them; None: we ourselves."""
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """Whose a system folder is; kept in it."""
+
+    data: str
+    device: int
+    inode: int
+    disposable: bool
 
 
 def settle(folder: Folder, programs: Programs, *, durable: bool) -> Home:
@@ -90,8 +101,14 @@ def system_folder(folder: Folder) -> Path | None:
 
 
 def belongs_to(outside: Path, folder: Folder) -> bool:
-    """Whether the system folder was made for, or taken over by, this very data folder."""
-    return _owner_of(outside).get("identity") == list(identity(folder.path) or ())
+    """Whether the system folder was made for, or taken over by, this very data folder, moved or not.
+
+    A disk may get another device number when the machine starts; then the inode and the path are to match.
+    """
+    claim, here = _claim_on(outside), identity(folder.path)
+    if claim is None or here is None or claim.inode != here[1]:
+        return False
+    return claim.device == here[0] or claim.data == str(folder.path)
 
 
 def _server_user() -> ServerUser:
@@ -133,8 +150,9 @@ def _base_for_root(folder: Folder, *, stay: bool, durable: bool) -> Path:
     if belongs_to(outside, folder):
         _claim(outside, folder, durable=durable)
         return outside
-    owner = Folder(Path(str(_owner_of(outside).get("data", ""))))
-    if owner.path != folder.path and belongs_to(outside, owner) and owner.system_folder.exists():
+    claim = _claim_on(outside)
+    owner = Folder(Path(claim.data)) if claim else folder
+    if owner.path != folder.path and system_folder(owner) == outside:
         return _copy_of_another(folder, owner, outside, durable=durable)
     _claim(outside, folder, durable=durable)  # moved here from another disk
     return outside
@@ -186,7 +204,7 @@ def _copy_tree(source: Path, into: Path) -> None:
 
 
 def _make_system_root() -> None:
-    if not SYSTEM_ROOT.exists():
+    with suppress(FileExistsError):
         SYSTEM_ROOT.mkdir(_PASSABLE, parents=True)
         SYSTEM_ROOT.chmod(_PASSABLE)
     status = SYSTEM_ROOT.stat()
@@ -196,23 +214,25 @@ def _make_system_root() -> None:
 
 def _claim(outside: Path, folder: Folder, *, durable: bool) -> None:
     """Write down whose system folder this is. Once durable, always durable: such data is never swept."""
-    disposable = not durable and bool(_owner_of(outside).get("disposable", True))
-    owner = {"data": str(folder.path), "identity": identity(folder.path), "disposable": disposable}
-    write_whole(outside / "belongs-to", json.dumps(owner))
+    old = _claim_on(outside)
+    device, inode = identity(folder.path) or (0, 0)
+    disposable = not durable and (old is None or old.disposable)
+    claim = _Claim(str(folder.path), device, inode, disposable=disposable)
+    write_whole(outside / _CLAIM_FILE, json.dumps(asdict(claim)))
 
 
-def _owner_of(outside: Path) -> dict[str, object]:
+def _claim_on(outside: Path) -> _Claim | None:
     try:
-        return json.loads((outside / "belongs-to").read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
+        return _Claim(**json.loads((outside / _CLAIM_FILE).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
 
 
 def _sweep() -> None:
     """Delete the system folders of tests whose data folder is gone."""
     for outside in _system_folders():
-        owner = _owner_of(outside)
-        if owner.get("disposable") is True and not os.path.lexists(str(owner.get("data"))):
+        claim = _claim_on(outside)
+        if claim and claim.disposable and not os.path.lexists(claim.data):
             busy = any(find(Mark(outside / part, SERVER_PROGRAMS)) for part in PARTS)
             if not busy:
                 shutil.rmtree(outside, ignore_errors=True)

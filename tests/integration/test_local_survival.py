@@ -362,6 +362,14 @@ def small_disk(at: Path, size: str) -> Iterator[None]:
         subprocess.run(["/bin/umount", "--lazy", at], check=True)
 
 
+def fill(disk: Path) -> Path:
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        while True:
+            file.write(bytes(4096))
+    return filler
+
+
 @root_only
 class TestFullDisks:
     def test_too_small_for_a_cluster(self, place: Path) -> None:
@@ -380,14 +388,28 @@ class TestFullDisks:
             with local.join(data, **QUICK) as servers:
                 write(servers, "before")
             assert local.down(data)
-            filler = place / "disk/filler"
-            with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-                while True:
-                    file.write(bytes(4096))
+            filler = fill(place / "disk")
             with pytest.raises(LocalServerError, match="No room left for the local servers"):
                 local.up(data, durable=False, timeout_seconds=20)
             assert not server_pids(data)
             filler.unlink()
             with local.join(data, **QUICK) as servers:
                 assert words(servers) == (["before"], ["before"])
+            local.remove(data)
+
+    def test_full_under_running_servers(self, place: Path) -> None:
+        with small_disk(place / "disk", "400m"):
+            data = place / "disk/data"
+            with local.join(data, **QUICK) as servers:
+                write(servers, "before")
+                filler = fill(place / "disk")
+                with redis.Redis.from_url(servers.redis_url) as client, pytest.raises(redis.ResponseError):
+                    for _ in range(1000):
+                        client.set("key", "x" * 100_000)
+                with pytest.raises(LocalServerError, match="No room left for the local servers"):
+                    local.up(data, durable=False)
+                filler.unlink()
+                with local.join(data, **QUICK) as again:
+                    assert again == servers
+                    assert words(again) == (["before"], ["before"])
             local.remove(data)
