@@ -18,7 +18,7 @@ the end. Root's servers run as the user `nobody`, since PostgreSQL refuses root.
 the data folder or run the binaries, then the servers' data, and a copy of the binaries, lie in
 `/var/lib/calcom-pipeline/<hash of the data folder's path>-<random>`, written down in the data folder's
 file `system-folder`. It is deleted by `remove` alone; only one that was made with `durable=False` (by
-tests) is swept once its data folder is gone.
+tests) is swept a day after its last start, if its data folder is gone.
 
 Who gets in. The sockets lie in a folder that only the servers' user may enter, there is no TCP port, and
 PostgreSQL asks the kernel who is calling: the user who started it, and root. As root that user is

@@ -13,6 +13,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -27,6 +28,7 @@ SYSTEM_ROOT = Path("/var/lib/calcom-pipeline")
 SERVER_USER = "nobody"  # exists on every system, and owns nothing
 SOCKET_PATH_BYTES = 100  # the kernel takes 107 (Linux) or 103 (macOS)
 SERVER_PROGRAMS = frozenset({"postgres", "initdb", "valkey-server"})
+SWEEP_SECONDS = 24 * 3600.0  # disposable data whose folder is gone is kept this long after its last start
 PARTS = ("postgres", "postgres.new", "valkey")  # folders that the servers work in
 
 _PRIVATE, _PASSABLE = 0o700, 0o711
@@ -232,10 +234,17 @@ def _sweep() -> None:
     """Delete the system folders of tests whose data folder is gone."""
     for outside in _system_folders():
         claim = _claim_on(outside)
-        if claim and claim.disposable and not os.path.lexists(claim.data):
+        if claim and claim.disposable and not os.path.lexists(claim.data) and _is_old(outside / _CLAIM_FILE):
             busy = any(find(Mark(outside / part, SERVER_PROGRAMS)) for part in PARTS)
             if not busy:
                 shutil.rmtree(outside, ignore_errors=True)
+
+
+def _is_old(claim: Path) -> bool:
+    """Whether the last start was long ago: a folder that is not there may have been moved, and come back."""
+    with suppress(FileNotFoundError):
+        return time.time() - claim.stat().st_mtime > SWEEP_SECONDS
+    return False
 
 
 def _system_folders() -> Iterator[Path]:

@@ -271,12 +271,20 @@ class TestMoves:
 
 
 class TestPlaces:
-    @pytest.mark.parametrize("name", ["spaces and ümläut ☃", "100% 'quoted' \"a&b+c#d\"", "a,b", "n\nl", "x" * 200])
+    @pytest.mark.parametrize("name", ["spaces and ümläut ☃", "100% 'quoted'\n\"a&b+c#d\"", "x" * 200])
     def test_any_name_of_a_folder_will_do(self, place: Path, name: str) -> None:
         with local.join(place / name, **QUICK) as servers:
             write(servers, "here")
             assert words(servers) == (["here"], ["here"])
         assert local.remove(place / name)
+
+    @pytest.mark.parametrize(
+        ("folder", "fits"),
+        [("/short", True), ("/" + "x" * 85, True), ("/" + "x" * 86, False), ("/" + "ü" * 43, False)]
+        + [("/with,comma", False), (os.fsdecode(b"/no\xfftext"), False)],
+    )
+    def test_sockets_lie_where_every_client_finds_them(self, folder: str, fits: bool) -> None:
+        assert places._fits(Path(folder)) is fits
 
     def test_a_relative_path_and_a_link_mean_the_same_servers(
         self, place: Path, data: Path, monkeypatch: pytest.MonkeyPatch
