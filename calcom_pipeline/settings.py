@@ -131,8 +131,14 @@ class Settings(BaseModel):
     rate_safety_requests: int = Field(
         default=2, ge=0, le=50, description="Requests of a window left unused, for clocks that disagree."
     )
+    rate_reserve_requests: int = Field(
+        default=2, ge=0, le=50, description="Requests of a window that only the interactive lane may use."
+    )
     rate_burst_requests: int = Field(
-        default=4, ge=1, le=50, description="Requests that may go out at once after a rest; bursts got accounts locked."
+        default=6,
+        ge=1,
+        le=50,
+        description="Requests that may go out at once after a rest; big bursts got accounts locked.",
     )
     rate_wait_seconds: float = Field(
         default=300.0, gt=0, le=3600, description="Longest wait for a turn; past it the caller gets RateLimited."
@@ -224,8 +230,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         problems += [_sentence(entry["loc"], entry["msg"]) for entry in error.errors(include_url=False)]
     else:
-        if settings.rate_safety_requests >= settings.rate_limit_per_minute:
-            problems.append("CALCOM_RATE_SAFETY_REQUESTS leaves nothing of CALCOM_RATE_LIMIT_PER_MINUTE")
+        if settings.rate_safety_requests + settings.rate_reserve_requests >= settings.rate_limit_per_minute:
+            problems.append(
+                "CALCOM_RATE_SAFETY_REQUESTS and CALCOM_RATE_RESERVE_REQUESTS leave nothing of "
+                "CALCOM_RATE_LIMIT_PER_MINUTE"
+            )
         if not problems:
             return settings
     raise ConfigurationError(problems, advice="See .env.example for every setting, its unit and its default.")

@@ -195,11 +195,15 @@ class Pipeline:
 
         s = self.settings
         budget = Budget(
-            requests=s.rate_limit_per_minute - s.rate_safety_requests,
+            limit=s.rate_limit_per_minute,
+            safety=s.rate_safety_requests,
+            reserve=s.rate_reserve_requests,
             window_seconds=s.rate_window_seconds,
+            block_seconds=s.rate_block_seconds,
             burst=s.rate_burst_requests,
             longest_wait_seconds=s.rate_wait_seconds,
-            block_seconds=s.rate_block_seconds,
+            arrival_seconds=2 * s.connect_timeout_seconds,
+            processes=s.max_processes,
         )
         return self._stack.enter_context(
             open_calcom(

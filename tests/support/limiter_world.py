@@ -153,11 +153,21 @@ class World:
 
     def burst(self, requests: int, *, at: float) -> None:
         """Somebody else with the same key, all at once."""
-        self.after(at, lambda: [self.calcom.hit(self.now, "stranger") for _ in range(requests)] and None)
+
+        def hit() -> None:
+            for _ in range(requests):
+                self.calcom.hit(self.now, "stranger")
+
+        self.after(at, hit)
 
     def kill(self, worker: Worker) -> None:
         """The worker is gone in the middle of whatever it did: nothing is told to anybody."""
         worker.alive = False
+
+    def lose_redis(self) -> None:
+        """Everything in Redis is gone, as after a restart without a snapshot."""
+        self.client.flushdb()
+        self._set_clock()
 
     # --- time --------------------------------------------------------------------------------------------
 

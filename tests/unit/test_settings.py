@@ -27,7 +27,7 @@ def test_nothing_set_means_the_sandbox_and_embedded_servers():
         ({"CALCOM_LOCAL": "never"}, "CALCOM_LOCAL=never, but DATABASE_URL is not set"),
         ({"CALCOM_BASE_URL": "https://cal.example"}, "CALCOM_BASE_URL is set, but CALCOM_API_KEY is not"),
         ({"CALCOM_BASE_URL": "ftp://x", "CALCOM_API_KEY": "k"}, "CALCOM_BASE_URL: String should match"),
-        ({"CALCOM_RATE_SAFETY_REQUESTS": "50", "CALCOM_RATE_LIMIT_PER_MINUTE": "50"}, "leaves nothing of"),
+        ({"CALCOM_RATE_SAFETY_REQUESTS": "50", "CALCOM_RATE_LIMIT_PER_MINUTE": "50"}, "leave nothing of"),
         ({"CALCOM_ENV_FILE": "/nowhere/.env"}, "which is no file"),
     ],
 )

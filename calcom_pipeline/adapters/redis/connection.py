@@ -8,7 +8,9 @@ from importlib import resources
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
+from redis.retry import Retry
 
 from calcom_pipeline.domain.errors import CacheError
 
@@ -30,6 +32,9 @@ def open_redis(url: str) -> Generator[Client]:
             socket_connect_timeout=_CONNECT_SECONDS,
             socket_timeout=_ANSWER_SECONDS,
             health_check_interval=30,
+            # Once more at once: connections that idled through a restart of the server are dead. No patience beyond
+            # that, since callers have better things to do without Redis than to wait for it.
+            retry=Retry(NoBackoff(), 1),
         )
     except ValueError:
         raise CacheError("REDIS_URL is no redis://, rediss:// or unix:// address", advice="Correct it.") from None

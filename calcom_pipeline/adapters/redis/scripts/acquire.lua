@@ -1,22 +1,155 @@
--- acquire.lua KEYS={grants, pace, pause} ARGV={limit, window_ms, interval_ms, burst, id}: 0 granted, else ms to wait
+-- acquire.lua KEYS={log, state, leases, foreign, interactive, sync, warm, backfill}
+-- ARGV={mode ask|peek, lane 1..4, id, turn (0: none yet), limit, safety, reserve, window_ms, burst, arrival_ms, lease_ms, ttl_ms}
+-- answers {1 granted | 0, ms until to ask again, ms until the lane is free without its queue, turn}; Redis's own clock
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local limit, window, interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local mode, lane, id, turn = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local limit, safety, reserve = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local window, burst, arrival = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local lease, ttl = tonumber(ARGV[11]), tonumber(ARGV[12])
+local LOG, STATE, LEASES, FOREIGN, LANES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], 4
+local INTERACTIVE, WARM, BACKFILL = 1, 3, 4
+local OTHERS_BETWEEN = 9     -- a waiting lower lane gets every tenth grant that is not interactive
+local COLD_POLL = 100        -- ms between looks while one request finds out what Cal.com thinks
+local TURN_POLL = 20         -- ms between looks while a request may go, but another waiter is first
+local CLOCK_SLACK = 1000     -- ms that the server's clock may step back unnoticed
 
-local paused = redis.call("PTTL", KEYS[3])
-if paused > 0 then return paused end
-
-redis.call("ZREMRANGEBYSCORE", KEYS[1], "-inf", now - window)
-if redis.call("ZCARD", KEYS[1]) >= limit then
-  local oldest = redis.call("ZRANGE", KEYS[1], 0, 0, "WITHSCORES")
-  return math.max(1, tonumber(oldest[2]) + window - now + 1)
+local state = {}
+local flat = redis.call("HGETALL", STATE)
+for i = 1, #flat, 2 do state[flat[i]] = tonumber(flat[i + 1]) or flat[i + 1] end
+if state.seen and now < state.seen - CLOCK_SLACK then  -- all stored instants are wrong: start again, cold
+  redis.call("DEL", unpack(KEYS))
+  state = {}
 end
 
-local due = math.max(tonumber(redis.call("GET", KEYS[2]) or 0), now)
-local early = due - now - (burst - 1) * interval
-if early > 0 then return math.ceil(early) end
+redis.call("ZREMRANGEBYSCORE", LOG, "-inf", now - window)
+redis.call("ZREMRANGEBYSCORE", FOREIGN, "-inf", now - window)
+limit = math.min(limit, state.limit or limit)  -- Cal.com's headers may only lower our view
+local spendable = math.max(1, limit - safety)
+local even = window / spendable
 
-redis.call("SET", KEYS[2], due + interval, "PX", window)
-redis.call("ZADD", KEYS[1], now, ARGV[5])
-redis.call("PEXPIRE", KEYS[1], window)
-return 0
+-- What others with the same key spent in the last window, as far as answers told.
+local others = 0
+for _, member in ipairs(redis.call("ZRANGE", FOREIGN, 0, -1)) do
+  others = others + tonumber(string.match(member, ":(%d+)$"))
+end
+-- ... and what that comes to in a whole window, if they have been watched for less than one.
+local watched = math.min(window, math.max(window / 6, now - (state.watch or now)))
+local expected = others * window / watched
+
+-- Requests of the window that this limiter found on its cold start; they leave as evenly as they probably came.
+local carried = state.carried or 0
+if carried > 0 and now > state.carried_from then
+  carried = carried * math.max(0, state.carried_until - now) / (state.carried_until - state.carried_from)
+end
+
+local function cap_of(which) return which == INTERACTIVE and spendable or math.max(1, spendable - reserve) end
+
+-- Lower lanes spread what others leave; a tenth of the pace is kept, so that one burst of theirs does not stop us.
+local function pace_of(which)
+  if which == INTERACTIVE then return even end
+  return window / math.max(cap_of(which) - expected, cap_of(which) / 10)
+end
+
+-- Milliseconds until a request of this lane may go, whoever is first in its queue; 0 is now.
+local function wait_of(which)
+  if (state.pause or 0) > now then return state.pause - now end
+  if not state.learned and (state.probe or 0) > now then return math.min(COLD_POLL, state.probe - now) end
+  local wait = 0
+
+  local cap, own = cap_of(which), redis.call("ZCARD", LOG)
+  local excess = math.ceil(own + carried - cap + 1)
+  if excess > 0 then
+    local leaving = redis.call("ZRANGE", LOG, excess - 1, excess - 1, "WITHSCORES")
+    wait = leaving[2] and (tonumber(leaving[2]) + window - now + 1) or window
+    if carried > 0 then wait = math.min(wait, even) end  -- the carried ones leave meanwhile
+  end
+
+  local tolerance = (burst - 1) * even
+  if which == INTERACTIVE then tolerance = tolerance + reserve * even end
+  wait = math.max(wait, math.max(state.tat or 0, now) - now - tolerance)
+
+  if (state.window_end or 0) > now then
+    local unseen = math.max(0, redis.call("ZCOUNT", LOG, string.format("(%.0f", state.asked), "+inf") - 1)
+    -- Others go on: since the newest answer, and (lower lanes leave room for that too) until the window ends.
+    local margin = 0
+    if others > 0 then
+      local from_then_to = which == INTERACTIVE and now or state.window_end
+      margin = safety + expected * (from_then_to - state.asked) / window
+      if which ~= INTERACTIVE then margin = margin + reserve end
+    end
+    if state.left - unseen <= margin then
+      local over = state.window_end - now + 1
+      if others > 0 and which ~= INTERACTIVE then over = math.min(over, even) end  -- the expected part shrinks
+      wait = math.max(wait, over)
+    end
+  end
+  return math.ceil(wait)
+end
+
+local function waiting(which) return redis.call("ZCARD", KEYS[4 + which]) end
+
+local function since(which) return state["since" .. which] or OTHERS_BETWEEN end
+
+-- The lane whose head is to go next; 0 when nobody waits.
+local function next_lane()
+  if waiting(INTERACTIVE) > 0 then return INTERACTIVE end
+  for which = WARM, BACKFILL do
+    if waiting(which) > 0 and since(which) >= OTHERS_BETWEEN then return which end
+  end
+  for which = INTERACTIVE + 1, LANES do
+    if waiting(which) > 0 then return which end
+  end
+  return 0
+end
+
+-- How many grants come before the one at this place of this lane, about.
+local function ahead_of(which, place)
+  local higher = 0
+  for other = INTERACTIVE + 1, which - 1 do higher = higher + waiting(other) end
+  local first = which == INTERACTIVE and 0 or waiting(INTERACTIVE)
+  if which >= WARM and higher > 0 then
+    local share = math.max(0, OTHERS_BETWEEN - since(which)) + place * (OTHERS_BETWEEN + 1)
+    return first + math.min(higher + place, share)
+  end
+  return first + higher + place
+end
+
+local available = wait_of(lane)
+if mode == "peek" then
+  local queued = math.ceil(ahead_of(lane, waiting(lane)) * pace_of(lane))
+  return {0, available + queued, available, 0}
+end
+
+if turn == 0 then turn = redis.call("HINCRBY", STATE, "turn", 1) end
+redis.call("ZADD", KEYS[4 + lane], turn, id)
+redis.call("ZADD", LEASES, now + lease, id)
+for _, gone in ipairs(redis.call("ZRANGEBYSCORE", LEASES, "-inf", now)) do
+  for which = 1, LANES do redis.call("ZREM", KEYS[4 + which], gone) end
+  redis.call("ZREM", LEASES, gone)
+end
+
+local place = redis.call("ZRANK", KEYS[4 + lane], id)
+local granted = 0
+local again = 0
+if available == 0 and place == 0 and next_lane() == lane then
+  granted = 1
+  redis.call("ZREM", KEYS[4 + lane], id)
+  redis.call("ZREM", LEASES, id)
+  redis.call("ZADD", LOG, now + arrival, id)
+  redis.call("HSET", STATE, "tat", math.max(state.tat or 0, now) + pace_of(lane))
+  if not state.learned then redis.call("HSET", STATE, "probe", now + lease, "prober", id) end
+  if lane ~= INTERACTIVE then
+    for which = WARM, BACKFILL do
+      local others_since = which == lane and 0 or math.min(OTHERS_BETWEEN, since(which) + 1)
+      redis.call("HSET", STATE, "since" .. which, others_since)
+    end
+  end
+else
+  again = available + math.ceil(ahead_of(lane, place) * pace_of(lane))
+  if available == 0 then again = TURN_POLL * (1 + place) end
+  again = math.max(1, math.min(again, lease / 2))
+end
+redis.call("HSET", STATE, "seen", now)
+for i = 1, #KEYS do redis.call("PEXPIRE", KEYS[i], ttl + math.max(0, (state.pause or 0) - now)) end
+return {granted, math.ceil(again), available, turn}

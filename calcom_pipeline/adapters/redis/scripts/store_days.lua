@@ -1,0 +1,10 @@
+-- store_days.lua KEYS={generation, index, day...} ARGV={generation seen before the request, index ttl_s, (value, ttl_s)...}: days stored
+-- A fetch that began before an invalidation must not be stored after it.
+if (redis.call("GET", KEYS[1]) or "0") ~= ARGV[1] then return 0 end
+for i = 3, #KEYS do
+  local at = 3 + (i - 3) * 2
+  redis.call("SET", KEYS[i], ARGV[at], "EX", ARGV[at + 1])
+  redis.call("SADD", KEYS[2], KEYS[i])
+end
+redis.call("EXPIRE", KEYS[2], ARGV[2])
+return #KEYS - 2
