@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from calcom_pipeline.domain.invalidation import Fact
+from calcom_pipeline.domain.invalidation import Fact, Stain
 from calcom_pipeline.domain.links import Link
 from calcom_pipeline.domain.models import (
     Account,
@@ -265,8 +265,12 @@ class SlotMirror(Protocol):
 class SlotCache(Protocol):
     """The days in Redis that the website reads."""
 
-    def store(self, days: Sequence[SlotDay]) -> int:
-        """Keep whole days for their lifetime; how many were kept."""
+    def generations(self, event_type_ids: Sequence[int]) -> Mapping[int, int]:
+        """How often each event type was cleared; read before Cal.com is asked."""
+        ...
+
+    def store(self, days: Sequence[SlotDay], *, generations: Mapping[int, int]) -> int:
+        """Keep whole days for their lifetime, unless they were cleared since; how many were kept."""
         ...
 
     def get(self, keys: Sequence[SlotKey]) -> Mapping[SlotKey, SlotDay]:
@@ -279,6 +283,57 @@ class Progress(Protocol):
 
     def __call__(self, done: int, total: int | None, what: str) -> None:
         """`total` is None while nobody knows it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is pending in the outbox. It differs whenever a fact is added, tried or done."""
+
+    pending: int
+    newest: int | None
+    attempts: int
+
+    @property
+    def key(self) -> str:
+        """Names the cause of a run."""
+        return f"invalidations:{self.newest}:{self.pending}:{self.attempts}"
+
+
+class Outbox(Protocol):
+    """Facts of changes that caches have not heard of yet."""
+
+    def pending(self, *, limit: int) -> list[Fact]:
+        """Facts that are due, oldest first."""
+        ...
+
+    def concerned(self, fact: Fact) -> list[EventType]:
+        """The event types a fact is about: its own, and all that its users host."""
+        ...
+
+    def done(self, facts: Iterable[Fact], result: Mapping[str, Any]) -> None:
+        """These were applied."""
+        ...
+
+    def failed(self, facts: Iterable[Fact], error: str) -> None:
+        """These stay pending; they are due again after a growing pause."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CacheClearResult:
+    """What clearing did to one layer of the cache: keys that were there and are gone, and errors."""
+
+    layer: str
+    keys: int
+    errors: tuple[str, ...] = ()
+
+
+class CacheClearer(Protocol):
+    """Clears what may be wrong; every layer is tried, whatever became of the others."""
+
+    def clear(self, stained: Sequence[Stain]) -> list[CacheClearResult]:
+        """One result per layer."""
         ...
 
 

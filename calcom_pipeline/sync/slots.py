@@ -73,12 +73,13 @@ def refresh_slots(
             fresh += 1
             continue
         try:
+            generations = cache.generations([query.event_type_id])
             found = calcom.free_days(query)
         except PermanentError as error:
             failures[query.event_type_id] = str(error)
             continue
         changes += mirror.store(found)
-        cached += cache.store(found)
+        cached += cache.store(found, generations=generations)
         days += len(found)
         slots += _count(found)
         if progress:

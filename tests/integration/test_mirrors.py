@@ -251,7 +251,7 @@ class TestSlots:
         free = slot_day(FIRST, Slot(NOW), Slot(NOW + timedelta(hours=1), 1, 3))
         empty = slot_day(FIRST + timedelta(1))
         missing = SlotKey(7, 45, "Europe/Berlin", FIRST)
-        assert cache.store([free, empty]) == 2
+        assert cache.store([free, empty], generations={}) == 2
         assert cache.get([free.key, empty.key, missing]) == {free.key: free, empty.key: empty}
         assert cache.get([]) == {}
         assert 290 < redis_client.ttl(cache.key(free.key)) <= 300
@@ -259,7 +259,7 @@ class TestSlots:
 
     def test_the_published_key_and_value_read_as_documented(self, redis_client: redis.Redis):
         cache = RedisSlotCache(redis_client, prefix="calcom:v1:{calcom}:", ttl_seconds=300, empty_ttl_seconds=60)
-        cache.store([slot_day(FIRST, Slot(NOW), Slot(NOW, 1, 3))])
+        cache.store([slot_day(FIRST, Slot(NOW), Slot(NOW, 1, 3))], generations={})
         value = redis_client.get("calcom:v1:{calcom}:slots:day:7:30:Europe/Berlin:2026-12-01")
         stamp = int(NOW.timestamp())
         assert value == b'{"v":1,"fetched_at":"2026-12-01T08:00:00+00:00","slots":[[%d],[%d,1,3]]}' % (stamp, stamp)

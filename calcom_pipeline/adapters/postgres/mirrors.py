@@ -78,7 +78,7 @@ class PostgresEventTypeMirror:
         """Event types that are there and can have slots, by id."""
         with self._database.transaction("Reading event types") as cursor:
             cursor.execute(statement(queries.BOOKABLE_EVENT_TYPES))
-            return [_event_type(row) for row in cursor.fetchall()]
+            return [event_type_of(row) for row in cursor.fetchall()]
 
 
 def _event_type_row(e: EventType) -> tuple[Any, ...]:
@@ -112,7 +112,8 @@ def _event_type_row(e: EventType) -> tuple[Any, ...]:
     )
 
 
-def _event_type(row: tuple[Any, ...]) -> EventType:
+def event_type_of(row: tuple[Any, ...]) -> EventType:
+    """A row of `EVENT_TYPE_COLUMNS` as a value."""
     names = [name.strip() for name in queries.EVENT_TYPE_COLUMNS.split(",")]
     values = dict(zip(names, row, strict=True))
     values["owner"] = Owner.parse(values["owner"])

@@ -1,9 +1,16 @@
-"""Writes facts of a change into the outbox; they are applied elsewhere. Always in the transaction of the change."""
+"""The outbox: facts are written in the transaction of their change, and stay until they were applied."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from calcom_pipeline.adapters.postgres.database import Cursor
+from psycopg.types.json import Jsonb
+
+from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
+from calcom_pipeline.adapters.postgres.mirrors import event_type_of
+from calcom_pipeline.adapters.postgres.queries import EVENT_TYPE_COLUMNS
 from calcom_pipeline.domain.invalidation import Fact
+from calcom_pipeline.domain.models import EventType
+from calcom_pipeline.ports import Backlog
 
 COPY_FACTS = "COPY invalidations (kind, why, event_type_id, user_ids, starts, ends) FROM STDIN"
 
@@ -19,3 +26,68 @@ def insert_facts(cursor: Cursor, facts: Iterable[Fact]) -> int:
             for row in rows:
                 copy.write_row(row)
     return len(rows)
+
+
+PENDING = """
+SELECT id, kind, why, event_type_id, user_ids, starts, ends, attempts FROM invalidations
+WHERE state = 'pending' AND (next_attempt_at IS NULL OR next_attempt_at <= now()) ORDER BY id LIMIT %(limit)s"""
+DONE = """
+UPDATE invalidations SET state = 'done', result = %(result)s, error = NULL, finished_at = now()
+WHERE id = ANY(%(ids)s)"""
+# Tried again after 10 s, 20 s, 40 s ... up to 10 minutes: a wrong slot on a website costs more than a look at Redis.
+FAILED = """
+UPDATE invalidations SET attempts = attempts + 1, error = %(error)s,
+       next_attempt_at = now() + least(interval '10 minutes', interval '10 seconds' * power(2, least(attempts, 10)))
+WHERE id = ANY(%(ids)s)"""
+BACKLOG = "SELECT count(*), max(id), coalesce(sum(attempts), 0) FROM invalidations WHERE state = 'pending'"
+PRUNE_DONE = "DELETE FROM invalidations WHERE state = 'done' AND finished_at < %(before)s"
+CONCERNED = f"""
+SELECT {EVENT_TYPE_COLUMNS} FROM event_types
+WHERE deleted_at IS NULL AND (id = %(event_type_id)s OR host_ids && %(user_ids)s) ORDER BY id"""  # noqa: S608 - constants
+
+
+class PostgresOutbox:
+    """The table `invalidations`: what is pending, and what came of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, facts: Iterable[Fact]) -> int:
+        """Add facts in a transaction of their own; how many."""
+        with self._database.transaction("Storing facts") as cursor:
+            return insert_facts(cursor, facts)
+
+    def pending(self, *, limit: int) -> list[Fact]:
+        """Facts that are due, oldest first."""
+        with self._database.transaction("Reading the outbox") as cursor:
+            cursor.execute(PENDING, {"limit": limit})
+            return [_fact(row) for row in cursor.fetchall()]
+
+    def backlog(self) -> Backlog:
+        """How much is pending; changes whenever a fact is added or tried."""
+        with self._database.transaction("Reading the outbox") as cursor:
+            cursor.execute(BACKLOG)
+            row = cursor.fetchone() or (0, None, 0)
+            return Backlog(*row)
+
+    def concerned(self, fact: Fact) -> list[EventType]:
+        """The event types a fact is about: its own, and all that its users host; one query."""
+        with self._database.transaction("Resolving a fact") as cursor:
+            values = {"event_type_id": fact.event_type_id, "user_ids": list(fact.user_ids)}
+            cursor.execute(statement(CONCERNED), values)
+            return [event_type_of(row) for row in cursor.fetchall()]
+
+    def done(self, facts: Iterable[Fact], result: Mapping[str, Any]) -> None:
+        """These were applied."""
+        with self._database.transaction("Closing facts") as cursor:
+            cursor.execute(DONE, {"ids": [f.id for f in facts], "result": Jsonb(dict(result))})
+
+    def failed(self, facts: Iterable[Fact], error: str) -> None:
+        """These stay pending; they are due again after a growing pause."""
+        with self._database.transaction("Postponing facts") as cursor:
+            cursor.execute(FAILED, {"ids": [f.id for f in facts], "error": error})
+
+
+def _fact(row: tuple[Any, ...]) -> Fact:
+    number, kind, why, event_type_id, user_ids, starts, ends, _attempts = row
+    return Fact(kind, why, event_type_id, tuple(user_ids), tuple(zip(starts, ends, strict=True)), number)

@@ -1,0 +1,145 @@
+"""Plans and what came of them, and the lock that lets one apply run at a time."""
+
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from calcom_pipeline.adapters.postgres import service_queries as queries
+from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
+from calcom_pipeline.domain.errors import AnotherApply
+from calcom_pipeline.domain.models import Owner
+from calcom_pipeline.domain.plans import Action, FieldDecision
+from calcom_pipeline.ports import ActionResult, StoredPlan
+
+_LOOK_AGAIN_SECONDS = 0.1
+
+
+class PostgresPlanStore:
+    """The tables `sync_plans` and `sync_actions`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def save(self, plan: StoredPlan) -> None:
+        """Keep a plan; earlier ones that were not applied are superseded."""
+        head = {
+            "id": plan.id,
+            "hash": plan.hash,
+            "source": plan.source,
+            "state": plan.state,
+            "counts": Jsonb(dict(plan.counts)),
+            "held": Jsonb(dict(plan.held)),
+            "created_at": plan.created_at,
+            "expires_at": plan.expires_at,
+        }
+        with self._database.transaction("Storing a plan") as cursor:
+            cursor.execute(queries.SUPERSEDE_PLANS)
+            cursor.execute(queries.SAVE_PLAN, head)
+            with cursor.copy(statement(queries.COPY_ACTIONS)) as copy:
+                for position, action in enumerate(plan.actions):
+                    copy.write_row(_action_row(plan.id, position, action))
+
+    def load(self, plan_id: str) -> StoredPlan | None:
+        """The plan of this id, as it was stored."""
+        with self._database.transaction("Reading a plan") as cursor:
+            cursor.execute(queries.LOAD_PLAN, {"id": plan_id})
+            head = cursor.fetchone()
+            if head is None:
+                return None
+            cursor.execute(queries.LOAD_ACTIONS, {"id": plan_id})
+            actions = tuple(_action(row) for row in cursor.fetchall())
+        number, digest, source, state, counts, held, created_at, expires_at = head
+        return StoredPlan(number, digest, source, created_at, expires_at, actions, counts, held, state)
+
+    def record(self, plan_id: str, results: Sequence[ActionResult]) -> None:
+        """Keep what came of some actions."""
+        with self._database.transaction("Storing results") as cursor:
+            cursor.executemany(queries.RECORD_RESULT, [_result_values(plan_id, r) for r in results])
+
+    def results(self, plan_id: str) -> list[ActionResult]:
+        """What came of a plan, action by action."""
+        with self._database.transaction("Reading results") as cursor:
+            cursor.execute(queries.RESULTS_OF_PLAN, {"id": plan_id})
+            return [ActionResult(*row) for row in cursor.fetchall()]
+
+    def close(self, plan_id: str, *, at: datetime) -> None:
+        """Mark a plan as applied."""
+        with self._database.transaction("Closing a plan") as cursor:
+            cursor.execute(queries.CLOSE_PLAN, {"id": plan_id, "at": at})
+
+    @contextmanager
+    def exclusive(self, *, wait_seconds: float = 0.0) -> Generator[None]:
+        """One apply at a time per account; the lock goes with the session, so a killed process leaves none."""
+        with self._database.transaction("Locking the plans") as cursor:
+            _lock(cursor, wait_seconds)
+            cursor.connection.commit()  # a session's lock: no transaction idles while the apply runs
+            try:
+                yield
+            finally:
+                cursor.execute(queries.UNLOCK_APPLY)
+
+
+def _lock(cursor: Cursor, wait_seconds: float) -> None:
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        cursor.execute(queries.LOCK_APPLY)
+        granted = cursor.fetchone()
+        if granted is not None and granted[0]:
+            return
+        if time.monotonic() >= deadline:
+            raise AnotherApply(
+                "Another plan of this account is being made or applied", advice="Try again when it has ended."
+            )
+        time.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def _action_row(plan_id: str, position: int, a: Action) -> tuple[Any, ...]:
+    fields = Jsonb([asdict(decision) for decision in a.fields])
+    owner = str(a.owner) if a.owner else None
+    remote, notes = Jsonb(dict(a.remote)), Jsonb(list(a.notes))
+    return (
+        plan_id,
+        position,
+        a.kind,
+        a.service_id,
+        a.event_type_id,
+        owner,
+        a.reason,
+        fields,
+        remote,
+        a.service_version,
+        notes,
+    )
+
+
+def _action(row: tuple[Any, ...]) -> Action:
+    kind, service_id, event_type_id, owner, reason, fields, remote, service_version, notes = row
+    return Action(
+        kind=kind,
+        service_id=service_id,
+        reason=reason,
+        owner=Owner.parse(owner) if owner else None,
+        event_type_id=event_type_id,
+        fields=tuple(FieldDecision(**decision) for decision in fields),
+        service_version=service_version,
+        remote=remote,
+        notes=tuple(notes),
+    )
+
+
+def _result_values(plan_id: str, r: ActionResult) -> dict[str, Any]:
+    return {
+        "plan_id": plan_id,
+        "position": r.position,
+        "outcome": r.outcome,
+        "message": r.message,
+        "before": Jsonb(dict(r.before)),
+        "after": Jsonb(dict(r.after)),
+        "error": r.error,
+        "event_type_id": r.event_type_id,
+    }

@@ -1,0 +1,89 @@
+"""Every statement about services, their links, their feed and plans, named and explained."""
+
+# Our own writes carry this actor, so that the feed does not answer to them.
+SET_ACTOR = "SELECT set_config('calcom.actor', %(actor)s, true)"
+
+_COLUMNS = (
+    "service_id, name, slug, duration_minutes, description, is_active, team_id, before_buffer_minutes, "
+    "after_buffer_minutes, minimum_notice_minutes, price_minor, currency, version"
+)
+
+SERVICES = f"SELECT {_COLUMNS} FROM services_source ORDER BY length(service_id), service_id"  # noqa: S608 - constants
+SERVICES_BY_ID = f"SELECT {_COLUMNS} FROM services_source WHERE service_id = ANY(%(ids)s)"  # noqa: S608 - constants
+
+# FOR UPDATE reaches through the view to the row behind it: nobody edits it between this look and the write.
+LOCK_SERVICE = "SELECT version FROM services_source WHERE service_id = %(service_id)s FOR UPDATE"
+
+LINKS = """
+SELECT service_id, owner, event_type_id, base, intent, state, attempts, next_attempt_at, reason, failed_version
+FROM service_links ORDER BY service_id"""
+
+STORE_LINK = """
+INSERT INTO service_links (service_id, owner, event_type_id, base, intent, state, attempts, next_attempt_at, reason,
+                           failed_version)
+VALUES (%(service_id)s, %(owner)s, %(event_type_id)s, %(base)s, %(intent)s, %(state)s, %(attempts)s,
+        %(next_attempt_at)s, %(reason)s, %(failed_version)s)
+ON CONFLICT (service_id) DO UPDATE SET
+    owner = excluded.owner, event_type_id = excluded.event_type_id, base = excluded.base, intent = excluded.intent,
+    state = excluded.state, attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at,
+    reason = excluded.reason, failed_version = excluded.failed_version, changed_at = now()"""
+
+DROP_LINK = "DELETE FROM service_links WHERE service_id = %(service_id)s"
+
+# --- the feed ------------------------------------------------------------------------------------------------
+
+# Ids commit out of order, so the position is (transaction, id), and only transactions that nobody can still commit
+# behind are read. The epoch tells a dump that was restored elsewhere: transaction ids start anew there.
+FEED_EPOCH = "SELECT system_identifier::text FROM pg_control_system()"
+FEED_HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
+FEED_AFTER = """
+SELECT xid::text, id, service_id, actor FROM service_changes
+WHERE (xid, id) > (%(xid)s::xid8, %(id)s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY xid, id LIMIT %(limit)s"""
+PRUNE_FEED = "DELETE FROM service_changes WHERE changed_at < %(before)s"
+
+# --- plans ---------------------------------------------------------------------------------------------------
+
+LOCK_APPLY = "SELECT pg_try_advisory_lock(hashtextextended(current_schema() || ' apply', 0))"
+UNLOCK_APPLY = "SELECT pg_advisory_unlock(hashtextextended(current_schema() || ' apply', 0))"
+
+SUPERSEDE_PLANS = "UPDATE sync_plans SET state = 'superseded' WHERE state = 'planned'"
+SAVE_PLAN = """
+INSERT INTO sync_plans (id, hash, source, state, counts, held, created_at, expires_at)
+VALUES (%(id)s, %(hash)s, %(source)s, %(state)s, %(counts)s, %(held)s, %(created_at)s, %(expires_at)s)"""
+COPY_ACTIONS = """
+COPY sync_actions (plan_id, position, kind, service_id, event_type_id, owner, reason, fields, remote, service_version,
+                   notes) FROM STDIN"""
+LOAD_PLAN = """
+SELECT id, hash, source, state, counts, held, created_at, expires_at FROM sync_plans WHERE id = %(id)s"""
+LOAD_ACTIONS = """
+SELECT kind, service_id, event_type_id, owner, reason, fields, remote, service_version, notes
+FROM sync_actions WHERE plan_id = %(id)s ORDER BY position"""
+RECORD_RESULT = """
+UPDATE sync_actions SET outcome = %(outcome)s, message = %(message)s, before = %(before)s, after = %(after)s,
+    error = %(error)s, event_type_id = coalesce(%(event_type_id)s, event_type_id), finished_at = now()
+WHERE plan_id = %(plan_id)s AND position = %(position)s"""
+CLOSE_PLAN = "UPDATE sync_plans SET state = 'applied', applied_at = %(at)s WHERE id = %(id)s"
+
+# --- what people ask -----------------------------------------------------------------------------------------
+
+LINK_COUNTS = "SELECT state, count(*) FROM service_links GROUP BY state ORDER BY state"
+OPEN_PROBLEMS = """
+SELECT service_id, state, attempts, next_attempt_at, reason FROM service_links
+WHERE reason <> '' AND state <> 'retired' ORDER BY length(service_id), service_id LIMIT %(limit)s"""
+LAST_PLAN = (
+    "SELECT id, source, state, counts, held, created_at, applied_at FROM sync_plans ORDER BY created_at DESC LIMIT 1"
+)
+OPEN_ACTIONS = """
+SELECT service_id, kind, reason FROM sync_actions
+WHERE plan_id = (SELECT id FROM sync_plans ORDER BY created_at DESC LIMIT 1)
+  AND kind IN ('conflict', 'refuse') ORDER BY position LIMIT %(limit)s"""
+RESULTS_OF_PLAN = """
+SELECT position, coalesce(outcome, 'not tried'), coalesce(message, reason), service_id, kind, event_type_id,
+       coalesce(before, '{}'), coalesce(after, '{}'), error
+FROM sync_actions WHERE plan_id = %(id)s ORDER BY position"""
+HISTORY_OF_SERVICE = """
+SELECT plan_id, kind, outcome, coalesce(message, reason), finished_at, before, after
+FROM sync_actions WHERE service_id = %(service_id)s ORDER BY coalesce(finished_at, 'infinity') DESC LIMIT %(limit)s"""
+PRUNE_PLANS = "DELETE FROM sync_plans WHERE created_at < %(before)s"
+KNOWN_EVENT_TYPES = "SELECT owner, count(*) FROM event_types WHERE deleted_at IS NULL GROUP BY owner"

@@ -1,0 +1,241 @@
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from calcom_pipeline import local
+from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
+from calcom_pipeline.adapters.postgres.services import FeedBatch, PostgresServiceFeed, PostgresServiceStore
+from calcom_pipeline.domain.errors import AnotherApply
+from calcom_pipeline.domain.invalidation import Fact
+from calcom_pipeline.domain.links import Intent, Link
+from calcom_pipeline.domain.plans import Brakes
+from calcom_pipeline.domain.services import problems_of
+from calcom_pipeline.ports import ActionResult
+from calcom_pipeline.sync.event_types import TeamChoice
+from calcom_pipeline.sync.planning import PlanRules, make_plan, plan_hash
+from calcom_pipeline.sync.services import apply_plan
+from calcom_pipeline.sync.writer import ApplyRules
+from tests.support.reconciling import ME, TEAM, FakeCalcom, event_type, linked
+
+NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
+INSERT = "INSERT INTO services (name, slug, duration_minutes) VALUES (%s, %s, %s) RETURNING id::text"
+
+
+def run(database: Database, query: str, *values: object) -> list[tuple]:
+    with database.transaction("Testing") as cursor:
+        cursor.execute(query, values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def insert(database: Database, name: str = "Repair", slug: str = "repair", minutes: int = 30) -> str:
+    return run(database, INSERT, name, slug, minutes)[0][0]
+
+
+def settled(feed: PostgresServiceFeed, cursor: str, *, limit: int = 500) -> FeedBatch:
+    """The next batch with something in it. The horizon is the whole server's: other tests' transactions hold it."""
+    deadline = time.monotonic() + 20
+    while True:
+        batch = feed.settled_after(cursor, limit=limit)
+        if batch.service_ids or batch.cursor != cursor or time.monotonic() > deadline:
+            return batch
+        time.sleep(0.05)
+
+
+class TestServices:
+    def test_a_service_is_read_as_it_stands_bad_values_included(self, database: Database):
+        run(database, "INSERT INTO services (name, slug, duration_minutes, price_minor) VALUES (NULL, ' ', -5, -1)")
+        (found,) = PostgresServiceStore(database).services()
+        assert (found.name, found.slug, found.duration_minutes, found.version) == (None, " ", -5, "1")
+        assert len(problems_of(found)) == 4
+
+    def test_named_ones_are_read_alone(self, database: Database):
+        store = PostgresServiceStore(database)
+        one, _ = insert(database), insert(database, slug="other")
+        assert [s.id for s in store.services([one, "999"])] == [one]
+
+    def test_a_pull_writes_the_service_and_the_link_together_and_only_over_the_version_it_saw(self, database):
+        store = PostgresServiceStore(database)
+        number = insert(database)
+        link = Link(number, ME, 7, {"title": "Theirs"})
+        assert store.pull(link, {"name": "Theirs", "is_active": False}, version="1")
+        (found,) = store.services()
+        assert (found.name, found.is_active, found.version) == ("Theirs", False, "2")
+        assert store.links() == [link]
+        assert not store.pull(replace(link, base={}), {"name": "Late"}, version="1")
+        assert store.services()[0].name == "Theirs"
+        assert store.links() == [link]
+
+    def test_an_edit_that_is_under_way_is_waited_for_and_then_respected(self, database: Database, servers):
+        store = PostgresServiceStore(database)
+        number = insert(database)
+        outcome: list[bool] = []
+        with psycopg.connect(servers.database_url) as editor:
+            editor.execute(f'SET search_path TO "{database.schema}"')
+            editor.execute("UPDATE services SET name = 'Edited'")
+            link = Link(number, ME, 7)
+            puller = threading.Thread(target=lambda: outcome.append(store.pull(link, {"name": "x"}, version="1")))
+            puller.start()
+            puller.join(0.3)
+            assert puller.is_alive()
+            editor.commit()
+        puller.join()
+        assert outcome == [False]
+        assert store.services()[0].name == "Edited"
+
+    def test_an_event_type_becomes_a_service_with_its_link(self, database: Database):
+        store = PostgresServiceStore(database)
+        made = store.add({"name": "T", "slug": "t", "duration_minutes": 30, "team_id": 301}, event_type(8, owner=TEAM))
+        assert (made.name, made.team_id) == ("T", 301)
+        assert store.links()[0].event_type_id == 8
+
+    def test_links_are_read_back_as_they_were(self, database: Database):
+        store = PostgresServiceStore(database)
+        intent = Intent("create", {"title": "x", "hidden": False, "duration_minutes": 30}, NOW, above_id=9)
+        full = Link("a", TEAM, None, {"title": "é"}, intent, "creating", 3, NOW, "why", "7")
+        store.settle([full, linked(1)])
+        assert store.links() == [linked(1), full]
+        store.drop_link("a")
+        assert store.links() == [linked(1)]
+
+    def test_one_event_type_has_one_writer(self, database: Database):
+        store = PostgresServiceStore(database)
+        store.begin(linked(1))
+        with pytest.raises(Exception, match="refuses"):
+            store.begin(replace(linked(1), service_id="2"))
+
+    def test_a_link_and_its_facts_are_stored_together(self, database: Database):
+        fact = Fact("event_type", "written", 1, (101,), ((NOW, NOW + timedelta(hours=1)),))
+        PostgresServiceStore(database).finish(linked(1), [fact])
+        assert run(database, "SELECT kind, event_type_id, user_ids, starts FROM invalidations") == [
+            ("event_type", 1, [101], [NOW])
+        ]
+
+    def test_updated_at_and_the_version_move_with_every_edit(self, database: Database):
+        insert(database)
+        run(database, "UPDATE services SET name = 'x'")
+        assert run(database, "SELECT row_version, updated_at >= now() - interval '1 minute' FROM services") == [
+            (2, True)
+        ]
+
+
+class TestFeed:
+    def test_the_first_look_asks_for_everything_and_the_next_for_what_changed(self, database: Database):
+        feed = PostgresServiceFeed(database)
+        first = feed.settled_after(None)
+        assert first.everything
+        number = insert(database)
+        second = settled(feed, first.cursor)
+        assert (second.service_ids, second.everything) == ((number,), False)
+        assert feed.settled_after(second.cursor).service_ids == ()
+        assert feed.settled_after(second.cursor).cursor == second.cursor
+
+    def test_updates_and_deletes_are_told_too_once_per_service(self, database: Database):
+        feed = PostgresServiceFeed(database)
+        number = insert(database)
+        start = feed.settled_after(None).cursor
+        for query in ("UPDATE services SET name = 'a'", "UPDATE services SET name = 'b'", "DELETE FROM services"):
+            run(database, query)
+        assert settled(feed, start).service_ids == (number,)
+
+    def test_our_own_writes_are_passed_over_but_moved_past(self, database: Database):
+        feed, store = PostgresServiceFeed(database), PostgresServiceStore(database)
+        number = insert(database)
+        start = feed.settled_after(None).cursor
+        store.pull(Link(number, ME, 7), {"name": "Pulled"}, version="1")
+        batch = settled(feed, start)
+        assert batch.service_ids == ()
+        assert batch.cursor != start
+
+    def test_a_change_that_commits_late_is_not_lost_behind_one_that_commits_early(self, database: Database, servers):
+        feed = PostgresServiceFeed(database)
+        start = feed.settled_after(None).cursor
+        with psycopg.connect(servers.database_url) as slow:
+            slow.execute(f'SET search_path TO "{database.schema}"')
+            early_id = slow.execute(INSERT, ("Early", "early", 30)).fetchone()[0]
+            late_id = insert(database, slug="late")
+            held = feed.settled_after(start)
+            assert held.service_ids == (), "nothing is handed out while an older transaction may still commit"
+            slow.commit()
+        assert set(settled(feed, held.cursor).service_ids) == {early_id, late_id}
+
+    def test_a_position_of_another_cluster_starts_over(self, database: Database):
+        feed = PostgresServiceFeed(database)
+        assert feed.settled_after("12345/999999999/7").everything
+        assert feed.settled_after("nonsense").everything
+
+    def test_batches_are_bounded(self, database: Database):
+        feed = PostgresServiceFeed(database)
+        start = feed.settled_after(None).cursor
+        numbers = [insert(database, slug=f"s{n}") for n in range(5)]
+        handed_out, cursor, keys = [], start, set()
+        while len(handed_out) < len(numbers):
+            batch = settled(feed, cursor, limit=3)
+            assert 0 < len(batch.service_ids) <= 3
+            handed_out, cursor = handed_out + list(batch.service_ids), batch.cursor
+            keys.add(batch.key)
+        assert handed_out == numbers
+        assert len(keys) > 1
+
+
+class TestPlans:
+    @pytest.fixture
+    def account(self, database: Database):
+        """Six services against Cal.com as a fake, over the real stores."""
+        store, plans = PostgresServiceStore(database), PostgresPlanStore(database)
+        for number in range(6):
+            insert(database, f"Service {number}", f"service-{number}", 30 if number else 0)
+        calcom = FakeCalcom([event_type(n) for n in (1, 2)])
+        rules = PlanRules(Brakes(10, 3), timedelta(hours=1))
+
+        def planned():
+            return make_plan(calcom, store, plans, teams=TeamChoice(), rules=rules, source="t", now=lambda: NOW)[0]
+
+        return store, plans, calcom, planned
+
+    def test_a_plan_is_read_back_as_it_was_and_applied_from_there(self, account, database: Database):
+        store, plans, calcom, planned = account
+        made = planned()
+        kept = plans.load(made.id)
+        assert kept == made
+        assert plan_hash(kept.actions) == kept.hash
+        report = apply_plan(kept, calcom, store, plans, rules=ApplyRules(), now=lambda: NOW)
+        assert report.counts == {"done": 5}
+        assert plans.load(made.id).state == "applied"
+        told = {r.service_id: (r.kind, r.outcome) for r in plans.results(made.id)}
+        assert sorted(told.values()) == [("adopt", "done")] * 2 + [("create", "done")] * 3 + [("refuse", "not tried")]
+        assert run(database, "SELECT count(*) FROM invalidations") == [(3,)]
+        assert [a.kind for a in planned().actions] == ["refuse"]
+
+    def test_a_newer_plan_supersedes_an_older_one(self, account):
+        _, plans, _, planned = account
+        first, second = planned(), planned()
+        assert (plans.load(first.id).state, plans.load(second.id).state) == ("superseded", "planned")
+        assert plans.load("nonesuch") is None
+
+    def test_results_are_kept_with_what_was_before_and_after(self, account):
+        _, plans, _, planned = account
+        plan = planned()
+        result = ActionResult(0, "failed", "no", "1", "push", 7, {"remote": {"a": 1}}, {"remote": {"a": 2}}, "Rejected")
+        plans.record(plan.id, [result])
+        kept = plans.results(plan.id)[0]
+        assert (kept.outcome, kept.before, kept.after, kept.error) == (
+            "failed",
+            {"remote": {"a": 1}},
+            {"remote": {"a": 2}},
+            "Rejected",
+        )
+
+    def test_one_apply_runs_at_a_time_and_a_killed_one_leaves_no_lock(self, database: Database, servers: local.Servers):
+        plans = PostgresPlanStore(database)
+        with plans.exclusive():
+            with pytest.raises(AnotherApply), plans.exclusive():
+                pass
+            with pytest.raises(AnotherApply), plans.exclusive(wait_seconds=0.3):
+                pass
+        with plans.exclusive():
+            pass
