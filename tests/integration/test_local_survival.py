@@ -280,8 +280,14 @@ class TestPlaces:
 
     @pytest.mark.parametrize(
         ("folder", "fits"),
-        [("/short", True), ("/" + "x" * 85, True), ("/" + "x" * 86, False), ("/" + "ü" * 43, False)]
-        + [("/with,comma", False), (os.fsdecode(b"/no\xfftext"), False)],
+        [
+            ("/short", True),
+            ("/" + "x" * 85, True),
+            ("/" + "x" * 86, False),
+            ("/" + "ü" * 43, False),
+            ("/with,comma", False),
+            (os.fsdecode(b"/no\xfftext"), False),
+        ],
     )
     def test_sockets_lie_where_every_client_finds_them(self, folder: str, fits: bool) -> None:
         assert places._fits(Path(folder)) is fits
