@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 from calcom_pipeline.adapters.calcom import schemas
 from calcom_pipeline.adapters.calcom.booking_rows import booking_rows
 from calcom_pipeline.adapters.calcom.schemas import ScheduleZones
-from calcom_pipeline.adapters.calcom.transport import Answer, Call, Lane, Limiter, Transport, TransportOptions
-from calcom_pipeline.domain.models import Account, EventType, Schedule, SlotDay, SlotQuery, Team
-from calcom_pipeline.ports import BookingPage, BookingQuery, Spent
+from calcom_pipeline.adapters.calcom.transport import Answer, Call, Limiter, Transport, TransportOptions
+from calcom_pipeline.domain.models import Account, EventType, Owner, Schedule, SlotDay, SlotQuery, Team
+from calcom_pipeline.ports import BookingPage, BookingQuery, Lane, Spent
 
 # The version belongs to the endpoint group; a wrong one is answered with another shape and 200 (fact sheet 1.3).
 EVENT_TYPES_VERSION = "2024-06-14"
@@ -78,6 +78,12 @@ class CalcomClient:
         """All event types of a team; this endpoint answers to any version (fact sheet 1.3)."""
         answer = self._get("Listing team event types", f"/teams/{team.id}/event-types", version=EVENT_TYPES_VERSION)
         return schemas.event_types(answer.data(), answer.exchange, ScheduleZones.of_team(self._schedules, team))
+
+    def list_owner(self, owner: Owner) -> list[EventType]:
+        """One listing, one call, for comparing: `schedule_zone` is not looked up and stays UTC."""
+        path = "/event-types" if owner.kind == "user" else f"/teams/{owner.id}/event-types"
+        answer = self._get("Listing event types", path, version=EVENT_TYPES_VERSION)
+        return schemas.event_types(answer.data(), answer.exchange, ScheduleZones((), "UTC"))
 
     # --- slots -------------------------------------------------------------------------------------------
 

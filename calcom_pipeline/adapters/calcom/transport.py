@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import backoff
 import orjson
@@ -19,10 +19,10 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from calcom_pipeline.adapters.calcom.failures import error_of, no_answer
+from calcom_pipeline.adapters.redis.rate_limiter import Grant
 from calcom_pipeline.domain.errors import ContractBroken, Exchange, RateLimited, TransientError
-from calcom_pipeline.ports import Spent
+from calcom_pipeline.ports import Lane, Spent
 
-Lane = Literal["interactive", "sync", "warm", "backfill"]
 VERSION_HEADER = "cal-api-version"
 LIMIT_HEADER = "X-RateLimit-Limit-Default"
 _CHUNK_BYTES = 64 * 1024
@@ -32,12 +32,12 @@ _POOL_CONNECTIONS = 16
 class Limiter(Protocol):
     """Grants a request when it may be sent now."""
 
-    def acquire(self, lane: Lane) -> float:
-        """Block until the request may be sent; the seconds waited. Raises RateLimited past the longest wait."""
+    def acquire(self, lane: Lane, *, deadline_seconds: float | None = None) -> Grant:
+        """Block until the request may be sent. Raises RateLimited past the deadline."""
         ...
 
-    def learn(self, *, status: int, headers: Mapping[str, str], sent_at: float) -> None:
-        """Take in what Cal.com said about its window; may only lower our own view."""
+    def complete(self, grant: Grant, *, status: int | None, headers: Mapping[str, str]) -> None:
+        """The request is over; `status` is None when no answer came. Learns from the headers."""
         ...
 
 
@@ -107,18 +107,21 @@ class GuardedAdapter(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
         """Send; `options` are those of `HTTPAdapter.send`, of which the time-out is ours to set."""
         call = _current.get()
-        waited = self._limiter.acquire(call.lane)
+        grant = self._limiter.acquire(call.lane)
         deadline = time.monotonic() + call.timeout_seconds
-        sent_at = time.time()
         self.totals = replace(
-            self.totals, calls=self.totals.calls + 1, waited_seconds=self.totals.waited_seconds + waited
+            self.totals, calls=self.totals.calls + 1, waited_seconds=self.totals.waited_seconds + grant.waited_seconds
         )
         options |= {"timeout": (self._connect_timeout_seconds, call.timeout_seconds), "stream": True}
-        response = super().send(request, **options)
-        _read_whole_body(response, deadline)
+        status, headers = None, dict[str, str]()
+        try:
+            response = super().send(request, **options)
+            _read_whole_body(response, deadline)
+            status, headers = response.status_code, dict(response.headers)
+        finally:
+            self._limiter.complete(grant, status=status, headers=headers)
         named = response.headers.get(LIMIT_HEADER, "")
         self.limit_seen = int(named) if named.isdigit() else self.limit_seen
-        self._limiter.learn(status=response.status_code, headers=response.headers, sent_at=sent_at)
         if response.status_code == requests.codes.too_many_requests:
             self.totals = replace(self.totals, refused=self.totals.refused + 1)
         return response
