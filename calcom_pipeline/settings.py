@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import PydanticUndefined
 
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.domain.text import short_hash
@@ -49,6 +50,24 @@ def _known_zone(value: str) -> str:
     return value
 
 
+def _pairs(value: object) -> object:
+    """`a=b,c=d` as a mapping."""
+    if isinstance(value, str):
+        parts = [part.partition("=") for part in value.split(",") if part.strip()]
+        return {name.strip(): side.strip() for name, _, side in parts}
+    return value
+
+
+FieldName = Literal[
+    "title",
+    "slug",
+    "description",
+    "duration_minutes",
+    "before_buffer_minutes",
+    "after_buffer_minutes",
+    "minimum_notice_minutes",
+    "hidden",
+]
 Optional_ = BeforeValidator(_blank_is_unset)
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$"), BeforeValidator(_api_root)]
 
@@ -161,6 +180,9 @@ class Settings(BaseModel):
     retry_deadline_seconds: float = Field(
         default=180.0, gt=0, le=3600, description="Retries of one call end here; longer than Cal.com's 60 s block."
     )
+    create_grace_seconds: float = Field(
+        default=30.0, ge=0, le=600, description="How long what a create without an answer made may still turn up."
+    )
     retry_attempts: int = Field(default=6, ge=1, le=50, description="Attempts of one call, the first included.")
 
     # --- the mirrors -------------------------------------------------------------------------------------
@@ -171,6 +193,43 @@ class Settings(BaseModel):
     slot_horizon_days: int = Field(default=28, ge=1, le=366, description="Days of slots that are kept, from today.")
     slot_ttl_seconds: int = Field(default=300, ge=1, le=86_400, description="Life of a cached day with slots.")
     slot_empty_ttl_seconds: int = Field(default=60, ge=1, le=86_400, description="Life of a cached day without.")
+
+    # --- services and plans ------------------------------------------------------------------------------
+    field_owners: Annotated[dict[FieldName, Literal["local", "remote"]], BeforeValidator(_pairs)] = Field(
+        default_factory=dict[FieldName, Literal["local", "remote"]],
+        description="Who decides when both sides changed a field: title=local,description=remote. Unnamed: a person.",
+    )
+    import_policy: Literal["leave", "propose"] = Field(
+        default="leave", description="Event types without a service. propose: a plan offers to make them services."
+    )
+    brake_percent: float = Field(
+        default=10.0, ge=0, le=100, description="Share of linked services that may be hidden, parked or pulled unasked."
+    )
+    brake_minimum: int = Field(
+        default=3, ge=0, le=10_000, description="As many services pass in any case: 10% of a few would be none."
+    )
+    plan_lifetime_minutes: float = Field(
+        default=60.0, gt=0, le=10_080, description="A plan older than that is not applied: the world has moved on."
+    )
+    apply_workers: int = Field(default=10, ge=1, le=100, description="Services written at once.")
+    apply_batch: int = Field(
+        default=10, ge=1, le=250, description="Services between two fresh listings; small keeps the gap narrow."
+    )
+    attempts_before_parking: int = Field(default=5, ge=1, le=100, description="Failures until a service is parked.")
+    first_retry_seconds: float = Field(
+        default=60.0, ge=0, le=86_400, description="Distance to the second attempt; it grows fourfold."
+    )
+    longest_retry_seconds: float = Field(default=21_600.0, ge=0, le=604_800, description="It grows up to this.")
+    invalidation_batch: int = Field(default=500, ge=1, le=10_000, description="Facts applied to the caches at once.")
+    look_seconds: int = Field(
+        default=5, ge=1, le=3600, description="How often sensors look at PostgreSQL; a look costs a few milliseconds."
+    )
+    booking_look_seconds: Annotated[int | None, Optional_] = Field(
+        default=None,
+        ge=1,
+        le=86_400,
+        description="How often a sensor asks for changed bookings, one call each. Unset: 10 on the sandbox, else 30.",
+    )
 
     # --- the sandbox of the demo -------------------------------------------------------------------------
     sandbox_event_types: int = Field(default=60, ge=1, le=100_000, description="Event types of the demo account.")
@@ -201,6 +260,11 @@ class Settings(BaseModel):
     def uses_sandbox(self) -> bool:
         """Nothing names a Cal.com: neither a key nor a server."""
         return self.api_key is None and self.base_url == CALCOM_CLOUD
+
+    @property
+    def booking_look(self) -> int:
+        """Seconds between two looks for changed bookings."""
+        return self.booking_look_seconds or (10 if self.uses_sandbox else 30)
 
     @property
     def key_name(self) -> str:
@@ -283,7 +347,7 @@ def example() -> str:
     """The text of `.env.example`: every setting with its default and its description."""
     lines = ["# Every setting, with its default. Nothing has to be set: then all of it runs locally, on a sandbox.", ""]
     for name, field in Settings.model_fields.items():
-        default = "" if field.default in (None, ()) else field.default
+        default = "" if field.default in (None, (), PydanticUndefined) else field.default
         lines += [f"# {field.description}", f"# {variable_of(name)}={default}", ""]
     return "\n".join(lines)
 

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror, PostgresSlotMirror
+    from calcom_pipeline.adapters.postgres.outbox import PostgresOutbox
     from calcom_pipeline.adapters.postgres.overview import PostgresOverview
+    from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
+    from calcom_pipeline.adapters.postgres.services import PostgresServiceFeed, PostgresServiceStore
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
     from calcom_pipeline.adapters.redis.slot_cache import RedisSlotCache
     from calcom_pipeline.local import Companion, Servers
     from calcom_pipeline.sync.event_types import TeamChoice
+    from calcom_pipeline.sync.planning import PlanRules
     from calcom_pipeline.sync.slots import SlotOptions
+    from calcom_pipeline.sync.writer import ApplyRules
 
 SANDBOX = "sandbox"
 #: The key of the demo account; it opens nothing but the sandbox on this machine.
@@ -255,6 +260,63 @@ class Pipeline:
         from calcom_pipeline.adapters.postgres.overview import PostgresOverview
 
         return PostgresOverview(self.store)
+
+    @cached_property
+    def service_store(self) -> "PostgresServiceStore":
+        """Services and their links."""
+        from calcom_pipeline.adapters.postgres.services import PostgresServiceStore
+
+        return PostgresServiceStore(self.store)
+
+    @cached_property
+    def service_feed(self) -> "PostgresServiceFeed":
+        """Changes of services."""
+        from calcom_pipeline.adapters.postgres.services import PostgresServiceFeed
+
+        return PostgresServiceFeed(self.store)
+
+    @cached_property
+    def plan_store(self) -> "PostgresPlanStore":
+        """Plans and what came of them."""
+        from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
+
+        return PostgresPlanStore(self.store)
+
+    @cached_property
+    def outbox(self) -> "PostgresOutbox":
+        """Facts that the caches have not heard of yet."""
+        from calcom_pipeline.adapters.postgres.outbox import PostgresOutbox
+
+        return PostgresOutbox(self.store)
+
+    @property
+    def plan_rules(self) -> "PlanRules":
+        """What the operator decides about plans."""
+        from calcom_pipeline.domain.plans import Brakes
+        from calcom_pipeline.sync.planning import PlanRules
+
+        s = self.settings
+        return PlanRules(
+            brakes=Brakes(s.brake_percent, s.brake_minimum),
+            lifetime=timedelta(minutes=s.plan_lifetime_minutes),
+            field_owners=s.field_owners,
+            propose_imports=s.import_policy == "propose",
+            create_grace=timedelta(seconds=s.create_grace_seconds),
+        )
+
+    @property
+    def apply_rules(self) -> "ApplyRules":
+        """How plans are applied."""
+        from calcom_pipeline.sync.writer import ApplyRules
+
+        s = self.settings
+        return ApplyRules(
+            workers=s.apply_workers,
+            batch=s.apply_batch,
+            attempts_before_parking=s.attempts_before_parking,
+            first_retry=timedelta(seconds=s.first_retry_seconds),
+            longest_retry=timedelta(seconds=s.longest_retry_seconds),
+        )
 
     @property
     def teams(self) -> "TeamChoice":
