@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticUndefined
 
 from calcom_pipeline.domain.errors import ConfigurationError
+from calcom_pipeline.domain.fields import FIELD_NAMES
 from calcom_pipeline.domain.text import short_hash
 
 PREFIX = "CALCOM_"
@@ -58,16 +59,13 @@ def _pairs(value: object) -> object:
     return value
 
 
-FieldName = Literal[
-    "title",
-    "slug",
-    "description",
-    "duration_minutes",
-    "before_buffer_minutes",
-    "after_buffer_minutes",
-    "minimum_notice_minutes",
-    "hidden",
-]
+def _fields_only(value: dict[str, Literal["local", "remote"]]) -> dict[str, Literal["local", "remote"]]:
+    unknown = sorted(set(value) - set(FIELD_NAMES))
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: not among the fields {', '.join(FIELD_NAMES)}")
+    return value
+
+
 Optional_ = BeforeValidator(_blank_is_unset)
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$"), BeforeValidator(_api_root)]
 
@@ -195,8 +193,10 @@ class Settings(BaseModel):
     slot_empty_ttl_seconds: int = Field(default=60, ge=1, le=86_400, description="Life of a cached day without.")
 
     # --- services and plans ------------------------------------------------------------------------------
-    field_owners: Annotated[dict[FieldName, Literal["local", "remote"]], BeforeValidator(_pairs)] = Field(
-        default_factory=dict[FieldName, Literal["local", "remote"]],
+    field_owners: Annotated[
+        dict[str, Literal["local", "remote"]], BeforeValidator(_pairs), AfterValidator(_fields_only)
+    ] = Field(
+        default_factory=dict[str, Literal["local", "remote"]],
         description="Who decides when both sides changed a field: title=local,description=remote. Unnamed: a person.",
     )
     import_policy: Literal["leave", "propose"] = Field(

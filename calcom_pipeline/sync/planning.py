@@ -1,8 +1,8 @@
 """Make a plan: read both sides, decide (domain), settle the bookkeeping, set the brakes, keep what is left to do."""
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -56,42 +56,50 @@ def read_listing(calcom: Calcom, teams: TeamChoice) -> Listing:
     return Listing(me, {owner: calcom.list_owner(owner) for owner in owners})
 
 
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """Who asks for a plan, and about what.
+
+    `known` is how many event types each owner had in the mirror, to tell a listing that shrank suddenly. `only` keeps
+    the actions of these services; the others wait for the next plan.
+    """
+
+    source: str
+    teams: TeamChoice
+    known: Mapping[Owner, int] = field(default_factory=dict[Owner, int])
+    only: Collection[str] | None = None
+
+
 def make_plan(
     calcom: Calcom,
     services: ServiceStore,
     plans: PlanStore,
+    request: PlanRequest,
     *,
-    teams: TeamChoice,
     rules: PlanRules,
-    source: str,
     now: Callable[[], datetime],
-    known: Mapping[Owner, int] | None = None,
 ) -> tuple[StoredPlan, Plan]:
     """A plan, kept if there is anything to say, and the decisions it was made of.
-
-    `known` is how many event types each owner had in the mirror, to tell a listing that shrank suddenly.
 
     Raises:
         CalcomError: Cal.com could not be listed completely; nothing was decided.
         AnotherApply: an apply of this account is running and did not end in time.
     """
     with plans.exclusive(wait_seconds=rules.wait_seconds):  # an apply changes links while it runs
-        return _make_plan(calcom, services, plans, teams=teams, rules=rules, source=source, now=now, known=known or {})
+        return _make_plan(calcom, services, plans, request, rules=rules, now=now)
 
 
 def _make_plan(
     calcom: Calcom,
     services: ServiceStore,
     plans: PlanStore,
+    request: PlanRequest,
     *,
-    teams: TeamChoice,
     rules: PlanRules,
-    source: str,
     now: Callable[[], datetime],
-    known: Mapping[Owner, int],
 ) -> tuple[StoredPlan, Plan]:
     rows, links = services.services(), services.links()  # before the listing: an edit during it is seen next time
-    listing = read_listing(calcom, teams)
+    listing = read_listing(calcom, request.teams)
     situation = Situation(
         me=listing.me,
         services=rows,
@@ -106,9 +114,11 @@ def _make_plan(
     plan = plan_services(situation)
     if plan.settled:
         services.settle(plan.settled)
-    suspicious = distrust(listing, links, known, rules.smallest_share)
+    if request.only is not None:
+        plan = replace(plan, actions=tuple(a for a in plan.actions if a.service_id in request.only))
+    suspicious = distrust(listing, links, request.known, rules.smallest_share)
     held = rules.brakes.held(plan.actions, linked=len(links), suspicious=suspicious)
-    stored = _stored(plan, held, rules, source, situation.now)
+    stored = _stored(plan, held, rules, request.source, situation.now)
     if plan.actions:
         plans.save(stored)
     return stored, plan
@@ -141,5 +151,3 @@ def _stored(plan: Plan, held: Mapping[Any, str], rules: PlanRules, source: str, 
 def plan_hash(actions: Sequence[Action]) -> str:
     """What a reviewer saw and an apply does must be the same: a hash over all of it."""
     return content_hash([{**asdict(a), "owner": str(a.owner) if a.owner else None} for a in actions])
-
-

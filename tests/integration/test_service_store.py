@@ -17,7 +17,7 @@ from calcom_pipeline.domain.plans import Brakes
 from calcom_pipeline.domain.services import problems_of
 from calcom_pipeline.ports import ActionResult
 from calcom_pipeline.sync.event_types import TeamChoice
-from calcom_pipeline.sync.planning import PlanRules, make_plan, plan_hash
+from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan, plan_hash
 from calcom_pipeline.sync.services import apply_plan
 from calcom_pipeline.sync.writer import ApplyRules
 from tests.support.reconciling import ME, TEAM, FakeCalcom, event_type, linked
@@ -193,7 +193,7 @@ class TestPlans:
         rules = PlanRules(Brakes(10, 3), timedelta(hours=1))
 
         def planned():
-            return make_plan(calcom, store, plans, teams=TeamChoice(), rules=rules, source="t", now=lambda: NOW)[0]
+            return make_plan(calcom, store, plans, PlanRequest("t", TeamChoice()), rules=rules, now=lambda: NOW)[0]
 
         return store, plans, calcom, planned
 

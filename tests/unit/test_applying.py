@@ -13,7 +13,7 @@ from calcom_pipeline.domain.models import EventType, Owner, Team
 from calcom_pipeline.domain.plans import Brakes
 from calcom_pipeline.ports import ActionResult, StoredPlan, Written
 from calcom_pipeline.sync.event_types import TeamChoice
-from calcom_pipeline.sync.planning import PlanRules, make_plan
+from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan
 from calcom_pipeline.sync.services import ApplyReport, apply_plan
 from calcom_pipeline.sync.writer import ApplyRules
 from tests.support.reconciling import (
@@ -48,11 +48,9 @@ class Desk:
             self.calcom,
             self.services,
             self.plans,
-            teams=TeamChoice(),
+            PlanRequest("test", TeamChoice(), counts),
             rules=rules,
-            source="test",
             now=self.clock,
-            known=counts,
         )
         return stored
 

@@ -6,7 +6,7 @@ import pytest
 
 from calcom_pipeline.domain.plans import Brakes
 from calcom_pipeline.sync.event_types import TeamChoice
-from calcom_pipeline.sync.planning import PlanRules, make_plan
+from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan
 from calcom_pipeline.sync.services import apply_plan
 from calcom_pipeline.sync.writer import ApplyRules
 from tests.support.reconciling import ME, Crash, FakeCalcom, FakeClock, FakePlans, FakeServices, Fuse, service
@@ -45,7 +45,7 @@ class Scenario:
         choice = TeamChoice()
         try:
             plan, _ = make_plan(
-                self.calcom, self.services, self.plans, teams=choice, rules=RULES, source="t", now=self.clock
+                self.calcom, self.services, self.plans, PlanRequest("t", choice), rules=RULES, now=self.clock
             )
             apply_plan(plan, self.calcom, self.services, self.plans, rules=APPLY, now=self.clock)
         except Crash:

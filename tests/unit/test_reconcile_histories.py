@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from calcom_pipeline.domain.fields import Value, local_values, remote_values, service_columns
 from calcom_pipeline.domain.plans import DOING, Brakes, Plan
 from calcom_pipeline.sync.event_types import TeamChoice
-from calcom_pipeline.sync.planning import PlanRules, make_plan
+from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan
 from calcom_pipeline.sync.services import apply_plan
 from calcom_pipeline.sync.writer import ApplyRules
 from tests.support.reconciling import ME, Crash, FakeCalcom, FakeClock, FakePlans, FakeServices, Fuse, service
@@ -116,7 +116,7 @@ class World:
         choice = TeamChoice()
         try:
             stored, plan = make_plan(
-                self.calcom, self.services, self.plans, teams=choice, rules=RULES, source="test", now=self.clock
+                self.calcom, self.services, self.plans, PlanRequest("test", choice), rules=RULES, now=self.clock
             )
             apply_plan(stored, self.calcom, self.services, self.plans, rules=APPLY, now=self.clock)
         except Crash:
@@ -133,7 +133,7 @@ class World:
     def conflicts(self) -> dict[str, set[str]]:
         """Services that a plan would tell a person about, with the fields that are open (all, for a refusal)."""
         _, plan = make_plan(
-            self.calcom, self.services, self.plans, teams=TeamChoice(), rules=RULES, source="test", now=self.clock
+            self.calcom, self.services, self.plans, PlanRequest("test", TeamChoice()), rules=RULES, now=self.clock
         )
         assert not [a for a in plan.actions if a.kind in DOING], "after the quiet rounds nothing is left to do"
         return _open_fields(plan)
