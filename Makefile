@@ -50,7 +50,7 @@ lint: $(VENV)/.dev ## Style, types, direction of imports
 	@$(BIN)/lint-imports
 
 clean: ## Stop the embedded servers and drop their data
-	@test ! -x $(BIN)/calcom-pipeline || $(BIN)/calcom-pipeline local down
+	@test ! -x $(BIN)/calcom-pipeline || $(BIN)/calcom-pipeline local remove
 	@rm -rf .calcom
 	@find dagster_home -mindepth 1 ! -name dagster.yaml -delete
 

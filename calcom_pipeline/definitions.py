@@ -4,17 +4,20 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from calcom_pipeline.defs import jobs, resources, schedules
+from calcom_pipeline.defs import checks, jobs, resources, schedules, sensors
 from calcom_pipeline.defs.assets.availability import slots
 from calcom_pipeline.defs.assets.mirrors import bookings, event_types
+from calcom_pipeline.defs.assets.services import service_plan, service_sync
 
 
 def build_definitions(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
     """Everything Dagster is told; tests replace single resources."""
     return dg.Definitions(
-        assets=[event_types, bookings, slots],
+        assets=[service_plan, service_sync, event_types, bookings, slots],
+        asset_checks=checks.ALL,
         jobs=jobs.ALL,
         schedules=schedules.ALL,
+        sensors=sensors.ALL,
         resources={**resources.ALL, **(resource_overrides or {})},
         executor=dg.in_process_executor,
     )

@@ -34,7 +34,7 @@ _REDIS_DATABASES = 16
 def servers(testrun_uid: str) -> Iterator[local.Servers]:
     """One PostgreSQL and one Valkey for all workers of this run; they end soon after the last worker."""
     folder = Path(tempfile.gettempdir()) / f"calcom-tests-{testrun_uid[:12]}"
-    with local.join(folder, durable=False) as running:
+    with local.join(folder, durable=False, keep_data=False) as running:
         yield running
 
 

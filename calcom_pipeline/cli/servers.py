@@ -40,9 +40,25 @@ def local_up(output: Output) -> None:
     output.line('Use them in this shell:  eval "$(calcom-pipeline local env)"')
 
 
-@local.command("down")
+@local.command("remove")
 @with_output
-def local_down(output: Output) -> None:
+def local_remove(output: Output) -> None:
+    """Stop the embedded servers by force and delete all their data, wherever it lies."""
+    from calcom_pipeline import local as embedded
+    from calcom_pipeline.settings import load_settings
+    from calcom_pipeline.wiring import data_folder, embedded_failures
+
+    folder = data_folder(load_settings())
+    with embedded_failures():
+        removed = embedded.remove(folder)
+    output.line("Removed." if removed else "Nothing was there.")
+    output.result("local remove", {"removed": removed})
+
+
+@local.command("down")
+@click.option("--force", is_flag=True, help="Stop them although other processes use them.")
+@with_output
+def local_down(output: Output, *, force: bool) -> None:
     """Stop the embedded servers; their data stays."""
     from calcom_pipeline import local as embedded
     from calcom_pipeline.settings import load_settings
@@ -50,7 +66,7 @@ def local_down(output: Output) -> None:
 
     folder = data_folder(load_settings())
     with embedded_failures():
-        stopped = embedded.down(folder)
+        stopped = embedded.down(folder, force=force)
     output.line("Stopped." if stopped else "Nothing was running.")
     output.result("local down", {"stopped": stopped})
 

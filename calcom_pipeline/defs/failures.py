@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from calcom_pipeline.domain.errors import (
+    AnotherApply,
     CacheError,
     CircuitOpen,
     PipelineError,
@@ -25,7 +26,7 @@ def dagster_failures(doing: str) -> Generator[None]:
         yield
     except (RateLimited, CircuitOpen) as error:
         raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=error.retry_after) from error
-    except (TransientError, StoreError, CacheError) as error:
+    except (TransientError, StoreError, CacheError, AnotherApply) as error:
         raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_SECONDS_BETWEEN) from error
     except PipelineError as error:
         raise dg.Failure(

@@ -7,17 +7,24 @@ import dagster as dg
 
 from calcom_pipeline.defs.assets.availability import slots
 from calcom_pipeline.defs.assets.mirrors import bookings, event_types
+from calcom_pipeline.defs.assets.services import service_plan, service_sync
+from calcom_pipeline.defs.invalidation import cache_invalidation
 
 full_sync = dg.define_asset_job(
     "full_sync",
     selection=dg.AssetSelection.all(),
-    description="Event types, slots and bookings: everything that is mirrored, once.",
+    description="The whole loop, once: services, event types, slots, bookings.",
 )
 bookings_mirror = dg.define_asset_job(
     "bookings_mirror", selection=[bookings], description="Bookings that changed since the last read."
+)
+services_sync = dg.define_asset_job(
+    "services_sync",
+    selection=[service_plan, service_sync],
+    description="Services that differ from their event types are planned and, where that is allowed, written.",
 )
 slots_refresh = dg.define_asset_job(
     "slots_refresh", selection=[event_types, slots], description="Event types and their free starts."
 )
 
-ALL = [full_sync, bookings_mirror, slots_refresh]
+ALL = [full_sync, services_sync, bookings_mirror, slots_refresh, cache_invalidation]

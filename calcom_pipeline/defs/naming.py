@@ -9,5 +9,9 @@ OWNERS = ["team:calcom-pipeline"]
 #: Assets are `<account>/<table>`.
 PREFIX = [_SETTINGS.account]
 
+#: Seconds between two looks of a sensor at PostgreSQL, and at Cal.com's bookings.
+LOOK_SECONDS = _SETTINGS.look_seconds
+BOOKING_LOOK_SECONDS = _SETTINGS.booking_look
+
 #: Steps that talk to Cal.com share a pool per API key, as they share its budget.
 POOL = f"calcom_api_{_SETTINGS.key_name}"

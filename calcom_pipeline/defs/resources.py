@@ -33,6 +33,15 @@ def _port(name: str) -> dg.ResourceDefinition:
     )
 
 
-PORTS = ("calcom", "event_type_mirror", "booking_mirror", "slot_mirror", "slot_cache")
+PORTS = (
+    "calcom",
+    "event_type_mirror",
+    "booking_mirror",
+    "slot_mirror",
+    "slot_cache",
+    "service_store",
+    "plan_store",
+    "outbox",
+)
 
 ALL: dict[str, object] = {"pipeline": PipelineResource(), **{name: _port(name) for name in PORTS}}

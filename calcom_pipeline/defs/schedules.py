@@ -6,6 +6,13 @@ from calcom_pipeline.defs import jobs
 
 ALL = [
     dg.ScheduleDefinition(
+        name="services_every_15_minutes",
+        job=jobs.services_sync,
+        cron_schedule="3-59/15 * * * *",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Finds what changed at Cal.com, and tries again what failed; sensors are faster for own changes.",
+    ),
+    dg.ScheduleDefinition(
         name="bookings_every_5_minutes",
         job=jobs.bookings_mirror,
         cron_schedule="*/5 * * * *",

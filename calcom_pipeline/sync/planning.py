@@ -98,30 +98,39 @@ def _make_plan(
     rules: PlanRules,
     now: Callable[[], datetime],
 ) -> tuple[StoredPlan, Plan]:
+    looked_at = now()
+    listing, plan = decide_now(calcom, services, request.teams, rules=rules, now=looked_at)
+    if plan.settled:
+        services.settle(plan.settled)
+    if request.only is not None:
+        plan = replace(plan, actions=tuple(a for a in plan.actions if a.service_id in request.only))
+    links = services.links()
+    suspicious = distrust(listing, links, request.known, rules.smallest_share)
+    held = rules.brakes.held(plan.actions, linked=len(links), suspicious=suspicious)
+    stored = _stored(plan, held, rules, request.source, looked_at)
+    if plan.actions:
+        plans.save(stored)
+    return stored, plan
+
+
+def decide_now(
+    calcom: Calcom, services: ServiceStore, teams: TeamChoice, *, rules: PlanRules, now: datetime
+) -> tuple[Listing, Plan]:
+    """Read both sides and decide; nothing is stored."""
     rows, links = services.services(), services.links()  # before the listing: an edit during it is seen next time
-    listing = read_listing(calcom, request.teams)
+    listing = read_listing(calcom, teams)
     situation = Situation(
         me=listing.me,
         services=rows,
         event_types=listing.event_types(),
         listed=frozenset(listing.by_owner),
         links=links,
-        now=now(),
+        now=now,
         field_owners=rules.field_owners,
         propose_imports=rules.propose_imports,
         create_grace=rules.create_grace,
     )
-    plan = plan_services(situation)
-    if plan.settled:
-        services.settle(plan.settled)
-    if request.only is not None:
-        plan = replace(plan, actions=tuple(a for a in plan.actions if a.service_id in request.only))
-    suspicious = distrust(listing, links, request.known, rules.smallest_share)
-    held = rules.brakes.held(plan.actions, linked=len(links), suspicious=suspicious)
-    stored = _stored(plan, held, rules, request.source, situation.now)
-    if plan.actions:
-        plans.save(stored)
-    return stored, plan
+    return listing, plan_services(situation)
 
 
 def distrust(listing: Listing, links: Iterable[Link], known: Mapping[Owner, int], smallest_share: float) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from calcom_pipeline.adapters.postgres import queries
+from calcom_pipeline.adapters.postgres import queries, service_queries
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.mirrors import counts
 
@@ -48,6 +48,33 @@ class PostgresOverview:
         with self._database.transaction("Counting free starts") as cursor:
             cursor.execute(queries.FREE_STARTS_BY_DAY)
             return [{"event type": name, "day": day, "free": free} for name, day, free in cursor.fetchall()]
+
+    def links(self) -> dict[str, int]:
+        """Links by state."""
+        with self._database.transaction("Counting links") as cursor:
+            cursor.execute(service_queries.LINK_COUNTS)
+            return dict(cursor.fetchall())
+
+    def problems(self, *, limit: int) -> list[tuple[str, str, str]]:
+        """Services that need somebody: service, what is the matter, why."""
+        with self._database.transaction("Reading open problems") as cursor:
+            cursor.execute(service_queries.OPEN_PROBLEMS, {"limit": limit})
+            failed = [(s, f"{state}, {n} attempts", why) for s, state, n, _, why in cursor.fetchall()]
+            cursor.execute(service_queries.OPEN_ACTIONS, {"limit": limit})
+            known = {service for service, _, _ in failed}
+            return failed + [row for row in cursor.fetchall() if row[0] not in known]
+
+    def dangling_links(self) -> list[tuple[str, int]]:
+        """Linked services whose event type the mirror does not have."""
+        with self._database.transaction("Reading links") as cursor:
+            cursor.execute(service_queries.DANGLING_LINKS)
+            return cursor.fetchall()
+
+    def double_slugs(self) -> list[tuple[str, str, str]]:
+        """Slugs that several services of one owner have: team, slug, services."""
+        with self._database.transaction("Reading services") as cursor:
+            cursor.execute(service_queries.DOUBLE_SLUGS)
+            return cursor.fetchall()
 
     def watermarks(self) -> list[Watermark]:
         """How far each read has come."""

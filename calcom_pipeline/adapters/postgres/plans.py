@@ -56,6 +56,26 @@ class PostgresPlanStore:
         number, digest, source, state, counts, held, created_at, expires_at = head
         return StoredPlan(number, digest, source, created_at, expires_at, actions, counts, held, state)
 
+    def latest_open(self) -> StoredPlan | None:
+        """The newest plan, unless it was applied."""
+        return self._plan_named_by(queries.LATEST_OPEN_PLAN, {})
+
+    def last_of(self, service_id: str) -> StoredPlan | None:
+        """The plan that last wrote something for a service."""
+        return self._plan_named_by(queries.LAST_DONE, {"service_id": service_id})
+
+    def _plan_named_by(self, query: str, values: dict[str, Any]) -> StoredPlan | None:
+        with self._database.transaction("Reading a plan") as cursor:
+            cursor.execute(statement(query), values)
+            row = cursor.fetchone()
+        return self.load(row[0]) if row else None
+
+    def history(self, service_id: str, *, limit: int) -> list[tuple[Any, ...]]:
+        """Plan, kind, outcome, message and time of the last actions of a service, newest first."""
+        with self._database.transaction("Reading results") as cursor:
+            cursor.execute(queries.HISTORY_OF_SERVICE, {"service_id": service_id, "limit": limit})
+            return cursor.fetchall()
+
     def record(self, plan_id: str, results: Sequence[ActionResult]) -> None:
         """Keep what came of some actions."""
         with self._database.transaction("Storing results") as cursor:

@@ -65,6 +65,8 @@ UPDATE sync_actions SET outcome = %(outcome)s, message = %(message)s, before = %
 WHERE plan_id = %(plan_id)s AND position = %(position)s"""
 CLOSE_PLAN = "UPDATE sync_plans SET state = 'applied', applied_at = %(at)s WHERE id = %(id)s"
 
+LATEST_OPEN_PLAN = "SELECT id FROM sync_plans WHERE state = 'planned' ORDER BY created_at DESC LIMIT 1"
+
 # --- what people ask -----------------------------------------------------------------------------------------
 
 LINK_COUNTS = "SELECT state, count(*) FROM service_links GROUP BY state ORDER BY state"
@@ -85,5 +87,16 @@ FROM sync_actions WHERE plan_id = %(id)s ORDER BY position"""
 HISTORY_OF_SERVICE = """
 SELECT plan_id, kind, outcome, coalesce(message, reason), finished_at, before, after
 FROM sync_actions WHERE service_id = %(service_id)s ORDER BY coalesce(finished_at, 'infinity') DESC LIMIT %(limit)s"""
+LAST_DONE = """
+SELECT plan_id FROM sync_actions WHERE service_id = %(service_id)s AND outcome = 'done'
+ORDER BY finished_at DESC LIMIT 1"""
+# Links whose event type the mirror does not have, or has no longer.
+DANGLING_LINKS = """
+SELECT service_id, service_links.event_type_id FROM service_links
+LEFT JOIN event_types ON event_types.id = event_type_id AND deleted_at IS NULL
+WHERE state = 'linked' AND event_type_id IS NOT NULL AND event_types.id IS NULL ORDER BY 1"""
+DOUBLE_SLUGS = """
+SELECT coalesce(team_id::text, 'personal'), btrim(slug), string_agg(service_id, ', ' ORDER BY service_id)
+FROM services_source WHERE slug IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1 ORDER BY 1, 2"""
 PRUNE_PLANS = "DELETE FROM sync_plans WHERE created_at < %(before)s"
 KNOWN_EVENT_TYPES = "SELECT owner, count(*) FROM event_types WHERE deleted_at IS NULL GROUP BY owner"

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
+from calcom_pipeline.defs.assets.services import service_sync
 from calcom_pipeline.defs.columns import column_schema
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import Meter, change_metadata
@@ -24,6 +25,7 @@ Calcom = dg.ResourceParam[CalcomClient]
     kinds={"calcom", "postgres"},
     owners=OWNERS,
     pool=POOL,
+    deps=[service_sync],  # read after services were written, so that one run of the loop sees its own work
     metadata=column_schema("event_types"),
 )
 def event_types(

@@ -1,0 +1,75 @@
+"""Sensors read, compare, answer: a run per change, its key naming the cause; a failed read raises.
+
+They open their own pipeline for one look: resources of a sensor would be opened even when there is nothing to see.
+"""
+
+# Dagster leaves PathLike in its decorators untyped.
+# pyright: reportUnknownMemberType=false
+
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from calcom_pipeline.defs import jobs
+from calcom_pipeline.defs.invalidation import cache_invalidation
+from calcom_pipeline.defs.naming import BOOKING_LOOK_SECONDS, LOOK_SECONDS
+from calcom_pipeline.settings import load_settings
+from calcom_pipeline.sync.booking_changes import newest_change
+from calcom_pipeline.wiring import open_pipeline, utc_now
+
+_FIRST_LOOK_BACK = timedelta(minutes=5)
+_CAUSES_NAMED = 20  # a tag is read by people; the feed holds all of them
+
+
+@dg.sensor(
+    job=jobs.services_sync,
+    minimum_interval_seconds=LOOK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Services that somebody changed are planned and synced.",
+)
+def service_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """The cursor is a position in the feed; it moves past our own writes without a run."""
+    with open_pipeline(load_settings()) as pipeline:
+        batch = pipeline.service_feed.settled_after(context.cursor)
+    if not batch.service_ids and not batch.everything:
+        return dg.SensorResult(skip_reason="No service changed since the last look", cursor=batch.cursor)
+    named = ", ".join(batch.service_ids[:_CAUSES_NAMED]) or "all, at the first look"
+    request = dg.RunRequest(run_key=batch.key, tags={"calcom/cause": f"services changed: {named}"[:250]})
+    return dg.SensorResult([request], cursor=batch.cursor)
+
+
+@dg.sensor(
+    job=cache_invalidation,
+    minimum_interval_seconds=LOOK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Facts in the outbox are applied to the caches.",
+)
+def new_invalidations() -> dg.RunRequest | dg.SkipReason:
+    """The key changes whenever a fact is added, tried or done, so each state of the outbox is handed over once."""
+    with open_pipeline(load_settings()) as pipeline:
+        backlog = pipeline.outbox.backlog()
+    if not backlog.pending:
+        return dg.SkipReason("The outbox is empty")
+    return dg.RunRequest(run_key=backlog.key, tags={"calcom/cause": f"{backlog.pending} facts in the outbox"})
+
+
+@dg.sensor(
+    job=jobs.bookings_mirror,
+    minimum_interval_seconds=BOOKING_LOOK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="One cheap question to Cal.com: has any booking changed?",
+)
+def changed_bookings(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """The cursor is the newest change that was handed over; what Cal.com stamps late, the schedule finds."""
+    now = utc_now()
+    after = datetime.fromisoformat(context.cursor) if context.cursor else now - _FIRST_LOOK_BACK
+    with open_pipeline(load_settings()) as pipeline:
+        newest = newest_change(pipeline.calcom, after=after, now=now)
+    if newest is None:
+        return dg.SkipReason(f"No booking changed since {after:%Y-%m-%d %H:%M:%S} UTC")
+    named = newest.isoformat()
+    request = dg.RunRequest(run_key=f"bookings:{named}", tags={"calcom/cause": f"a booking changed at {named}"})
+    return dg.SensorResult([request], cursor=named)
+
+
+ALL = [service_changes, new_invalidations, changed_bookings]
