@@ -38,10 +38,23 @@ def cli() -> None:
 
 
 def _mount() -> None:
-    from calcom_pipeline.cli import demo, diagnosis, schema, servers, sync
+    from calcom_pipeline.cli import demo, diagnosis, plans, schema, servers, sync
     from calcom_pipeline.sandbox.command import cli as sandbox
 
-    commands = (demo.demo, servers.up, sync.sync, diagnosis.status, diagnosis.doctor, schema.migrate, servers.local)
+    commands = (
+        demo.demo,
+        servers.up,
+        sync.sync,
+        plans.plan,
+        plans.apply,
+        plans.revert,
+        plans.explain,
+        plans.resolve,
+        diagnosis.status,
+        diagnosis.doctor,
+        schema.migrate,
+        servers.local,
+    )
     for command in commands:
         cli.add_command(command)
     cli.add_command(sandbox, "sandbox")

@@ -8,10 +8,13 @@ from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
 
 
+_PROBLEMS_SHOWN = 50
+
+
 @click.command()
 @with_output
 def status(output: Output) -> None:
-    """How much is mirrored and how far each read has come. Asks PostgreSQL only."""
+    """How much is mirrored, how far each read has come, and which services need somebody. Asks PostgreSQL only."""
     from calcom_pipeline.settings import load_settings
     from calcom_pipeline.wiring import open_pipeline
 
@@ -22,7 +25,23 @@ def status(output: Output) -> None:
         output.table(f"Account {pipeline.settings.account}", ("what", "how many"), rows)
         marks = [(w.stream, w.partition, f"{w.position:%Y-%m-%d %H:%M:%S} UTC") for w in watermarks]
         output.table("Watermarks", ("stream", "partition", "read up to"), marks)
-        values = {"counts": asdict(counts), "watermarks": [asdict(w) for w in watermarks]}
+        links = pipeline.overview.links()
+        if links:
+            output.line("Services: " + ", ".join(f"{number} {state}" for state, number in links.items()))
+        problems = pipeline.overview.problems(limit=_PROBLEMS_SHOWN)
+        if problems:
+            output.table("Services that need somebody", ("service", "", "why"), problems)
+            output.line("More about one: calcom-pipeline explain SERVICE")
+        backlog = pipeline.outbox.backlog()
+        output.line(f"Facts waiting for the caches: {backlog.pending}")
+        named = [{"service": s, "what": what, "why": why} for s, what, why in problems]
+        values = {
+            "links": links,
+            "problems": named,
+            "facts_pending": backlog.pending,
+            "counts": asdict(counts),
+            "watermarks": [asdict(w) for w in watermarks],
+        }
         output.result("status", {"account": pipeline.settings.account, **values})
 
 

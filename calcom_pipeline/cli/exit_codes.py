@@ -1,11 +1,13 @@
 """The one table of exit codes; it is printed by `calcom-pipeline --help` and stands in the README."""
 
 from calcom_pipeline.domain.errors import (
+    AnotherApply,
     CacheError,
     CalcomError,
     ConfigurationError,
     ContractBroken,
     PipelineError,
+    PlanUnusable,
     RateLimited,
     StoreError,
     TransientError,
@@ -13,7 +15,7 @@ from calcom_pipeline.domain.errors import (
 )
 
 OK, UNEXPECTED, USAGE, CONFIGURATION, UNAUTHORIZED, UNREACHABLE, LIMITED = range(7)
-REFUSED, DATABASE, REDIS, EMBEDDED, PARTIAL, UNHEALTHY = range(7, 13)
+REFUSED, DATABASE, REDIS, EMBEDDED, PARTIAL, UNHEALTHY, BUSY = range(7, 14)
 INTERRUPTED = 130
 
 MEANING = {
@@ -30,11 +32,14 @@ MEANING = {
     EMBEDDED: "the embedded servers",
     PARTIAL: "done in part, see the output",
     UNHEALTHY: "doctor found a problem",
+    BUSY: "another apply is running, try again",
     INTERRUPTED: "interrupted",
 }
 
 _BY_KIND: tuple[tuple[type[PipelineError], int], ...] = (
     (ConfigurationError, CONFIGURATION),
+    (PlanUnusable, USAGE),
+    (AnotherApply, BUSY),
     (Unauthorized, UNAUTHORIZED),
     (RateLimited, LIMITED),
     (TransientError, UNREACHABLE),

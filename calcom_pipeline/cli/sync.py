@@ -46,8 +46,25 @@ def slots(output: Output) -> int:
 @sync.command("all")
 @with_output
 def everything(output: Output) -> int:
-    """Event types, bookings and slots, in this order."""
-    return _run(output, "sync all", _event_types, _bookings, _slots)
+    """The whole loop: services, event types, bookings, slots, caches, in this order."""
+    return _run(output, "sync all", _services, _event_types, _bookings, _slots, _caches)
+
+
+@sync.command("services")
+@with_output
+def services(output: Output) -> int:
+    """Plan services against event types and apply what may be applied unasked.
+
+    On a real account nothing is written unless CALCOM_APPLY=auto; the plan is kept, to be applied by its name.
+    """
+    return _run(output, "sync services", _services)
+
+
+@sync.command("caches")
+@with_output
+def caches(output: Output) -> int:
+    """Apply the outbox: cached days that a change concerns leave Redis."""
+    return _run(output, "sync caches", _caches)
 
 
 def _run(output: Output, command: str, *parts: Any) -> int:
@@ -68,6 +85,38 @@ def _run(output: Output, command: str, *parts: Any) -> int:
                 code = exit_codes.PARTIAL
     output.result(command, {"results": results})
     return code
+
+
+def _services(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:
+    from calcom_pipeline.cli.plans import applied, planned
+
+    stored, decided = planned(pipeline, "calcom-pipeline sync services")
+    values: dict[str, Any] = {"plan": stored.id, "counts": stored.counts}
+    if decided.is_empty:
+        return "services", f"Services: nothing to do, {decided.unchanged} agree with Cal.com", values
+    if pipeline.apply_mode != "auto":
+        said = f"Services: planned, nothing written; apply with: calcom-pipeline apply {stored.id}"
+        return "services", said, values
+    report = applied(pipeline, stored, output, approved=False)
+    for result in report.results:
+        if result.outcome != "done":
+            output.line(f"  service {result.service_id}: {result.kind} {result.outcome}: {result.message}")
+    failures = {r.service_id: r.message for r in report.results if r.outcome == "failed"}
+    told = ", ".join(f"{number} {outcome}" for outcome, number in report.counts.items())
+    return "services", f"Services: {told}", {**values, "outcomes": report.counts, "failures": failures}
+
+
+def _caches(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:
+    from calcom_pipeline.sync.invalidation import clear, resolve
+
+    del output  # quick enough for one line
+    report = clear(
+        pipeline.outbox,
+        pipeline.slot_cache,
+        resolve(pipeline.outbox, limit=pipeline.settings.invalidation_batch),
+    )
+    said = f"Caches: {report.facts} facts, {report.keys} cached days of {report.event_types} event types cleared"
+    return "caches", said, asdict(report)
 
 
 def _event_types(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:

@@ -1,0 +1,265 @@
+"""`calcom-pipeline plan | apply | revert | explain | resolve`: services against event types, reviewed by a person."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from calcom_pipeline.cli import exit_codes
+from calcom_pipeline.cli.console import Output, with_output
+from calcom_pipeline.domain.errors import ConfigurationError, NotFound, PlanUnusable
+
+if TYPE_CHECKING:
+    from calcom_pipeline.domain.models import EventType
+    from calcom_pipeline.domain.plans import Plan
+    from calcom_pipeline.ports import ActionResult, StoredPlan
+    from calcom_pipeline.sync.services import ApplyReport
+    from calcom_pipeline.wiring import Pipeline
+
+_HISTORY = 10
+
+
+@click.command()
+@click.option("--service", "only", multiple=True, help="Plan this service alone (its id); may be repeated.")
+@with_output
+def plan(output: Output, only: tuple[str, ...]) -> None:
+    """Show what has to happen so that services and event types agree, and why. Writes nothing to either side.
+
+    The plan is kept for an hour (CALCOM_PLAN_LIFETIME_MINUTES): review it, then apply it by its name.
+    """
+    from calcom_pipeline.settings import load_settings
+    from calcom_pipeline.wiring import open_pipeline
+
+    with open_pipeline(load_settings()) as pipeline:
+        stored, decided = planned(pipeline, "calcom-pipeline plan", only)
+        _show_plan(output, stored, decided)
+
+
+def planned(pipeline: "Pipeline", source: str, only: Sequence[str] = ()) -> "tuple[StoredPlan, Plan]":
+    """Make a plan, of some services or of all."""
+    from calcom_pipeline.sync.planning import PlanRequest, make_plan
+    from calcom_pipeline.wiring import utc_now
+
+    request = PlanRequest(source, pipeline.teams, pipeline.service_store.known_event_types(), only or None)
+    return make_plan(
+        pipeline.calcom,
+        pipeline.service_store,
+        pipeline.plan_store,
+        request,
+        rules=pipeline.plan_rules,
+        now=utc_now,
+    )
+
+
+def applied(pipeline: "Pipeline", stored: "StoredPlan", output: Output, *, approved: bool) -> "ApplyReport":
+    """Apply a plan, with a bar for a person."""
+    from calcom_pipeline.sync.services import apply_plan
+    from calcom_pipeline.wiring import utc_now
+
+    with output.progress("Services") as progress:
+        return apply_plan(
+            stored,
+            pipeline.calcom,
+            pipeline.service_store,
+            pipeline.plan_store,
+            rules=pipeline.apply_rules,
+            now=utc_now,
+            approved=approved,
+            progress=progress,
+        )
+
+
+@click.command()
+@click.argument("plan_id", required=False)
+@click.option("--auto", "automatic", is_flag=True, help="Make a plan now and apply what needs nobody's approval.")
+@with_output
+def apply(output: Output, plan_id: str | None, *, automatic: bool) -> int:
+    """Apply a reviewed plan by its name, held actions included; or, with --auto, what a new plan may do unasked.
+
+    On a real account --auto needs CALCOM_APPLY=auto. One service's failure is that service's result: exit code 11.
+    """
+    from calcom_pipeline.settings import load_settings
+    from calcom_pipeline.wiring import open_pipeline
+
+    if (plan_id is None) == (not automatic):
+        raise click.UsageError("Name a plan (calcom-pipeline plan shows one), or say --auto.")
+    with open_pipeline(load_settings()) as pipeline:
+        if plan_id is not None:
+            stored = _loaded(pipeline, plan_id)
+        else:
+            _require_auto(pipeline)
+            stored, _ = planned(pipeline, "calcom-pipeline apply --auto")
+        report = applied(pipeline, stored, output, approved=plan_id is not None)
+        return show_report(output, "apply", report)
+
+
+def _require_auto(pipeline: "Pipeline") -> None:
+    if pipeline.apply_mode != "auto":
+        raise ConfigurationError(
+            ["apply --auto would write to a real account, and CALCOM_APPLY is not auto"],
+            advice="Set CALCOM_APPLY=auto, or review a plan and apply it by name.",
+        )
+
+
+def _loaded(pipeline: "Pipeline", plan_id: str) -> "StoredPlan":
+    stored = pipeline.plan_store.load(plan_id)
+    if stored is None:
+        raise PlanUnusable(f"There is no plan {plan_id}", advice="calcom-pipeline plan makes one.")
+    return stored
+
+
+@click.command()
+@click.argument("plan_id", required=False)
+@click.option("--service", help="Undo what was last done to this service.")
+@with_output
+def revert(output: Output, plan_id: str | None, service: str | None) -> int:
+    """Undo a plan, or what was last done to one service: both sides get back what they had.
+
+    What was edited since is left alone. A created event type is hidden, an adopted one is unlinked.
+    """
+    from calcom_pipeline.settings import load_settings
+    from calcom_pipeline.sync.review import undo
+    from calcom_pipeline.wiring import open_pipeline
+
+    if (plan_id is None) == (service is None):
+        raise click.UsageError("Name a plan, or a service with --service.")
+    with open_pipeline(load_settings()) as pipeline:
+        results = _results_to_undo(pipeline, plan_id, service)
+        undone = undo(pipeline.service_store, results)
+        output.table("Undone", ("service", "", "what"), [(u.service_id, _mark(u.done), u.message) for u in undone])
+        touched = [u.service_id for u in undone if u.done]
+        if not touched:
+            output.result("revert", {"undone": [asdict(u) for u in undone], "results": []})
+            return exit_codes.PARTIAL
+        stored, _ = planned(pipeline, "calcom-pipeline revert", touched)
+        report = applied(pipeline, stored, output, approved=True)
+        return show_report(output, "revert", report, undone=[asdict(u) for u in undone])
+
+
+def _results_to_undo(pipeline: "Pipeline", plan_id: str | None, service: str | None) -> "list[ActionResult]":
+    if plan_id is not None:
+        return pipeline.plan_store.results(_loaded(pipeline, plan_id).id)
+    last = pipeline.plan_store.last_of(str(service))
+    if last is None:
+        raise PlanUnusable(f"Nothing was ever done to service {service}")
+    return [r for r in pipeline.plan_store.results(last.id) if r.service_id == service]
+
+
+@click.command()
+@click.argument("service")
+@with_output
+def explain(output: Output, service: str) -> None:
+    """Tell all about one service: its link, what differs now, what was planned and written, how often it failed."""
+    from calcom_pipeline.settings import load_settings
+    from calcom_pipeline.sync.review import explain as explained
+    from calcom_pipeline.wiring import open_pipeline
+
+    with open_pipeline(load_settings()) as pipeline:
+        found = _event_type_of(pipeline, service)
+        told = explained(pipeline.service_store, service, found)
+        history = pipeline.plan_store.history(service, limit=_HISTORY)
+        link = told.link
+        state = f"{link.state}, event type {link.event_type_id}" if link else "not linked"
+        if link and link.attempts:
+            state += f", {link.attempts} failures: {link.reason}"
+        output.line(f"Service {service} ({told.service.name}): {state}")
+        for problem in told.problems:
+            output.line(f"  refused: {problem}")
+        drift = [(d.field, d.local, d.remote, d.base) for d in told.drift]
+        output.table("What differs now", ("field", "here", "Cal.com", "last agreed"), drift)
+        rows = [(done or "", kind, outcome or "planned", said) for _, kind, outcome, said, done, _, _ in history]
+        output.table(
+            "What happened", ("when (UTC)", "action", "outcome", "message"), [(str(r[0])[:19], *r[1:]) for r in rows]
+        )
+        names = ("plan", "kind", "outcome", "message", "finished_at", "before", "after")
+        output.result(
+            "explain",
+            {
+                "service": asdict(told.service),
+                "problems": told.problems,
+                "link": {**asdict(link), "owner": str(link.owner)} if link else None,
+                "drift": [asdict(d) for d in told.drift],
+                "history": [dict(zip(names, row, strict=True)) for row in history],
+            },
+        )
+
+
+@click.command()
+@click.argument("service")
+@click.option("--take", type=click.Choice(["local", "remote"]), help="Whose value the open fields get.")
+@click.option("--field", "names", multiple=True, help="Decide this field alone; may be repeated.")
+@click.option("--retry", is_flag=True, help="Forget its failures and try it with the next plan.")
+@with_output
+def resolve(output: Output, service: str, take: Any, names: tuple[str, ...], *, retry: bool) -> None:
+    """Settle what a plan left open for a service: a conflict (--take), or repeated failures (--retry).
+
+    Nothing is written to Cal.com by this command; the next plan follows the decision.
+    """
+    from calcom_pipeline.settings import load_settings
+    from calcom_pipeline.sync.review import settle_conflict, try_again
+    from calcom_pipeline.wiring import open_pipeline
+
+    if (take is None) == (not retry):
+        raise click.UsageError("Say --take local, --take remote or --retry.")
+    with open_pipeline(load_settings()) as pipeline:
+        if retry:
+            try_again(pipeline.service_store, service)
+            output.line(f"Service {service} will be tried with the next plan.")
+            output.result("resolve", {"service": service, "retry": True})
+            return
+        found = _event_type_of(pipeline, service)
+        if found is None:
+            raise PlanUnusable(f"Service {service} has no event type that could be read")
+        decided = settle_conflict(pipeline.service_store, service, found, take=take, names=names)
+        output.line(
+            f"Service {service}: {', '.join(decided)} will be as {'here' if take == 'local' else 'at Cal.com'}."
+        )
+        output.result("resolve", {"service": service, "take": take, "fields": decided})
+
+
+def _event_type_of(pipeline: "Pipeline", service_id: str) -> "EventType | None":
+    link = next((x for x in pipeline.service_store.links() if x.service_id == service_id), None)
+    if link is None or link.event_type_id is None:
+        return None
+    try:
+        return pipeline.calcom.get_event_type(link.event_type_id)
+    except NotFound:
+        return None
+
+
+def show_report(output: Output, command: str, report: "ApplyReport", **more: Any) -> int:
+    """Print results, failures first; the exit code says whether all was done."""
+    ordered = sorted(report.results, key=lambda r: (r.outcome == "done", r.position))
+    rows = [(r.service_id, r.kind, r.outcome, r.message) for r in ordered]
+    output.table(f"Plan {report.plan_id}", ("service", "action", "outcome", "message"), rows)
+    counts = ", ".join(f"{number} {outcome}" for outcome, number in report.counts.items()) or "nothing to do"
+    output.line(f"{counts}.")
+    results = [asdict(r) for r in report.results]
+    output.result(command, {"plan": report.plan_id, "counts": report.counts, "results": results, **more})
+    return exit_codes.OK if set(report.counts) <= {"done"} else exit_codes.PARTIAL
+
+
+def _show_plan(output: Output, stored: "StoredPlan", decided: "Plan") -> None:
+    rows: list[tuple[object, ...]] = []
+    for action in stored.actions:
+        fields = "\n".join(f"{d.field}: {d.local!r} here, {d.remote!r} there" for d in action.fields)
+        held = f" (held: {stored.held[action.kind]})" if action.kind in stored.held else ""
+        shown = fields if action.kind != "create" else ""
+        rows.append((action.service_id, action.kind, action.event_type_id or "", f"{action.reason}{held}", shown))
+    if rows:
+        output.table(f"Plan {stored.id}", ("service", "action", "event type", "why", "fields"), rows)
+    notes = {note for action in stored.actions for note in action.notes}
+    for note in sorted(notes):
+        output.line(f"Note: {note}.")
+    if decided.is_empty:
+        output.line(f"Nothing to do: {decided.unchanged} services agree with Cal.com.")
+    else:
+        output.line(f"Apply it with:  calcom-pipeline apply {stored.id}")
+    actions = [{**asdict(a), "owner": str(a.owner) if a.owner else None} for a in stored.actions]
+    head = {"plan": stored.id, "hash": stored.hash, "expires_at": stored.expires_at, "held": stored.held}
+    output.result("plan", {**head, "empty": decided.is_empty, "counts": stored.counts, "actions": actions})
+
+
+def _mark(done: bool) -> str:
+    return "done" if done else "left alone"
