@@ -38,7 +38,7 @@ def cli() -> None:
 
 
 def _mount() -> None:
-    from calcom_pipeline.cli import demo, diagnosis, plans, schema, servers, sync
+    from calcom_pipeline.cli import demo, diagnosis, plans, schema, servers, services, sync
     from calcom_pipeline.sandbox.command import cli as sandbox
 
     commands = (
@@ -54,6 +54,7 @@ def _mount() -> None:
         diagnosis.doctor,
         schema.migrate,
         servers.local,
+        services.services,
     )
     for command in commands:
         cli.add_command(command)

@@ -7,7 +7,6 @@ import click
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
 
-
 _PROBLEMS_SHOWN = 50
 
 

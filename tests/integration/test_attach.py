@@ -1,0 +1,169 @@
+"""A business with a table of its own: other names, other types, its own triggers."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from calcom_pipeline import local
+from calcom_pipeline.adapters.postgres.attach import attach, attach_statements, read_mapping
+from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
+from calcom_pipeline.adapters.postgres.services import PostgresServiceFeed, PostgresServiceStore
+from calcom_pipeline.domain.errors import ConfigurationError, StoreError
+from calcom_pipeline.domain.plans import Brakes
+from calcom_pipeline.sync.event_types import TeamChoice
+from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan
+from calcom_pipeline.sync.services import apply_plan
+from calcom_pipeline.sync.writer import ApplyRules
+from tests.support.reconciling import FakeCalcom, event_type
+
+NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
+MAPPING = """
+table = "{schema}_shop.offerings"
+key = "code"
+insert = true
+[columns]
+name = "title"
+slug = "url_name"
+duration_minutes = {{ read = "extract(epoch FROM length) / 60", write = "length = make_interval(mins => $)" }}
+is_active = {{ read = "status = 'live'", write = "status = CASE WHEN $ THEN 'live' ELSE 'draft' END" }}
+price_minor = {{ read = "price * 100" }}
+"""
+SHOP = """
+CREATE SCHEMA "{schema}_shop";
+CREATE TABLE "{schema}_shop".offerings (
+    code uuid PRIMARY KEY DEFAULT gen_random_uuid(), title varchar(80) NOT NULL, url_name text, length interval,
+    status text DEFAULT 'live', price numeric(10, 2), edited_by text);
+CREATE FUNCTION "{schema}_shop".note_editor() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN NEW.edited_by := 'trigger'; NEW.title := btrim(NEW.title); RETURN NEW; END $$;
+CREATE TRIGGER editor BEFORE INSERT OR UPDATE ON "{schema}_shop".offerings
+FOR EACH ROW EXECUTE FUNCTION "{schema}_shop".note_editor();
+INSERT INTO "{schema}_shop".offerings (title, url_name, length, price)
+VALUES ('Haircut', 'service-1', '45 minutes', 49.90), ('Beard', 'beard', '20 minutes', NULL),
+       ('Broken', 'broken', NULL, NULL);
+"""
+
+
+@pytest.fixture
+def shop(database: Database, servers: local.Servers, tmp_path: Path):
+    """The shop's table, and the mapping file of its pipeline."""
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        connection.execute(SHOP.format(schema=database.schema))
+    path = tmp_path / "mapping.toml"
+    path.write_text(MAPPING.format(schema=database.schema))
+    yield path
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        connection.execute(f'DROP SCHEMA "{database.schema}_shop" CASCADE')
+
+
+def rows(database: Database, query: str) -> list[tuple]:
+    with database.transaction("Testing") as cursor:
+        cursor.execute(query.format(shop=f'"{database.schema}_shop".offerings'))
+        return cursor.fetchall() if cursor.description else []
+
+
+def sync(database: Database, calcom: FakeCalcom):
+    store, plans = PostgresServiceStore(database), PostgresPlanStore(database)
+    rules = PlanRules(Brakes(100, 100), timedelta(hours=1), propose_imports=True)
+    request = PlanRequest("t", TeamChoice())
+    plan, _ = make_plan(calcom, store, plans, request, rules=rules, now=lambda: NOW)
+    return apply_plan(plan, calcom, store, plans, rules=ApplyRules(), now=lambda: NOW, approved=True)
+
+
+def test_the_business_table_is_planned_and_synced_in_both_directions(shop: Path, database: Database):
+    attach(database, read_mapping(shop))
+    calcom = FakeCalcom([event_type(1, title="Haircut", duration_minutes=45), event_type(9, slug="new", title="New")])
+    outcome = {r.kind: r.outcome for r in sync(database, calcom).results}
+    assert outcome == {"adopt": "done", "create": "done", "import": "done"}
+    made = rows(database, "SELECT title, url_name, length, edited_by FROM {shop} WHERE url_name = 'new'")
+    assert made == [("New", "new", timedelta(minutes=30), "trigger")]
+
+    calcom.edit(1, title="  Haircut deluxe ", duration_minutes=60, hidden=True)
+    sync(database, calcom)
+    pulled = rows(database, "SELECT title, length, status, price::text FROM {shop} WHERE url_name = 'service-1'")
+    assert pulled == [("Haircut deluxe", timedelta(minutes=60), "draft", "49.90")]
+
+    rows(database, "UPDATE {shop} SET title = 'Beard trim' WHERE url_name = 'beard'")
+    sync(database, calcom)
+    assert {e.title for e in calcom.types.values()} >= {"Beard trim"}
+    assert sync(database, calcom).results == ()
+
+
+def test_a_bad_row_of_the_business_is_refused_and_the_others_go_on(shop: Path, database: Database):
+    attach(database, read_mapping(shop))
+    found = {s.slug: s.duration_minutes for s in PostgresServiceStore(database).services()}
+    assert found == {"service-1": 45, "beard": 20, "broken": None}
+    assert len(sync(database, FakeCalcom()).results) == 2
+
+
+def test_edits_of_the_business_are_fed_and_our_own_are_not(shop: Path, database: Database):
+    attach(database, read_mapping(shop))
+    feed = PostgresServiceFeed(database)
+    start = feed.settled_after(None).cursor
+    calcom = FakeCalcom([event_type(1, title="Haircut", duration_minutes=45)])
+    sync(database, calcom)
+    calcom.edit(1, title="Theirs")
+    sync(database, calcom)
+    actors = "SELECT DISTINCT actor FROM service_changes WHERE service_id IN (SELECT code::text FROM {shop})"
+    assert rows(database, actors) == [("calcom_pipeline",)]
+    rows(database, "UPDATE {shop} SET price = 1 WHERE url_name = 'beard'")
+    assert ("somebody",) in rows(database, actors)
+    assert start != feed.settled_after(None).cursor
+
+
+def test_a_service_edited_meanwhile_is_not_overwritten_though_the_table_has_no_version_column(shop, database):
+    attach(database, read_mapping(shop))
+    store = PostgresServiceStore(database)
+    seen = next(s for s in store.services() if s.slug == "beard")
+    rows(database, "UPDATE {shop} SET title = 'Edited' WHERE url_name = 'beard'")
+    sync(database, FakeCalcom())
+    link = next(x for x in store.links() if x.service_id == seen.id)
+    assert store.pull(link, {"name": "Late"}, version=seen.version) is False
+
+
+def test_attaching_twice_is_as_good_as_once(shop: Path, database: Database):
+    attach(database, read_mapping(shop))
+    attach(database, read_mapping(shop))
+    assert len(PostgresServiceStore(database).services()) == 3
+
+
+def test_a_table_that_takes_no_rows_says_so(shop: Path, database: Database):
+    shop.write_text(shop.read_text().replace("insert = true", "insert = false"))
+    attach(database, read_mapping(shop))
+    report = sync(database, FakeCalcom([event_type(9, slug="new")]))
+    (refused,) = [r for r in report.results if r.kind == "import"]
+    assert (refused.outcome, "insert = false" in refused.message) == ("failed", True)
+
+
+def test_a_mapping_that_does_not_fit_changes_nothing(shop: Path, database: Database):
+    shop.write_text(shop.read_text().replace('"title"', '"no_such_column"'))
+    with pytest.raises(StoreError):
+        attach(database, read_mapping(shop))
+    assert PostgresServiceStore(database).services() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("nonsense = [", "cannot be read"),
+        ('table = "a; drop"\nkey = "id"', "table has to be"),
+        ('table = "a"\nkey = "b c"', "key has to name"),
+        ('table = "a"\nkey = "id"\n[columns]\nname = "n"', "columns.slug is missing"),
+        ('table = "a"\nkey = "id"\n[columns]\ncolour = "c"', "columns.colour is no column"),
+        ('table = "a"\nkey = "id"\n[columns]\nname = 7', "columns.name has to be"),
+    ],
+)
+def test_a_wrong_mapping_is_refused_with_everything_that_is_wrong(tmp_path: Path, text: str, problem: str):
+    path = tmp_path / "m.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as refused:
+        read_mapping(path)
+    assert any(problem in said for said in refused.value.problems)
+
+
+def test_the_statements_can_be_read_before_they_run(shop: Path, database: Database):
+    shown = "\n".join(attach_statements(read_mapping(shop), database.schema))
+    assert "CREATE VIEW services_source" in shown
+    assert "make_interval(mins => NEW.duration_minutes)" in shown
