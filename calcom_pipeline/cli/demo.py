@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from calcom_pipeline.wiring import Pipeline
 
 _JOB = "full_sync"
+_PROBLEMS_SHOWN = 10
+_KINDS = {
+    "adopt": "adopted",
+    "create": "to create",
+    "push": "pushed",
+    "pull": "pulled",
+    "hide": "hidden",
+    "show": "shown",
+    "conflict": "in conflict",
+    "refuse": "refused",
+    "nothing": "unchanged",
+}
 _LEFT_ALONE = ("CALCOM_API_KEY", "CALCOM_BASE_URL", "DATABASE_URL", "REDIS_URL", "DAGSTER_PG_URL", "CALCOM_LOCAL")
 
 
@@ -37,6 +49,10 @@ def demo(output: Output) -> int:
     output.line("Starting PostgreSQL, Redis (Valkey) and the Cal.com sandbox ...")
     with dagster_environment(settings) as (environment, pipeline):
         os.environ.update({**environment, "CALCOM_ENV_FILE": ""})
+        from calcom_pipeline.cli.demo_seed import seed_services
+
+        if made := seed_services(pipeline):
+            output.line(f"Made {made} services: most as Cal.com has them, some drifted, some new, some impossible.")
         output.line(f"Running Dagster job {_JOB}, at most {settings.rate_limit_per_minute} calls a minute ...")
         result = _run(output)
         return _tell(output, pipeline, result, time.monotonic() - began)
@@ -56,7 +72,10 @@ def _tell(output: Output, pipeline: "Pipeline", result: "JobResult", seconds: fl
     written = sum(
         int(step.get(f"rows {how}", 0)) for step in result.steps.values() for how in ("added", "changed", "gone")
     )
+    links = pipeline.overview.links()
+    problems = pipeline.overview.problems(limit=_PROBLEMS_SHOWN)
     rows: list[tuple[str, object, str]] = [
+        ("Services", sum(links.values()), _synced(result.steps)),
         ("Event types", counts.event_types, _changed(result.steps.get("event_types")) + f", {counts.owners} owners"),
         ("Bookings", counts.bookings, _changed(result.steps.get("bookings"))),
         ("Slot days", counts.slot_days, _changed(result.steps.get("slots")) + f", {counts.slots} free starts"),
@@ -70,6 +89,9 @@ def _tell(output: Output, pipeline: "Pipeline", result: "JobResult", seconds: fl
         ("Time", f"{seconds:.1f} s", "start of the servers included"),
     ]
     output.table("What happened", ("", "now", "in this run"), rows)
+    if problems:
+        output.table("Services that need somebody", ("service", "", "why"), problems)
+        output.line("More about one:  calcom-pipeline explain SERVICE")
     for step, why in result.failures.items():
         output.line(f"{step} failed: {why}")
     output.line("Nothing had changed, nothing was written." if not written and result.success else "")
@@ -82,6 +104,15 @@ def _tell(output: Output, pipeline: "Pipeline", result: "JobResult", seconds: fl
     }
     output.result("demo", {**values, "steps": result.steps, "failures": result.failures, "run_id": result.run_id})
     return exit_codes.OK if result.success else exit_codes.PARTIAL
+
+
+def _synced(steps: dict[str, dict[str, Any]]) -> str:
+    """Actions of the plan by kind, and what came of them."""
+    planned = steps.get("service_plan", {})
+    said = [f"{planned[kind]} {word}" for kind, word in _KINDS.items() if planned.get(kind)]
+    outcomes = steps.get("service_sync", {})
+    said += [f"{outcomes[o]} {o}" for o in ("failed", "stale", "held") if outcomes.get(o)]
+    return ", ".join(said) or "not reached"
 
 
 def _refused(result: "JobResult") -> int:

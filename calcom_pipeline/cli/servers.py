@@ -121,7 +121,11 @@ def up(port: int | None, host: str) -> None:
 def _serve(options: list[str], environment: dict[str, str]) -> int:
     """Run Dagster as a child; whatever ends us ends it first, gracefully, so that its own children end too."""
     command = [sys.executable, "-m", "dagster", "dev", "-m", "calcom_pipeline.definitions", *options]
-    with subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True) as dagster:
+    # `dg dev`, which the notice wants, serves only from a project's folder; this one serves an installed wheel too.
+    quiet = {"PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"}
+    with subprocess.Popen(
+        [*command, "--log-level", "warning"], env={**os.environ, **environment, **quiet}, start_new_session=True
+    ) as dagster:
 
         def stop(_signal: int, _frame: object) -> None:
             dagster.send_signal(signal.SIGINT)

@@ -32,8 +32,9 @@ def run_job(definitions: dg.Definitions, name: str, progress: Progress) -> JobRe
         result = job.execute_in_process(
             instance=instance, raise_on_error=False, tags=_REPOSITORY_TAG, run_config=_QUIET
         )
+    # Numbers and short texts: tables and pictures are for the UI.
     steps = {
-        m.asset_key.path[-1]: {k: v.value for k, v in m.metadata.items()}
+        m.asset_key.path[-1]: {k: v.value for k, v in m.metadata.items() if isinstance(v.value, int | float | str)}
         for event in result.get_asset_materialization_events()
         if (m := event.materialization)
     }

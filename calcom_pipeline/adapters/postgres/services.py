@@ -76,23 +76,17 @@ class PostgresServiceStore:
 
     def add(self, columns: Mapping[str, object], event_type: EventType) -> Service:
         """Insert a service for an event type, with its link."""
-        names, values = sorted(columns), [columns[name] for name in sorted(columns)]
-        insert = sql.SQL("INSERT INTO services_source ({}) VALUES ({}) RETURNING service_id").format(
-            sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(", ").join(sql.Placeholder() * len(names))
-        )
         with self._database.transaction("Adding a service") as cursor:
-            cursor.execute(queries.SET_ACTOR, {"actor": ACTOR})
-            cursor.execute(insert, values)
-            made = cursor.fetchone()
-            if made is None or made[0] is None:
-                raise StoreError(
-                    "services_source took a row and named no service_id",
-                    advice="Its INSTEAD OF INSERT trigger has to set NEW.service_id.",
-                )
-            base = remote_values(event_type)
-            cursor.execute(queries.STORE_LINK, _link_values(Link(made[0], event_type.owner, event_type.id, base)))
-            cursor.execute(statement(queries.SERVICES_BY_ID), {"ids": [made[0]]})
+            made = _insert(cursor, columns)
+            link = Link(made, event_type.owner, event_type.id, remote_values(event_type))
+            cursor.execute(queries.STORE_LINK, _link_values(link))
+            cursor.execute(statement(queries.SERVICES_BY_ID), {"ids": [made]})
             return _service(cursor.fetchall()[0])
+
+    def insert(self, columns: Mapping[str, object]) -> str:
+        """Insert a service without a link; its id."""
+        with self._database.transaction("Adding a service") as cursor:
+            return _insert(cursor, columns)
 
     def drop_link(self, service_id: str) -> None:
         """Forget a link; neither side is touched."""
@@ -104,6 +98,22 @@ class PostgresServiceStore:
         with self._database.transaction("Counting event types") as cursor:
             cursor.execute(queries.KNOWN_EVENT_TYPES)
             return {Owner.parse(owner): number for owner, number in cursor.fetchall()}
+
+
+def _insert(cursor: Cursor, columns: Mapping[str, object]) -> str:
+    names, values = sorted(columns), [columns[name] for name in sorted(columns)]
+    insert = sql.SQL("INSERT INTO services_source ({}) VALUES ({}) RETURNING service_id").format(
+        sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(", ").join(sql.Placeholder() * len(names))
+    )
+    cursor.execute(queries.SET_ACTOR, {"actor": ACTOR})
+    cursor.execute(insert, values)
+    made = cursor.fetchone()
+    if made is None or made[0] is None:
+        raise StoreError(
+            "services_source took a row and named no service_id",
+            advice="Its INSTEAD OF INSERT trigger has to set NEW.service_id.",
+        )
+    return str(made[0])
 
 
 def _write_columns(cursor: Cursor, service_id: str, columns: Mapping[str, object]) -> None:

@@ -1,0 +1,73 @@
+"""The services of the demo: forty of them, so that every kind of action is seen once at least.
+
+They are made once, from what the sandbox offers: most are the same there, some have drifted, some are new, and three
+show what happens to services that cannot be synced.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from calcom_pipeline.domain.fields import remote_values, service_columns
+from calcom_pipeline.domain.links import Link
+
+if TYPE_CHECKING:
+    from calcom_pipeline.domain.models import EventType
+    from calcom_pipeline.wiring import Pipeline
+
+_SAME, _PUSHED, _PULLED, _HIDDEN, _CONFLICTS = 21, 4, 2, 1, 2
+_NEW = ("Saddle fitting", "Wheel building", "Frame check", "Child seat advice", "Winter service", "E-bike update")
+# More than Cal.com reads: its limit for a body is 100 kB (fact sheet 1.1).
+_BROCHURE_CHARACTERS = 120_000
+
+
+def seed_services(pipeline: "Pipeline") -> int:
+    """Fill an empty services table; how many services were made (none if there are some already)."""
+    store = pipeline.service_store
+    if store.services():
+        return 0
+    me = pipeline.calcom.me().user_id
+    offered = sorted(
+        (e for e in pipeline.calcom.list_personal() if e.parent_id is None and e.owner.id == me), key=lambda e: e.id
+    )
+    made = 0
+    for event_type, changes, linked in _from_offer(offered):
+        columns: dict[str, Any] = {**service_columns(remote_values(event_type)), **changes}
+        service_id = store.insert(columns)
+        if linked:
+            base = {**remote_values(event_type), **({"title": changes["name"]} if linked == "pull" else {})}
+            store.begin(Link(service_id, event_type.owner, event_type.id, base))
+        made += 1
+    for columns in _of_our_own():
+        store.insert(columns)
+        made += 1
+    return made
+
+
+def _from_offer(offered: "list[EventType]") -> "Iterator[tuple[EventType, dict[str, Any], str]]":
+    """Event type, what differs in its service, and how it is linked: "" not at all, else which way it will go."""
+    rest = iter(offered)
+    for event_type, _ in zip(rest, range(_SAME), strict=False):
+        yield event_type, {}, ""
+    for event_type, _ in zip(rest, range(_PUSHED), strict=False):
+        yield event_type, {"name": f"{event_type.title} (new name)", "price_minor": 4900, "currency": "EUR"}, "push"
+    for event_type, _ in zip(rest, range(_PULLED), strict=False):
+        yield event_type, {"name": f"{event_type.title} (old name)"}, "pull"
+    for event_type, _ in zip(rest, range(_HIDDEN), strict=False):
+        yield event_type, {"is_active": False}, "push"
+    for event_type, _ in zip(rest, range(_CONFLICTS), strict=False):
+        yield event_type, {"duration_minutes": event_type.duration_minutes + 10}, ""
+
+
+def _of_our_own() -> Iterator[dict[str, Any]]:
+    for place, name in enumerate(_NEW):
+        slug = name.lower().replace(" ", "-")
+        yield {"name": name, "slug": slug, "duration_minutes": 30 + 15 * (place % 3), "description": f"{name}, on site"}
+    yield {"name": "Bike fitting", "slug": "bike-fitting", "duration_minutes": 0}
+    yield {"name": "", "slug": "nameless", "duration_minutes": 30}
+    yield {
+        "name": "Brochure",
+        "slug": "brochure",
+        "duration_minutes": 30,
+        "description": "Everything about our workshop. ".ljust(_BROCHURE_CHARACTERS, "."),
+    }
+    yield {"name": "Not offered any more", "slug": "not-offered", "duration_minutes": 30, "is_active": False}
