@@ -42,7 +42,7 @@ class ConfigurationError(PipelineError):
         self.problems = problems
 
 
-class InvalidInput(PipelineError):
+class InvalidInput(PipelineError):  # noqa: N818 - names what the caller gave
     """What was asked for is wrong in itself. `problems` lists all of it at once; nothing was sent."""
 
     def __init__(self, problems: list[str], *, advice: str = "") -> None:
@@ -72,12 +72,16 @@ class CacheError(PipelineError):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What is known of the request an error speaks of; all of it fit for a log."""
+    """What is known of the request an error speaks of; all of it fit for a log.
+
+    `in_doubt` says that it was a write which may have been carried out although no usable answer came.
+    """
 
     operation: str = ""
     status: int | None = None
     request_id: str | None = None
     body: str = ""
+    in_doubt: bool = False
 
 
 class CalcomError(PipelineError):

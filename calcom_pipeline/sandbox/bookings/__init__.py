@@ -1,0 +1,1 @@
+"""Bookings: creating, listing, reading, and everything that can happen to one afterwards."""

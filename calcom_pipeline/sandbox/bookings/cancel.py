@@ -1,0 +1,128 @@
+"""`POST /v2/bookings/{uid}/cancel`: a booking, a series, or one seat. Facts: fact sheet 6.6, recordings `05*`, `21d`."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from calcom_pipeline.sandbox.bookings.reading import shown_now
+from calcom_pipeline.sandbox.bookings.seats import find_seat
+from calcom_pipeline.sandbox.core.errors import Bare, bad_request, not_found
+from calcom_pipeline.sandbox.core.json_types import Json
+from calcom_pipeline.sandbox.hooks import notify
+from calcom_pipeline.sandbox.hooks.payloads import Occasion
+from calcom_pipeline.sandbox.http.answers import Answer, success
+from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.versions import BOOKINGS, BOOKINGS_LEGACY, V2026_02_25
+from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType
+from calcom_pipeline.sandbox.validation import bookings as rules
+from calcom_pipeline.sandbox.validation.engine import clean_strictly
+
+_FEWEST_FOR_ONE_SEAT: Final = 2  # the last attendee's seat is not taken away: the whole booking is cancelled
+
+
+async def cancel_booking(call: Call) -> Answer:
+    """POST …/cancel in the modern versions."""
+    raw: Any = call.body
+    body = clean_strictly(rules.cancel_body(raw if isinstance(raw, dict) else {}), raw)  # pyright: ignore[reportUnknownArgumentType] - the schema looks at its keys alone
+    uid = call.params["uid"]
+    if "seatUid" in body:
+        _check_seat(call, uid, body["seatUid"])
+    await _cancel(call, uid, body)
+    if body.get("cancelSubsequentBookings"):
+        booking = call.world.bookings.find_uid(uid)
+        if booking is None or booking.series_uid is None:
+            raise bad_request(f"Booking with bookingUid={uid} is not part of a recurring booking.")
+        return success(shown_now(call, booking.series_uid))
+    return success(shown_now(call, uid))
+
+
+def _check_seat(call: Call, uid: str, seat_uid: str) -> None:
+    found = find_seat(call.world, seat_uid)
+    if found is None:
+        raise bad_request("Invalid seatUid: this seat does not exist or has already been cancelled.")
+    if found[0].uid != uid:
+        raise bad_request("Invalid seatUid: this seat does not belong to this booking.")
+
+
+async def _cancel(call: Call, uid: str, body: Json) -> None:
+    series = call.world.bookings.find_series(uid)
+    if series and body.get("cancelSubsequentBookings"):
+        raise bad_request(
+            "Cannot cancel subsequent bookings for recurring event - you have to provide uid of one of the individual "
+            "bookings of a recurring booking."
+        )
+    booking = series[0] if series else call.world.bookings.find_uid(uid)
+    if booking is None:
+        raise not_found(f"Booking with uid={uid} not found")
+    if series and all(one.status == "cancelled" for one in series):
+        raise Bare(HTTPStatus.BAD_REQUEST, "This booking has already been cancelled.")
+    if not series and booking.status == "cancelled":
+        raise bad_request(
+            f"Can't cancel booking with uid={uid} because it has been cancelled already. Please provide uid of a "
+            "booking that is not cancelled."
+        )
+    event_type = call.world.event_types.get(booking.event_type_id or 0)
+    _check_allowed(call, booking, event_type, body, is_series=bool(series))
+    reason = body.get("cancellationReason")
+    if "seatUid" in body and len(booking.attendees) >= _FEWEST_FOR_ONE_SEAT:
+        await _give_back(call, booking, event_type, body["seatUid"])
+        return
+    await notify.about_cancelled(call.sandbox, Occasion(booking, event_type), reason=reason)
+    if booking.series_uid is not None and (series or body.get("cancelSubsequentBookings")):
+        since = call.now if series else booking.start
+        _cancel_all(call, booking.series_uid, since, reason)
+    else:
+        _cancel_one(call, booking.id, reason)
+
+
+def _check_allowed(call: Call, booking: Booking, event_type: EventType | None, body: Json, *, is_series: bool) -> None:
+    user_id = call.user.id if call.user is not None else None
+    if booking.user_id is None or booking.user_id not in call.world.users:
+        raise Bare(HTTPStatus.BAD_REQUEST, "User not found")
+    if booking.end < call.now and not is_series:
+        raise Bare(HTTPStatus.BAD_REQUEST, "Cannot cancel a booking that has already ended")
+    if event_type is not None and event_type.settings.get("disableCancelling"):
+        raise Bare(HTTPStatus.BAD_REQUEST, "This event type does not allow cancellations")
+    if not body.get("cancellationReason") and user_id == booking.user_id:
+        raise Bare(HTTPStatus.BAD_REQUEST, "Cancellation reason is required when you are the host")
+    if event_type is not None and event_type.seats_per_slot and "seatUid" not in body:
+        is_host = user_id is not None and user_id in call.world.host_ids(event_type)
+        if not is_host:
+            raise Bare(HTTPStatus.UNAUTHORIZED, "User not a host of this event")
+
+
+async def _give_back(call: Call, booking: Booking, event_type: EventType | None, seat_uid: str) -> None:
+    """One seat is free again; the booking stays accepted and its `updatedAt` where it was."""
+    attendee = next(one for one in booking.attendees if one.seat is not None and one.seat.uid == seat_uid)
+    await notify.about_cancelled(call.sandbox, Occasion(booking, event_type, attendee=attendee), reason=None)
+    current = call.world.bookings.find_id(booking.id)
+    if current is not None:
+        current.attendees = [one for one in current.attendees if one.id != attendee.id]
+        call.world.bookings.save(current)
+
+
+def _cancel_one(call: Call, booking_id: int, reason: str | None) -> None:
+    booking = call.world.bookings.find_id(booking_id)
+    if booking is None:
+        return
+    event_type = call.world.event_types.get(booking.event_type_id or 0)
+    if event_type is not None and event_type.seats_per_slot and call.version != V2026_02_25:
+        booking.attendees = list[Attendee]()
+    booking.status = "cancelled"
+    booking.cancellation_reason = reason
+    booking.ical_sequence += 1
+    booking.updated = call.now
+    call.world.bookings.save(booking)
+
+
+def _cancel_all(call: Call, series_uid: str, since: int, reason: str | None) -> None:
+    """One write for the rest of a series: every row gets the same `updatedAt`."""
+    now = call.now
+    for booking in call.world.bookings.find_series(series_uid):
+        if booking.start >= since:
+            booking.status = "cancelled"
+            booking.cancellation_reason = reason
+            booking.updated = now
+            call.world.bookings.save(booking)
+
+
+ROUTES: Final = [Route("POST", "/v2/bookings/{uid}/cancel", cancel_booking, BOOKINGS | BOOKINGS_LEGACY, Guard.OPTIONAL)]

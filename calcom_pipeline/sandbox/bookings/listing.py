@@ -1,0 +1,224 @@
+"""`GET /v2/bookings` and the lists of teams and organizations. Facts: fact sheet 6.1 to 6.3, recordings `03*`, `26*`, `29a`."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+import orjson
+
+from calcom_pipeline.sandbox.bookings import views
+from calcom_pipeline.sandbox.bookings.filters import (
+    DEFAULT_TAKE,
+    Bounds,
+    Mask,
+    Wanted,
+    changed_within,
+    counted,
+    pagination,
+)
+from calcom_pipeline.sandbox.core.errors import trpc
+from calcom_pipeline.sandbox.core.json_types import Json
+from calcom_pipeline.sandbox.core.times import parse_iso
+from calcom_pipeline.sandbox.event_types.personal_api import read_whole_number
+from calcom_pipeline.sandbox.event_types.team_api import require_organization, require_team
+from calcom_pipeline.sandbox.http.answers import Answer
+from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.versions import ANY, BOOKINGS
+from calcom_pipeline.sandbox.state.bookings import SortKey
+from calcom_pipeline.sandbox.state.model import User
+from calcom_pipeline.sandbox.state.sorting import Positions, cut_page
+from calcom_pipeline.sandbox.state.world import World
+from calcom_pipeline.sandbox.validation import bookings as rules
+from calcom_pipeline.sandbox.validation.engine import Schema, clean
+
+_SORTS: Final[tuple[tuple[str, SortKey], ...]] = (
+    ("sortStart", "start"),
+    ("sortEnd", "end"),
+    ("sortCreated", "created"),
+    ("sortUpdatedAt", "updated"),
+)
+_LATEST_FIRST: Final = frozenset({("past",), ("cancelled",)})
+
+
+async def list_bookings(call: Call) -> Answer:
+    """GET /v2/bookings: what the caller organizes, attends or administers."""
+    return _answer(call, rules.LIST_QUERY, visible_to(call.world, call.caller))
+
+
+async def list_team_bookings(call: Call) -> Answer:
+    """GET /v2/teams/{teamId}/bookings: the created and updated filters are stripped, unless a newer build is played."""
+    team = require_team(call, admin=True)
+    ids = [one.id for one in call.world.event_types.of_team(team.id)]
+    honours = call.sandbox.switches.team_lists_filter_updates
+    schema = rules.LIST_QUERY if honours else rules.TEAM_QUERY
+    return _answer(call, schema, np.isin(call.world.bookings.columns.event_type, ids))
+
+
+async def list_organization_bookings(call: Call) -> Answer:
+    """GET /v2/organizations/{orgId}/bookings."""
+    organization = require_organization(call)
+    return _answer(call, rules.ORGANIZATION_QUERY, _of_organization(call.world, organization.id))
+
+
+async def list_organization_team_bookings(call: Call) -> Answer:
+    """GET /v2/organizations/{orgId}/teams/{teamId}/bookings."""
+    require_organization(call)
+    return await list_team_bookings(call)
+
+
+async def list_organization_user_bookings(call: Call) -> Answer:
+    """GET /v2/organizations/{orgId}/users/{userId}/bookings."""
+    require_organization(call)
+    user = call.world.users.get(read_whole_number(call.params["userId"]))
+    visible = _nobody(call.world) if user is None else visible_to(call.world, user)
+    return _answer(call, rules.LIST_QUERY, visible)
+
+
+def _nobody(world: World) -> Mask:
+    return np.zeros(len(world.bookings.columns.start), dtype=np.bool_)
+
+
+def _of_organization(world: World, organization_id: int) -> Mask:
+    users = [user.id for user in world.users.values() if user.organization_id == organization_id]
+    teams = [team.id for team in world.teams.values() if team.organization_id == organization_id]
+    types = world.event_types.ids_of_teams(teams)
+    columns = world.bookings.columns
+    return np.isin(columns.user, users) | np.isin(columns.event_type, types)
+
+
+def visible_to(world: World, user: User) -> Mask:
+    """The rows whose organizer or attendee the user is, or whose team the user administers."""
+    columns = world.bookings.columns
+    teams = {team.id for team in world.administered_by(user.id)}
+    types = world.event_types.with_children(world.event_types.ids_of_teams(teams))
+    found = (columns.user == user.id) | np.isin(columns.event_type, list(types))
+    found[world.bookings.positions_with_email(user.email)] = True
+    return found
+
+
+def _answer(call: Call, schema: Schema, visible: Mask) -> Answer:
+    query = clean(schema, call.query)
+    wanted = _wanted(call, query)
+    positions, total = select(call, wanted, visible)
+    rows = render(call.world, positions)
+    page = orjson.dumps(pagination(total, wanted.skip, wanted.take))
+    return Answer(body=b'{"status":"success","data":[' + b",".join(rows) + b'],"pagination":' + page + b"}")
+
+
+def _wanted(call: Call, query: Json) -> Wanted:
+    statuses = tuple(query.get("status") or ())
+    sort, descending = _sort(query, statuses)
+    return Wanted(
+        sort=sort,
+        descending=descending,
+        skip=int(query.get("skip") or 0),
+        take=int(query.get("take") or DEFAULT_TAKE),
+        statuses=statuses,
+        event_type_ids=_event_type_ids(call, query),
+        start=Bounds(low=_moment(query, "afterStart")),
+        end=Bounds(high=_moment(query, "beforeEnd")),
+        created=Bounds(_moment(query, "afterCreatedAt"), _moment(query, "beforeCreatedAt")),
+        updated=Bounds(_moment(query, "afterUpdatedAt"), _moment(query, "beforeUpdatedAt")),
+        positions=tuple(_found(call.world, query)),
+        user_ids=_user_ids(call.world, query),
+    )
+
+
+def _user_ids(world: World, query: Json) -> tuple[int, ...] | None:
+    """The asked users that exist; naming only strangers finds nothing."""
+    asked = query.get("userIds")
+    return tuple(int(one) for one in asked if one in world.users) if asked else None
+
+
+def _sort(query: Json, statuses: tuple[str, ...]) -> tuple[SortKey, bool]:
+    for parameter, key in _SORTS:
+        if query.get(parameter):
+            return key, query[parameter] == "desc"
+    return "start", statuses in _LATEST_FIRST
+
+
+def _moment(query: Json, name: str) -> int | None:
+    text = query.get(name)
+    return parse_iso(text) if text else None
+
+
+def _event_type_ids(call: Call, query: Json) -> tuple[int, ...] | None:
+    wanted = query.get("eventTypeIds") or ([query["eventTypeId"]] if query.get("eventTypeId") else None)
+    by_type = None if wanted is None else _with_children(call, {int(one) for one in wanted})
+    teams = query.get("teamsIds") or ([query["teamId"]] if query.get("teamId") else None)
+    if teams is None:
+        return by_type
+    of_teams = set(call.world.event_types.ids_of_teams(int(team) for team in teams))
+    if not of_teams:  # a team without event types makes the filter disappear
+        return by_type
+    family = call.world.event_types.with_children(of_teams)
+    return tuple(family) if by_type is None else tuple(set(by_type) & family)
+
+
+def _with_children(call: Call, wanted: set[int]) -> tuple[int, ...]:
+    known = {one for one in wanted if one in call.world.event_types}
+    if not known:
+        raise trpc(400, "The requested event-types do not exist.")
+    return tuple(call.world.event_types.with_children(known))
+
+
+def _found(world: World, query: Json) -> Iterable[Positions]:
+    if query.get("attendeeEmail"):
+        yield world.bookings.positions_with_email(query["attendeeEmail"])
+    if query.get("attendeeName"):
+        yield world.bookings.positions_with_name(query["attendeeName"])
+    if query.get("bookingUid"):
+        booking = world.bookings.find_uid(query["bookingUid"])
+        yield np.array([] if booking is None else [world.bookings.position_of(booking)], dtype=np.int64)
+
+
+def select(call: Call, wanted: Wanted, visible: Mask) -> tuple[Positions, int]:
+    """The positions of one page, and the number of rows that Cal.com counts."""
+    table, rng = call.world.bookings, call.sandbox.ties
+    order, keys = table.order(wanted.sort)
+    columns = table.columns
+    sees_all = bool(visible[order].all()) if len(order) else True
+    changed = changed_within(columns, wanted)
+    if wanted.is_plain and sees_all:
+        total = len(order)
+        if changed is not None:
+            order, keys = _narrow(wanted, order, keys, changed)
+    else:
+        mask = counted(columns, wanted, visible, call.now)
+        total = int(np.count_nonzero(mask))
+        if changed is not None:
+            mask = mask & changed
+        chosen = mask[order]
+        order, keys = order[chosen], keys[chosen]
+    page = cut_page(order, keys, wanted.skip, wanted.take, descending=wanted.descending, rng=rng)
+    return page, total
+
+
+def _narrow(wanted: Wanted, order: Positions, keys: Positions, changed: Mask) -> tuple[Positions, Positions]:
+    """The rows that pass the created and updated filters, cut out as one piece where they sort by the same column."""
+    own = wanted.updated if wanted.sort == "updated" else wanted.created if wanted.sort == "created" else None
+    other = wanted.created if wanted.sort == "updated" else wanted.updated
+    if own is None or not other.is_open:
+        chosen = changed[order]
+        return order[chosen], keys[chosen]
+    low = 0 if own.low is None else int(np.searchsorted(keys, own.low, side="left"))
+    highest = np.iinfo(np.int64).max - 1 if own.high is None else own.high  # nulls sort behind every time
+    high = int(np.searchsorted(keys, highest, side="right"))
+    return order[low:high], keys[low:high]
+
+
+def render(world: World, positions: Positions) -> list[bytes]:
+    """The rows of a page as JSON; generated rows that nobody touched are written from their seed."""
+    table = world.bookings
+    if table.base is not None:
+        return table.base.render(world, positions)
+    return [orjson.dumps(views.shown(world, table.at(position))) for position in positions.tolist()]
+
+
+ROUTES: Final = [
+    Route("GET", "/v2/bookings", list_bookings, BOOKINGS, Guard.PERMISSION),
+    Route("GET", "/v2/teams/{teamId}/bookings", list_team_bookings, ANY),
+    Route("GET", "/v2/organizations/{orgId}/bookings", list_organization_bookings, ANY),
+    Route("GET", "/v2/organizations/{orgId}/teams/{teamId}/bookings", list_organization_team_bookings, ANY),
+    Route("GET", "/v2/organizations/{orgId}/users/{userId}/bookings", list_organization_user_bookings, ANY),
+]

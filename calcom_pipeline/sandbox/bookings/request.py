@@ -1,0 +1,138 @@
+"""A request for a booking as values: who, when, where, with what answers. Built from a body or from a predecessor."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from calcom_pipeline.sandbox.bookings import place
+from calcom_pipeline.sandbox.core.errors import bad_request, zod
+from calcom_pipeline.sandbox.core.json_types import Json, as_stored
+from calcom_pipeline.sandbox.core.times import MINUTE_MS, parse_iso, zone_name
+from calcom_pipeline.sandbox.state.model import Booking, EventType
+from calcom_pipeline.sandbox.validation.rules import is_email, is_phone
+
+
+@dataclass(frozen=True, slots=True)
+class Booker:
+    """The first attendee."""
+
+    name: str
+    email: str
+    time_zone: str
+    locale: str = "en"
+    phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One wanted booking of an event type."""
+
+    event_type: EventType
+    start: int
+    minutes: int
+    booker: Booker
+    guests: tuple[str, ...] | None = None
+    metadata: Json = field(default_factory=dict[str, object])
+    responses: Json = field(default_factory=dict[str, object])
+    place: Any = None
+    notes: str = ""
+    series_uid: str | None = None
+    predecessor: Booking | None = None
+    moved_by: str | None = None
+    reason: str | None = None
+    host_ids: tuple[int, ...] | None = None
+    ignores_conflicts: bool = False
+    ignores_bounds: bool = False
+
+    @property
+    def end(self) -> int:
+        """When it would end."""
+        return self.start + self.minutes * MINUTE_MS
+
+
+def from_body(event_type: EventType, body: Json, *, minutes: int) -> Request:
+    """The request that a validated body makes; raises 400 for what the core's schema refuses."""
+    attendee: Json = body["attendee"]
+    start = parse_iso(body["start"])
+    if start is None:
+        raise bad_request("Invalid start date")
+    given = body.get("location") or body.get("meetingUrl")
+    place.check_offered(event_type, given)
+    booker = Booker(
+        name=attendee["name"],
+        email=attendee.get("email") or _email_for(attendee.get("phoneNumber")),
+        time_zone=zone_name(attendee["timeZone"]),
+        locale=attendee.get("language") or "en",
+        phone=attendee.get("phoneNumber"),
+    )
+    _check_core(attendee, body.get("guests"))
+    own: Json = dict(body.get("bookingFieldsResponses") or {})
+    return Request(
+        event_type=event_type,
+        start=start,
+        minutes=minutes,
+        booker=booker,
+        guests=tuple(body["guests"]) if body.get("guests") is not None else None,
+        metadata=dict(body.get("metadata") or {}),
+        responses=_responses(own, booker, attendee.get("email") or "", body.get("guests"), given),
+        place=given,
+        notes=str(own.get("notes") or ""),
+        host_ids=tuple(body["rrHostSubsetIds"]) if body.get("rrHostSubsetIds") else None,
+    )
+
+
+def _email_for(phone: str | None) -> str:
+    """Whoever gives only a phone number gets an address made of it."""
+    digits = "".join(character for character in phone or "" if character.isdigit())
+    return f"{digits}@sms.cal.com"
+
+
+def _check_core(attendee: Json, guests: list[str] | None) -> None:
+    issues: list[tuple[str, str]] = []
+    email, phone = attendee.get("email"), attendee.get("phoneNumber")
+    if email and not is_email(email):
+        issues.append(("responses", "{email}email_validation_error"))
+    if phone and not is_phone(phone):
+        issues.append(("responses", "{attendeePhoneNumber}invalid_number"))
+    if any(not is_email(guest) for guest in guests or ()):
+        issues.append(("responses", "{guests}email_validation_error"))
+    if issues:
+        raise zod(*issues)
+
+
+def _responses(own: Json, booker: Booker, email: str, guests: list[str] | None, given: Any) -> Json:
+    found: Json = own | {"name": booker.name, "email": email}
+    if booker.phone is not None:
+        found["attendeePhoneNumber"] = booker.phone
+    if guests is not None:
+        found["guests"] = guests
+    location = place.as_response(given)
+    if location is not None:
+        found["location"] = location
+    return as_stored(found)
+
+
+def from_predecessor(event_type: EventType, old: Booking, start: int, body: Json) -> Request:
+    """The request that moves a booking: everything but the time stays."""
+    first = old.attendees[0]
+    metadata = {key: value for key, value in old.metadata.items() if key != "videoCallUrl"}
+    responses: Json = dict(old.responses or {"name": first.name, "email": first.email})
+    reason = body.get("reschedulingReason")
+    if reason is not None:
+        responses["rescheduledReason"] = reason
+    guests = responses.get("guests")
+    return Request(
+        event_type=event_type,
+        start=start,
+        minutes=old.minutes,
+        booker=Booker(first.name, first.email, first.time_zone, first.locale, first.phone),
+        guests=tuple(guests) if guests is not None else None,
+        metadata=metadata,
+        responses=as_stored(responses),
+        place=None if old.location == place.CAL_VIDEO_LOCATION else old.location,
+        notes=old.description or "",
+        series_uid=old.series_uid,
+        predecessor=old,
+        moved_by=body.get("rescheduledBy"),
+        reason=reason,
+        host_ids=tuple(body["rrHostSubsetIds"]) if body.get("rrHostSubsetIds") else None,
+    )

@@ -1,0 +1,187 @@
+"""`POST /v2/bookings/{uid}/reschedule`: a new booking in place of the old one. Facts: fact sheet 6.7, recordings `04*`."""
+
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, Final
+
+from calcom_pipeline.sandbox.bookings import views
+from calcom_pipeline.sandbox.bookings.bounds import check_time
+from calcom_pipeline.sandbox.bookings.creation import create, question_of
+from calcom_pipeline.sandbox.bookings.hosts import assign
+from calcom_pipeline.sandbox.bookings.reading import find_booking
+from calcom_pipeline.sandbox.bookings.request import Booker, Request, from_predecessor
+from calcom_pipeline.sandbox.bookings.seats import seated_at, take_seat
+from calcom_pipeline.sandbox.core.errors import Bare, bad_request, not_found
+from calcom_pipeline.sandbox.core.json_types import Json
+from calcom_pipeline.sandbox.core.times import MINUTE_MS, parse_iso
+from calcom_pipeline.sandbox.event_types.personal_api import may_read
+from calcom_pipeline.sandbox.hooks import notify
+from calcom_pipeline.sandbox.hooks.payloads import Occasion
+from calcom_pipeline.sandbox.http.answers import Answer, created, success
+from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.versions import BOOKINGS, V2026_02_25
+from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType
+from calcom_pipeline.sandbox.validation import bookings as rules
+from calcom_pipeline.sandbox.validation.engine import clean, clean_strictly
+
+_MOVABLE: Final = frozenset({"accepted", "pending"})
+
+
+async def reschedule_booking(call: Call) -> Answer:
+    """POST …/reschedule."""
+    booking = find_booking(call)
+    raw: Any = call.body
+    schema = rules.reschedule_body(raw if isinstance(raw, dict) else {}, call.version)  # pyright: ignore[reportUnknownArgumentType] - the schema looks at its keys alone
+    body = clean_strictly(schema, raw)
+    start = parse_iso(body["start"])
+    if start is None:
+        raise bad_request("Invalid start date")
+    _check_state(call, booking)
+    event_type = call.world.event_types.get(booking.event_type_id or 0)
+    if event_type is None:
+        raise not_found(f"Booking with uid={booking.uid} is missing event type")
+    _check_settings(call, booking, event_type)
+    if event_type.seats_per_slot:
+        return created(await _move_seats(call, booking, event_type, start, body))
+    request = replace(from_predecessor(event_type, booking, start, body), **_host_flags(call, event_type, body))
+    moved = await create(call.sandbox, request, owner_moves=_owner_moves(call, booking, body))
+    return created(views.after_create(call.world, moved))
+
+
+def _host_flags(call: Call, event_type: EventType, body: Json) -> dict[str, bool]:
+    if call.user is None or not may_read(call.world, call.user, event_type):
+        return {}
+    return {
+        "ignores_conflicts": bool(body.get("allowConflicts")),
+        "ignores_bounds": bool(body.get("allowBookingOutOfBounds")),
+    }
+
+
+def _owner_moves(call: Call, booking: Booking, body: Json) -> bool:
+    organizer = call.world.users.get(booking.user_id or 0)
+    return organizer is not None and body.get("rescheduledBy") == organizer.email
+
+
+def _check_state(call: Call, booking: Booking) -> None:
+    uid = booking.uid
+    if booking.status == "cancelled" and booking.rescheduled:
+        to = booking.rescheduled_to
+        raise bad_request(
+            f"Can't reschedule booking with uid={uid} because it has been cancelled and rescheduled already to booking "
+            f"with uid={to}. You probably want to reschedule {to} instead by passing it within the request URL."
+        )
+    event_type = call.world.event_types.get(booking.event_type_id or 0)
+    revives = event_type is not None and event_type.settings.get("allowReschedulingCancelledBookings")
+    if booking.status == "cancelled" and not revives:
+        raise bad_request(
+            f"Can't reschedule booking with uid={uid} because it has been cancelled. Please provide uid of a booking "
+            "that is not cancelled."
+        )
+    if booking.status not in {*_MOVABLE, "cancelled"}:
+        raise bad_request(f"Can't reschedule booking with uid={uid} because it has been {booking.status}.")
+
+
+def _check_settings(call: Call, booking: Booking, event_type: EventType) -> None:
+    settings = event_type.settings
+    if settings.get("disableRescheduling"):
+        raise Bare(HTTPStatus.BAD_REQUEST, "This event type does not allow rescheduling")
+    notice = settings.get("minimumRescheduleNotice")
+    if notice and booking.start - call.now < notice * MINUTE_MS:
+        raise Bare(
+            HTTPStatus.FORBIDDEN,
+            f"Rescheduling is not allowed within {notice} minutes before the event",
+        )
+    if booking.end < call.now and not settings.get("allowReschedulingPastBookings"):
+        raise bad_request("Attempting to book a meeting in the past.")
+
+
+async def _move_seats(call: Call, booking: Booking, event_type: EventType, start: int, body: Json) -> Json:
+    if "seatUid" in body:
+        return await _move_one_seat(call, booking, event_type, start, body)
+    if call.user is None or call.user.id not in call.world.host_ids(event_type):
+        raise bad_request("To reschedule a seated booking you have to pass seatUid in the request body.")
+    return await _move_all_seats(call, booking, event_type, start, body)
+
+
+async def _move_one_seat(call: Call, booking: Booking, event_type: EventType, start: int, body: Json) -> Json:
+    """One attendee goes to another slot; the booking that is left without attendees is cancelled."""
+    attendee = next((a for a in booking.attendees if a.seat is not None and a.seat.uid == body["seatUid"]), None)
+    if attendee is None or attendee.seat is None:
+        raise not_found(f"Seat with uid={body['seatUid']} does not exist.")
+    request = Request(
+        event_type=event_type,
+        start=start,
+        minutes=booking.minutes,
+        booker=_booker(attendee),
+        metadata=attendee.seat.metadata,
+        responses={key: value for key, value in attendee.seat.responses.items() if key != "guests"},
+    )
+    moved, seat_uid, _ = await take_seat(call.sandbox, request)
+    current = call.world.bookings.find_id(booking.id)
+    if current is not None:
+        current.attendees = [one for one in current.attendees if one.id != attendee.id]
+        if not current.attendees:
+            current.status, current.rescheduled, current.rescheduled_to = "cancelled", True, moved.uid
+            current.updated = call.now
+            moved.rescheduled_from, moved.rescheduled_by = current.uid, body.get("rescheduledBy")
+            call.world.bookings.save(moved)
+        call.world.bookings.save(current)
+    return views.after_create(call.world, moved, seat_uid=seat_uid)
+
+
+def _booker(attendee: Attendee) -> Booker:
+    return Booker(attendee.name, attendee.email, attendee.time_zone, attendee.locale, attendee.phone)
+
+
+async def _move_all_seats(call: Call, booking: Booking, event_type: EventType, start: int, body: Json) -> Json:
+    """The host moves the whole booking in place, or joins it to the one that stands there already."""
+    request = replace(from_predecessor(event_type, booking, start, body), predecessor=booking)
+    check_time(call.world, request, call.now)
+    there = seated_at(call.world, event_type, start)
+    if there is not None and there.id != booking.id:
+        if len(there.attendees) + len(booking.attendees) > event_type.seats_per_slot:
+            raise bad_request("Booking does not have enough available seats")
+        there.attendees += booking.attendees
+        booking.attendees, booking.status = [], "cancelled"
+        booking.rescheduled, booking.rescheduled_to, booking.updated = True, there.uid, call.now
+        call.world.bookings.save(booking)
+        moved = there
+    else:
+        assign(call.world, question_of(request))
+        booking.end, booking.start = start + booking.minutes * MINUTE_MS, start
+        moved = booking
+    moved.updated = call.now
+    call.world.bookings.save(moved)
+    await notify.about_new(call.sandbox, Occasion(moved, event_type, predecessor=booking))
+    return views.after_create(call.world, moved, seat_uid="")
+
+
+async def request_reschedule(call: Call) -> Answer:
+    """POST …/request-reschedule (version 2026-02-25): the booking is cancelled, the attendee gets a link."""
+    booking = find_booking(call)
+    body = clean(rules.REQUEST_RESCHEDULE_BODY, call.body)
+    if booking.user_id != call.caller.id:
+        raise Bare(HTTPStatus.FORBIDDEN, "User isn't owner of the current booking")
+    if booking.status not in _MOVABLE:
+        raise bad_request(f"Booking with uid={booking.uid} is {booking.status} and can't be rescheduled.")
+    event_type = call.world.event_types.get(booking.event_type_id or 0)
+    reason = body.get("rescheduleReason")
+    await notify.about_cancelled(call.sandbox, Occasion(booking, event_type), reason=reason, asks_to_move=True)
+    current = call.world.bookings.find_id(booking.id)
+    if current is not None:
+        current.status, current.rescheduled = "cancelled", True
+        current.cancellation_reason, current.updated = reason, call.now
+        call.world.bookings.save(current)
+    return success(None)
+
+
+ROUTES: Final = [
+    Route("POST", "/v2/bookings/{uid}/reschedule", reschedule_booking, BOOKINGS, Guard.OPTIONAL),
+    Route(
+        "POST",
+        "/v2/bookings/{uid}/request-reschedule",
+        request_reschedule,
+        frozenset({V2026_02_25}),
+        Guard.PERMISSION,
+    ),
+]

@@ -1,0 +1,1 @@
+"""Webhooks: subscriptions, payloads, signing and delivery."""

@@ -1,0 +1,208 @@
+"""Webhook subscriptions of users, event types and organizations. Facts: fact sheet 7.1, recordings `06*`."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from calcom_pipeline.sandbox.core.errors import bad_request, conflict, forbidden, not_found
+from calcom_pipeline.sandbox.core.json_types import Json
+from calcom_pipeline.sandbox.core.times import iso
+from calcom_pipeline.sandbox.event_types.personal_api import read_whole_number
+from calcom_pipeline.sandbox.event_types.team_api import require_organization, require_team
+from calcom_pipeline.sandbox.http.answers import Answer, created, success
+from calcom_pipeline.sandbox.http.call import Call, Route
+from calcom_pipeline.sandbox.http.versions import ANY
+from calcom_pipeline.sandbox.state.model import Webhook
+from calcom_pipeline.sandbox.validation import webhooks as rules
+from calcom_pipeline.sandbox.validation.engine import clean
+
+_DEFAULT_TAKE: Final = 250
+_LOCAL_HOSTS: Final = ("localhost", "127.", "10.", "192.168.", "169.254.", "[::1]", "0.0.0.0")  # noqa: S104 - refused, not bound
+_MEMBERS: Final = {
+    "payloadTemplate": "template",
+    "active": "active",
+    "subscriberUrl": "url",
+    "triggers": "triggers",
+    "secret": "secret",
+    "version": "version",
+    "time": "time",
+    "timeUnit": "time_unit",
+}
+
+
+class Scope:
+    """Whose webhooks a route is about: how they are found, marked, and what a clash is called."""
+
+    def __init__(self, owner: Callable[[Call], int], attribute: str, member: str, called: str) -> None:
+        self._owner = owner
+        self._attribute = attribute
+        self._member = member
+        self._called = called
+
+    def owned(self, call: Call) -> list[Webhook]:
+        """The owner's webhooks, oldest first."""
+        owner = self._owner(call)
+        return [one for one in call.world.webhooks.values() if getattr(one, self._attribute) == owner]
+
+    def shown(self, webhook: Webhook) -> Json:
+        """A webhook as lists and writes answer it."""
+        return {
+            "id": webhook.id,
+            "payloadTemplate": webhook.template,
+            "triggers": webhook.triggers,
+            "subscriberUrl": webhook.url,
+            "active": webhook.active,
+            "secret": webhook.secret,
+            self._member: getattr(webhook, self._attribute),
+        }
+
+    async def list_all(self, call: Call) -> Answer:
+        """GET."""
+        query = clean(rules.LIST_QUERY, call.query)
+        owned = self.owned(call)
+        skip, take = int(query.get("skip") or 0), int(query.get("take") or _DEFAULT_TAKE)
+        return success([self.shown(one) for one in owned[skip : skip + take]])
+
+    async def create(self, call: Call) -> Answer:
+        """POST."""
+        body = clean(rules.CREATE_BODY, call.body)
+        owned = self.owned(call)
+        _check_url(call, body)
+        if any(one.url == body["subscriberUrl"] for one in owned):
+            raise conflict(f"Webhook with this subscriber url already exists for this {self._called}")
+        webhook = Webhook(call.sandbox.ids.uuid(), "", [], active=True, created=call.now)
+        setattr(webhook, self._attribute, self._owner(call))
+        _write(webhook, body)
+        call.world.webhooks[webhook.id] = webhook
+        return created(self.shown(webhook))
+
+    async def read(self, call: Call) -> Answer:
+        """GET one."""
+        return success(self.shown(self.find(call)))
+
+    def find(self, call: Call) -> Webhook:
+        """The webhook of the path; raises 404 if there is none, 403 if it is another owner's."""
+        owner = self._owner(call)
+        webhook = call.world.webhooks.get(call.params["webhookId"])
+        if webhook is None:
+            raise not_found(f"Webhook ({call.params['webhookId']}) not found")
+        if getattr(webhook, self._attribute) != owner:
+            raise forbidden(self._not_owner(call, webhook))
+        return webhook
+
+    def _not_owner(self, call: Call, webhook: Webhook) -> str:
+        if self._attribute == "user_id":
+            return (
+                f"IsUserWebhookGuard - user with id=({call.caller.id}) is not the owner of webhook with "
+                f"id=({webhook.id})"
+            )
+        return f"Webhook ({webhook.id}) is not associated with {self._called} ({self._owner(call)})"
+
+    async def update(self, call: Call) -> Answer:
+        """PATCH one."""
+        webhook = self.find(call)
+        body = clean(rules.UPDATE_BODY, call.body)
+        _check_url(call, body)
+        if any(one.url == body.get("subscriberUrl") and one.id != webhook.id for one in self.owned(call)):
+            raise conflict(f"Webhook with this subscriber url already exists for this {self._called}")
+        _write(webhook, body)
+        return success(self.shown(webhook))
+
+    async def delete(self, call: Call) -> Answer:
+        """DELETE one."""
+        webhook = self.find(call)
+        del call.world.webhooks[webhook.id]
+        return success(self.shown(webhook))
+
+    async def delete_all(self, call: Call) -> Answer:
+        """DELETE the collection."""
+        owned = self.owned(call)
+        for webhook in owned:
+            del call.world.webhooks[webhook.id]
+        return success(f"{len(owned)} webhooks deleted")
+
+    def routes(self, path: str, *, whole: bool = False) -> list[Route]:
+        """The scope's routes below a path."""
+        one = path + "/{webhookId}"
+        found = [
+            Route("GET", path, self.list_all, ANY),
+            Route("POST", path, self.create, ANY),
+            Route("GET", one, self.read, ANY),
+            Route("PATCH", one, self.update, ANY),
+            Route("DELETE", one, self.delete, ANY),
+        ]
+        return [*found, Route("DELETE", path, self.delete_all, ANY)] if whole else found
+
+
+def _check_url(call: Call, body: Json) -> None:
+    """Newer builds refuse what is not public https; the recorded one takes any text (`06j`)."""
+    url = body.get("subscriberUrl")
+    if not call.sandbox.switches.refuse_local_webhooks or url is None:
+        return
+    if not url.startswith("https://"):
+        raise bad_request("Webhook URL is not allowed: Only HTTPS URLs are allowed")
+    if url.removeprefix("https://").startswith(_LOCAL_HOSTS):
+        raise bad_request("Webhook URL is not allowed: Private IP address")
+
+
+def _write(webhook: Webhook, body: Json) -> None:
+    for member, attribute in _MEMBERS.items():
+        value: Any = body.get(member)
+        if value is not None:
+            setattr(webhook, attribute, value)
+
+
+class _UserScope(Scope):
+    async def read(self, call: Call) -> Answer:
+        """GET one: a user's own webhook is answered with its whole row."""
+        webhook = self.find(call)
+        return success(
+            {
+                "id": webhook.id,
+                "userId": webhook.user_id,
+                "teamId": None,
+                "eventTypeId": None,
+                "subscriberUrl": webhook.url,
+                "payloadTemplate": webhook.template,
+                "createdAt": iso(webhook.created),
+                "active": webhook.active,
+                "appId": None,
+                "secret": webhook.secret,
+                "platform": False,
+                "time": webhook.time,
+                "timeUnit": webhook.time_unit,
+                "version": webhook.version,
+                "triggers": webhook.triggers,
+                "oAuthClientId": None,
+            }
+        )
+
+
+def _own_event_type(call: Call) -> int:
+    event_type_id = read_whole_number(call.params["eventTypeId"])
+    event_type = call.world.event_types.get(event_type_id)
+    if event_type is None:
+        raise not_found(f"Event type ({event_type_id}) not found")
+    if event_type.owner_id != call.caller.id:
+        raise forbidden(f"User ({call.caller.id}) is not the owner of event type ({event_type_id})")
+    return event_type_id
+
+
+def _team_event_type(call: Call) -> int:
+    team = require_team(call, admin=True)
+    event_type_id = read_whole_number(call.params["eventTypeId"])
+    event_type = call.world.event_types.get(event_type_id)
+    if event_type is None or event_type.team_id != team.id:
+        raise not_found(f"Event type ({event_type_id}) not found")
+    return event_type_id
+
+
+_USER = _UserScope(lambda call: call.caller.id, "user_id", "userId", "user")
+_EVENT_TYPE = Scope(_own_event_type, "event_type_id", "eventTypeId", "event type")
+_TEAM_EVENT_TYPE = Scope(_team_event_type, "event_type_id", "eventTypeId", "event type")
+_ORGANIZATION = Scope(lambda call: require_organization(call).id, "team_id", "teamId", "organization")
+ROUTES: Final = [
+    *_USER.routes("/v2/webhooks"),
+    *_EVENT_TYPE.routes("/v2/event-types/{eventTypeId}/webhooks", whole=True),
+    *_TEAM_EVENT_TYPE.routes("/v2/teams/{teamId}/event-types/{eventTypeId}/webhooks", whole=True),
+    *_ORGANIZATION.routes("/v2/organizations/{orgId}/webhooks"),
+]

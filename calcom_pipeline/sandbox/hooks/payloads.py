@@ -1,0 +1,298 @@
+"""What a webhook's `payload` says, per trigger, in the recorded key order. Facts: fact sheet 7.4, recordings `hook-*`."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from calcom_pipeline.sandbox.core.json_types import Json
+from calcom_pipeline.sandbox.core.times import (
+    iso,
+    iso_seconds,
+    iso_seconds_offset,
+    utc_offset_minutes,
+)
+from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType, User
+from calcom_pipeline.sandbox.state.world import World
+
+_STATUS: Final = {"accepted": "ACCEPTED", "pending": "PENDING", "cancelled": "CANCELLED", "rejected": "REJECTED"}
+_SCHEDULING: Final = {"roundRobin": "ROUND_ROBIN", "collective": "COLLECTIVE", "managed": "MANAGED"}
+# Every field that the booking form may have, with its label and whether the form hides it.
+_FORM: Final = (
+    ("attendeePhoneNumber", "phone_number", True),
+    ("name", "your_name", False),
+    ("email", "email_address", False),
+    ("location", "location", False),
+)
+_FORM_END: Final = (
+    ("title", "what_is_this_meeting_about", True),
+    ("notes", "additional_notes", False),
+    ("guests", "additional_guests", False),
+    ("rescheduleReason", "reason_for_reschedule", False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What a payload is about: a booking of an event type, perhaps one seat of it, perhaps its predecessor."""
+
+    booking: Booking
+    event_type: EventType | None
+    attendee: Attendee | None = None
+    joins: bool = False
+    ical_uid: str | None = None
+    title: str | None = None
+    predecessor: Booking | None = None
+    moved_by: str | None = None
+    one_time_password: str | None = None
+
+
+def created(world: World, occasion: Occasion, now: int) -> Json:
+    """The payload of `BOOKING_CREATED`, `BOOKING_REQUESTED` and `BOOKING_RESCHEDULED`."""
+    booking, event_type = occasion.booking, occasion.event_type
+    payload = _event(world, occasion, now)
+    info = _event_type_info(event_type, booking)
+    seat = occasion.attendee.seat if occasion.attendee else None
+    own: Json = {"uid": booking.uid}
+    if seat is not None and not occasion.joins:
+        own["attendeeSeatId"] = seat.uid
+    if occasion.joins:
+        payload |= info | own | {"bookingId": booking.id} | ({"attendeeSeatId": seat.uid} if seat else {})
+    else:
+        payload |= own | info | {"bookingId": booking.id} | _moved_from(occasion.predecessor)
+    payload["metadata"] = _metadata(booking)
+    payload["status"] = _STATUS.get(booking.status, booking.status.upper())
+    if occasion.moved_by is not None:
+        payload["rescheduledBy"] = occasion.moved_by
+    return payload
+
+
+def _metadata(booking: Booking) -> Json:
+    video = booking.metadata.get("videoCallUrl")
+    rest = {key: value for key, value in booking.metadata.items() if key != "videoCallUrl"}
+    return ({"videoCallUrl": video} if video else {}) | rest
+
+
+def _moved_from(predecessor: Booking | None) -> Json:
+    if predecessor is None:
+        return {}
+    return {
+        "rescheduleId": predecessor.id,
+        "rescheduleUid": predecessor.uid,
+        "rescheduleStartTime": iso_seconds(predecessor.start),
+        "rescheduleEndTime": iso_seconds(predecessor.end),
+    }
+
+
+def _event_type_info(event_type: EventType | None, booking: Booking) -> Json:
+    return {
+        "eventTitle": event_type.title if event_type else "",
+        "eventDescription": event_type.description if event_type else None,
+        "price": event_type.price if event_type else 0,
+        "currency": event_type.currency if event_type else "usd",
+        "length": booking.minutes,
+    }
+
+
+def _event(world: World, occasion: Occasion, now: int) -> Json:
+    booking, event_type = occasion.booking, occasion.event_type
+    setting: Json = event_type.settings if event_type else {}
+    needs_confirmation = booking.status == "pending"
+    return {
+        "bookerUrl": world.booker_url,
+        "title": occasion.title or booking.title,
+        "startTime": iso_seconds(booking.start),
+        "endTime": iso_seconds(booking.end),
+        "additionalNotes": booking.description or "",
+        "type": event_type.slug if event_type else "",
+        "description": (event_type.description if event_type else None) or "",
+        "eventTypeId": booking.event_type_id,
+        "hideCalendarNotes": setting.get("hideCalendarNotes", False),
+        "hideCalendarEventDetails": setting.get("hideCalendarEventDetails", False),
+        "hideOrganizerEmail": setting.get("hideOrganizerEmail", False),
+        "schedulingType": _SCHEDULING.get(event_type.scheduling or "") if event_type else None,
+        "seatsPerTimeSlot": (event_type.seats_per_slot or None) if event_type else None,
+        "seatsShowAttendees": bool(event_type.seats["showAttendeeInfo"]) if event_type and event_type.seats else True,
+        "seatsShowAvailabilityCount": True,
+        "customReplyToEmail": None,
+        "disableRescheduling": bool(setting.get("disableRescheduling", False)),
+        "disableCancelling": bool(setting.get("disableCancelling", False)),
+        "organizer": _organizer(world, booking, now),
+        "attendees": [_attendee(one, now) for one in _shown_attendees(occasion)],
+        "customInputs": {},
+        **_responses(occasion),
+        "location": booking.location,
+        "destinationCalendar": None,
+        **_team(world, occasion),
+        "iCalUID": occasion.ical_uid or booking.ical_uid,
+        "iCalSequence": booking.ical_sequence,
+        "requiresConfirmation": needs_confirmation,
+        "oneTimePassword": occasion.one_time_password,
+        "hashedLink": None,
+    }
+
+
+def _shown_attendees(occasion: Occasion) -> list[Attendee]:
+    return [occasion.attendee] if occasion.attendee is not None else occasion.booking.attendees
+
+
+def _team(world: World, occasion: Occasion) -> Json:
+    """The team and those of its members who join the organizer."""
+    event_type = occasion.event_type
+    team = world.teams.get(event_type.team_id or 0) if event_type else None
+    if team is None:
+        return {}
+    by_email = {user.email: user for user in world.users.values()}
+    members = [
+        {"id": by_email[one.email].id, "email": one.email, "name": one.name, "timeZone": one.time_zone}
+        for one in occasion.booking.attendees[1:]
+        if one.email in by_email
+    ]
+    return {"team": {"members": members, "name": team.name, "id": team.id}}
+
+
+def _organizer(world: World, booking: Booking, now: int) -> Json:
+    user: User | None = world.users.get(booking.user_id or 0)
+    if user is None:
+        return {}
+    return {
+        "id": user.id,
+        "name": user.name,
+        "email": user.email,
+        "username": user.username,
+        "timeZone": user.time_zone,
+        "language": {"locale": "en"},
+        "timeFormat": "HH:mm" if user.time_format == 24 else "h:mma",  # noqa: PLR2004 - hours of the clock
+        "utcOffset": utc_offset_minutes(now, user.time_zone),
+    }
+
+
+def _attendee(attendee: Attendee, now: int) -> Json:
+    found: Json = {"email": attendee.email, "name": attendee.name}
+    if attendee.phone is not None:
+        found["phoneNumber"] = attendee.phone
+    return found | {
+        "firstName": "",
+        "lastName": "",
+        "timeZone": attendee.time_zone,
+        "language": {"locale": attendee.locale},
+        "utcOffset": utc_offset_minutes(now, attendee.time_zone),
+    }
+
+
+def _given(occasion: Occasion) -> Json:
+    seat = occasion.attendee.seat if occasion.attendee else None
+    stored = seat.responses if seat is not None else occasion.booking.responses
+    place = {"value": occasion.booking.location or "", "optionValue": ""}
+    return {"location": place} | (stored or {})
+
+
+def _entry(label: str, value: Any, *, hidden: bool) -> Json:
+    entry: Json = {"label": label}
+    if value is not None:
+        entry["value"] = value
+    return entry | {"isHidden": hidden}
+
+
+def _responses(occasion: Occasion) -> Json:
+    given = _given(occasion)
+    fields = occasion.event_type.booking_fields if occasion.event_type else []
+    own = {
+        field["name"]: _entry(field["label"], given.get(field["name"]), hidden=bool(field.get("hidden")))
+        for field in fields
+        if not field["editable"].startswith("system")
+    }
+    form = {name: _entry(label, given.get(name), hidden=hidden) for name, label, hidden in _FORM}
+    end = {name: _entry(label, given.get(name), hidden=hidden) for name, label, hidden in _FORM_END}
+    return {"responses": form | own | end, "userFieldsResponses": own}
+
+
+def cancelled(world: World, occasion: Occasion, now: int, *, reason: str | None, by: str | None) -> Json:
+    """The payload of `BOOKING_CANCELLED`; its times end in `+00:00`."""
+    booking, event_type = occasion.booking, occasion.event_type
+    payload: Json = {
+        "bookerUrl": world.booker_url,
+        "title": booking.title,
+        "length": event_type.length if event_type else booking.minutes,
+        "type": event_type.slug if event_type else "",
+        "additionalNotes": booking.description,
+        "description": event_type.description if event_type else None,
+        "customInputs": {},
+        "eventTypeId": booking.event_type_id,
+        **_responses(occasion),
+        "startTime": iso_seconds_offset(booking.start),
+        "endTime": iso_seconds_offset(booking.end),
+        "organizer": _organizer(world, booking, now),
+        "attendees": [_attendee(one, now) for one in _shown_attendees(occasion)],
+        "uid": booking.uid,
+        "bookingId": booking.id,
+        "location": booking.location,
+        "destinationCalendar": [],
+        "cancellationReason": reason,
+        **_team(world, occasion),
+        "seatsPerTimeSlot": (event_type.seats_per_slot or None) if event_type else None,
+        "seatsShowAttendees": bool(event_type.seats["showAttendeeInfo"]) if event_type and event_type.seats else True,
+        "iCalUID": booking.ical_uid,
+        "iCalSequence": booking.ical_sequence + 1,
+        "hideOrganizerEmail": bool(event_type.settings.get("hideOrganizerEmail")) if event_type else False,
+        "customReplyToEmail": None,
+        "eventTitle": event_type.title if event_type else None,
+        "eventDescription": (event_type.description or None) if event_type else None,
+        "requiresConfirmation": True if event_type and event_type.confirmation else None,
+        "price": None,
+        "currency": event_type.currency if event_type else None,
+        "status": "CANCELLED",
+        "requestReschedule": False,
+    }
+    if by is not None:
+        payload["cancelledBy"] = by
+    return payload
+
+
+def rejected(world: World, occasion: Occasion, now: int, *, reason: str | None) -> Json:
+    """The payload of `BOOKING_REJECTED`."""
+    payload = created(world, occasion, now) | {"status": "REJECTED"}
+    return payload | ({"rejectionReason": reason} if reason else {})
+
+
+def absent(booking: Booking, marked: list[Attendee]) -> Json:
+    """The payload of `BOOKING_NO_SHOW_UPDATED`."""
+    emails = ", ".join(one.email for one in marked)
+    is_absent = any(one.absent for one in marked)
+    return {
+        "message": f"{emails} marked as {'no-show' if is_absent else 'attended'}",
+        "attendees": [{"email": one.email, "noShow": one.absent} for one in marked],
+        "bookingUid": booking.uid,
+        "bookingId": booking.id,
+    }
+
+
+def meeting_row(booking: Booking, trigger: str) -> Json:
+    """The whole body of `MEETING_STARTED` and `MEETING_ENDED`: the raw row, flat, without a `payload`."""
+    return {
+        "triggerEvent": trigger,
+        "createdAt": iso(booking.created),
+        "id": booking.id,
+        "uid": booking.uid,
+        "idempotencyKey": None,
+        "userId": booking.user_id,
+        "userPrimaryEmail": None,
+        "eventTypeId": booking.event_type_id,
+        "title": booking.title,
+        "description": booking.description,
+        "customInputs": {},
+        "responses": booking.responses,
+        "startTime": iso(booking.start),
+        "endTime": iso(booking.end),
+        "location": booking.location,
+        "updatedAt": None if booking.updated is None else iso(booking.updated),
+        "status": _STATUS.get(booking.status, booking.status.upper()),
+        "paid": False,
+        "cancellationReason": booking.cancellation_reason,
+        "rejectionReason": booking.rejection_reason,
+        "rescheduled": booking.rescheduled,
+        "fromReschedule": booking.rescheduled_from,
+        "recurringEventId": booking.series_uid,
+        "metadata": booking.metadata,
+        "iCalUID": booking.ical_uid,
+        "iCalSequence": booking.ical_sequence,
+        "noShowHost": booking.absent_host,
+    }

@@ -1,0 +1,127 @@
+"""Reading a request's body and query as Express does: JSON, forms, their limits and their errors."""
+
+import gzip
+import re
+import zlib
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+import orjson
+
+from calcom_pipeline.sandbox.core.errors import Bare, bad_request
+from calcom_pipeline.sandbox.core.json_types import Json
+
+BODY_LIMIT_BYTES = 100 * 1024  # body-parser's default "100kb"
+QUERY_LIMIT = 1_000  # qs reads that many parameters and no more
+_QUOTED_INPUT = 20  # V8 quotes inputs up to about this length whole
+_BRACKET = re.compile(r"\[([^\[\]]*)\]")
+_UNKNOWN_KEYS = frozenset({"__proto__", "constructor", "prototype"})
+
+
+def read_body(raw: bytes, content_type: str, encoding: str) -> Any:
+    """The parsed body. A body of another type than JSON or a form is no body: `{}`."""
+    if not raw:
+        return {}
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind not in {"application/json", "application/x-www-form-urlencoded"}:
+        return {}
+    plain = _inflate(raw, encoding.strip().lower())
+    if len(plain) > BODY_LIMIT_BYTES:
+        raise Bare(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request entity too large")
+    if kind == "application/x-www-form-urlencoded":
+        return read_query(plain.decode("utf-8", "replace"))
+    return _read_json(plain)
+
+
+def _inflate(raw: bytes, encoding: str) -> bytes:
+    if encoding in {"", "identity"}:
+        return raw
+    if encoding not in {"gzip", "deflate"}:
+        raise Bare(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f'unsupported content encoding "{encoding}"')
+    window = zlib.MAX_WBITS | 16 if encoding == "gzip" else zlib.MAX_WBITS
+    try:
+        return zlib.decompressobj(window).decompress(raw, BODY_LIMIT_BYTES + 1)
+    except (zlib.error, gzip.BadGzipFile, EOFError) as error:
+        raise Bare(HTTPStatus.BAD_REQUEST, "incorrect header check") from error
+
+
+def _read_json(raw: bytes) -> Any:
+    text = raw.decode("utf-8", "replace").lstrip("\ufeff")
+    stripped = text.lstrip(" \t\r\n")
+    if not stripped:
+        return {}
+    if stripped[0] not in "{[":  # body-parser is strict: objects and arrays only
+        raise bad_request(_unexpected_token(text, len(text) - len(stripped)))
+    try:
+        return orjson.loads(text.encode("utf-8", "surrogatepass"))
+    except orjson.JSONDecodeError as error:
+        raise bad_request(_complaint(text, error)) from error
+
+
+def _complaint(text: str, error: orjson.JSONDecodeError) -> str:
+    position = _first_bad_position(text)
+    if position >= len(text.rstrip(" \t\r\n")):
+        return "Unexpected end of JSON input"
+    return _unexpected_token(text, position if position >= 0 else error.pos)
+
+
+def _first_bad_position(text: str) -> int:
+    """Where the text stops being JSON; Python's own parser names the place as V8 does more often than orjson."""
+    import json
+
+    try:
+        json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        return len(text) if error.msg.startswith("Unterminated string") else error.pos
+    except (ValueError, RecursionError):
+        return -1
+    return -1
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _unexpected_token(text: str, position: int) -> str:
+    if position >= len(text):
+        return "Unexpected end of JSON input"
+    token = text[position]
+    if len(text) <= _QUOTED_INPUT * 2:
+        return f"Unexpected token '{token}', \"{text}\" is not valid JSON"
+    before = "..." if position > _QUOTED_INPUT // 2 else ""
+    part = text[max(position - _QUOTED_INPUT // 2, 0) : position + _QUOTED_INPUT // 2]
+    after = "..." if position + _QUOTED_INPUT // 2 < len(text) else ""
+    return f"Unexpected token '{token}', {before}\"{part}\"{after} is not valid JSON"
+
+
+def read_query(text: str) -> Json:
+    """A query as qs reads it: repeated names become lists, `a[b]=` an object, `a[]=` a list."""
+    found: Json = {}
+    for index, (name, value) in enumerate(parse_qsl(text, keep_blank_values=True, errors="replace")):
+        if index >= QUERY_LIMIT:
+            break
+        _put(found, name, value)
+    return found
+
+
+def _put(found: Json, name: str, value: str) -> None:
+    base, parts = name.partition("[")[0], _BRACKET.findall(name)
+    if not base or base in _UNKNOWN_KEYS:
+        return
+    if not parts:
+        held = found.get(base)
+        found[base] = value if held is None else [*_as_list(held), value]
+    elif parts[0] == "" or parts[0].isdigit():
+        found[base] = [*_as_list(found.get(base)), value]
+    else:
+        held = found.get(base)
+        inner: Json = cast("Json", held) if isinstance(held, dict) else {}
+        _put(inner, parts[0], value)
+        found[base] = inner
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return cast("list[Any]", value) if isinstance(value, list) else [value]

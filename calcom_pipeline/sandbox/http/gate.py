@@ -1,0 +1,182 @@
+"""The ASGI application: the order in which Cal.com looks at a request, from CORS to the ETag.
+
+Body parser, router, throttler, guards, handler: what fails early is answered without the headers of what comes
+later (fact sheet 1.3, recordings `07q`, `07r`, `08-version-*-404`).
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import Any, cast
+
+import orjson
+
+from calcom_pipeline.sandbox.control.faults import Fault
+from calcom_pipeline.sandbox.core.errors import ApiError, Bare, internal_error, not_found, too_many_requests
+from calcom_pipeline.sandbox.core.times import http_date
+from calcom_pipeline.sandbox.http import failing
+from calcom_pipeline.sandbox.http.answers import Answer, finish
+from calcom_pipeline.sandbox.http.auth import guard, limits_for, read_credentials
+from calcom_pipeline.sandbox.http.bodies import BODY_LIMIT_BYTES, read_body, read_query
+from calcom_pipeline.sandbox.http.call import Call, Route
+from calcom_pipeline.sandbox.http.limiter import ENDPOINT_LIMIT, Limit, headers_of, is_refused
+from calcom_pipeline.sandbox.http.routing import Router
+from calcom_pipeline.sandbox.http.versions import resolve
+from calcom_pipeline.sandbox.runtime import Sandbox
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+_log = logging.getLogger(__name__)
+_UNROUTED = "(no route)"
+
+
+class Gate:
+    """Answers the API's requests for one sandbox."""
+
+    def __init__(self, sandbox: Sandbox, router: Router) -> None:
+        self._sandbox = sandbox
+        self._router = router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request of the ASGI server."""
+        call = _open(self._sandbox, scope)
+        if call.method == "OPTIONS":
+            await _send(send, call, _preflight())
+            return
+        outcome = _Outcome()
+        try:
+            answer = await self._answer(call, scope, receive, outcome)
+        except ApiError as error:
+            answer = _render(error, call)
+        except failing.Dropped:
+            return
+        except Exception:  # an unforeseen error is answered as Cal.com answers one, and counted for the tests
+            _log.exception("The sandbox failed at %s %s", call.method, call.path)
+            self._sandbox.counters.crashes += 1
+            answer = _render(internal_error(), call)
+        answer.headers[:0] = outcome.headers
+        answer = finish(answer, method=call.method, if_none_match=call.headers.get("if-none-match"))
+        self._sandbox.counters.record(outcome.endpoint, call.who, answer.status, call.now, admitted=outcome.admitted)
+        try:
+            answer = await failing.after(outcome.faults, answer, scope)
+        except failing.Dropped:
+            return
+        await _send(send, call, answer)
+
+    async def _answer(self, call: Call, scope: Scope, receive: Receive, outcome: "_Outcome") -> Answer:
+        raw = await _read(receive)
+        call.body = read_body(raw, call.headers.get("content-type", ""), call.headers.get("content-encoding", ""))
+        found = self._router.find(call.method, call.path, call.version)
+        if found is None:
+            raise not_found(f"Cannot {call.method} {call.url}")
+        route, call.params = found
+        outcome.endpoint = route.name
+        credentials = read_credentials(call)
+        call.who = credentials.who
+        if self._sandbox.faults:
+            outcome.faults = self._sandbox.faults.for_request(route.name, call.who)
+            await failing.before(outcome.faults, scope)
+        self._throttle(call, route, outcome)
+        call.user = guard(call, route.guard, credentials)
+        return await route.handler(call)
+
+    def _throttle(self, call: Call, route: Route, outcome: "_Outcome") -> None:
+        credentials = read_credentials(call)
+        limits = limits_for(call.world, credentials, self._sandbox.key_limit)
+        who = call.who
+        if route.limit_name is not None:
+            limits, who = [Limit(route.limit_name, ENDPOINT_LIMIT)], f"{who}:{route.limit_name}"
+        verdicts = self._sandbox.limiter.hit(who, limits, call.now)
+        outcome.headers = headers_of(verdicts)
+        if is_refused(verdicts):
+            outcome.admitted = False
+            raise too_many_requests()
+
+
+class _Outcome:
+    """What is known about a request before its answer is: headers of the limiter, its route, its faults."""
+
+    def __init__(self) -> None:
+        self.headers: list[tuple[str, str]] = []
+        self.endpoint = _UNROUTED
+        self.admitted = True
+        self.faults: list[Fault] = []
+
+
+def _open(sandbox: Sandbox, scope: Scope) -> Call:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    raw_path = cast("bytes", scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+    path = raw_path.partition("?")[0]
+    if path.startswith("/api/v2"):
+        path = path.removeprefix("/api")
+    query = cast("bytes", scope["query_string"]).decode("latin-1")
+    client = scope.get("client") or ("", 0)
+    return Call(
+        sandbox=sandbox,
+        method=scope["method"],
+        path=path,
+        url=f"{path}?{query}" if query else path,
+        query=read_query(query) if query else {},
+        headers=headers,
+        version=resolve(headers.get("cal-api-version")),
+        client=client[0],
+    )
+
+
+async def _read(receive: Receive) -> bytes:
+    """The whole body; past the limit the rest is read and thrown away, and the request refused."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise failing.Dropped
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size <= BODY_LIMIT_BYTES:
+            chunks.append(chunk)
+        if not message.get("more_body"):
+            break
+    if size > BODY_LIMIT_BYTES:
+        raise Bare(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request entity too large")
+    return b"".join(chunks)
+
+
+def _render(error: ApiError, call: Call) -> Answer:
+    return Answer(error.status, orjson.dumps(error.body(call.now, call.url)))
+
+
+def _preflight() -> Answer:
+    headers = [
+        ("Access-Control-Allow-Methods", "GET,PUT,PATCH,POST,DELETE,HEAD,OPTIONS"),
+        ("Access-Control-Allow-Headers", "Accept,Authorization,Content-Type,Origin,cal-api-version,x-cal-client-id"),
+    ]
+    return Answer(HTTPStatus.NO_CONTENT, b"", None, [*headers, ("Content-Length", "0")])
+
+
+async def _send(send: Send, call: Call, answer: Answer) -> None:
+    headers = [
+        *answer.headers,
+        ("Date", http_date(call.now)),
+        ("X-Request-Id", call.sandbox.request_ids.uuid()),
+        ("Access-Control-Allow-Origin", "*"),
+    ]
+    encoded = [(_Name(name.encode("latin-1")), value.encode("latin-1")) for name, value in headers]
+    await send({"type": "http.response.start", "status": int(answer.status), "headers": encoded})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+class _Name(bytes):
+    """A header's name that stays as Express spells it: uvicorn would write it in lower case."""
+
+    __slots__ = ()
+
+    def lower(self) -> "_Name":
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return bytes.lower(self) == other
+
+    __hash__ = bytes.__hash__

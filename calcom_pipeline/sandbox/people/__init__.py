@@ -1,0 +1,1 @@
+"""The caller, teams and schedules: what the API answers about people."""

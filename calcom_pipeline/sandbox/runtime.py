@@ -1,0 +1,83 @@
+"""One running sandbox: the account, its clock and everything that lives as long as the process does."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from calcom_pipeline.sandbox.control.counters import SLIDING_WINDOW_MS, Counters
+from calcom_pipeline.sandbox.control.faults import Faults
+from calcom_pipeline.sandbox.core.clock import Clock
+from calcom_pipeline.sandbox.core.ids import Ids
+from calcom_pipeline.sandbox.hooks.delivery import Deliveries
+from calcom_pipeline.sandbox.http.limiter import Limit, Limiter
+from calcom_pipeline.sandbox.slots.cache import SlotCache
+from calcom_pipeline.sandbox.state.model import EventType
+from calcom_pipeline.sandbox.state.world import World
+
+
+@dataclass(slots=True)
+class Switches:
+    """Behaviours that differ between builds of Cal.com, off as in the recorded one."""
+
+    team_lists_filter_updates: bool = False  # newer builds honour the created and updated filters in team lists
+    refuse_local_webhooks: bool = False  # newer builds refuse webhook URLs that are not public https
+
+
+@dataclass(slots=True)
+class Sandbox:
+    """The state behind all requests. `key_limit` replaces the default limit of API keys without one of their own.
+
+    `build` makes the account as it was at the start, for the start and for every reset.
+    """
+
+    build: Callable[[], World]
+    clock: Clock
+    seed: int = 1
+    key_limit: Limit | None = None
+    shuffles_rows: bool = True
+    switches: Switches = field(default_factory=Switches)
+    limiter: Limiter = field(default_factory=Limiter)
+    faults: Faults = field(default_factory=Faults)
+    slot_cache: SlotCache = field(default_factory=SlotCache)
+    world: World = field(init=False)
+    counters: Counters = field(init=False)
+    deliveries: Deliveries = field(init=False)
+    ids: Ids = field(init=False)
+    request_ids: Ids = field(init=False)
+    ties: np.random.Generator = field(init=False)
+    _places: dict[int, int] = field(default_factory=dict[int, int])
+    _rows: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.world = self.build()
+        self.counters = Counters(self.key_limit.window_ms if self.key_limit else SLIDING_WINDOW_MS)
+        self.deliveries = Deliveries(self.faults, self.seed)
+        self.ids = Ids(self.seed)
+        self.request_ids = Ids(self.seed + 1)
+        self.ties = np.random.default_rng(self.seed)
+        self._rows = random.Random(f"rows-{self.seed}")
+        if self.shuffles_rows:
+            self.reshuffle_rows()
+
+    def rebuild(self) -> None:
+        """Takes everything back that happened to the account."""
+        self.world = self.build()
+        self._places.clear()
+        if self.shuffles_rows:
+            self.reshuffle_rows()
+
+    def row_order(self, found: list[EventType]) -> list[EventType]:
+        """Event types as an unsorted query returns them: the same order until something is written."""
+        return sorted(found, key=lambda one: self._places.get(one.id, one.id))
+
+    def reshuffle_rows(self, written: int | None = None) -> None:
+        """A row was written: it moves to the end, and unless this is the recorded account the others move too."""
+        if not self.shuffles_rows:
+            if written is not None:
+                self._places[written] = max([*self._places.values(), *self.world.event_types], default=0) + 1
+            return
+        ids = list(self.world.event_types)
+        self._rows.shuffle(ids)
+        self._places = {event_type_id: place for place, event_type_id in enumerate(ids)}

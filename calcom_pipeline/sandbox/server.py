@@ -1,0 +1,164 @@
+"""One sandbox behind uvicorn: from the command's options to a served account, and its state back into the file."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import uvicorn
+
+from calcom_pipeline.sandbox import persistence
+from calcom_pipeline.sandbox.accounts.specs import AccountSpec, build, kind_of
+from calcom_pipeline.sandbox.app import build_app
+from calcom_pipeline.sandbox.core.clock import Clock
+from calcom_pipeline.sandbox.core.times import SECOND_MS, parse_iso
+from calcom_pipeline.sandbox.http.limiter import Limit
+from calcom_pipeline.sandbox.http.transport import WatchedProtocol
+from calcom_pipeline.sandbox.runtime import Sandbox
+
+_SAVE_EVERY_SECONDS: Final = 5.0  # a killed process loses at most so much
+_GRACE_SECONDS: Final = 3  # for open requests when it ends
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to serve, and where. `now` is an ISO 8601 instant; the limit's parts that are None are Cal.com's."""
+
+    account: str = "captures"
+    host: str = "127.0.0.1"
+    port: int = 0
+    event_types: int | None = None
+    teams: int | None = None
+    bookings: int | None = None
+    organization: bool = False
+    seed: int = 1
+    state: Path | None = None
+    control: bool = False
+    now: str | None = None
+    limit: int | None = None
+    window_seconds: float | None = None
+    block_seconds: float | None = None
+    ready_file: Path | None = None
+
+    @classmethod
+    def from_command(cls, options: Mapping[str, Any]) -> "Options":
+        """The options as click names them."""
+        paths = {name: Path(options[name]) for name in ("state", "ready_file") if options[name]}
+        return cls(**{**options, "state": None, "ready_file": None, **paths})
+
+    def key_limit(self) -> Limit | None:
+        """The limit of keys without one of their own, if any part of it was given."""
+        if self.limit is None and self.window_seconds is None and self.block_seconds is None:
+            return None
+        usual = Limit()
+        window = usual.window_ms if self.window_seconds is None else round(self.window_seconds * SECOND_MS)
+        block = window if self.block_seconds is None else round(self.block_seconds * SECOND_MS)
+        return replace(usual, hits=self.limit or usual.hits, window_ms=max(window, 1), block_ms=max(block, 1))
+
+
+def open_sandbox(options: Options) -> tuple[Sandbox, AccountSpec]:
+    """The account of the options, ready to be served. Raises ValueError or OSError if there is no such account."""
+    start = None
+    if options.now is not None:
+        start = parse_iso(options.now)
+        if start is None:
+            raise ValueError(f"--now must be an ISO 8601 instant, not {options.now!r}")
+    clock = Clock(start_ms=start)
+    kind = kind_of(options.account)
+    asked = AccountSpec(
+        kind=kind,
+        created=clock.now(),
+        seed=options.seed,
+        event_types=options.event_types,
+        teams=options.teams,
+        bookings=options.bookings,
+        organization=options.organization,
+        path=str(Path(options.account).resolve()) if kind == "file" else None,
+    )
+    spec, world = persistence.load_or_create(options.state, asked)
+    worlds = iter([world])  # the first building is done; a reset makes the account again
+    sandbox = Sandbox(
+        lambda: next(worlds, None) or build(spec),
+        clock,
+        seed=options.seed,
+        key_limit=options.key_limit(),
+        shuffles_rows=spec.shuffles_rows,
+    )
+    return sandbox, spec
+
+
+class SandboxServer(uvicorn.Server):
+    """uvicorn with one sandbox; says where it is once it answers, and keeps the state file."""
+
+    def __init__(self, options: Options, *, on_ready: Callable[[int], None] | None = None) -> None:
+        self.sandbox, self._spec = open_sandbox(options)
+        self._options = options
+        self._on_ready = on_ready
+        self._saved: tuple[object, ...] = ()
+        super().__init__(
+            uvicorn.Config(
+                build_app(self.sandbox, control=options.control),
+                host=options.host,
+                port=options.port,
+                http=WatchedProtocol,
+                log_level="critical",
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        )
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Opens the port, then tells where it is."""
+        await super().startup(sockets)
+        if not self.started:
+            return
+        port: int = self.servers[0].sockets[0].getsockname()[1]
+        self._keeper = asyncio.create_task(self._keep())
+        if self._options.ready_file is not None:
+            url = f"http://{self._options.host}:{port}/v2"
+            persistence.save(self._options.ready_file, orjson.dumps({"url": url, "port": port, "pid": os.getpid()}))
+        if self._on_ready is not None:
+            self._on_ready(port)
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Ends the requests, then writes the state a last time."""
+        self._keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._keeper
+        await super().shutdown(sockets)
+        self.save()
+
+    def save(self) -> None:
+        """Writes the state file if there is one and something changed since."""
+        path, world = self._options.state, self.sandbox.world
+        marks = (world.bookings.version, world.event_types_version, len(world.webhooks), len(world.reservations))
+        if path is not None and (id(world), *marks, repr(world.sequences)) != self._saved:
+            persistence.save(path, persistence.snapshot(self._spec, world))
+            self._saved = (id(world), *marks, repr(world.sequences))
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(_SAVE_EVERY_SECONDS)
+            self.save()
+
+
+def run(options: Options) -> None:
+    """Serves until SIGTERM or SIGINT; the process then ends with 0."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # uvicorn ends by them, and raises them again when it is done
+    server = SandboxServer(options, on_ready=None if options.ready_file else lambda port: _say(options, port))
+    try:
+        server.run()
+    except SystemExit as error:  # how uvicorn says that it cannot open the port
+        raise OSError(f"Cannot listen on {options.host}:{options.port}") from error
+
+
+def _say(options: Options, port: int) -> None:
+    print(f"http://{options.host}:{port}/v2", flush=True)  # noqa: T201 - a server without a ready file says where it is

@@ -1,0 +1,1 @@
+"""Free times: the grid, availability, limits, booking windows, the slots endpoint and reservations."""

@@ -1,0 +1,332 @@
+"""The bodies and queries of bookings (versions 2024-08-13 and 2026-02-25). Facts: fact sheet 6.1, 6.5 to 6.8."""
+
+from typing import Any, Final
+
+from calcom_pipeline.sandbox.core.errors import bad_request
+from calcom_pipeline.sandbox.core.json_types import Json, is_object
+from calcom_pipeline.sandbox.core.times import is_iso_date
+from calcom_pipeline.sandbox.http.versions import V2026_02_25
+from calcom_pipeline.sandbox.validation.conversions import (
+    parse_int_if_given,
+    plus_for_space,
+    split_ints,
+    split_list,
+    to_number,
+)
+from calcom_pipeline.sandbox.validation.engine import Field, Schema
+from calcom_pipeline.sandbox.validation.event_types import PAGE_FIELDS, SORT_ORDERS
+from calcom_pipeline.sandbox.validation.rules import (
+    ARRAY,
+    BOOLEAN,
+    DATE_STRING,
+    DEFINED,
+    EACH_INT,
+    EACH_NUMBER,
+    EACH_STRING,
+    INT,
+    METADATA,
+    NUMBER,
+    OBJECT,
+    STRING,
+    TIME_ZONE,
+    URL,
+    Rule,
+    at_least,
+    is_email,
+    min_size,
+    object_rule,
+    one_of,
+    with_text,
+)
+
+LIST_STATUSES: Final = ("upcoming", "recurring", "past", "cancelled", "unconfirmed")
+LANGUAGES: Final = (
+    "ar", "ca", "de", "es", "eu", "he", "id", "ja", "lv", "pl", "ro", "sr", "th", "vi", "az", "cs", "el", "es-419",
+    "fi", "hr", "it", "km", "nl", "pt", "ru", "sv", "tr", "zh-CN", "bg", "da", "en", "et", "fr", "hu", "iw", "ko",
+    "no", "pt-BR", "sk", "ta", "uk", "zh-TW", "bn",
+)  # fmt: skip
+LOCATION_TYPES: Final = (
+    "address", "attendeeAddress", "attendeeDefined", "attendeePhone", "integration", "link", "phone",
+    "organizersDefaultApp",
+)  # fmt: skip
+MOST_GUESTS_PER_CALL: Final = 10
+_HOST_FLAGS = ("allowConflicts", "allowBookingOutOfBounds")
+_LOCATION_MEMBERS: Final[dict[str, tuple[str, ...]]] = {
+    "attendeeAddress": ("address",),
+    "attendeeDefined": ("location",),
+    "attendeePhone": ("phone",),
+    "integration": ("integration",),
+}
+
+_ATTENDEE = Schema(
+    (
+        Field("name", (STRING,)),
+        Field("email", optional=True),
+        Field("timeZone", (TIME_ZONE,)),
+        Field("phoneNumber", optional=True),
+        Field("language", (one_of(LANGUAGES),), optional=True),
+    ),
+    whole=(
+        (
+            "attendee email or phone",
+            Rule(
+                "requireEmailOrPhone",
+                "Attendee must have at least one contact method (email or phone number)",
+                lambda value: bool(value.get("email") or value.get("phoneNumber")),
+                own_text=True,
+            ),
+        ),
+    ),
+)
+_ROUTING = Schema(
+    (
+        Field("responseId", (INT,)),
+        Field("teamMemberIds", (EACH_INT, ARRAY)),
+        Field("teamMemberEmail", (STRING,), optional=True),
+        Field("skipContactOwner", (BOOLEAN,), optional=True),
+        Field("crmAppSlug", (STRING,), optional=True),
+        Field("crmOwnerRecordType", (STRING,), optional=True),
+    )
+)
+
+
+def check_location(value: Any) -> bool:
+    """Whether a booking's location is a text (deprecated) or an object of a known type; raises 400 otherwise."""
+    if isinstance(value, str):
+        return True
+    found = is_object(value)
+    if found is None:
+        raise bad_request("'location' must be an object.")
+    kind = found.get("type")
+    if not kind:
+        raise bad_request("'location' must have a 'type' property.")
+    if kind not in LOCATION_TYPES:
+        raise bad_request(f"Unsupported booking location type '{kind}'. Valid types are: {', '.join(LOCATION_TYPES)}")
+    wrong = [
+        STRING.message(member) for member in _LOCATION_MEMBERS.get(kind, ()) if not isinstance(found.get(member), str)
+    ]
+    if wrong:
+        raise bad_request(f"Validation failed for {kind} location: {', '.join(wrong)}")
+    return True
+
+
+_LOCATION = Rule("ValidateBookingLocation", "Validation failed for booking location.", check_location)
+_CREATE_FIELDS: Final = (
+    Field("start", (DATE_STRING,)),
+    Field("attendee", (DEFINED,), nested=_ATTENDEE),
+    Field("bookingFieldsResponses", (OBJECT,), optional=True),
+    Field("eventTypeId", (INT,), optional=True),
+    Field("eventTypeSlug", (STRING,), optional=True),
+    Field("username", (STRING,), optional=True),
+    Field("teamSlug", (STRING,), optional=True),
+    Field("organizationSlug", (STRING,), optional=True),
+    Field("guests", (EACH_STRING, ARRAY), optional=True),
+    Field("meetingUrl", (URL,), optional=True),
+    Field("location", (_LOCATION,), optional=True),
+    Field("metadata", (METADATA, OBJECT), optional=True),
+    Field("lengthInMinutes", (at_least(1), INT), optional=True),
+    Field("routing", optional=True, nested=_ROUTING),
+    Field("emailVerificationCode", (STRING,), optional=True),
+    Field("rrHostSubsetIds", (EACH_INT, ARRAY), optional=True),
+)
+
+
+def _names_event_type(value: Json) -> bool:
+    slug = value.get("eventTypeSlug")
+    return bool(value.get("eventTypeId") or (slug and value.get("username")) or (slug and value.get("teamSlug")))
+
+
+_NAMED = (
+    "eventTypeId or eventTypeSlug + username",
+    object_rule(
+        "requireEventTypeIdentification",
+        "Either eventTypeId or eventTypeSlug + username or eventTypeSlug + teamSlug must be provided",
+        _names_event_type,
+    ),
+)
+
+
+def _flags(version: str) -> tuple[Field, ...]:
+    if version != V2026_02_25:
+        return ()
+    return tuple(Field(name, (BOOLEAN,), optional=True) for name in _HOST_FLAGS)
+
+
+def create_body(body: Json, version: str) -> Schema:
+    """The body of a new booking; a series or an instant booking has one property more."""
+    extra: tuple[Field, ...] = ()
+    if "recurrenceCount" in body:
+        extra = (Field("recurrenceCount", (at_least(1), INT), optional=True),)
+    elif body.get("instant") is True:
+        extra = (Field("instant", (BOOLEAN,)),)
+    return Schema((*extra, *_CREATE_FIELDS, *_flags(version)), whole=(_NAMED,))
+
+
+def reschedule_body(body: Json, version: str) -> Schema:
+    """The body of a reschedule, of a whole booking or of one seat."""
+    common = (Field("start", (DATE_STRING,)), Field("rescheduledBy", optional=True))
+    code = Field("emailVerificationCode", (STRING,), optional=True)
+    if "seatUid" in body:
+        return Schema((*common, Field("seatUid", (STRING,)), code, *_flags(version)))
+    return Schema(
+        (
+            *common,
+            Field("reschedulingReason", (STRING,), optional=True),
+            code,
+            Field("rrHostSubsetIds", (EACH_INT, ARRAY), optional=True),
+            *_flags(version),
+        )
+    )
+
+
+def cancel_body(body: Json) -> Schema:
+    """The body of a cancellation, of a booking or of one seat."""
+    reason = Field("cancellationReason", (STRING,), optional=True)
+    if "seatUid" in body:
+        return Schema((Field("seatUid", (STRING,)), reason))
+    return Schema((reason, Field("cancelSubsequentBookings", (BOOLEAN,), optional=True)))
+
+
+DECLINE_BODY: Final = Schema((Field("reason", (STRING,), optional=True),))
+_ABSENT_ATTENDEE = Schema(
+    (
+        Field("email", (Rule("isEmail", "{property} must be an email", is_email),)),
+        Field("absent", (BOOLEAN,)),
+    )
+)
+MARK_ABSENT_BODY: Final = Schema(
+    (
+        Field("host", (BOOLEAN,), optional=True),
+        Field("attendees", (ARRAY,), optional=True, nested=_ABSENT_ATTENDEE, each=True),
+    )
+)
+REQUEST_RESCHEDULE_BODY: Final = Schema((Field("rescheduleReason", (STRING,), optional=True),))
+REASSIGN_BODY: Final = Schema((Field("reason", (STRING,), optional=True),))
+_EMAIL = Rule("isEmail", "{property} must be an email", is_email)
+_GUEST = Schema(
+    (
+        Field("email", (_EMAIL,)),
+        Field("name", (STRING,), optional=True),
+        Field("timeZone", (TIME_ZONE,), optional=True),
+        Field("phoneNumber", (STRING,), optional=True),
+        Field("language", (one_of(LANGUAGES),), optional=True),
+    )
+)
+GUESTS_BODY: Final = Schema(
+    (
+        Field(
+            "guests",
+            (
+                Rule(
+                    "arrayMaxSize",
+                    f"{{property}} must contain no more than {MOST_GUESTS_PER_CALL} elements",
+                    lambda value: isinstance(value, list) and len(value) <= MOST_GUESTS_PER_CALL,  # pyright: ignore[reportUnknownArgumentType] - only its length counts
+                ),
+                min_size(1, "guests must contain at least 1 elements"),
+                ARRAY,
+            ),
+            nested=_GUEST,
+            each=True,
+        ),
+    )
+)
+ATTENDEE_BODY: Final = Schema(
+    (
+        Field("name", (STRING,)),
+        Field("timeZone", (TIME_ZONE,)),
+        Field("phoneNumber", (STRING,), optional=True),
+        Field("language", (one_of(LANGUAGES),), optional=True),
+        Field("email", (_EMAIL,)),
+    )
+)
+LOCATION_BODY: Final = Schema((Field("location", (_LOCATION, DEFINED)),))
+
+_STRICT = Rule("isIso8601", "", lambda value: is_iso_date(value, strict=True))
+_AFTER = with_text(_STRICT, "fromDate must be a valid ISO 8601 date.")
+_BEFORE = with_text(_STRICT, "toDate must be a valid ISO 8601 date.")
+
+
+def _sort(name: str, shown: str) -> Field:
+    text = f'{shown} must be either "asc" or "desc".'
+    return Field(name, (one_of(SORT_ORDERS, text=text),), optional=True)
+
+
+_STATUS_TEXT = f"Invalid status. Allowed are {', '.join(LIST_STATUSES)}"
+_STATUS = Field(
+    "status",
+    (
+        one_of(LIST_STATUSES, each=True, text=_STATUS_TEXT),
+        Rule("arrayNotEmpty", "status cannot be empty.", lambda value: bool(value), own_text=True),
+    ),
+    optional=True,
+    convert=split_list,
+)
+_FILTERS: Final = (
+    _STATUS,
+    Field("attendeeEmail", (STRING,), optional=True, convert=plus_for_space),
+    Field("attendeeName", (STRING,), optional=True),
+    Field("bookingUid", (STRING,), optional=True),
+    Field(
+        "eventTypeIds",
+        (min_size(1, "eventTypeIds must contain at least 1 event type id"), EACH_NUMBER, ARRAY),
+        optional=True,
+        convert=split_ints,
+    ),
+    Field("eventTypeId", (INT,), optional=True, convert=to_number),
+)
+_TEAMS: Final = (
+    Field(
+        "teamsIds",
+        (min_size(1, "teamIds must contain at least 1 team id"), EACH_NUMBER, ARRAY),
+        optional=True,
+        convert=split_ints,
+    ),
+    Field("teamId", (INT,), optional=True, convert=to_number),
+)
+_BOUNDS: Final = (Field("afterStart", (_AFTER,), optional=True), Field("beforeEnd", (_BEFORE,), optional=True))
+_CHANGED: Final = (
+    Field("afterCreatedAt", (_AFTER,), optional=True),
+    Field("beforeCreatedAt", (_BEFORE,), optional=True),
+    Field("afterUpdatedAt", (_AFTER,), optional=True),
+    Field("beforeUpdatedAt", (_BEFORE,), optional=True),
+)
+_SORTS: Final = (_sort("sortStart", "SortStart"), _sort("sortEnd", "SortEnd"), _sort("sortCreated", "SortCreated"))
+_SORT_UPDATED: Final = _sort("sortUpdatedAt", "SortCreated")
+LIST_QUERY: Final = Schema((*_FILTERS, *_TEAMS, *_BOUNDS, *_CHANGED, *_SORTS, _SORT_UPDATED, *PAGE_FIELDS))
+ORGANIZATION_QUERY: Final = Schema(
+    (
+        *LIST_QUERY.fields,
+        Field("userIds", (EACH_NUMBER, ARRAY), optional=True, convert=split_ints),
+    )
+)
+# A team's list knows neither the created and updated filters nor sortUpdatedAt: they are stripped without notice.
+TEAM_QUERY: Final = Schema((*_FILTERS, *_BOUNDS, *_SORTS, *PAGE_FIELDS))
+
+# The body of the oldest version, as far as it was seen to refuse a modern one (`08-version-create-booking-none`).
+LEGACY_CREATE_BODY: Final = Schema(
+    (
+        Field("end", (DATE_STRING,), optional=True),
+        Field("start", (DATE_STRING,)),
+        Field("eventTypeId", (NUMBER,)),
+        Field("eventTypeSlug", (STRING,), optional=True),
+        Field("rescheduleUid", (STRING,), optional=True),
+        Field("recurringEventId", (STRING,), optional=True),
+        Field("timeZone", (TIME_ZONE,)),
+        Field("user", (STRING,), optional=True),
+        Field("language", (STRING,)),
+        Field("bookingUid", (STRING,), optional=True),
+        Field("metadata", (OBJECT,)),
+        Field("hasHashedBookingLink", (BOOLEAN,), optional=True),
+        Field("hashedLink", (STRING,), optional=True),
+        Field("seatReferenceUid", (STRING,), optional=True),
+        Field("orgSlug", (STRING,), optional=True),
+        Field("responses", optional=True),
+    )
+)
+LEGACY_LIST_QUERY: Final = Schema(
+    (
+        Field("filters", optional=True),
+        Field("limit", (NUMBER,), optional=True, convert=parse_int_if_given),
+        Field("cursor", (NUMBER,), optional=True, convert=parse_int_if_given),
+    )
+)
