@@ -8,7 +8,6 @@ from calcom_pipeline.defs import checks, jobs, resources, schedules, sensors
 from calcom_pipeline.defs.assets.availability import slots
 from calcom_pipeline.defs.assets.mirrors import bookings, event_types
 from calcom_pipeline.defs.assets.services import service_plan, service_sync
-from calcom_pipeline.defs.naming import LOG_LEVEL
 
 
 def build_definitions(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -22,7 +21,7 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
         resources={**resources.ALL, **(resource_overrides or {})},
         executor=dg.in_process_executor,
         # A terminal hears of trouble; every event is in the UI.
-        loggers={"console": dg.colored_console_logger.configured({"log_level": LOG_LEVEL})},
+        loggers={"console": dg.colored_console_logger.configured({"log_level": "WARNING"}, name="console")},
     )
 
 

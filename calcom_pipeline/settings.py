@@ -236,9 +236,6 @@ class Settings(BaseModel):
     sandbox_bookings: int = Field(default=5000, ge=0, le=10_000_000, description="Bookings of the demo account.")
 
     # --- for people who look -----------------------------------------------------------------------------
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
-        default="WARNING", description="What a run says on the terminal; every event is in the Dagster UI."
-    )
     ui_port: int = Field(default=3000, ge=1, le=65_535, description="Port of the Dagster UI (`make up`).")
     live_key: Annotated[SecretStr | None, Optional_] = Field(
         default=None, description="Key of a test account for `make live`, which books and cancels for real."

@@ -48,7 +48,7 @@ def demo(output: Output) -> int:
     settings = load_settings({**os.environ, "CALCOM_ENV_FILE": ""})
     output.line("Starting PostgreSQL, Redis (Valkey) and the Cal.com sandbox ...")
     with dagster_environment(settings) as (environment, pipeline):
-        os.environ.update({**environment, "CALCOM_ENV_FILE": "", "CALCOM_LOG_LEVEL": "CRITICAL"})
+        os.environ.update({**environment, "CALCOM_ENV_FILE": ""})
         from calcom_pipeline.cli.demo_seed import seed_services
 
         if made := seed_services(pipeline):

@@ -9,9 +9,6 @@ OWNERS = ["team:calcom-pipeline"]
 #: Assets are `<account>/<table>`.
 PREFIX = [_SETTINGS.account]
 
-#: What a run says on the terminal.
-LOG_LEVEL = _SETTINGS.log_level
-
 #: Seconds between two looks of a sensor at PostgreSQL, and at Cal.com's bookings.
 LOOK_SECONDS = _SETTINGS.look_seconds
 BOOKING_LOOK_SECONDS = _SETTINGS.booking_look

@@ -11,6 +11,7 @@ from calcom_pipeline.ports import Progress
 
 # The UI files runs under their code location by this tag; runs it did not launch itself lack it.
 _REPOSITORY_TAG = {".dagster/repository": "__repository__@calcom_pipeline"}
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,9 @@ def run_job(definitions: dg.Definitions, name: str, progress: Progress) -> JobRe
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     job = definitions.resolve_job_def(name)
     with dg.DagsterInstance.get() as instance, listening(progress):
-        result = job.execute_in_process(instance=instance, raise_on_error=False, tags=_REPOSITORY_TAG)
+        result = job.execute_in_process(
+            instance=instance, raise_on_error=False, tags=_REPOSITORY_TAG, run_config=_QUIET
+        )
     # Numbers and short texts: tables and pictures are for the UI.
     steps = {
         m.asset_key.path[-1]: {k: v.value for k, v in m.metadata.items() if isinstance(v.value, int | float | str)}
