@@ -20,8 +20,6 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
         sensors=sensors.ALL,
         resources={**resources.ALL, **(resource_overrides or {})},
         executor=dg.in_process_executor,
-        # A terminal hears of trouble; every event is in the UI.
-        loggers={"console": dg.colored_console_logger.configured({"log_level": "WARNING"}, name="console")},
     )
 
 

@@ -38,12 +38,12 @@ def cli() -> None:
 
 
 def _mount() -> None:
-    from calcom_pipeline.cli import demo, diagnosis, plans, schema, servers, services, sync
+    from calcom_pipeline.cli import demo, diagnosis, plans, schema, servers, services, sync, up
     from calcom_pipeline.sandbox.command import cli as sandbox
 
     commands = (
         demo.demo,
-        servers.up,
+        up.up,
         sync.sync,
         plans.plan,
         plans.apply,

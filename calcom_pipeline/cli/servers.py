@@ -1,9 +1,5 @@
-"""`calcom-pipeline up` and `calcom-pipeline local`: what runs on this machine."""
+"""`calcom-pipeline local`: the embedded servers of this machine."""
 
-import os
-import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -98,38 +94,3 @@ def _tell(output: Output, command: str, servers: "Servers") -> None:
     rows = [("PostgreSQL", servers.database_url), ("Redis", servers.redis_url), *servers.companions.items()]
     output.table("Running on this machine", ("server", "address"), rows)
     output.result(command, {"data": servers.data, "servers": dict(rows)})
-
-
-@click.command()
-@click.option("--port", type=int, default=None, help="Port of the UI; default CALCOM_UI_PORT, 3000.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address the UI listens on; it has no login.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
-def up(port: int | None, host: str) -> None:
-    """Serve the Dagster UI with its daemon: schedules and sensors run until Ctrl-C."""
-    from calcom_pipeline.hosting import dagster_environment
-    from calcom_pipeline.settings import load_settings
-
-    settings = load_settings()
-    with dagster_environment(settings) as (environment, _pipeline):
-        chosen = port or settings.ui_port
-        click.echo(f"Dagster UI: http://{host}:{chosen} (Ctrl-C stops it)")
-        code = _serve(["--port", str(chosen), "--host", host], environment)
-    if code not in (0, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM):
-        raise click.ClickException(f"Dagster ended with exit code {code}; is port {chosen} free?")
-
-
-def _serve(options: list[str], environment: dict[str, str]) -> int:
-    """Run Dagster as a child; whatever ends us ends it first, gracefully, so that its own children end too."""
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "calcom_pipeline.definitions", *options]
-    # `dg dev`, which the notice wants, serves only from a project's folder; this one serves an installed wheel too.
-    quiet = {"PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"}
-    with subprocess.Popen(
-        [*command, "--log-level", "warning"], env={**os.environ, **environment, **quiet}, start_new_session=True
-    ) as dagster:
-
-        def stop(_signal: int, _frame: object) -> None:
-            dagster.send_signal(signal.SIGINT)
-
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(each, stop)
-        return dagster.wait()
