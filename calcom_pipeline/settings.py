@@ -188,9 +188,46 @@ class Settings(BaseModel):
     booking_overlap_seconds: float = Field(
         default=120.0, ge=0, le=86_400, description="How far back each read begins: Cal.com stamps before it commits."
     )
+    booking_team_lists: bool = Field(
+        default=False,
+        description="Read each team's own list too. The user's list holds what its teams' admins see in most builds.",
+    )
+    booking_roles_seconds: float = Field(
+        default=3600.0, ge=60, le=604_800, description="How often roles in teams are looked at; a call per team."
+    )
+    booking_reread_past_days: float = Field(
+        default=2.0, ge=0, le=3660, description="The sliding re-read begins so far back: absences are marked late."
+    )
+    booking_reread_future_days: float = Field(
+        default=14.0, ge=0, le=3660, description="... and ends so far ahead: seats there move no timestamp."
+    )
+    booking_proofs: int = Field(
+        default=500, ge=1, le=100_000, description="Deletions proven in one run; each costs a call."
+    )
+    booking_freshness_seconds: float = Field(
+        default=900.0, gt=0, le=604_800, description="Bookings last read longer ago than that are reported as stale."
+    )
+    booking_retention_days: Annotated[int | None, Optional_] = Field(
+        default=None, ge=1, le=36_600, description="Bookings that ended longer ago are dropped. Unset: all are kept."
+    )
+    backfill_from: str = Field(
+        default="2022-01", pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="First month that can be backfilled."
+    )
+    backfill_workers: int = Field(
+        default=8, ge=1, le=64, description="Months read at once, where the limit allows that many calls."
+    )
     slot_horizon_days: int = Field(default=28, ge=1, le=366, description="Days of slots that are kept, from today.")
     slot_ttl_seconds: int = Field(default=300, ge=1, le=86_400, description="Life of a cached day with slots.")
     slot_empty_ttl_seconds: int = Field(default=60, ge=1, le=86_400, description="Life of a cached day without.")
+
+    # --- people ------------------------------------------------------------------------------------------
+    attendee_policy: Literal["keep", "hash", "drop"] = Field(
+        default="keep",
+        description="Who booked. hash: addresses as keyed hashes, no names or texts. drop: nothing of them.",
+    )
+    privacy_key: Annotated[SecretStr | None, Optional_] = Field(
+        default=None, description="Key of hashed addresses and of erasures. Unset: made once, kept in the database."
+    )
 
     # --- services and plans ------------------------------------------------------------------------------
     field_owners: Annotated[
