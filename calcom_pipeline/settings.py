@@ -164,6 +164,18 @@ class Settings(BaseModel):
         default=8, ge=1, le=1000, description="Processes that may share the key; each takes its part if Redis is away."
     )
 
+    # --- the breaker ---------------------------------------------------------------------------------------
+    breaker_failures: int = Field(
+        default=5,
+        ge=1,
+        le=1000,
+        description="Failures in a row (no answer, 5xx) that open an endpoint group's circuit.",
+    )
+    breaker_open_seconds: float = Field(
+        default=60.0, gt=0, le=3600, description="How long nothing is sent then, before one request at a time may try."
+    )
+    breaker_successes: int = Field(default=2, ge=1, le=100, description="Tries in a row that close it again.")
+
     # --- the way to Cal.com ------------------------------------------------------------------------------
     connect_timeout_seconds: float = Field(default=5.0, gt=0, le=60, description="Until the connection stands.")
     read_timeout_seconds: float = Field(
@@ -182,6 +194,19 @@ class Settings(BaseModel):
         default=30.0, ge=0, le=600, description="How long what a create without an answer made may still turn up."
     )
     retry_attempts: int = Field(default=6, ge=1, le=50, description="Attempts of one call, the first included.")
+
+    create_attempts: int = Field(default=3, ge=1, le=10, description="Creates in all, each after such a grace time.")
+    signing_secret: Annotated[SecretStr | None, Optional_] = Field(
+        default=None, description="Signs our requests (HMAC-SHA256) for a gateway that verifies them before Cal.com."
+    )
+    error_hook: Annotated[str | None, Optional_] = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="module:function that is told of calls that failed for good, for an error tracker.",
+    )
+    minimum_notice_minutes: float = Field(
+        default=15.0, ge=0, le=525_600, description="Bookings through us begin at least so long from now."
+    )
 
     # --- the mirrors -------------------------------------------------------------------------------------
     booking_page_size: int = Field(default=250, ge=1, le=250, description="Rows a page; Cal.com allows 250.")
