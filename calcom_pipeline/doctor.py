@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
+from calcom_pipeline.domain.bookings import BookingQuery
 from calcom_pipeline.domain.errors import SchemaOutdated, StoreError
-from calcom_pipeline.ports import BookingQuery
 from calcom_pipeline.sync.health import Examination
 from calcom_pipeline.wiring import Pipeline, utc_now
 

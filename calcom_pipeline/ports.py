@@ -4,12 +4,13 @@ A port that reaches Cal.com may raise any `CalcomError`; one that reaches Postgr
 Redis `CacheError`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
+from calcom_pipeline.domain.errors import CalcomError
 from calcom_pipeline.domain.invalidation import Fact, Stain
 from calcom_pipeline.domain.links import Link
 from calcom_pipeline.domain.models import (
@@ -24,8 +25,9 @@ from calcom_pipeline.domain.models import (
     Team,
 )
 from calcom_pipeline.domain.plans import Action
+from calcom_pipeline.domain.requests import BookingRequest
 from calcom_pipeline.domain.services import Service
-
+from calcom_pipeline.domain.webhooks import NewWebhook, Webhook, WebhookScope
 
 #: Who goes first when requests have to wait. Lower lanes keep a tenth each of what is not interactive.
 Lane = Literal["interactive", "sync", "warm", "backfill"]
@@ -54,6 +56,47 @@ class CallMeter(Protocol):
     def spent(self) -> Spent:
         """The totals of this client since it was opened."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One request to Cal.com, fit for a log: nothing of its query or its body.
+
+    `outcome` is `started`, `ok`, or the name of the error. `sent` is False for one that was refused on our side.
+    """
+
+    started_at: datetime
+    operation: str
+    endpoint_group: str
+    method: str
+    lane: Lane
+    attempt: int
+    outcome: str
+    sent: bool
+    status: int | None
+    request_id: str | None
+    waited_seconds: float
+    duration_seconds: float
+
+
+class CallObserver(Protocol):
+    """Told of every request. What it raises never reaches the call."""
+
+    def started(self, record: CallRecord) -> None:
+        """A request is about to wait for its turn."""
+        ...
+
+    def completed(self, record: CallRecord) -> None:
+        """A successful answer is here."""
+        ...
+
+    def failed(self, record: CallRecord) -> None:
+        """No answer, or an unsuccessful one."""
+        ...
+
+
+#: For an error tracker: called with the error and with what a log may know of it, when a call has failed for good.
+ErrorHook = Callable[[CalcomError, Mapping[str, object]], None]
 
 
 class AccountApi(Protocol):
@@ -137,59 +180,85 @@ class EventTypeWrites(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """A booking that was made or moved. `series` holds all occurrences of a recurring one, else just it.
+
+    `adopted` says that it was found after a doubt instead of being told by the answer.
+    """
+
+    booking: Booking
+    series: tuple[Booking, ...] = ()
+    adopted: bool = False
+
+
+class BookingWrites(Protocol):
+    """Bookings one by one: read, made, moved, cancelled, accepted, declined."""
+
+    def get_booking(self, uid: str) -> Booking:
+        """One booking. Raises NotFound when there is none with this uid."""
+        ...
+
+    def find_booking(
+        self, key: str, *, event_type_id: int, start: datetime, email: str | None = None
+    ) -> Booking | None:
+        """The booking that carries this key of ours, if this API key can see it."""
+        ...
+
+    def create_booking(self, request: BookingRequest) -> Booked:
+        """Book, exactly once: after a doubt the booking is looked for by attendee, start and our key in its metadata.
+
+        Raises:
+            Conflict: the time is taken.
+            OutcomeUnknown: seated, round-robin and recurring bookings after a doubt, which are never repeated, and all
+                whose doubt could not be cleared. Its `key` is the request's.
+        """
+        ...
+
+    def cancel_booking(self, uid: str, *, reason: str = "", seat_uid: str | None = None) -> Booking:
+        """Cancel a booking, or one seat of it; a host has to give a reason."""
+        ...
+
+    def reschedule_booking(
+        self, uid: str, start: datetime, *, reason: str = "", rescheduled_by: str | None = None
+    ) -> Booked:
+        """Move a booking to a start (UTC): a new one with another uid takes its place, the old one is cancelled."""
+        ...
+
+    def confirm_booking(self, uid: str) -> Booking:
+        """Accept a pending booking."""
+        ...
+
+    def decline_booking(self, uid: str, *, reason: str = "") -> Booking:
+        """Reject a pending booking."""
+        ...
+
+
+class WebhookApi(Protocol):
+    """Webhook subscriptions, of the key's own user or of an event type."""
+
+    def list_webhooks(self, scope: WebhookScope = ...) -> list[Webhook]:
+        """All subscriptions of a scope."""
+        ...
+
+    def create_webhook(self, webhook: NewWebhook, scope: WebhookScope = ...) -> Webhook:
+        """Subscribe, exactly once. Raises Conflict when the URL is subscribed already."""
+        ...
+
+    def update_webhook(self, webhook_id: str, webhook: NewWebhook, scope: WebhookScope = ...) -> Webhook:
+        """Make a subscription what it should be."""
+        ...
+
+    def delete_webhook(self, webhook_id: str, scope: WebhookScope = ...) -> None:
+        """Unsubscribe; a subscription that is gone already is no error."""
+        ...
+
+
 class SlotApi(Protocol):
     """Free starts, asked for with the canonical query only."""
 
     def free_days(self, query: SlotQuery) -> list[SlotDay]:
         """One entry per day asked for, empty days included, in order."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class BookingQuery:
-    """One page of a booking list. Bounds are inclusive on both sides; `sort` is always ascending."""
-
-    sort: str = "updatedAt"
-    after_updated_at: datetime | None = None
-    before_updated_at: datetime | None = None
-    after_created_at: datetime | None = None
-    before_created_at: datetime | None = None
-    after_start: datetime | None = None
-    before_end: datetime | None = None
-    event_type_id: int | None = None
-    take: int = 250
-    skip: int = 0
-    team_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A record of a page that could not be read; kept in quarantine as it came."""
-
-    raw: bytes = field(repr=False)
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class BookingPage:
-    """`answered_at` is the answer's own Date, a UTC instant with whole seconds."""
-
-    bookings: Sequence[Booking]
-    unreadable: Sequence[Unreadable]
-    answered_at: datetime
-    sent_at: datetime
-
-    @property
-    def rows(self) -> int:
-        """Rows the page held, readable or not."""
-        return len(self.bookings) + len(self.unreadable)
-
-
-class BookingApi(Protocol):
-    """Bookings page by page."""
-
-    def page(self, query: BookingQuery) -> BookingPage:
-        """One page. Totals are not handed on: under time filters they are wrong (fact sheet 6.2)."""
         ...
 
 
@@ -229,20 +298,6 @@ class EventTypeMirror(Protocol):
 
     def bookable(self) -> list[EventType]:
         """Event types that are there and can have slots (managed parents cannot)."""
-        ...
-
-
-class BookingMirror(Protocol):
-    """The tables `bookings`, `booking_attendees`, `booking_hosts`, and the watermark that moves with them."""
-
-    def watermark(self, partition: str) -> datetime | None:
-        """The committed position of an incremental read, or None before the first."""
-        ...
-
-    def store(
-        self, page: BookingPage, *, partition: str, watermark: datetime | None, stream: str = "bookings"
-    ) -> Changes:
-        """Write a page and move the watermark in one transaction; an older read never overwrites a newer one."""
         ...
 
 

@@ -164,6 +164,18 @@ class Settings(BaseModel):
         default=8, ge=1, le=1000, description="Processes that may share the key; each takes its part if Redis is away."
     )
 
+    # --- the breaker ---------------------------------------------------------------------------------------
+    breaker_failures: int = Field(
+        default=5,
+        ge=1,
+        le=1000,
+        description="Failures in a row (no answer, 5xx) that open an endpoint group's circuit.",
+    )
+    breaker_open_seconds: float = Field(
+        default=60.0, gt=0, le=3600, description="How long nothing is sent then, before one request at a time may try."
+    )
+    breaker_successes: int = Field(default=2, ge=1, le=100, description="Tries in a row that close it again.")
+
     # --- the way to Cal.com ------------------------------------------------------------------------------
     connect_timeout_seconds: float = Field(default=5.0, gt=0, le=60, description="Until the connection stands.")
     read_timeout_seconds: float = Field(
@@ -183,14 +195,64 @@ class Settings(BaseModel):
     )
     retry_attempts: int = Field(default=6, ge=1, le=50, description="Attempts of one call, the first included.")
 
+    create_attempts: int = Field(default=3, ge=1, le=10, description="Creates in all, each after such a grace time.")
+    signing_secret: Annotated[SecretStr | None, Optional_] = Field(
+        default=None, description="Signs our requests (HMAC-SHA256) for a gateway that verifies them before Cal.com."
+    )
+    error_hook: Annotated[str | None, Optional_] = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="module:function that is told of calls that failed for good, for an error tracker.",
+    )
+    minimum_notice_minutes: float = Field(
+        default=15.0, ge=0, le=525_600, description="Bookings through us begin at least so long from now."
+    )
+
     # --- the mirrors -------------------------------------------------------------------------------------
     booking_page_size: int = Field(default=250, ge=1, le=250, description="Rows a page; Cal.com allows 250.")
     booking_overlap_seconds: float = Field(
         default=120.0, ge=0, le=86_400, description="How far back each read begins: Cal.com stamps before it commits."
     )
+    booking_team_lists: bool = Field(
+        default=False,
+        description="Read each team's own list too. The user's list holds what its teams' admins see in most builds.",
+    )
+    booking_roles_seconds: float = Field(
+        default=3600.0, ge=60, le=604_800, description="How often roles in teams are looked at; a call per team."
+    )
+    booking_reread_past_days: float = Field(
+        default=2.0, ge=0, le=3660, description="The sliding re-read begins so far back: absences are marked late."
+    )
+    booking_reread_future_days: float = Field(
+        default=14.0, ge=0, le=3660, description="... and ends so far ahead: seats there move no timestamp."
+    )
+    booking_proofs: int = Field(
+        default=500, ge=1, le=100_000, description="Deletions proven in one run; each costs a call."
+    )
+    booking_freshness_seconds: float = Field(
+        default=900.0, gt=0, le=604_800, description="Bookings last read longer ago than that are reported as stale."
+    )
+    booking_retention_days: Annotated[int | None, Optional_] = Field(
+        default=None, ge=1, le=36_600, description="Bookings that ended longer ago are dropped. Unset: all are kept."
+    )
+    backfill_from: str = Field(
+        default="2022-01", pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="First month that can be backfilled."
+    )
+    backfill_workers: int = Field(
+        default=8, ge=1, le=64, description="Months read at once, where the limit allows that many calls."
+    )
     slot_horizon_days: int = Field(default=28, ge=1, le=366, description="Days of slots that are kept, from today.")
     slot_ttl_seconds: int = Field(default=300, ge=1, le=86_400, description="Life of a cached day with slots.")
     slot_empty_ttl_seconds: int = Field(default=60, ge=1, le=86_400, description="Life of a cached day without.")
+
+    # --- people ------------------------------------------------------------------------------------------
+    attendee_policy: Literal["keep", "hash", "drop"] = Field(
+        default="keep",
+        description="Who booked. hash: addresses as keyed hashes, no names or texts. drop: nothing of them.",
+    )
+    privacy_key: Annotated[SecretStr | None, Optional_] = Field(
+        default=None, description="Key of hashed addresses and of erasures. Unset: made once, kept in the database."
+    )
 
     # --- services and plans ------------------------------------------------------------------------------
     field_owners: Annotated[

@@ -4,20 +4,23 @@ Nothing named means embedded servers and the sandbox. A given `CALCOM_API_KEY`, 
 its embedded counterpart. `CALCOM_LOCAL=never` was checked before anything gets here.
 """
 
+import importlib
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from calcom_pipeline.domain.errors import PipelineError
+from calcom_pipeline.domain.errors import ConfigurationError, PipelineError
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from calcom_pipeline.adapters.calcom.client import CalcomClient
+    from calcom_pipeline.adapters.calcom.endpoints import ClientOptions
+    from calcom_pipeline.adapters.calcom.transport import TransportOptions
     from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror, PostgresSlotMirror
@@ -25,9 +28,14 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.overview import PostgresOverview
     from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
     from calcom_pipeline.adapters.postgres.services import PostgresServiceFeed, PostgresServiceStore
+    from calcom_pipeline.adapters.redis.breaker import RedisBreaker
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
+    from calcom_pipeline.adapters.redis.rate_limiter import RedisRateLimiter
     from calcom_pipeline.adapters.redis.slot_cache import RedisSlotCache
+    from calcom_pipeline.domain.attendees import People
     from calcom_pipeline.local import Companion, Servers
+    from calcom_pipeline.ports import CallObserver
+    from calcom_pipeline.sync.bookings import BookingOptions
     from calcom_pipeline.sync.event_types import TeamChoice
     from calcom_pipeline.sync.planning import PlanRules
     from calcom_pipeline.sync.slots import SlotOptions
@@ -192,10 +200,8 @@ class Pipeline:
         return self._stack.enter_context(open_redis(self.endpoints.redis_url))
 
     @cached_property
-    def calcom(self) -> "CalcomClient":
-        """The client of Cal.com, behind the limiter."""
-        from calcom_pipeline.adapters.calcom.client import ClientOptions, open_calcom
-        from calcom_pipeline.adapters.calcom.transport import TransportOptions
+    def limiter(self) -> "RedisRateLimiter":
+        """What paces every request made with the API key, in all processes."""
         from calcom_pipeline.adapters.redis.rate_limiter import Budget, RedisRateLimiter
 
         s = self.settings
@@ -210,13 +216,32 @@ class Pipeline:
             arrival_seconds=2 * s.connect_timeout_seconds,
             processes=s.max_processes,
         )
+        return RedisRateLimiter(self.redis, key_name=s.key_name, budget=budget)
+
+    @cached_property
+    def breaker(self) -> "RedisBreaker":
+        """The circuits of the endpoint groups, shared by all processes."""
+        from calcom_pipeline.adapters.redis.breaker import BreakerRules, RedisBreaker
+
+        s = self.settings
+        rules = BreakerRules(s.breaker_failures, s.breaker_open_seconds, s.breaker_successes)
+        return RedisBreaker(self.redis, key_name=s.key_name, rules=rules)
+
+    @cached_property
+    def calcom(self) -> "CalcomClient":
+        """The client of Cal.com: limiter and breaker before every request, a row of `api_calls` behind it."""
+        from calcom_pipeline.adapters.calcom.client import open_calcom
+        from calcom_pipeline.adapters.postgres.api_calls import recording_calls
+
+        recorder = self._stack.enter_context(recording_calls(self.database))
         return self._stack.enter_context(
             open_calcom(
                 base_url=self.endpoints.base_url,
                 api_key=self.endpoints.api_key,
-                limiter=RedisRateLimiter(self.redis, key_name=s.key_name, budget=budget),
-                client=ClientOptions(s.read_timeout_seconds, s.create_timeout_seconds, s.bookings_version),
-                transport=TransportOptions(s.connect_timeout_seconds, s.retry_deadline_seconds, s.retry_attempts),
+                limiter=self.limiter,
+                breaker=self.breaker,
+                client=client_options(self.settings),
+                transport=transport_options(self.settings, [recorder]),
             )
         )
 
@@ -230,9 +255,26 @@ class Pipeline:
     @cached_property
     def booking_mirror(self) -> "PostgresBookingMirror":
         """The table `bookings` and those of its people."""
-        from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
+        return self.new_booking_mirror()
 
-        return PostgresBookingMirror(self.store)
+    def new_booking_mirror(self) -> "PostgresBookingMirror":
+        """Another one, for a thread of its own."""
+        from calcom_pipeline.adapters.postgres.bookings import MirrorOptions, PostgresBookingMirror
+
+        s = self.settings
+        keep_past = None if s.booking_retention_days is None else timedelta(days=s.booking_retention_days)
+        options = MirrorOptions(timedelta(days=s.slot_horizon_days), keep_past)
+        return PostgresBookingMirror(self.store, people=self.people, options=options)
+
+    @cached_property
+    def people(self) -> "People":
+        """How the people in bookings are kept."""
+        from calcom_pipeline.adapters.postgres.privacy import load_pseudonyms
+        from calcom_pipeline.domain.attendees import People
+
+        key = self.settings.privacy_key
+        pseudonyms = load_pseudonyms(self.store, key.get_secret_value().encode() if key else None)
+        return People(self.settings.attendee_policy, pseudonyms)
 
     @cached_property
     def slot_mirror(self) -> "PostgresSlotMirror":
@@ -333,9 +375,22 @@ class Pipeline:
         return SlotOptions(self.settings.slot_horizon_days, timedelta(seconds=self.settings.slot_ttl_seconds))
 
     @property
-    def booking_overlap(self) -> timedelta:
-        """How far back each incremental read begins."""
-        return timedelta(seconds=self.settings.booking_overlap_seconds)
+    def booking_options(self) -> "BookingOptions":
+        """How bookings are read."""
+        from calcom_pipeline.sync.booking_scope import ListingChoice
+        from calcom_pipeline.sync.bookings import BookingOptions
+
+        s = self.settings
+        return BookingOptions(
+            page_size=s.booking_page_size,
+            overlap=timedelta(seconds=s.booking_overlap_seconds),
+            choice=ListingChoice(s.booking_team_lists, s.team_ids, s.team_slug, s.organization_id),
+            roles_every=timedelta(seconds=s.booking_roles_seconds),
+            reread_past=timedelta(days=s.booking_reread_past_days),
+            reread_future=timedelta(days=s.booking_reread_future_days),
+            proofs=s.booking_proofs,
+            counts_are_complete=s.booking_retention_days is None,
+        )
 
 
 @contextmanager
@@ -343,3 +398,47 @@ def open_pipeline(settings: Settings) -> Generator[Pipeline]:
     """Everything, open as long as the block."""
     with open_endpoints(settings) as endpoints, ExitStack() as stack:
         yield Pipeline(settings, endpoints, stack)
+
+
+def client_options(settings: Settings) -> "ClientOptions":
+    """What the endpoint groups need of the settings."""
+    from calcom_pipeline.adapters.calcom.creating import GraceRules
+    from calcom_pipeline.adapters.calcom.endpoints import ClientOptions
+
+    return ClientOptions(
+        read_timeout_seconds=settings.read_timeout_seconds,
+        create_timeout_seconds=settings.create_timeout_seconds,
+        bookings_version=settings.bookings_version,
+        grace=GraceRules(grace_seconds=settings.create_grace_seconds, attempts=settings.create_attempts),
+    )
+
+
+def transport_options(settings: Settings, observers: "Sequence[CallObserver]" = ()) -> "TransportOptions":
+    """What the way to Cal.com needs of the settings; calls are logged and traced beside the given observers."""
+    from calcom_pipeline.adapters.calcom.observers import LoggedCalls, Observers
+    from calcom_pipeline.adapters.calcom.retries import Patience
+    from calcom_pipeline.adapters.calcom.signing import Signer
+    from calcom_pipeline.adapters.calcom.telemetry import telemetry
+    from calcom_pipeline.adapters.calcom.transport import TransportOptions
+
+    s = settings
+    hook = named_function(s.error_hook, "CALCOM_ERROR_HOOK") if s.error_hook else None
+    return TransportOptions(
+        connect_timeout_seconds=s.connect_timeout_seconds,
+        patience=Patience(s.retry_deadline_seconds, s.retry_attempts),
+        signer=Signer(s.signing_secret.get_secret_value()) if s.signing_secret else None,
+        observers=Observers([LoggedCalls(), *telemetry(), *observers], error_hook=hook),
+    )
+
+
+def named_function(name: str, variable: str) -> Any:
+    """The function that `module:function` names.
+
+    Raises:
+        ConfigurationError: there is none; `variable` is the setting to correct.
+    """
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError):
+        raise ConfigurationError([f"{variable} names {name}, which cannot be imported"]) from None

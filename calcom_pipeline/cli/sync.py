@@ -1,5 +1,6 @@
 """`calcom-pipeline sync`: the mirrors without Dagster."""
 
+import functools
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from calcom_pipeline.cli.console import Output, with_output
 
 if TYPE_CHECKING:
     from calcom_pipeline.ports import Changes
+    from calcom_pipeline.sync.bookings import BookingsReport, Mode
     from calcom_pipeline.wiring import Pipeline
 
 
@@ -30,10 +32,13 @@ def event_types(output: Output) -> int:
 
 
 @sync.command("bookings")
+@click.option("--full", "mode", flag_value="full", help="Read all anew: finds deletions and what moves no timestamp.")
+@click.option("--reread", "mode", flag_value="reread", help="Read what starts around now anew, for the same reason.")
+@click.option("--resume", is_flag=True, help="With --full: go on where an interrupted one stopped.")
 @with_output
-def bookings(output: Output) -> int:
-    """Bookings: everything the first time, then what changed since the watermark (two calls if nothing did)."""
-    return _run(output, "sync bookings", _bookings)
+def bookings(output: Output, *, mode: "Mode | None", resume: bool) -> int:
+    """Bookings: everything the first time, then what changed since the watermark (three calls if nothing did)."""
+    return _run(output, "sync bookings", functools.partial(_bookings, mode=mode or "changes", resume=resume))
 
 
 @sync.command("slots")
@@ -131,22 +136,43 @@ def _event_types(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[s
     return "event_types", said, asdict(report)
 
 
-def _bookings(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:
+def _bookings(
+    pipeline: "Pipeline", output: Output, *, mode: "Mode" = "changes", resume: bool = False
+) -> tuple[str, str, dict[str, Any]]:
     from calcom_pipeline.sync.bookings import pull_bookings
+    from calcom_pipeline.wiring import utc_now
 
     with output.progress("Bookings") as progress:
         report = pull_bookings(
             pipeline.calcom,
             pipeline.booking_mirror,
-            page_size=pipeline.settings.booking_page_size,
-            overlap=pipeline.booking_overlap,
+            pipeline.booking_options,
+            now=utc_now,
+            mode=mode,
+            resume=resume,
             progress=progress,
         )
-    kind = "complete read" if report.full else "changes only"
-    said = f"Bookings: {report.read} read ({kind}), {_changes(report.changes)}"
-    if report.quarantined:
-        said += f", {report.quarantined} quarantined"
+    kind = f"everything: {report.full}" if report.full else {"reread": "around now"}.get(mode, "changes only")
+    said = f"Bookings: {report.read} read ({kind}), {_changes(report.stored.changes)}"
+    parts = {
+        "proven gone": report.proven.gone,
+        "out of scope": report.proven.out_of_scope,
+        "too old to keep": report.stored.too_old,
+        "quarantined": report.quarantined,
+    }
+    said += "".join(f", {number} {what}" for what, number in parts.items() if number)
+    for line in booking_warnings(report):
+        output.line(f"  {line}")
     return "bookings", said, asdict(report)
+
+
+def booking_warnings(report: "BookingsReport") -> list[str]:
+    """What an operator should know although the read worked."""
+    unknown = report.unknown_fields.items()
+    lines = [f"unknown field {name} in {rows} bookings: kept in raw, in no column" for name, rows in unknown]
+    if report.proven.open:
+        lines.append(f"{report.proven.open} or more missing bookings are not settled: {report.proven.why_open}")
+    return [*lines, *report.notes]
 
 
 def _slots(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:

@@ -6,7 +6,8 @@
 import dagster as dg
 
 from calcom_pipeline.defs.assets.availability import slots
-from calcom_pipeline.defs.assets.mirrors import bookings, event_types
+from calcom_pipeline.defs.assets.bookings import bookings
+from calcom_pipeline.defs.assets.mirrors import event_types
 from calcom_pipeline.defs.assets.services import service_plan, service_sync
 from calcom_pipeline.defs.invalidation import cache_invalidation
 

@@ -156,6 +156,8 @@ class Attendee:
     absent: bool | None = None
     phone_number: str | None = field(default=None, repr=False)
     seat_uid: str | None = None
+    #: Who this is at Cal.com, where we know that; filled when a booking is stored, never from the wire.
+    user_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

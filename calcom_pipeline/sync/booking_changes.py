@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from calcom_pipeline.ports import BookingApi, BookingQuery
+from calcom_pipeline.booking_ports import BookingApi
+from calcom_pipeline.domain.bookings import BookingQuery
 
 _TAKE = 250
 # Filters have milliseconds and are inclusive on both sides (fact sheet 6.1).

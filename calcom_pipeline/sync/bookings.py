@@ -1,109 +1,283 @@
-"""Mirror bookings incrementally: by a moving lower bound on the update time, never by offset.
+"""Mirror bookings: what changed since the watermark, or everything, or a window of starts. Design section 7.
 
-Offset paging skips and repeats rows of a list that changes while it is read (fact sheet 8.2), and `hasNextPage` is
-wrong under time filters (6.2). So each page starts at the last value seen, inclusive, duplicates are recognised by
-uid, and a short page ends a read only after one confirming request.
+A read of changes misses what moves no timestamp: a seat added or cancelled, an absence, a deletion. Those are found
+by a full read (by creation time, which never changes) and by the sliding re-read (by start).
 """
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal, Protocol
 
+from calcom_pipeline.booking_ports import BookingApi, BookingMirror, Stored
+from calcom_pipeline.domain.booking_reads import FULL_STREAM, ListingState, Position, ReadEnd
+from calcom_pipeline.domain.bookings import MINE, BookingPage, BookingQuery, Listing
 from calcom_pipeline.domain.errors import ContractBroken
-from calcom_pipeline.domain.models import Booking
-from calcom_pipeline.ports import BookingApi, BookingMirror, BookingPage, BookingQuery, Changes, Progress
+from calcom_pipeline.ports import AccountApi, Progress
+from calcom_pipeline.sync.ahead import read_ahead
+from calcom_pipeline.sync.booking_pages import Stretch, changed_since, created_between, starting_between
+from calcom_pipeline.sync.booking_proofs import Proven, prove_missing
+from calcom_pipeline.sync.booking_scope import ListingChoice, ScopeApi, look_at_scope, named
 
-OWN_LISTING = "mine"
-# Tells "not handed out yet" from "handed out with a null stamp".
-_NEVER = datetime.max.replace(tzinfo=UTC)
+Mode = Literal["changes", "full", "reread"]
+
+_FIRST_READ = "first read"
+_ASKED_FOR = "asked for"
+# No booking is updated later, so a list that shows one for this bound ignores the bound.
+_NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+class BookingSource(BookingApi, AccountApi, ScopeApi, Protocol):
+    """What reading bookings needs of Cal.com."""
+
+
+@dataclass(frozen=True, slots=True)
+class BookingOptions:
+    """How bookings are read; see the settings of the same names. `proofs`: deletions proven in one run, at most."""
+
+    page_size: int = 250
+    overlap: timedelta = timedelta(seconds=120)
+    choice: ListingChoice = field(default_factory=ListingChoice)
+    roles_every: timedelta = timedelta(hours=1)
+    reread_past: timedelta = timedelta(days=2)
+    reread_future: timedelta = timedelta(days=14)
+    proofs: int = 500
+    counts_are_complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class BookingsReport:
-    """What one read brought. `read` counts distinct rows; `full` says that it was the first, complete read."""
+    """What reading all listings brought. `read` counts rows as they came; `full` says why a read was a full one."""
 
-    read: int
-    pages: int
-    changes: Changes
-    quarantined: int
-    full: bool
-    watermark: datetime | None
+    read: int = 0
+    pages: int = 0
+    stored: Stored = field(default_factory=Stored)
+    quarantined: int = 0
+    full: str | None = None
+    watermark: datetime | None = None
+    proven: Proven = field(default_factory=Proven)
+    unknown_fields: Mapping[str, int] = field(default_factory=dict[str, int])
+    notes: tuple[str, ...] = ()
+
+
+class _Tally:
+    """Counts while reading."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self.read = self.pages = self.quarantined = 0
+        self.stored = Stored()
+        self.unknown: Counter[str] = Counter()
+        self.notes: list[str] = []
+
+    def add(self, stretch: Stretch, stored: Stored, *, total: int | None) -> None:
+        page = stretch.page
+        self.pages += 1
+        self.read += page.rows
+        self.quarantined += len(page.unreadable)
+        self.stored += stored
+        self.unknown.update(page.unknown_fields)
+        if self._progress:
+            self._progress(self.read, max(total, self.read) if total else None, "bookings")
 
 
 def pull_bookings(
-    calcom: BookingApi,
+    calcom: BookingSource,
     mirror: BookingMirror,
+    options: BookingOptions,
     *,
-    page_size: int,
-    overlap: timedelta,
+    now: Callable[[], datetime],
+    mode: Mode = "changes",
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> BookingsReport:
-    """Read what changed since the watermark, or everything the first time; unchanged rows touch no tuple.
+    """Read every listing once. The first time, and when the key's scope has changed, that is everything.
+
+    `full` starts over, unless it may `resume` one that was interrupted. Unchanged bookings touch no row.
 
     Raises:
-        CalcomError: Cal.com could not be read; the watermark stands at the last page that was stored.
+        CalcomError: Cal.com could not be read; what was stored stays, and the next read goes on there.
     """
-    known = mirror.watermark(OWN_LISTING)
-    if known is None:
-        first = BookingQuery(sort="createdAt", take=page_size)
-    else:
-        first = BookingQuery(sort="updatedAt", take=page_size, after_updated_at=known - overlap)
-    read = pages = quarantined = 0
-    changes, position, started = Changes(), known, None
-    for page in _pages(calcom, first):
-        started = started or page.answered_at
-        ceiling = page.answered_at - overlap
-        if known is not None:
-            position = _advanced(position, page.bookings, ceiling)
-        changes += mirror.store(page, partition=OWN_LISTING, watermark=position if known is not None else None)
-        read, pages, quarantined = read + len(page.bookings), pages + 1, quarantined + len(page.unreadable)
-        if progress:
-            progress(read, None, "bookings")
-    if known is None and started is not None:
-        # The first incremental read starts where this one began, not at the highest stamp it saw.
-        position = started - overlap
-        empty = BookingPage((), (), started, started)
-        mirror.store(empty, partition=OWN_LISTING, watermark=position)
-    return BookingsReport(read, pages, changes, quarantined, full=known is None, watermark=position)
+    tally = _Tally(progress)
+    listings = look_at_scope(calcom, mirror, options.choice, now=now(), roles_every=options.roles_every)
+    full: str | None = None
+    for listing in listings:
+        reader = _Reader(calcom, mirror, listing, options, tally)
+        if mode == "reread":
+            reader.reread(now())
+        else:
+            full = reader.read(now(), mode, resume=resume) or full
+    proven = Proven()
+    if mode == "reread" or full:
+        proven = prove_missing(calcom, mirror, listings, limit=options.proofs, now=now)
+    return BookingsReport(
+        read=tally.read,
+        pages=tally.pages,
+        stored=tally.stored,
+        quarantined=tally.quarantined,
+        full=full,
+        watermark=mirror.state(MINE).watermark,
+        proven=proven,
+        unknown_fields=dict(tally.unknown),
+        notes=tuple(tally.notes),
+    )
 
 
-def _advanced(position: datetime | None, rows: Sequence[Booking], ceiling: datetime) -> datetime | None:
-    """The highest stamp seen below the ceiling: Cal.com stamps before it commits, and a row may lie in year 9999."""
-    stamps = [b.updated_at for b in rows if b.updated_at is not None]
-    highest = max([s for s in stamps if s <= ceiling], default=None)
-    return max((p for p in (position, highest) if p is not None), default=None)
+class _Reader:
+    """Reads of one listing."""
 
+    def __init__(
+        self, calcom: BookingSource, mirror: BookingMirror, listing: Listing, options: BookingOptions, tally: _Tally
+    ) -> None:
+        self._calcom = calcom
+        self._mirror = mirror
+        self._listing = listing
+        self._options = options
+        self._tally = tally
 
-def _pages(calcom: BookingApi, query: BookingQuery) -> Generator[BookingPage]:
-    """Keyset paging: each page starts at the last key seen; rows that were handed out before are left out."""
-    handed_out: dict[str, datetime | None] = {}
-    while True:
-        page = calcom.page(query)
-        keys = {b.uid: _key(b, query) for b in page.bookings}
-        fresh = [b for b in page.bookings if handed_out.get(b.uid, _NEVER) != b.updated_at]
-        yield replace(page, bookings=fresh)
-        handed_out = {b.uid: b.updated_at for b in page.bookings}
-        if not fresh and page.rows < query.take:
+    def read(self, now: datetime, mode: Mode, *, resume: bool) -> str | None:
+        """Changes where that is enough, else everything; why it was everything, or None."""
+        state = self._mirror.state(self._listing)
+        reason = state.needs_full
+        if reason is None and state.full_done_at is None:
+            reason = _FIRST_READ
+        if reason is None and state.policy not in {None, self._mirror.policy}:
+            reason = "people are kept in another way than before"
+        if mode == "full":
+            self.full(state, reason or _ASKED_FOR, resume=resume)
+            return reason or _ASKED_FOR
+        if reason is None:
+            self.changes(state, now)
+            state = self._mirror.state(self._listing)
+            reason = state.needs_full
+        if reason is not None:
+            self.full(state, reason, resume=True)
+        return reason
+
+    # --- changes -----------------------------------------------------------------------------------------
+
+    def changes(self, state: ListingState, now: datetime) -> None:
+        """Read what changed since the watermark. What cannot have been found that way asks for a full read."""
+        if state.watermark is None or state.filters_changes is False:
             return
-        query = _next_query(query, max((k for k in keys.values() if k is not None), default=None))
+        after, confirm = state.watermark - self._options.overlap, self._listing.filters_changes
+        source = changed_since(self._calcom, self._listing, after, take=self._options.page_size, confirm=confirm)
+        first: BookingPage | None = None
+        pages = added = 0
+        try:
+            for stretch in read_ahead(source):
+                first, pages = first or stretch.page, pages + 1
+                stored = self._store(stretch, watermark=self._below(stretch.reached, stretch.page))
+                added += stored.changes.added
+        except ContractBroken as error:
+            if self._listing.filters_changes:
+                raise
+            self._tally.notes.append(f"{error}; {self._listing} is only read in full")
+            return
+        if first is None:
+            raise AssertionError("a read has at least one page")
+        # A single short page of a team's list was not confirmed: the position stays, so nothing can be lost by it.
+        complete = confirm or pages > 1
+        watermark = self._below(first.answered_at, first) if complete else None
+        uncounted = self._uncounted(state, first, added)
+        reason = f"Cal.com counts {uncounted} bookings that no change announced" if uncounted else None
+        end = ReadEnd(first.answered_at, first.total, watermark, needs_full=named(reason, now))
+        self._mirror.finish(self._listing, end)
+
+    def _below(self, reached: datetime | None, page: BookingPage) -> datetime | None:
+        """A position that late commits and rows stamped in the future cannot have moved too far."""
+        limit = page.answered_at - self._options.overlap
+        return None if reached is None else min(reached, limit)
+
+    def _uncounted(self, state: ListingState, first: BookingPage, added: int) -> int:
+        """Rows that Cal.com counts, and neither the mirror nor the quarantine has; 0 where counting proves nothing.
+
+        The count of this list ignores its time filters (fact sheet 6.2), which makes it the count of everything; a
+        build that has mended that counts less, never more.
+        """
+        if not self._options.counts_are_complete or state.total is None or first.total is None:
+            return 0
+        if not self._listing.filters_changes or first.total <= state.total + added:
+            return 0
+        return max(first.total - self._mirror.live(self._listing), 0)
+
+    # --- everything --------------------------------------------------------------------------------------
+
+    def full(self, state: ListingState, reason: str, *, resume: bool) -> None:
+        """Read the whole listing, from where an earlier read for the same reason stopped if it may `resume`."""
+        partition = f"{self._listing} {reason}"
+        position = self._mirror.position(FULL_STREAM, partition) if resume else None
+        if position is None:
+            self._mirror.begin(FULL_STREAM, partition)
+        started_at, total = position.started_at if position else None, None
+        for stretch in read_ahead(self._everything(position.reached if position else None)):
+            if started_at is None:
+                started_at = stretch.page.answered_at
+            total = total or stretch.page.total
+            reached = Position(FULL_STREAM, partition, stretch.reached, started_at) if stretch.reached else None
+            self._store(stretch, position=reached, total=total)
+        if started_at is None:
+            raise AssertionError("a read has at least one page")
+        honoured = self._listing.filters_changes or self._honours_filters()
+        self._mirror.finish(
+            self._listing,
+            ReadEnd(
+                polled_at=started_at,
+                total=total,
+                watermark=started_at - self._options.overlap if honoured else None,
+                full=True,
+                full_because=state.needs_full if reason == state.needs_full else None,
+                filters_changes=honoured,
+            ),
+        )
+
+    def _everything(self, reached: datetime | None) -> Iterator[Stretch]:
+        take = self._options.page_size
+        if self._listing.filters_changes:
+            return created_between(self._calcom, self._listing, reached, None, take=take)
+        return starting_between(self._calcom, self._listing, reached, None, take=take)
+
+    def _honours_filters(self) -> bool:
+        """Whether this build filters team lists by update time: older ones ignore that (fact sheet 6.3)."""
+        page = self._calcom.page(BookingQuery(self._listing, after_updated_at=_NEVER, take=1))
+        return page.rows == 0
+
+    # --- a window ----------------------------------------------------------------------------------------
+
+    def reread(self, now: datetime) -> None:
+        """Read what starts around now once more, for what moves no timestamp."""
+        low, high = now - self._options.reread_past, now + self._options.reread_future
+        source = starting_between(self._calcom, self._listing, low, high, take=self._options.page_size)
+        for stretch in read_ahead(source):
+            self._store(stretch)
+
+    def _store(
+        self,
+        stretch: Stretch,
+        *,
+        watermark: datetime | None = None,
+        position: Position | None = None,
+        total: int | None = None,
+    ) -> Stored:
+        stored = self._mirror.store(
+            stretch.page, listing=self._listing, watermark=watermark, position=position, covered=stretch.covered
+        )
+        self._tally.add(stretch, stored, total=total)
+        return stored
 
 
-def _next_query(query: BookingQuery, last: datetime | None) -> BookingQuery:
-    bound = _bound(query)
-    if last is not None and (bound is None or last > bound):
-        moved = {"after_updated_at": last} if query.sort == "updatedAt" else {"after_created_at": last}
-        return replace(query, **moved, skip=0)
-    # A page whose rows all share the bound: only an offset goes further inside one instant.
-    return replace(query, skip=query.skip + query.take)
-
-
-def _bound(query: BookingQuery) -> datetime | None:
-    return query.after_updated_at if query.sort == "updatedAt" else query.after_created_at
-
-
-def _key(booking: Booking, query: BookingQuery) -> datetime | None:
-    key = booking.updated_at if query.sort == "updatedAt" else booking.created_at
-    bound = _bound(query)
-    if key is not None and bound is not None and key < bound:
-        raise ContractBroken("Listing bookings: a row lies outside the bound that was asked for")
-    return key
+def merged(reports: Iterator[BookingsReport]) -> BookingsReport:
+    """Several reports as one."""
+    whole = BookingsReport()
+    for report in reports:
+        whole = replace(
+            whole,
+            read=whole.read + report.read,
+            pages=whole.pages + report.pages,
+            stored=whole.stored + report.stored,
+            quarantined=whole.quarantined + report.quarantined,
+            unknown_fields=dict(Counter(whole.unknown_fields) + Counter(report.unknown_fields)),
+            notes=(*whole.notes, *report.notes),
+        )
+    return whole

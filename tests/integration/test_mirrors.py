@@ -5,24 +5,20 @@ import pytest
 import redis
 
 from calcom_pipeline import local
-from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
 from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror, PostgresSlotMirror
 from calcom_pipeline.adapters.redis.connection import facts, open_redis
 from calcom_pipeline.adapters.redis.slot_cache import RedisSlotCache
 from calcom_pipeline.domain.errors import CacheError, ConfigurationError, SchemaOutdated, StoreError
 from calcom_pipeline.domain.models import (
-    Attendee,
-    Booking,
     EventType,
-    Host,
     Owner,
     Slot,
     SlotDay,
     SlotKey,
     SlotQuery,
 )
-from calcom_pipeline.ports import BookingPage, Changes, Unreadable
+from calcom_pipeline.ports import Changes
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 ME, TEAM = Owner("user", 101), Owner("team", 301)
@@ -41,27 +37,6 @@ def event_type(number: int, owner: Owner = ME, **changes: object) -> EventType:
         content_hash=f"hash-{number}",
     )
     return replace(plain, **changes)
-
-
-def booking(uid: str, *, minute: int = 0, **changes: object) -> Booking:
-    plain = Booking(
-        uid=uid,
-        id=1,
-        status="accepted",
-        start=NOW,
-        end=NOW + timedelta(minutes=30),
-        created_at=NOW,
-        updated_at=NOW + timedelta(minutes=minute),
-        attendees=(Attendee("a@example.org", "A"), Attendee("b@example.org", "B")),
-        hosts=(Host(101, "alice"),),
-        raw=b'{"v": %d}' % minute,
-        payload_hash=b"%d" % minute,
-    )
-    return replace(plain, **changes)
-
-
-def page(*bookings: Booking, sent_at: datetime = NOW, unreadable: tuple[Unreadable, ...] = ()) -> BookingPage:
-    return BookingPage(bookings, unreadable, sent_at, sent_at)
 
 
 def fetch(database: Database, query: str) -> list[tuple]:
@@ -123,91 +98,6 @@ class TestEventTypes:
         child = event_type(11, TEAM, scheduling_type="managed", parent_id=10)
         mirror.replace(TEAM, [parent, child], read_at=NOW)
         assert mirror.bookable() == [child]
-
-
-class TestBookings:
-    def test_a_page_is_mirrored_with_its_people_and_the_watermark(self, database: Database):
-        mirror = PostgresBookingMirror(database)
-        assert mirror.watermark("mine") is None
-        assert mirror.store(page(booking("a"), booking("b")), partition="mine", watermark=NOW) == Changes(added=2)
-        assert mirror.watermark("mine") == NOW
-        people = fetch(database, "SELECT booking_uid, position, email FROM booking_attendees ORDER BY 1, 2")
-        assert people[:2] == [("a", 0, "a@example.org"), ("a", 1, "b@example.org")]
-        assert fetch(database, "SELECT count(*) FROM booking_hosts") == [(2,)]
-
-    def test_an_unchanged_page_touches_no_row(self, database: Database):
-        mirror = PostgresBookingMirror(database)
-        mirror.store(page(booking("a")), partition="mine", watermark=NOW)
-        tables = ("bookings", "booking_attendees", "booking_hosts", "watermarks")
-        before = [fetch(database, f"SELECT xmin, ctid FROM {table}") for table in tables]
-        later = page(booking("a"), sent_at=NOW + timedelta(1))
-        assert mirror.store(later, partition="mine", watermark=NOW) == Changes(unchanged=1)
-        assert [fetch(database, f"SELECT xmin, ctid FROM {table}") for table in tables] == before
-
-    def test_a_change_replaces_the_row_and_its_people(self, database: Database):
-        mirror = PostgresBookingMirror(database)
-        mirror.store(page(booking("a")), partition="mine", watermark=None)
-        changed = booking("a", minute=5, attendees=(Attendee("c@example.org", "C"),))
-        assert mirror.store(page(changed), partition="mine", watermark=None) == Changes(changed=1)
-        assert fetch(database, "SELECT email FROM booking_attendees") == [("c@example.org",)]
-
-    @pytest.mark.parametrize(
-        ("minute", "read_after", "wins"),
-        [(5, -10, True), (5, 10, True), (-5, 10, False), (-5, -10, False), (0, 10, True), (0, -10, False)],
-    )
-    def test_an_older_version_or_an_older_read_of_the_same_never_wins(
-        self, database: Database, minute: int, read_after: int, wins: bool
-    ):
-        mirror = PostgresBookingMirror(database)
-        mirror.store(page(booking("a", payload_hash=b"first")), partition="mine", watermark=None)
-        second = booking("a", minute=minute, payload_hash=b"second")
-        mirror.store(page(second, sent_at=NOW + timedelta(seconds=read_after)), partition="mine", watermark=None)
-        assert fetch(database, "SELECT payload_hash FROM bookings") == [(b"second" if wins else b"first",)]
-
-    def test_a_row_that_had_been_deleted_comes_back_even_if_nothing_else_changed(self, database: Database):
-        mirror = PostgresBookingMirror(database)
-        mirror.store(page(booking("a")), partition="mine", watermark=None)
-        with database.transaction("Testing") as cursor:
-            cursor.execute("UPDATE bookings SET deleted_at = now()")
-        assert mirror.store(page(booking("a")), partition="mine", watermark=None) == Changes(changed=1)
-        assert fetch(database, "SELECT deleted_at FROM bookings") == [(None,)]
-
-    def test_the_watermark_never_moves_back(self, database: Database):
-        mirror = PostgresBookingMirror(database)
-        mirror.store(page(), partition="mine", watermark=NOW)
-        mirror.store(page(), partition="mine", watermark=NOW - timedelta(1))
-        assert mirror.watermark("mine") == NOW
-
-    def test_rows_and_watermark_are_written_together_or_not_at_all(self, database: Database):
-        mirror = PostgresBookingMirror(database)
-        poisoned = booking("b", raw=b"no json")
-        with pytest.raises(StoreError):
-            mirror.store(page(booking("a"), poisoned), partition="mine", watermark=NOW)
-        assert mirror.watermark("mine") is None
-        assert fetch(database, "SELECT count(*) FROM bookings") == [(0,)]
-
-    def test_a_record_that_cannot_be_read_is_kept_once_and_counted(self, database: Database):
-        mirror = PostgresBookingMirror(database)
-        broken = Unreadable(b'{"uid":"\\u0000\xff"}', "uid: bad")
-        for _ in range(2):
-            mirror.store(page(unreadable=(broken,)), partition="mine", watermark=None)
-        kept = fetch(database, "SELECT stream, raw, reason, times_seen FROM quarantine")
-        assert kept == [("bookings", broken.raw, "uid: bad", 2)]
-
-    def test_odd_values_are_stored_as_they_are(self, database: Database):
-        odd = booking(
-            "odd",
-            start=datetime(1, 1, 2, tzinfo=UTC),
-            end=datetime(9999, 12, 30, tzinfo=UTC),
-            created_at=None,
-            updated_at=None,
-            title="tab\t, newline\n, \\N, 😀, " + "x" * 1_000_000,
-            hosts=(Host(None, "unknown"),),
-        )
-        mirror = PostgresBookingMirror(database)
-        assert mirror.store(page(odd), partition="mine", watermark=None) == Changes(added=1)
-        stored = fetch(database, "SELECT starts_at, updated_at, title FROM bookings")
-        assert stored == [(odd.start, None, odd.title)]
 
 
 def slot_day(day: date, *starts: Slot, fetched_at: datetime = NOW) -> SlotDay:

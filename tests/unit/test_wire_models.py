@@ -3,11 +3,9 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import orjson
 import pytest
 
 from calcom_pipeline.adapters.calcom import schemas
-from calcom_pipeline.adapters.calcom.booking_rows import booking_rows
 from calcom_pipeline.adapters.calcom.client import whole_days
 from calcom_pipeline.adapters.calcom.failures import error_of, redacted
 from calcom_pipeline.adapters.calcom.schemas import ScheduleZones
@@ -24,28 +22,6 @@ from calcom_pipeline.domain.errors import (
 from calcom_pipeline.domain.models import Owner, Schedule, SlotQuery, Team
 
 EXCHANGE = Exchange("Testing")
-
-
-def booking_row(**changes: Any) -> dict[str, Any]:
-    row = {
-        "id": 1,
-        "uid": "abc",
-        "title": "Repair",
-        "status": "accepted",
-        "start": "2026-12-01T08:00:00.000Z",
-        "end": "2026-12-01T08:30:00.000Z",
-        "eventTypeId": 7,
-        "eventType": {"id": 7, "slug": "repair"},
-        "createdAt": "2026-11-01T08:00:00.000Z",
-        "updatedAt": "2026-11-01T08:00:00.000Z",
-        "hosts": [{"id": 101, "name": "A", "email": "a@example.com", "username": "a", "timeZone": "UTC"}],
-        "attendees": [{"name": "B", "email": "b@example.org", "timeZone": "UTC", "absent": False}],
-    }
-    return {**row, **changes}
-
-
-def page(*rows: Any) -> dict[str, Any]:
-    return {"status": "success", "data": list(rows), "pagination": {}}
 
 
 def event_type_row(**changes: Any) -> dict[str, Any]:
@@ -67,71 +43,6 @@ def event_type_row(**changes: Any) -> dict[str, Any]:
         "scheduleId": None,
     }
     return {**row, **changes}
-
-
-def test_a_booking_is_read_whole():
-    (booking,), unreadable = booking_rows(page(booking_row()), EXCHANGE)
-    assert unreadable == []
-    assert (booking.uid, booking.event_type_slug, booking.start.tzinfo) == ("abc", "repair", UTC)
-    assert booking.hosts[0].id == 101
-    assert orjson.loads(booking.raw) == booking_row()
-
-
-def test_the_order_of_keys_makes_no_other_booking():
-    row = booking_row()
-    backwards = dict(reversed(row.items()))
-    (one, other), _ = booking_rows(page(row, backwards), EXCHANGE)
-    assert one.payload_hash == other.payload_hash
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"uid": ""}, "uid"),
-        ({"uid": None}, "uid"),
-        ({"start": "yesterday"}, "start"),
-        ({"start": None}, "start"),
-        ({"status": "dreaming"}, "status"),
-        ({"id": "seven"}, "id"),
-        ({"attendees": [{"absent": "perhaps"}]}, "attendees.0.absent"),
-        ({"title": "with\x00NUL"}, "NUL"),
-    ],
-)
-def test_a_row_that_cannot_be_read_is_handed_on_and_the_others_are_read(changes: dict[str, Any], reason: str):
-    bookings, (unreadable,) = booking_rows(page(booking_row(**changes), booking_row(uid="other")), EXCHANGE)
-    assert [b.uid for b in bookings] == ["other"]
-    assert reason in unreadable.reason
-    assert "@" not in unreadable.reason
-
-
-def test_a_typed_backslash_is_no_nul():
-    (booking,), _ = booking_rows(page(booking_row(title="C:\\u0000")), EXCHANGE)
-    assert booking.title == "C:\\u0000"
-
-
-def test_a_row_that_is_no_object_is_unreadable_too():
-    assert len(booking_rows(page(None, 7, "x", []), EXCHANGE)[1]) == 4
-
-
-def test_a_booking_without_organizer_has_a_host_without_id():
-    unknown = dict.fromkeys(("id", "name", "email", "username", "timeZone"), "unknown")
-    (booking,), _ = booking_rows(page(booking_row(hosts=[unknown])), EXCHANGE)
-    assert booking.hosts[0].id is None
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {"status": "success", "data": {"bookings": [], "nextCursor": None}},
-        {"status": "success", "data": []},
-        {"data": None, "pagination": {}},
-        [],
-        "nothing",
-    ],
-)
-def test_the_legacy_list_and_anything_else_is_a_broken_contract(answer: Any):
-    with pytest.raises(ContractBroken):
-        booking_rows(answer, EXCHANGE)
 
 
 def test_an_event_type_is_read_in_both_shapes():

@@ -24,6 +24,7 @@ from calcom_pipeline.domain.models import (
     Team,
 )
 from calcom_pipeline.domain.text import content_hash
+from calcom_pipeline.domain.webhooks import Webhook
 
 T = TypeVar("T")
 
@@ -89,6 +90,11 @@ class _WireTeam(_Wire):
     timeZone: str = "Europe/London"
 
 
+class _WireMembership(_Wire):
+    userId: int
+    role: str
+
+
 class _WireSchedule(_Wire):
     id: int
     timeZone: str
@@ -101,12 +107,23 @@ class _WireSlot(_Wire):
     seatsTotal: int | None = None
 
 
+class _WireWebhook(_Wire):
+    id: str
+    subscriberUrl: str
+    triggers: list[str]
+    active: bool
+    secret: str | None = None
+
+
 _EVENT_TYPES = TypeAdapter(list[WireEventType])
 _EVENT_TYPE = TypeAdapter(WireEventType)
 _ACCOUNT = TypeAdapter(_WireAccount)
 _TEAMS = TypeAdapter(list[_WireTeam])
+_MEMBERSHIPS = TypeAdapter(list[_WireMembership])
 _SCHEDULES = TypeAdapter(list[_WireSchedule])
 _SLOTS = TypeAdapter(dict[date, list[_WireSlot]])
+_WEBHOOK = TypeAdapter(_WireWebhook)
+_WEBHOOKS = TypeAdapter(list[_WireWebhook])
 
 
 def checked(adapter: TypeAdapter[T], data: Any, exchange: Exchange) -> T:
@@ -199,6 +216,12 @@ def teams(data: Any, exchange: Exchange) -> list[Team]:
     return [Team(t.id, t.slug, t.name, t.timeZone) for t in checked(_TEAMS, data, exchange)]
 
 
+def role_of(user_id: int, data: Any, exchange: Exchange) -> str:
+    """One user's role in the answer of /v2/teams/{id}/memberships; empty when they are not in it (capture 01t)."""
+    members = checked(_MEMBERSHIPS, data, exchange)
+    return next((m.role for m in members if m.userId == user_id), "")
+
+
 def schedules(data: Any, exchange: Exchange) -> list[Schedule]:
     """The answer of /v2/schedules."""
     return [Schedule(s.id, s.timeZone, s.isDefault) for s in checked(_SCHEDULES, data, exchange)]
@@ -224,3 +247,17 @@ def _slots(wires: Sequence[_WireSlot], zone: ZoneInfo, day: date, exchange: Exch
             raise ContractBroken(f"{exchange.operation} put a start under another day than its own", exchange=exchange)
         slots.append(Slot(start.astimezone(UTC), wire.seatsRemaining, wire.seatsTotal))
     return tuple(slots)
+
+
+def webhooks(data: Any, exchange: Exchange) -> list[Webhook]:
+    """A listing of subscriptions."""
+    return [_webhook(wire) for wire in checked(_WEBHOOKS, data, exchange)]
+
+
+def webhook(data: Any, exchange: Exchange) -> Webhook:
+    """One subscription."""
+    return _webhook(checked(_WEBHOOK, data, exchange))
+
+
+def _webhook(wire: _WireWebhook) -> Webhook:
+    return Webhook(wire.id, wire.subscriberUrl, tuple(wire.triggers), wire.active, wire.secret)

@@ -1,164 +1,78 @@
-"""The one seam every request to Cal.com goes through: limiter, send, whole body, learn, classify.
-
-`requests` calls `GuardedAdapter.send` for each request, so no caller can forget the limiter. What a call is about
-(operation, lane, time-out) travels in a context variable, because `requests` hands an adapter nothing but headers.
-"""
+"""A session that turns calls into answers or named errors: headers, signature, retries, classification, events."""
 
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from http.cookiejar import DefaultCookiePolicy
 
-import backoff
 import orjson
 import requests
-from requests.adapters import HTTPAdapter
 
+from calcom_pipeline.adapters.calcom.calls import Answer, Attempt, Call
 from calcom_pipeline.adapters.calcom.failures import error_of, no_answer
-from calcom_pipeline.adapters.redis.rate_limiter import Grant
-from calcom_pipeline.domain.errors import ContractBroken, Exchange, RateLimited, TransientError
+from calcom_pipeline.adapters.calcom.guard import Breaker, GuardedAdapter, Limiter, attempting
+from calcom_pipeline.adapters.calcom.observers import Observers
+from calcom_pipeline.adapters.calcom.retries import Garbled, Patience, Retries
+from calcom_pipeline.adapters.calcom.signing import Signer
+from calcom_pipeline.domain.errors import CalcomError, Exchange
 from calcom_pipeline.ports import Lane, Spent
 
 VERSION_HEADER = "cal-api-version"
-LIMIT_HEADER = "X-RateLimit-Limit-Default"
-_CHUNK_BYTES = 64 * 1024
-_POOL_CONNECTIONS = 16
-
-
-class Limiter(Protocol):
-    """Grants a request when it may be sent now."""
-
-    def acquire(self, lane: Lane, *, deadline_seconds: float | None = None) -> Grant:
-        """Block until the request may be sent. Raises RateLimited past the deadline."""
-        ...
-
-    def complete(self, grant: Grant, *, status: int | None, headers: Mapping[str, str]) -> None:
-        """The request is over; `status` is None when no answer came. Learns from the headers."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What one request is: its endpoint group's version, its lane, how long it may take in total."""
-
-    operation: str
-    method: str
-    path: str
-    version: str | None = None
-    params: Mapping[str, Any] | None = None
-    body: Any = None
-    lane: Lane = "sync"
-    timeout_seconds: float = 15.0
-    repeatable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A successful answer. `answered_at` is its Date header, `sent_at` our clock before it was sent; both UTC."""
-
-    exchange: Exchange
-    content: bytes
-    answered_at: datetime
-    sent_at: datetime
-
-    def json(self) -> Any:
-        """The parsed body. Raises ContractBroken when it is no JSON."""
-        try:
-            return orjson.loads(self.content)
-        except orjson.JSONDecodeError:
-            raise ContractBroken(
-                f"{self.exchange.operation} answered something that is no JSON", exchange=self.exchange
-            ) from None
-
-    def data(self) -> Any:
-        """The `data` of the success envelope. Raises ContractBroken when there is none."""
-        body = self.json()
-        if not isinstance(body, dict) or "data" not in body:
-            raise ContractBroken(f"{self.exchange.operation} answered without `data`", exchange=self.exchange)
-        return body["data"]  # pyright: ignore[reportUnknownVariableType]  # typed by the caller's wire model
 
 
 @dataclass(frozen=True, slots=True)
 class TransportOptions:
-    """Numbers of the way to Cal.com; see the settings of the same names."""
+    """Numbers and helpers of the way to Cal.com; see the settings of the same names."""
 
     connect_timeout_seconds: float
-    retry_deadline_seconds: float
-    retry_attempts: int
-
-
-_current: ContextVar[Call] = ContextVar("calcom_call")
-
-
-class GuardedAdapter(HTTPAdapter):
-    """Sends one request: a turn of the limiter first, the whole body under a total deadline after."""
-
-    def __init__(self, limiter: Limiter, *, connect_timeout_seconds: float) -> None:
-        super().__init__(pool_maxsize=_POOL_CONNECTIONS)
-        self._limiter = limiter
-        self._connect_timeout_seconds = connect_timeout_seconds
-        self.totals = Spent()
-        self.limit_seen: int | None = None
-
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Send; `options` are those of `HTTPAdapter.send`, of which the time-out is ours to set."""
-        call = _current.get()
-        grant = self._limiter.acquire(call.lane)
-        deadline = time.monotonic() + call.timeout_seconds
-        self.totals = replace(
-            self.totals, calls=self.totals.calls + 1, waited_seconds=self.totals.waited_seconds + grant.waited_seconds
-        )
-        options |= {"timeout": (self._connect_timeout_seconds, call.timeout_seconds), "stream": True}
-        status, headers = None, dict[str, str]()
-        try:
-            response = super().send(request, **options)
-            _read_whole_body(response, deadline)
-            status, headers = response.status_code, dict(response.headers)
-        finally:
-            self._limiter.complete(grant, status=status, headers=headers)
-        named = response.headers.get(LIMIT_HEADER, "")
-        self.limit_seen = int(named) if named.isdigit() else self.limit_seen
-        if response.status_code == requests.codes.too_many_requests:
-            self.totals = replace(self.totals, refused=self.totals.refused + 1)
-        return response
-
-
-def _read_whole_body(response: requests.Response, deadline: float) -> None:
-    """A truncated or endless body must fail here, not in the caller."""
-    chunks: list[bytes] = []
-    for chunk in response.iter_content(_CHUNK_BYTES):
-        chunks.append(chunk)
-        if time.monotonic() > deadline:
-            response.close()
-            raise requests.exceptions.ReadTimeout("the body did not end in time")
-    response._content = b"".join(chunks)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # where requests keeps it
+    patience: Patience
+    signer: Signer | None = None
+    observers: Observers = field(default_factory=Observers)
 
 
 class Transport:
-    """A session that sends calls and answers with `Answer` or a named error."""
+    """Sends calls. Safe to use from several threads."""
 
-    def __init__(self, *, base_url: str, api_key: str, limiter: Limiter, options: TransportOptions) -> None:
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        limiter: Limiter,
+        breaker: Breaker,
+        options: TransportOptions,
+        retries: Retries | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._base_url = base_url
         self._options = options
+        self._limiter = limiter
+        self._retries = retries or Retries(options.patience, clock=clock)
+        self._clock = clock
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy or .netrc of the shell must not see the key
         self._session.headers["Authorization"] = f"Bearer {api_key}"
         self._session.headers["Accept"] = "application/json"
-        self._adapter = GuardedAdapter(limiter, connect_timeout_seconds=options.connect_timeout_seconds)
+        # A load balancer's cookie would only pin us to one server.
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        seconds = options.connect_timeout_seconds
+        self._adapter = GuardedAdapter(limiter, breaker, connect_timeout_seconds=seconds, clock=clock)
         self._session.mount("http://", self._adapter)
         self._session.mount("https://", self._adapter)
 
     def spent(self) -> Spent:
         """The totals since this transport was opened."""
-        return self._adapter.totals
+        return self._adapter.spent
 
     def limit_seen(self) -> int | None:
         """Requests per window that the last answer named (fact sheet 3)."""
         return self._adapter.limit_seen
+
+    def seconds_until_available(self, lane: Lane) -> float:
+        """About how long a request of this lane would wait now."""
+        return self._limiter.seconds_until_available(lane)
 
     def close(self) -> None:
         """Close all connections."""
@@ -170,59 +84,60 @@ class Transport:
         Raises:
             CalcomError: one of its named kinds; never anything of `requests`.
         """
-        if not call.repeatable:
-            return self._send_once(call)
-        patient = backoff.on_exception(
-            backoff.runtime,
-            RateLimited,
-            value=_seconds_to_wait,
-            max_time=self._options.retry_deadline_seconds,
-            max_tries=self._options.retry_attempts,
-            jitter=None,
-            logger=None,
-        )
-        stubborn = backoff.on_exception(
-            backoff.expo,
-            TransientError,
-            giveup=lambda error: isinstance(error, RateLimited),
-            max_time=self._options.retry_deadline_seconds,
-            max_tries=self._options.retry_attempts,
-            logger=None,
-        )
-        return patient(stubborn(self._send_once))(call)
+        try:
+            return self._retries.run(call, lambda number, deadline: self._attempt(Attempt(call, number, deadline)))
+        except CalcomError as error:
+            self._options.observers.given_up(call, error)
+            raise
 
-    def _send_once(self, call: Call) -> Answer:
-        headers = {VERSION_HEADER: call.version} if call.version else {}
-        sent_at = datetime.now(UTC)
-        with _about(call):
+    def _attempt(self, attempt: Attempt) -> Answer:
+        observation = self._options.observers.started(attempt)
+        try:
+            answer = self._exchange(attempt)
+        except CalcomError as error:
+            observation.failed(error)
+            raise
+        observation.completed()
+        return answer
+
+    def _exchange(self, attempt: Attempt) -> Answer:
+        call, sent_at = attempt.call, datetime.now(UTC)
+        request = self._session.prepare_request(self._request(call))
+        exchange = Exchange(call.operation, in_doubt=call.kind != "read")
+        with attempting(attempt):
             try:
-                response = self._session.request(
-                    call.method,
-                    self._base_url + call.path,
-                    params=call.params,
-                    data=None if call.body is None else orjson.dumps(call.body),
-                    headers=headers | ({} if call.body is None else {"Content-Type": "application/json"}),
-                    allow_redirects=False,
-                )
+                # `send` of the session, not of the adapter: it is where requests finds the adapter for a URL.
+                response = self._session.send(request, allow_redirects=False)
             except requests.RequestException as error:
-                raise no_answer(error, call.operation) from None
-        exchange = Exchange(call.operation, response.status_code, response.headers.get("X-Request-Id"))
+                raise no_answer(error, exchange) from None
+        exchange = replace(exchange, status=response.status_code, request_id=attempt.request_id)
         if not response.ok or response.is_redirect:
             raise error_of(response.status_code, response.content, response.headers, exchange)
+        if not _looks_like_json(response.content):
+            raise Garbled(
+                f"{call.operation}: the answer is no JSON",
+                exchange=exchange,
+                advice="Check CALCOM_BASE_URL: something else than Cal.com seems to answer.",
+            )
         return Answer(exchange, response.content, _date_of(response.headers, sent_at), sent_at)
 
+    def _request(self, call: Call) -> requests.Request:
+        headers = {VERSION_HEADER: call.version} if call.version else {}
+        body = b"" if call.body is None else orjson.dumps(call.body)
+        request = requests.Request(call.method, self._base_url + call.path, params=call.params, headers=headers)
+        if body:
+            request.data = body
+            request.headers["Content-Type"] = "application/json"
+        if self._options.signer:
+            path = self._session.prepare_request(request).path_url
+            seconds = int(time.time())
+            request.headers.update(self._options.signer.headers(call.method, path, body, unix_seconds=seconds))
+        return request
 
-@contextmanager
-def _about(call: Call) -> Generator[None]:
-    token = _current.set(call)
-    try:
-        yield
-    finally:
-        _current.reset(token)
 
-
-def _seconds_to_wait(error: Exception) -> float:
-    return error.retry_after if isinstance(error, RateLimited) else 0.0
+def _looks_like_json(content: bytes) -> bool:
+    """Whether it begins and ends like an object; rows that are wrong inside are their reader's business."""
+    return content[:1] == b"{" and content.rstrip()[-1:] == b"}"
 
 
 def _date_of(headers: Mapping[str, str], fallback: datetime) -> datetime:

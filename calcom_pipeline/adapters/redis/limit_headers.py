@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 _HEADER = re.compile(r"x-ratelimit-(limit|remaining|reset)-(.+)", re.IGNORECASE)
 _DEFAULT = "default"
+_RESETS = "x-ratelimit-reset"
+_RETRY = "retry-after"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +40,12 @@ def read_limit_headers(headers: Mapping[str, str]) -> Headers | None:
     if _DEFAULT in whole:
         return whole[_DEFAULT]
     return max(whole.values(), key=lambda one: one.left, default=None)
+
+
+def seconds_blocked(headers: Mapping[str, str]) -> int | None:
+    """How long a 429 says to wait: its limit's reset, whichever named one is last; a proxy's `Retry-After`; or None."""
+    told = read_limit_headers(headers)
+    if told is not None:
+        return told.reset_seconds
+    named = [value for name, value in headers.items() if name.lower().startswith(_RESETS) or name.lower() == _RETRY]
+    return max((int(value) for value in named if value.isascii() and value.isdigit()), default=None)

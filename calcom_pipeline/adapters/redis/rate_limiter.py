@@ -22,7 +22,7 @@ from typing import Any, cast
 
 from calcom_pipeline.adapters.events import event_logger
 from calcom_pipeline.adapters.redis.connection import Client, redis_failures, script
-from calcom_pipeline.adapters.redis.limit_headers import Headers, read_limit_headers
+from calcom_pipeline.adapters.redis.limit_headers import Headers, read_limit_headers, seconds_blocked
 from calcom_pipeline.adapters.redis.local_pace import LocalPace
 from calcom_pipeline.domain.errors import CacheError, RateLimited
 from calcom_pipeline.ports import Lane
@@ -139,8 +139,9 @@ class RedisRateLimiter:
         """The request is over: `status` is None when no answer came. Learns what the headers say."""
         told = read_limit_headers(headers)
         if status == TOO_MANY:
-            reset = told.reset_seconds if told else self._budget.block_seconds
-            self._local.pause(float(reset))
+            named = seconds_blocked(headers)
+            self._local.pause(self._budget.block_seconds if named is None else float(named))
+            told = None if named is None else Headers(0, 0, named)
         if not grant.local:
             self._quietly(lambda: self._scripts.complete(grant.id, status, told))
 

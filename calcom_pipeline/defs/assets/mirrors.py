@@ -1,4 +1,4 @@
-"""The mirrors of Cal.com: event types and bookings."""
+"""The mirror of event types. Bookings have a file of their own."""
 
 from typing import Any
 
@@ -11,8 +11,7 @@ from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import Meter, change_metadata
 from calcom_pipeline.defs.naming import OWNERS, POOL, PREFIX
 from calcom_pipeline.defs.progress import progress_of
-from calcom_pipeline.ports import BookingMirror, EventTypeMirror
-from calcom_pipeline.sync.bookings import pull_bookings
+from calcom_pipeline.ports import EventTypeMirror
 from calcom_pipeline.sync.event_types import pull_event_types
 from calcom_pipeline.wiring import Pipeline, utc_now
 
@@ -44,44 +43,6 @@ def event_types(
         metadata={
             "dagster/row_count": report.event_types,
             "owners": report.owners,
-            **change_metadata(report.changes),
-            **meter.metadata(),
-        }
-    )
-
-
-@dg.asset(
-    key_prefix=PREFIX,
-    group_name="calcom",
-    kinds={"calcom", "postgres"},
-    owners=OWNERS,
-    pool=POOL,
-    metadata=column_schema("bookings"),
-)
-def bookings(
-    context: dg.AssetExecutionContext,
-    calcom: Calcom,
-    booking_mirror: dg.ResourceParam[BookingMirror],
-    pipeline: dg.ResourceParam[Pipeline],
-) -> dg.MaterializeResult[Any]:
-    """What was booked: everything the first time, afterwards what changed since the watermark."""
-    meter, settings = Meter(calcom), pipeline.settings
-    with dagster_failures("Reading bookings"):
-        report = pull_bookings(
-            calcom,
-            booking_mirror,
-            page_size=settings.booking_page_size,
-            overlap=pipeline.booking_overlap,
-            progress=progress_of(context),
-        )
-    watermark = report.watermark.isoformat() if report.watermark else "none yet"
-    return dg.MaterializeResult(
-        metadata={
-            "rows read": report.read,
-            "pages": report.pages,
-            "complete read": report.full,
-            "quarantined": report.quarantined,
-            "watermark": watermark,
             **change_metadata(report.changes),
             **meter.metadata(),
         }

@@ -1,0 +1,259 @@
+"""Bookings: pages, single ones, and all that is done to them. Fact sheet section 6.
+
+Every write sends webhooks inside its request, so all of them may be slow, and any of them may be done although its
+answer never came.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, cast
+from urllib.parse import quote
+
+import orjson
+
+from calcom_pipeline.adapters.calcom.account import AccountEndpoints
+from calcom_pipeline.adapters.calcom.booking_lists import instant, parameters_of, path_of
+from calcom_pipeline.adapters.calcom.booking_rows import booking_page, one_booking, replayed
+from calcom_pipeline.adapters.calcom.calls import Answer, Kind
+from calcom_pipeline.adapters.calcom.creating import ExactlyOnce, GraceRules, Made
+from calcom_pipeline.adapters.calcom.event_types import EventTypeEndpoints
+from calcom_pipeline.domain.bookings import BookingPage, BookingQuery, Unreadable
+from calcom_pipeline.domain.errors import CalcomError, Conflict, ContractBroken, Exchange, Rejected
+from calcom_pipeline.domain.models import Booking, EventType
+from calcom_pipeline.domain.requests import KEY_NAME, BookingRequest
+from calcom_pipeline.ports import Booked
+
+_LOOK_ROWS = 100
+# Looking for one booking among those of one event type at one time; more than this at once is another problem.
+_MOST_LOOKS = 20
+# Cancelling or confirming twice does no harm, so nothing is gained by waiting before the second time.
+_AT_ONCE = GraceRules(grace_seconds=0.0)
+
+
+class BookingEndpoints(EventTypeEndpoints, AccountEndpoints):
+    """Reads and writes of bookings."""
+
+    # --- reads -------------------------------------------------------------------------------------------
+
+    def page(self, query: BookingQuery) -> BookingPage:
+        """One page of a listing of bookings."""
+        answer = self._get(
+            "Listing bookings",
+            path_of(query.listing),
+            group="bookings",
+            params=parameters_of(query),
+        )
+        return booking_page(answer.content, answer.exchange, answered_at=answer.answered_at, sent_at=answer.sent_at)
+
+    def booking(self, uid: str) -> Booking | Unreadable:
+        """One booking, whoever may see it. Raises NotFound when there is none with this uid."""
+        answer = self._get("Reading a booking", _path(uid), group="bookings")
+        return one_booking(answer.content, uid, answer.exchange)
+
+    def get_booking(self, uid: str) -> Booking:
+        """The same for callers who have no use for one that cannot be read.
+
+        Raises:
+            NotFound: there is none with this uid.
+            ContractBroken: it cannot be read.
+        """
+        found = self.booking(uid)
+        if isinstance(found, Unreadable):
+            raise ContractBroken(f"Reading a booking: {found.reason}")
+        return found
+
+    def find_booking(
+        self, key: str, *, event_type_id: int, start: datetime, email: str | None = None
+    ) -> Booking | None:
+        """The booking that carries our key, among those of this event type (and attendee) from this start on."""
+        params: dict[str, Any] = {"eventTypeId": event_type_id, "afterStart": instant(start), "sortStart": "asc"}
+        if email:
+            params["attendeeEmail"] = email
+        for look in range(_MOST_LOOKS):
+            page = self._looked(params | {"take": _LOOK_ROWS, "skip": look * _LOOK_ROWS})
+            for row in page:
+                if isinstance(row, Booking) and row.start == start and carries_key(row, key):
+                    return row
+            last = page[-1] if page else None
+            if len(page) < _LOOK_ROWS or (isinstance(last, Booking) and last.start > start):
+                return None
+        return None
+
+    # --- writes ------------------------------------------------------------------------------------------
+
+    def create_booking(self, request: BookingRequest) -> Booked:
+        """Book, exactly once; see the port."""
+        wanted = request.attendee.email
+
+        def look() -> tuple[Booking, ...] | None:
+            found = self.find_booking(
+                request.key, event_type_id=request.event_type_id, start=request.start, email=wanted
+            )
+            return (found,) if found else None
+
+        made = self._once(
+            lambda: self._write("Booking", "/bookings", _body(request), "create"),
+            look,
+            key=request.key,
+            may_repeat=lambda: self._may_be_repeated(request.event_type_id),
+        )
+        return Booked(made.value[0], made.value, made.adopted)
+
+    def cancel_booking(self, uid: str, *, reason: str = "", seat_uid: str | None = None) -> Booking:
+        """Cancel a booking, or one seat of it; a host has to give a reason."""
+        body = {"cancellationReason": reason} if reason else {}
+        if seat_uid is None:
+            return self._made(uid, "cancel", body, "Cancelling a booking", "cancelled")
+        # A booking whose seat was cancelled stays accepted (fact sheet 6.6); doing it twice is refused.
+        return self._write("Cancelling a seat", _path(uid, "cancel"), body | {"seatUid": seat_uid}, "create")[0]
+
+    def confirm_booking(self, uid: str) -> Booking:
+        """Accept a pending booking; of a series all pending occurrences (fact sheet 6.8)."""
+        return self._made(uid, "confirm", {}, "Confirming a booking", "accepted")
+
+    def decline_booking(self, uid: str, *, reason: str = "") -> Booking:
+        """Reject a pending booking; the reason is never shown again (fact sheet 6.8)."""
+        body = {"reason": reason} if reason else {}
+        return self._made(uid, "decline", body, "Declining a booking", "rejected")
+
+    def reschedule_booking(
+        self, uid: str, start: datetime, *, reason: str = "", rescheduled_by: str | None = None
+    ) -> Booked:
+        """Move a booking: a new one with another uid takes its place, the old one is cancelled (fact sheet 6.7)."""
+        body: dict[str, Any] = {"start": instant(start)}
+        if reason:
+            body["reschedulingReason"] = reason
+        if rescheduled_by:
+            body["rescheduledBy"] = rescheduled_by
+
+        def look() -> tuple[Booking, ...] | None:
+            successor = self.get_booking(uid).rescheduled_to_uid
+            moved = self.get_booking(successor) if successor else None
+            if moved is not None and moved.start != start:
+                raise Conflict("Moving a booking: somebody else moved it to another time meanwhile")
+            return (moved,) if moved else None
+
+        made = self._once(
+            lambda: self._write("Moving a booking", _path(uid, "reschedule"), body, "create"), look, key=uid
+        )
+        return Booked(made.value[0], made.value, made.adopted)
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _made(self, uid: str, verb: str, body: Mapping[str, Any], operation: str, status: str) -> Booking:
+        """An action that leaves a booking in a known status: after a doubt the booking itself tells."""
+
+        def look() -> tuple[Booking, ...] | None:
+            found = self.get_booking(uid)
+            return (found,) if found.status == status else None
+
+        act = lambda: self._write(operation, _path(uid, verb), body, "create")  # noqa: E731 - one line, used once
+        return self._once(act, look, key=uid, rules=_AT_ONCE).value[0]
+
+    def _once(
+        self,
+        create: Callable[[], tuple[Booking, ...]],
+        look: Callable[[], tuple[Booking, ...] | None],
+        *,
+        key: str,
+        rules: GraceRules | None = None,
+        may_repeat: Callable[[], bool] = lambda: True,
+    ) -> Made[tuple[Booking, ...]]:
+        context = self._context
+        once = ExactlyOnce(
+            create,
+            look,
+            key=key,
+            rules=rules or context.options.grace,
+            sleep=context.sleep,
+            clock=context.clock,
+            may_repeat=may_repeat,
+        )
+        return once.run()
+
+    def _may_be_repeated(self, event_type_id: int) -> bool:
+        """Whether a second create cannot make a second booking: the type has one host, no seats and no series."""
+        try:
+            event_type = self.get_event_type(event_type_id)
+        except CalcomError:
+            return False
+        return has_one_place(event_type)
+
+    def _looked(self, params: Mapping[str, Any]) -> list[Booking | Unreadable]:
+        answer = self._get(
+            "Looking for a booking",
+            "/bookings",
+            group="bookings",
+            params=params,
+        )
+        page = booking_page(answer.content, answer.exchange, answered_at=answer.answered_at, sent_at=answer.sent_at)
+        return [*page.bookings, *page.unreadable]
+
+    def _write(self, operation: str, path: str, body: Mapping[str, Any], kind: Kind) -> tuple[Booking, ...]:
+        answer = self._send(
+            operation,
+            "POST",
+            path,
+            group="bookings",
+            kind=kind,
+            body=body,
+            slow=True,
+        )
+        return _bookings_of(answer)
+
+
+def has_one_place(event_type: EventType) -> bool:
+    """Seated and round-robin bookings can be made twice at one time, a series can be made in part."""
+    return event_type.seats_per_slot is None and event_type.scheduling_type is None and not event_type.recurring
+
+
+def carries_key(booking: Booking, key: str) -> bool:
+    """Whether our key stands in the metadata of a booking, or of one of its seats."""
+    payload: dict[str, Any] = orjson.loads(booking.raw)
+    holders: list[dict[str, Any]] = [payload, *(payload.get("attendees") or ())]
+    metadata: list[dict[str, Any]] = [holder.get("metadata") or {} for holder in holders]
+    return any(one.get(KEY_NAME) == key for one in metadata)
+
+
+def _path(uid: str, verb: str = "") -> str:
+    return f"/bookings/{quote(uid, safe='')}" + (f"/{verb}" if verb else "")
+
+
+def _body(request: BookingRequest) -> dict[str, Any]:
+    """The body of a create. An unknown property would be refused (fact sheet 2.3), so nothing empty is sent."""
+    who = request.attendee
+    attendee = {
+        "name": who.name,
+        "timeZone": who.time_zone,
+        "language": who.language,
+        "email": who.email,
+        "phoneNumber": who.phone_number,
+    }
+    body = {
+        "start": instant(request.start),
+        "eventTypeId": request.event_type_id,
+        "attendee": {name: value for name, value in attendee.items() if value is not None},
+        "lengthInMinutes": request.length_minutes,
+        "guests": list(request.guests) or None,
+        "bookingFieldsResponses": dict(request.responses) or None,
+        "location": request.location,
+        "metadata": {**request.metadata, KEY_NAME: request.key},
+    }
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _bookings_of(answer: Answer) -> tuple[Booking, ...]:
+    """One booking, or the occurrences of a series in their order."""
+    data = answer.data()
+    rows = cast("list[Any]", data) if isinstance(data, list) else [data]
+    found = [replayed(orjson.dumps(row)) for row in rows]
+    wrong = next((row for row in found if isinstance(row, Unreadable)), None)
+    if wrong is not None or not found:
+        reason = wrong.reason if wrong else "no booking"
+        raise ContractBroken(f"{answer.exchange.operation}: the answer is {reason}", exchange=answer.exchange)
+    bookings = tuple(row for row in found if isinstance(row, Booking))
+    if bookings[0].id == 0:
+        # What a blocked booker is shown (fact sheet 6.5): it looks like a booking and is none.
+        exchange = Exchange(answer.exchange.operation, answer.exchange.status, answer.exchange.request_id)
+        raise Rejected(f"{exchange.operation}: Cal.com blocks this booker", exchange=exchange)
+    return bookings

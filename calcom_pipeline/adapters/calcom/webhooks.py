@@ -1,0 +1,92 @@
+"""Webhook subscriptions of the key's user and of event types. Fact sheet 7.1; these endpoints answer to any version."""
+
+from typing import Any
+
+from calcom_pipeline.adapters.calcom import schemas
+from calcom_pipeline.adapters.calcom.creating import ExactlyOnce
+from calcom_pipeline.adapters.calcom.endpoints import Endpoints
+from calcom_pipeline.domain.errors import NotFound
+from calcom_pipeline.domain.webhooks import NewWebhook, Webhook, WebhookScope
+
+_PAGE_ROWS = 250
+OWN = WebhookScope()
+
+
+class WebhookEndpoints(Endpoints):
+    """Reads and writes of subscriptions."""
+
+    def list_webhooks(self, scope: WebhookScope = OWN) -> list[Webhook]:
+        """All subscriptions of a scope."""
+        found: list[Webhook] = []
+        while True:
+            params = {"take": _PAGE_ROWS, "skip": len(found)}
+            answer = self._get("Listing webhooks", _path(scope), group="webhooks", params=params)
+            rows = schemas.webhooks(answer.data(), answer.exchange)
+            found += rows
+            if len(rows) < _PAGE_ROWS:
+                return found
+
+    def create_webhook(self, webhook: NewWebhook, scope: WebhookScope = OWN) -> Webhook:
+        """Subscribe, exactly once: after a doubt the URL tells.
+
+        Raises:
+            Conflict: the URL is subscribed already.
+            OutcomeUnknown: the doubt could not be cleared.
+        """
+
+        def create() -> Webhook:
+            answer = self._send(
+                "Creating a webhook", "POST", _path(scope), group="webhooks", kind="create", body=_body(webhook)
+            )
+            return schemas.webhook(answer.data(), answer.exchange)
+
+        def look() -> Webhook | None:
+            return next((one for one in self.list_webhooks(scope) if one.url == webhook.url), None)
+
+        context = self._context
+        return (
+            ExactlyOnce(
+                create,
+                look,
+                key=webhook.url,
+                rules=context.options.grace,
+                sleep=context.sleep,
+                clock=context.clock,
+            )
+            .run()
+            .value
+        )
+
+    def update_webhook(self, webhook_id: str, webhook: NewWebhook, scope: WebhookScope = OWN) -> Webhook:
+        """Make a subscription what it should be."""
+        answer = self._send(
+            "Changing a webhook",
+            "PATCH",
+            _path(scope, webhook_id),
+            group="webhooks",
+            kind="absolute",
+            body=_body(webhook),
+        )
+        return schemas.webhook(answer.data(), answer.exchange)
+
+    def delete_webhook(self, webhook_id: str, scope: WebhookScope = OWN) -> None:
+        """Unsubscribe; a subscription that is gone already is no error."""
+        try:
+            self._send("Deleting a webhook", "DELETE", _path(scope, webhook_id), group="webhooks", kind="absolute")
+        except NotFound:
+            return
+
+
+def _path(scope: WebhookScope, webhook_id: str = "") -> str:
+    team = f"/teams/{scope.team_id}" if scope.team_id is not None else ""
+    event_type = f"/event-types/{scope.event_type_id}" if scope.event_type_id is not None else ""
+    return f"{team}{event_type}/webhooks" + (f"/{webhook_id}" if webhook_id else "")
+
+
+def _body(webhook: NewWebhook) -> dict[str, Any]:
+    return {
+        "active": webhook.active,
+        "subscriberUrl": webhook.url,
+        "triggers": list(webhook.triggers),
+        "secret": webhook.secret,
+    }

@@ -1,0 +1,209 @@
+"""Every statement about bookings and their people, named and explained. Values are always parameters or COPY rows."""
+
+COLUMNS = (
+    "uid, id, status, title, description, starts_at, ends_at, event_type_id, event_type_slug, location, "
+    "cancellation_reason, rescheduled_from_uid, rescheduled_to_uid, recurring_uid, absent_host, created_at, "
+    "updated_at, raw, payload_hash, read_started_at, listings, is_private"
+)
+
+# --- storing a page --------------------------------------------------------------------------------------------------
+
+# Which rows of a page have to be written, and what stood there before. An older read must not overwrite a newer one;
+# an unchanged booking is not written at all. Only this much of an unchanged page is ever sent.
+COMPARE = """
+SELECT new.uid, old.uid IS NULL, old.deleted_at IS NOT NULL, old.is_private, old.status, old.starts_at, old.ends_at,
+       old.event_type_id,
+       ARRAY(SELECT user_id FROM booking_hosts WHERE booking_uid = old.uid AND user_id IS NOT NULL
+             UNION SELECT user_id FROM booking_attendees WHERE booking_uid = old.uid AND user_id IS NOT NULL),
+       (SELECT count(*) FROM booking_attendees WHERE booking_uid = old.uid)
+FROM unnest(%(uids)s::text[], %(hashes)s::bytea[], %(updates)s::timestamptz[]) AS new (uid, payload_hash, updated_at)
+LEFT JOIN bookings old ON old.uid = new.uid
+WHERE old.uid IS NULL
+   OR ((coalesce(old.updated_at, '-infinity'), old.read_started_at)
+       <= (coalesce(new.updated_at, '-infinity'), %(read_started_at)s::timestamptz)
+       AND (old.payload_hash <> new.payload_hash OR NOT %(listing)s::text = ANY(old.listings)
+            OR old.deleted_at IS NOT NULL OR old.out_of_scope_at IS NOT NULL))"""
+
+# Kept from page to page by the connection: making a table for each would fill the catalog. Its name changes with its
+# columns, since a pooled connection may outlive a migration.
+STAGE = "CREATE TEMP TABLE IF NOT EXISTS incoming_bookings_0004 (LIKE bookings) ON COMMIT DELETE ROWS"
+COPY_STAGE = f"COPY incoming_bookings_0004 ({COLUMNS}) FROM STDIN"
+
+UPSERT = f"""
+INSERT INTO bookings ({COLUMNS}) SELECT {COLUMNS} FROM incoming_bookings_0004
+ON CONFLICT (uid) DO UPDATE SET
+    id = excluded.id, status = excluded.status, title = excluded.title, description = excluded.description,
+    starts_at = excluded.starts_at, ends_at = excluded.ends_at, event_type_id = excluded.event_type_id,
+    event_type_slug = excluded.event_type_slug, location = excluded.location,
+    cancellation_reason = excluded.cancellation_reason, rescheduled_from_uid = excluded.rescheduled_from_uid,
+    rescheduled_to_uid = excluded.rescheduled_to_uid, recurring_uid = excluded.recurring_uid,
+    absent_host = excluded.absent_host, created_at = excluded.created_at, updated_at = excluded.updated_at,
+    raw = excluded.raw, payload_hash = excluded.payload_hash, read_started_at = excluded.read_started_at,
+    listings = ARRAY(SELECT DISTINCT unnest(bookings.listings || excluded.listings) ORDER BY 1),
+    is_private = excluded.is_private, deleted_at = NULL, out_of_scope_at = NULL
+WHERE (coalesce(bookings.updated_at, '-infinity'), bookings.read_started_at)
+   <= (coalesce(excluded.updated_at, '-infinity'), excluded.read_started_at)"""  # noqa: S608 - constants above
+
+DROP_ATTENDEES = "DELETE FROM booking_attendees WHERE booking_uid = ANY(%(uids)s)"
+DROP_HOSTS = "DELETE FROM booking_hosts WHERE booking_uid = ANY(%(uids)s)"
+COPY_ATTENDEES = (
+    "COPY booking_attendees (booking_uid, position, email, name, time_zone, language, absent, phone_number, seat_uid, "
+    "user_id) FROM STDIN"
+)
+COPY_HOSTS = "COPY booking_hosts (booking_uid, position, user_id, username, name, email, time_zone) FROM STDIN"
+
+# A listing no longer shows what lies inside the keys of a page and is not on it. Rows from a later read stay.
+_UNLIST = """
+UPDATE bookings SET listings = array_remove(listings, %(listing)s)
+WHERE {key} >= coalesce(%(low)s, '-infinity'::timestamptz) AND {key} < coalesce(%(high)s, 'infinity'::timestamptz)
+  AND %(listing)s = ANY(listings) AND read_started_at < %(sent_at)s AND NOT uid = ANY(%(uids)s)"""
+UNLIST = {
+    "createdAt": _UNLIST.format(key="created_at"),
+    "start": _UNLIST.format(key="starts_at"),
+}
+
+# --- who is who ------------------------------------------------------------------------------------------------------
+
+USERS = "SELECT lower(email), user_id FROM calcom_users WHERE email IS NOT NULL"
+
+KEEP_USERS = """
+INSERT INTO calcom_users (user_id, email, username, seen_at)
+SELECT DISTINCT ON (user_id) user_id, email, username, %(seen_at)s
+FROM unnest(%(user_ids)s::bigint[], %(emails)s::text[], %(usernames)s::text[]) AS seen (user_id, email, username)
+ON CONFLICT (user_id) DO UPDATE
+SET email = coalesce(excluded.email, calcom_users.email),
+    username = coalesce(excluded.username, calcom_users.username), seen_at = excluded.seen_at
+WHERE (coalesce(excluded.email, calcom_users.email), coalesce(excluded.username, calcom_users.username))
+   IS DISTINCT FROM (calcom_users.email, calcom_users.username)"""
+
+# What is ours, once the event types of the key's user and of all its teams have been read; else no row.
+OURS = """
+SELECT me.user_id, (SELECT lower(email) FROM calcom_users WHERE calcom_users.user_id = me.user_id),
+       (SELECT coalesce(array_agg(id), '{}') FROM event_types),
+       (SELECT coalesce(array_agg(DISTINCT slug), '{}') FROM event_types
+        WHERE scheduling_type = 'managed' AND parent_id IS NULL)
+FROM (SELECT substring(partition FROM 6)::bigint AS user_id FROM watermarks
+      WHERE stream = 'event_types' AND partition LIKE 'user:%%' ORDER BY position DESC LIMIT 1) me
+WHERE NOT EXISTS (
+    SELECT FROM booking_listings, jsonb_array_elements_text(scope -> 'teams') team
+    WHERE listing = 'mine' AND NOT EXISTS (
+        SELECT FROM watermarks WHERE stream = 'event_types' AND partition = 'team:' || team))"""
+
+# --- positions and what is known of a listing --------------------------------------------------------------------
+
+# A read by creation or start owns its position; one that was overtaken by a new one no longer moves it.
+SET_POSITION = """
+INSERT INTO watermarks (stream, partition, position, read_started_at)
+VALUES (%(stream)s, %(partition)s, %(reached)s, %(started_at)s)
+ON CONFLICT (stream, partition) DO UPDATE SET position = excluded.position
+WHERE watermarks.read_started_at = excluded.read_started_at AND excluded.position > watermarks.position"""
+
+POSITION = """
+SELECT stream, partition, position, read_started_at FROM watermarks
+WHERE stream = %(stream)s AND partition = %(partition)s"""
+
+DROP_POSITION = "DELETE FROM watermarks WHERE stream = %(stream)s AND partition = %(partition)s"
+
+LISTING = """
+SELECT scope, roles_seen_at, needs_full, polled_at, full_done_at, filters_changes, policy, total
+FROM booking_listings WHERE listing = %(listing)s"""
+
+# The reason for a full read and the scope it follows from are kept together: neither may survive without the other.
+KEEP_SCOPE = """
+INSERT INTO booking_listings (listing, scope, roles_seen_at, needs_full)
+VALUES (%(listing)s, %(scope)s, %(roles_seen_at)s, %(needs_full)s)
+ON CONFLICT (listing) DO UPDATE SET scope = excluded.scope,
+    roles_seen_at = coalesce(excluded.roles_seen_at, booking_listings.roles_seen_at),
+    needs_full = coalesce(excluded.needs_full, booking_listings.needs_full)"""
+
+# A full read settles the reason it was made for, not one that came up while it ran.
+FINISH = """
+INSERT INTO booking_listings (listing, polled_at, full_done_at, total, filters_changes, policy, needs_full)
+VALUES (%(listing)s, %(polled_at)s, %(full_done_at)s, %(total)s, %(filters_changes)s, %(policy)s, %(needs_full)s)
+ON CONFLICT (listing) DO UPDATE SET
+    polled_at = greatest(booking_listings.polled_at, excluded.polled_at),
+    full_done_at = coalesce(excluded.full_done_at, booking_listings.full_done_at),
+    total = coalesce(excluded.total, booking_listings.total),
+    filters_changes = coalesce(excluded.filters_changes, booking_listings.filters_changes),
+    policy = coalesce(excluded.policy, booking_listings.policy),
+    needs_full = CASE WHEN %(full)s AND booking_listings.needs_full IS NOT DISTINCT FROM %(settled)s THEN NULL
+                      ELSE coalesce(booking_listings.needs_full, excluded.needs_full) END"""
+
+# Positions of full reads of this listing that began no later; what they were for has been read now.
+DROP_FULL_POSITIONS = """
+DELETE FROM watermarks
+WHERE stream = %(stream)s AND starts_with(partition, %(listing)s || ' ') AND read_started_at <= %(polled_at)s"""
+
+FORGET_LISTINGS = "DELETE FROM booking_listings WHERE NOT listing = ANY(%(listings)s) RETURNING listing"
+
+LEAVE_LISTINGS = """
+UPDATE bookings SET listings = ARRAY(SELECT name FROM unnest(listings) name WHERE NOT name = ANY(%(listings)s))
+WHERE listings && %(listings)s"""
+
+# --- what is no longer shown -------------------------------------------------------------------------------------
+
+UNLISTED = """
+SELECT uid FROM bookings WHERE listings = '{}' AND deleted_at IS NULL AND out_of_scope_at IS NULL
+ORDER BY uid LIMIT %(limit)s"""
+
+LISTED = """
+SELECT uid FROM bookings WHERE listings <> '{}' AND deleted_at IS NULL AND out_of_scope_at IS NULL
+ORDER BY created_at DESC NULLS LAST LIMIT %(limit)s"""
+
+# The moment of the proof becomes the row's version, so that no older read brings it back.
+MARK_GONE = """
+UPDATE bookings SET deleted_at = %(read_at)s, read_started_at = %(read_at)s
+WHERE uid = %(uid)s AND deleted_at IS NULL AND read_started_at <= %(read_at)s"""
+
+MARK_OUT_OF_SCOPE = """
+UPDATE bookings SET out_of_scope_at = %(read_at)s, read_started_at = %(read_at)s
+WHERE uid = %(uid)s AND out_of_scope_at IS NULL AND read_started_at <= %(read_at)s"""
+
+# A booking's footprint as it stands, before it is marked.
+FOOTPRINT = """
+SELECT status, starts_at, ends_at, event_type_id,
+       ARRAY(SELECT user_id FROM booking_hosts WHERE booking_uid = uid AND user_id IS NOT NULL
+             UNION SELECT user_id FROM booking_attendees WHERE booking_uid = uid AND user_id IS NOT NULL),
+       (SELECT count(*) FROM booking_attendees WHERE booking_uid = uid)
+FROM bookings WHERE uid = %(uid)s AND deleted_at IS NULL"""
+
+LIVE = """
+SELECT (SELECT count(*) FROM bookings
+        WHERE %(listing)s = ANY(listings) AND deleted_at IS NULL AND out_of_scope_at IS NULL)
+     + (SELECT count(DISTINCT coalesce(uid, hash)) FROM quarantine
+        WHERE stream = 'bookings' AND resolved_at IS NULL
+          AND NOT EXISTS (SELECT FROM bookings WHERE bookings.uid = quarantine.uid))"""
+
+# --- quarantine ------------------------------------------------------------------------------------------------------
+
+QUARANTINE = """
+INSERT INTO quarantine (stream, hash, raw, reason, uid, first_seen_at, last_seen_at)
+VALUES (%(stream)s, %(hash)s, %(raw)s, %(reason)s, %(uid)s, %(seen_at)s, %(seen_at)s)
+ON CONFLICT (stream, hash) DO UPDATE
+SET reason = excluded.reason, uid = excluded.uid, times_seen = quarantine.times_seen + 1,
+    last_seen_at = greatest(quarantine.last_seen_at, excluded.last_seen_at), resolved_at = NULL"""
+
+HAS_OPEN_QUARANTINE = (
+    "SELECT EXISTS (SELECT FROM quarantine WHERE stream = %(stream)s AND resolved_at IS NULL AND uid IS NOT NULL)"
+)
+
+# What was unreadable has been read since, in a later request.
+RESOLVE_QUARANTINE = """
+UPDATE quarantine SET resolved_at = %(read_at)s
+WHERE stream = %(stream)s AND resolved_at IS NULL AND uid = ANY(%(uids)s) AND last_seen_at < %(read_at)s"""
+
+OPEN_QUARANTINE = """
+SELECT hash, uid, reason, times_seen, last_seen_at, raw FROM quarantine
+WHERE stream = %(stream)s AND resolved_at IS NULL ORDER BY first_seen_at, hash"""
+
+RESOLVE_RECORD = """
+UPDATE quarantine SET resolved_at = %(at)s WHERE stream = %(stream)s AND hash = %(hash)s AND resolved_at IS NULL"""
+
+# --- people who were erased ------------------------------------------------------------------------------------------
+
+TOMBSTONES = "SELECT subject FROM erasures"
+
+PRIVACY_KEY = "SELECT secret, fingerprint FROM privacy_key"
+
+KEEP_PRIVACY_KEY = """
+INSERT INTO privacy_key (secret, fingerprint) VALUES (%(secret)s, %(fingerprint)s) ON CONFLICT (one) DO NOTHING"""

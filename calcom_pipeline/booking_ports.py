@@ -1,0 +1,113 @@
+"""The ports of bookings, which are many: `ports.py` holds all others.
+
+One that reaches Cal.com may raise any `CalcomError`; one that reaches PostgreSQL `StoreError`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from calcom_pipeline.domain.booking_reads import Covered, ListingState, Position, ReadEnd, Scope
+from calcom_pipeline.domain.bookings import BookingPage, BookingQuery, Listing, Unreadable
+from calcom_pipeline.domain.models import Booking
+from calcom_pipeline.ports import Changes
+
+
+class BookingApi(Protocol):
+    """Bookings page by page, and one by one."""
+
+    def page(self, query: BookingQuery) -> BookingPage:
+        """One page. What was asked for is not checked here: a server may ignore a filter (fact sheet 6.3)."""
+        ...
+
+    def booking(self, uid: str) -> Booking | Unreadable:
+        """One booking, whoever may see it. Raises `NotFound` when there is none with this uid."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What storing a page did. `unlisted`: rows that the listing no longer shows; `too_old`: left out by retention."""
+
+    changes: Changes = field(default_factory=Changes)
+    unlisted: int = 0
+    facts: int = 0
+    too_old: int = 0
+
+    def __add__(self, other: "Stored") -> "Stored":
+        return Stored(
+            self.changes + other.changes,
+            self.unlisted + other.unlisted,
+            self.facts + other.facts,
+            self.too_old + other.too_old,
+        )
+
+
+class BookingMirror(Protocol):
+    """The tables `bookings`, `booking_attendees`, `booking_hosts`, the outbox and the positions of reads."""
+
+    @property
+    def policy(self) -> str:
+        """Names how people are kept; another one than before takes a full read to come true."""
+        ...
+
+    def keep_listings(self, listings: Sequence[Listing]) -> int:
+        """Forget listings that are no longer read; how many bookings lose one by that."""
+        ...
+
+    def state(self, listing: Listing) -> ListingState:
+        """How far reads of a listing have come."""
+        ...
+
+    def looked(self, listing: Listing, scope: Scope, *, roles_seen_at: datetime | None, needs_full: str | None) -> None:
+        """Keep what the key sees; a reason given makes the next reads full ones until one has ended."""
+        ...
+
+    def position(self, stream: str, partition: str) -> Position | None:
+        """Where a read by creation time or start stopped."""
+        ...
+
+    def begin(self, stream: str, partition: str) -> None:
+        """Forget where an earlier read stopped: the next one starts anew."""
+        ...
+
+    def store(
+        self,
+        page: BookingPage,
+        *,
+        listing: Listing,
+        watermark: datetime | None = None,
+        position: Position | None = None,
+        covered: Covered | None = None,
+    ) -> Stored:
+        """Write a page, move the positions and emit the facts of what changed, all or nothing.
+
+        An older read never overwrites a newer one; an unchanged booking touches no row. A mirrored booking inside
+        `covered` that is not shown any more loses the listing.
+        """
+        ...
+
+    def finish(self, listing: Listing, end: ReadEnd) -> None:
+        """A read has seen all it was to see."""
+        ...
+
+    def unlisted(self, limit: int) -> list[str]:
+        """Bookings that no listing shows and that are not yet proven gone, oldest first."""
+        ...
+
+    def listed(self, limit: int) -> list[str]:
+        """Some bookings that are shown, to see whether reading one by uid works at all."""
+        ...
+
+    def mark_gone(self, uid: str, *, read_at: datetime) -> None:
+        """A booking is proven deleted. Emits the facts of it."""
+        ...
+
+    def mark_out_of_scope(self, uid: str, *, read_at: datetime) -> None:
+        """A booking exists, but the key no longer sees it."""
+        ...
+
+    def live(self, listing: Listing) -> int:
+        """Bookings that the listing shows, records in quarantine included."""
+        ...

@@ -1,0 +1,91 @@
+"""How far reads of booking lists have come: the values that reading (`sync/`) and the mirror share."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+#: Streams of committed positions, in the table `watermarks`.
+CHANGES_STREAM = "bookings"
+FULL_STREAM = "bookings_full"
+HISTORY_STREAM = "bookings_history"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far one read by creation time or start has come. `started_at` (Cal.com's Date) names the read."""
+
+    stream: str
+    partition: str
+    reached: datetime
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """Keys that a page shows completely, from `low` to below `high` (None: open), with the uids that are there.
+
+    A mirrored booking of the listing whose key lies inside and whose uid is not among them is no longer shown.
+    """
+
+    sort: Literal["createdAt", "start"]
+    low: datetime | None
+    high: datetime | None
+    uids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the key could see at the last look: its teams, and the roles in them (None: not looked up yet)."""
+
+    teams: tuple[int, ...]
+    roles: tuple[tuple[int, str], ...] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For the database."""
+        return {"teams": self.teams, "roles": self.roles}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Scope":
+        """What `as_json` wrote."""
+        roles = value.get("roles")
+        return cls(tuple(value["teams"]), None if roles is None else tuple((team, role) for team, role in roles))
+
+    def difference(self, earlier: "Scope") -> str | None:
+        """What changed since an earlier look, as the reason for a full read; None if nothing."""
+        if set(self.teams) != set(earlier.teams):
+            return "the key's teams changed"
+        if self.roles is not None and earlier.roles is not None and dict(self.roles) != dict(earlier.roles):
+            return "the key's roles changed"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ListingState:
+    """What is known of one listing. `needs_full` says why the next read must be a full one."""
+
+    watermark: datetime | None = None
+    scope: Scope | None = None
+    roles_looked_at: datetime | None = None
+    needs_full: str | None = None
+    polled_at: datetime | None = None
+    full_done_at: datetime | None = None
+    filters_changes: bool | None = None
+    policy: str | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEnd:
+    """A read of a listing that has ended. `polled_at` is Cal.com's Date when it began.
+
+    A full one settles the reason it was made for (`full_because`). `watermark` is where reading changes goes on.
+    `needs_full`: what was seen makes a full read necessary.
+    """
+
+    polled_at: datetime
+    total: int | None = None
+    watermark: datetime | None = None
+    full: bool = False
+    full_because: str | None = None
+    filters_changes: bool | None = None
+    needs_full: str | None = None
