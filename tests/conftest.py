@@ -21,6 +21,7 @@ from hypothesis import settings as hypothesis_settings
 from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
+from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 
 # Seeded: the same examples on every run and machine. `make proof` looks further.
 hypothesis_settings.register_profile("seeded", derandomize=True, deadline=None, max_examples=60)
@@ -74,3 +75,42 @@ def redis_client(redis_url: str) -> Iterator[redis.Redis]:
     client.flushdb()
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[RunningSandbox]:
+    """A small generated account without a limit to speak of, for tests that only need some account."""
+    with serve_sandbox(
+        "generated", event_types=8, teams=1, bookings=60, seed=7, limit=1_000_000, window_seconds=60
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def environment(
+    servers: local.Servers, schema_name: str, redis_url: str, redis_client: redis.Redis, sandbox: RunningSandbox
+) -> Iterator[dict[str, str]]:
+    """Variables that point every command at this test's own schema, Redis and account, with nothing in them."""
+    sandbox.control.reset(account=True)
+    yield {
+        "CALCOM_ENV_FILE": "",
+        "CALCOM_BASE_URL": sandbox.url,
+        "CALCOM_API_KEY": sandbox.keys["owner"],
+        "CALCOM_APPLY": "auto",
+        "CALCOM_DATABASE_SCHEMA": schema_name,
+        "CALCOM_RATE_LIMIT_PER_MINUTE": "100000",
+        "CALCOM_RATE_BURST_REQUESTS": "50",
+        "DATABASE_URL": servers.database_url,
+        "REDIS_URL": redis_url,
+        "DAGSTER_PG_URL": servers.dagster_pg_url,
+    }
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        connection.execute(f'DROP SCHEMA IF EXISTS "{schema_name}" CASCADE')
+
+
+@pytest.fixture
+def in_environment(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The same, for code that runs in this process."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return environment

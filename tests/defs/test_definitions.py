@@ -3,23 +3,24 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import dagster as dg
 import pytest
-import tomllib
 import yaml
 
 from calcom_pipeline.adapters.postgres.database import Database
-from calcom_pipeline.defs.columns import TABLES
 from calcom_pipeline.definitions import build_definitions, defs
+from calcom_pipeline.defs.columns import TABLES
 
 CHECKOUT = Path(__file__).parents[2]
 
 
 def bare_python(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], **variables}
-    return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, cwd="/")
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, cwd="/", check=False)
 
 
 def test_the_code_location_loads_with_nothing_set_and_touches_no_server():

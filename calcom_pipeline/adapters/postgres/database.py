@@ -135,7 +135,7 @@ def _store_error(doing: str, error: BaseException) -> StoreError:
     for kind, sentence, advice in _ADVICE:
         if isinstance(error, kind):
             return StoreError(f"{doing}: {sentence}", advice=advice)
-    if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn | errors.UndefinedFunction):
+    if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
         return SchemaOutdated(f"{doing}: the schema lacks something", advice="Run `calcom-pipeline migrate`.")
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
         return StoreError(f"{doing}: {_connection_trouble(error)}", advice="Check DATABASE_URL and the server.")

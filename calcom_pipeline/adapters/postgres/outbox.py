@@ -43,7 +43,7 @@ BACKLOG = "SELECT count(*), max(id), coalesce(sum(attempts), 0) FROM invalidatio
 PRUNE_DONE = "DELETE FROM invalidations WHERE state = 'done' AND finished_at < %(before)s"
 CONCERNED = f"""
 SELECT {EVENT_TYPE_COLUMNS} FROM event_types
-WHERE deleted_at IS NULL AND (id = %(event_type_id)s OR host_ids && %(user_ids)s) ORDER BY id"""  # noqa: S608 - constants
+WHERE deleted_at IS NULL AND (id = %(event_type_id)s OR host_ids && %(user_ids)s::bigint[]) ORDER BY id"""  # noqa: S608 - constants
 
 
 class PostgresOutbox:

@@ -33,7 +33,7 @@ def service_plan(
     """What has to happen so that services and event types agree: per service, field by field, with the reason."""
     meter = Meter(calcom)
     with dagster_failures("Planning services"):
-        request = PlanRequest(f"dagster run {context.run_id}", pipeline.teams, service_store.known_event_types())
+        request = PlanRequest(f"dagster run {context.run.run_id}", pipeline.teams, service_store.known_event_types())
         stored, plan = make_plan(calcom, service_store, plan_store, request, rules=pipeline.plan_rules, now=utc_now)
     metadata: dict[str, Any] = {
         "plan": stored.id if plan.actions else "nothing to say",

@@ -1,0 +1,236 @@
+"""The whole loop on a real Dagster instance: PostgreSQL storage, real runs, the sandbox for Cal.com."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import requests
+
+from calcom_pipeline.adapters.postgres.services import PostgresServiceStore
+from calcom_pipeline.definitions import defs
+from calcom_pipeline.defs.sensors import changed_bookings, new_invalidations, service_changes
+from calcom_pipeline.sandbox.testing import RunningSandbox
+from calcom_pipeline.settings import load_settings
+from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
+
+CHECKOUT = Path(__file__).parents[2]
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def instance(
+    in_environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    shutil.copy(CHECKOUT / "dagster_home" / "dagster.yaml", tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+@pytest.fixture
+def pipeline(in_environment: dict[str, str]) -> Iterator[Pipeline]:
+    with open_pipeline(load_settings()) as opened:
+        yield opened
+
+
+def run(instance: dg.DagsterInstance, job: str, **options: Any) -> dg.ExecuteInProcessResult:
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    return defs.resolve_job_def(job).execute_in_process(instance=instance, run_config=quiet, **options)
+
+
+def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+    (found,) = [
+        event.materialization.metadata
+        for event in result.get_asset_materialization_events()
+        if event.materialization.asset_key.path[-1] == asset
+    ]
+    plain = {name: getattr(value, "value", value) for name, value in found.items()}
+    return {name: value.records if hasattr(value, "records") else value for name, value in plain.items()}
+
+
+def ask(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
+    """One tick; what a sensor returns in any of its ways, as a SensorResult."""
+    context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs)
+    answer = sensor(context) if sensor is not new_invalidations else sensor()
+    if isinstance(answer, dg.SkipReason):
+        return dg.SensorResult(skip_reason=answer, cursor=cursor)
+    if isinstance(answer, dg.RunRequest):
+        return dg.SensorResult([answer], cursor=cursor)
+    return answer
+
+
+def eventually(look: Callable[[], Any]) -> Any:
+    """The feed's horizon is the whole server's, so other tests' transactions may hold a change back for a moment."""
+    deadline = time.monotonic() + 20
+    while not (found := look()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+def add_service(pipeline: Pipeline, name: str, slug: str, minutes: int = 30, **columns: Any) -> str:
+    return pipeline.service_store.insert({"name": name, "slug": slug, "duration_minutes": minutes, **columns})
+
+
+def update(pipeline: Pipeline, service_id: str, name: str) -> None:
+    """Somebody else's UPDATE, not one of the pipeline's."""
+    with pipeline.store.transaction("Testing") as cursor:
+        cursor.execute("UPDATE services SET name = %s WHERE id::text = %s", (name, service_id))
+
+
+class TestFullSync:
+    def test_everything_is_mirrored_and_a_second_run_writes_nothing(self, instance, pipeline: Pipeline, sandbox):
+        first = run(instance, "full_sync")
+        assert first.success
+        assert metadata(first, "event_types")["rows added"] >= 8
+        assert metadata(first, "bookings")["rows added"] >= 60
+        assert metadata(first, "slots")["free starts"] > 0
+        assert metadata(first, "event_types")["calls"] > 0
+        second = run(instance, "full_sync")
+        for asset in ("event_types", "bookings", "slots"):
+            told = metadata(second, asset)
+            assert (told["rows added"], told["rows changed"], told["rows gone"]) == (0, 0, 0)
+        assert instance.get_run_by_id(first.run_id).status == dg.DagsterRunStatus.SUCCESS
+        assert pipeline.overview.counts().bookings >= 60
+
+    def test_a_picture_of_free_starts_and_the_calls_are_in_the_metadata(self, instance):
+        told = metadata(run(instance, "slots_refresh"), "slots")
+        assert told["free starts, event type by day"].startswith("![picture](data:image/png;base64,")
+        assert {"calls", "seconds", "seconds waited for the limit"} <= set(told)
+
+    def test_a_wrong_key_fails_the_run_at_once_with_the_reason_and_what_to_do(self, instance, monkeypatch):
+        monkeypatch.setenv("CALCOM_API_KEY", "cal_wrong0000000000000000000000000000")
+        result = run(instance, "full_sync", raise_on_error=False)
+        assert not result.success
+        (failure, *_) = [e.step_failure_data for e in result.all_events if e.is_step_failure]
+        assert "Check CALCOM_API_KEY" in failure.user_failure_data.description
+        assert "cal_wrong" not in str(failure)
+
+
+class TestServices:
+    def test_a_service_change_reaches_cal_com_through_the_sensor(self, instance, pipeline: Pipeline, sandbox):
+        service_id = add_service(pipeline, "Massage", "massage")
+        first = ask(service_changes, instance)
+        assert first.run_requests, "the first look plans everything"
+        assert run(instance, "services_sync", tags=first.run_requests[0].tags).success
+        quiet = ask(service_changes, instance, first.cursor)
+        assert not quiet.run_requests, "our own writes are no change"
+
+        update(pipeline, service_id, "Massage deluxe")
+        answer = eventually(lambda: (a := ask(service_changes, instance, quiet.cursor)).run_requests and a)
+        (request,) = answer.run_requests
+        assert request.tags["calcom/cause"] == f"services changed: {service_id}"
+        assert request.run_key == f"services:{answer.cursor}"
+        result = run(instance, request.job_name or "services_sync", tags=request.tags)
+        assert metadata(result, "service_sync")["done"] == 1
+        link = next(x for x in pipeline.service_store.links() if x.service_id == service_id)
+        assert pipeline.calcom.get_event_type(link.event_type_id or 0).title == "Massage deluxe"
+        assert "Nothing" in metadata(run(instance, "services_sync"), "service_sync")["result"].capitalize()
+
+    def test_a_poisoned_service_fails_alone_and_its_reason_can_be_read(self, instance, pipeline: Pipeline):
+        for number in range(4):
+            add_service(pipeline, f"Good {number}", f"good-{number}")
+        poisoned = add_service(pipeline, "Brochure", "brochure", description="x" * 120_000)
+        result = run(instance, "services_sync")
+        told = metadata(result, "service_sync")
+        assert (told["done"], told["failed"]) == (4, 1)
+        shown = told["results"][0].data
+        assert (shown["service"], shown["outcome"]) == (poisoned, "failed")
+        assert "too large" in shown["message"]
+        problems = {service: why for service, _, why in pipeline.overview.problems(limit=10)}
+        assert "too large" in problems[poisoned]
+
+    def test_the_checks_ask_the_planner_and_the_tables_again(self, instance, pipeline: Pipeline):
+        add_service(pipeline, "Massage", "massage")
+        result = run(instance, "full_sync")
+        passed = {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+        assert passed["nothing_left_to_sync"]
+        assert passed["linked_event_types_exist"]
+        assert passed["slugs_are_unique"]
+        store = PostgresServiceStore(pipeline.store)
+        store.begin(replace(store.links()[0], event_type_id=999_999))
+        again = {e.check_name: e for e in run(instance, "slots_refresh").get_asset_check_evaluations()}
+        assert not again["linked_event_types_exist"].passed
+
+    def test_nothing_is_written_to_a_real_account_unless_told_so(
+        self, instance, pipeline: Pipeline, sandbox: RunningSandbox, monkeypatch
+    ):
+        monkeypatch.delenv("CALCOM_APPLY")
+        add_service(pipeline, "Massage", "massage")
+        result = run(instance, "services_sync")
+        assert "nothing written" in metadata(result, "service_sync")["result"]
+        methods = {endpoint.split(" ")[0] for endpoint in sandbox.control.counters()["endpoints"]}
+        assert methods <= {"GET"}
+
+
+class TestBookings:
+    def test_a_booking_reaches_the_mirror_and_the_days_it_closes_leave_the_cache(
+        self, instance, pipeline: Pipeline, sandbox: RunningSandbox
+    ):
+        assert run(instance, "full_sync").success
+        run(instance, "cache_invalidation")
+        start = ask(changed_bookings, instance, utc_now().isoformat()).cursor
+        day, event_type_id = self.book(pipeline, sandbox)
+        host = next(e for e in pipeline.event_type_mirror.bookable() if e.id == event_type_id).host_ids[0]
+        concerned = [e for e in pipeline.event_type_mirror.bookable() if host in e.host_ids]
+        keys = [k for e in concerned for k in self.keys_of(pipeline, e, day)]
+        cached = pipeline.slot_cache.get(keys)
+        assert len(cached) > 1, "the day was cached, for several event types of the host"
+
+        answer = ask(changed_bookings, instance, start)
+        assert len(answer.run_requests) == 1
+        mirrored = run(instance, "bookings_mirror", tags=answer.run_requests[0].tags)
+        assert metadata(mirrored, "bookings")["rows added"] == 1
+        assert not ask(changed_bookings, instance, answer.cursor).run_requests
+
+        (request,) = ask(new_invalidations, instance).run_requests
+        cleared = run(instance, "cache_invalidation", tags=request.tags)
+        assert cleared.output_for_node("clear_cached_days")["days"] >= len(cached)
+        assert pipeline.slot_cache.get(keys) == {}
+        assert not ask(new_invalidations, instance).run_requests
+
+    def book(self, pipeline: Pipeline, sandbox: RunningSandbox) -> tuple[Any, int]:
+        """A booking made at Cal.com by somebody else."""
+        for event_type in pipeline.event_type_mirror.bookable():
+            if event_type.owner.kind != "user" or event_type.recurring or event_type.seats_per_slot:
+                continue
+            days = [d for d in self.days_of(pipeline, event_type) if d.slots and not d.slots[0].seats_total]
+            for day in days[3:]:
+                body = {
+                    "eventTypeId": event_type.id,
+                    "start": day.slots[0].start.isoformat().replace("+00:00", "Z"),
+                    "attendee": {"name": "Jo", "email": "jo@example.org", "timeZone": "Europe/Berlin"},
+                }
+                headers = {"cal-api-version": "2024-08-13"}
+                if requests.post(f"{sandbox.url}/bookings", json=body, headers=headers, timeout=10).status_code == 201:
+                    return day.key.day, event_type.id
+        raise AssertionError("the account has nothing that can be booked")
+
+    def days_of(self, pipeline: Pipeline, event_type: Any) -> list[Any]:
+        from calcom_pipeline.sync.slots import canonical_queries
+
+        (query, *_) = canonical_queries(event_type, now=utc_now(), horizon_days=28)
+        return pipeline.slot_mirror.days(query)
+
+    def keys_of(self, pipeline: Pipeline, event_type: Any, day: Any) -> list[Any]:
+        return [d.key for d in self.days_of(pipeline, event_type) if d.key.day == day]
+
+
+class TestSensors:
+    def test_with_nothing_to_do_each_says_so_in_a_sentence(self, instance, pipeline: Pipeline):
+        assert pipeline.store
+        cursor = ask(service_changes, instance).cursor
+        assert "No service changed" in str(ask(service_changes, instance, cursor).skip_reason)
+        assert "outbox is empty" in str(ask(new_invalidations, instance).skip_reason)
+        later = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        assert "No booking changed" in str(ask(changed_bookings, instance, later).skip_reason)
+
+    def test_a_failed_read_raises_and_is_no_empty_read(self, instance, monkeypatch):
+        monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
+        with pytest.raises(Exception, match="nothing listens"):
+            ask(service_changes, instance)
