@@ -24,6 +24,7 @@ from calcom_pipeline.domain.models import (
     SlotQuery,
     Team,
 )
+from calcom_pipeline.domain.outcomes import OpenOutcome
 from calcom_pipeline.domain.plans import Action
 from calcom_pipeline.domain.requests import BookingRequest
 from calcom_pipeline.domain.services import Service
@@ -231,6 +232,26 @@ class BookingWrites(Protocol):
 
     def decline_booking(self, uid: str, *, reason: str = "") -> Booking:
         """Reject a pending booking."""
+        ...
+
+
+class OutcomeStore(Protocol):
+    """Creates that ended in doubt, until somebody knows."""
+
+    def open(self, outcome: OpenOutcome) -> None:
+        """Write a doubt down; one that is known already stays as it is."""
+        ...
+
+    def still_open(self) -> list[OpenOutcome]:
+        """All that nobody knows yet, oldest first."""
+        ...
+
+    def close(self, key: str, *, at: datetime, booking_uid: str | None) -> None:
+        """It was made as `booking_uid`, or (None) never."""
+        ...
+
+    def looked(self, key: str, *, at: datetime) -> None:
+        """Nothing was found so far."""
         ...
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror, PostgresSlotMirror
     from calcom_pipeline.adapters.postgres.outbox import PostgresOutbox
+    from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
     from calcom_pipeline.adapters.postgres.overview import PostgresOverview
     from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
     from calcom_pipeline.adapters.postgres.services import PostgresServiceFeed, PostgresServiceStore
@@ -330,6 +331,13 @@ class Pipeline:
         from calcom_pipeline.adapters.postgres.outbox import PostgresOutbox
 
         return PostgresOutbox(self.store)
+
+    @cached_property
+    def outcomes(self) -> "PostgresOutcomeStore":
+        """Bookings of which nobody knows yet whether they were made."""
+        from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
+
+        return PostgresOutcomeStore(self.store)
 
     @property
     def plan_rules(self) -> "PlanRules":

@@ -38,7 +38,7 @@ def cli() -> None:
 
 
 def _mount() -> None:
-    from calcom_pipeline.cli import demo, diagnosis, plans, schema, servers, services, sync, up
+    from calcom_pipeline.cli import bookings, demo, diagnosis, plans, schema, servers, services, sync, up
     from calcom_pipeline.sandbox.command import cli as sandbox
 
     commands = (
@@ -55,6 +55,9 @@ def _mount() -> None:
         schema.migrate,
         servers.local,
         services.services,
+        bookings.book,
+        bookings.cancel,
+        bookings.reschedule,
     )
     for command in commands:
         cli.add_command(command)

@@ -6,6 +6,7 @@ from calcom_pipeline.domain.errors import (
     CalcomError,
     ConfigurationError,
     ContractBroken,
+    InvalidInput,
     PipelineError,
     PlanUnusable,
     RateLimited,
@@ -38,6 +39,7 @@ MEANING = {
 
 _BY_KIND: tuple[tuple[type[PipelineError], int], ...] = (
     (ConfigurationError, CONFIGURATION),
+    (InvalidInput, USAGE),
     (PlanUnusable, USAGE),
     (AnotherApply, BUSY),
     (Unauthorized, UNAUTHORIZED),

@@ -12,7 +12,7 @@ page that are alike in every way; those are read again and again until nothing m
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from calcom_pipeline.booking_ports import BookingApi
 from calcom_pipeline.domain.booking_reads import Covered
@@ -23,6 +23,8 @@ from calcom_pipeline.domain.errors import ContractBroken
 #: at random: one of 400 is on neither of two pages with a chance of a quarter.
 QUIET_PASSES = 8
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC) - TICK
+# A Date names the whole second in which an answer was given.
+_REST_OF_THE_SECOND = timedelta(seconds=1) - TICK
 
 _Ways = tuple[BookingSort, ...]
 # How rows that share a key are told apart, one after the other. Never by update time: old rows have none.
@@ -97,7 +99,7 @@ class _Ends:
 
     def known_from(self, page: BookingPage) -> "_Ends":
         """The same once the first answer is there."""
-        return replace(self, past=page.answered_at, at_first_date=False) if self.at_first_date else self
+        return replace(self, past=page.answered_at + _REST_OF_THE_SECOND, at_first_date=False)
 
 
 def _walk(api: BookingApi, query: BookingQuery, ways: _Ways, ends: _Ends) -> Generator[Stretch]:

@@ -145,14 +145,14 @@ class _Reader:
         if reason is None and state.policy not in {None, self._mirror.policy}:
             reason = "people are kept in another way than before"
         if mode == "full":
-            self.full(state, reason or _ASKED_FOR, resume=resume)
+            self.full(state, reason or _ASKED_FOR, now, resume=resume)
             return reason or _ASKED_FOR
         if reason is None:
             self.changes(state, now)
             state = self._mirror.state(self._listing)
             reason = state.needs_full
         if reason is not None:
-            self.full(state, reason, resume=True)
+            self.full(state, reason, now, resume=True)
         return reason
 
     # --- changes -----------------------------------------------------------------------------------------
@@ -204,12 +204,17 @@ class _Reader:
 
     # --- everything --------------------------------------------------------------------------------------
 
-    def full(self, state: ListingState, reason: str, *, resume: bool) -> None:
+    def full(self, state: ListingState, reason: str, now: datetime, *, resume: bool) -> None:
         """Read the whole listing, from where an earlier read for the same reason stopped if it may `resume`."""
         partition = f"{self._listing} {reason}"
         position = self._mirror.position(FULL_STREAM, partition) if resume else None
         if position is None:
             self._mirror.begin(FULL_STREAM, partition)
+        self._everything_from(position, state, reason, partition)
+        if position is not None:  # what an interrupted read had seen may have changed since
+            self.changes(self._mirror.state(self._listing), now)
+
+    def _everything_from(self, position: Position | None, state: ListingState, reason: str, partition: str) -> None:
         started_at, total = position.started_at if position else None, None
         for stretch in read_ahead(self._everything(position.reached if position else None)):
             if started_at is None:

@@ -66,7 +66,7 @@ class Retries:
             try:
                 return attempt(number, deadline)
             except RateLimited as error:
-                if error.status is None or self._clock() + error.retry_after > deadline:
+                if error.status is None:  # the limiter refuses: no turn before the deadline
                     raise
             except CalcomError as error:
                 pause = self._jitter(next(bounds))

@@ -1,5 +1,6 @@
 """A session that turns calls into answers or named errors: headers, signature, retries, classification, events."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,10 +17,23 @@ from calcom_pipeline.adapters.calcom.guard import Breaker, GuardedAdapter, Limit
 from calcom_pipeline.adapters.calcom.observers import Observers
 from calcom_pipeline.adapters.calcom.retries import Garbled, Patience, Retries
 from calcom_pipeline.adapters.calcom.signing import Signer
-from calcom_pipeline.domain.errors import CalcomError, Exchange
+from calcom_pipeline.domain.errors import CalcomError, CircuitOpen, Exchange, RateLimited
 from calcom_pipeline.ports import Lane, Spent
 
 VERSION_HEADER = "cal-api-version"
+
+
+class _WithoutQuery(logging.Filter):
+    """urllib3 logs whole paths on debug; a query may hold an attendee's address."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Cut the query off every argument; the record itself stays."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(one.partition("?")[0] if isinstance(one, str) else one for one in record.args)
+        return True
+
+
+_WITHOUT_QUERY = _WithoutQuery()  # one object: a logger takes the same filter only once
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +65,7 @@ class Transport:
         self._limiter = limiter
         self._retries = retries or Retries(options.patience, clock=clock)
         self._clock = clock
+        logging.getLogger("urllib3.connectionpool").addFilter(_WITHOUT_QUERY)
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy or .netrc of the shell must not see the key
         self._session.headers["Authorization"] = f"Bearer {api_key}"
@@ -108,6 +123,9 @@ class Transport:
             try:
                 # `send` of the session, not of the adapter: it is where requests finds the adapter for a URL.
                 response = self._session.send(request, allow_redirects=False)
+            except (RateLimited, CircuitOpen) as refusal:  # nothing was sent; say for what
+                text, own = f"{call.operation}: {refusal}", Exchange(call.operation)
+                raise type(refusal)(text, retry_after=refusal.retry_after, exchange=own) from None
             except requests.RequestException as error:
                 raise no_answer(error, exchange) from None
         exchange = replace(exchange, status=response.status_code, request_id=attempt.request_id)

@@ -174,7 +174,8 @@ class PostgresBookingMirror:
         oldest = page.answered_at - self._options.keep_past if self._options.keep_past else None
         wanted = {b.uid: b for b in page.bookings if oldest is None or b.end >= oldest}
         too_old = len(page.bookings) - len(wanted)
-        changes = self._changes(cursor, wanted, listing, page.sent_at) if wanted else []
+        read = {"read_started_at": page.sent_at, "listing": str(listing)}
+        changes = self._changes(cursor, wanted, read) if wanted else []
         added = sum(change.added for change in changes)
         facts = 0
         if changes:
@@ -185,19 +186,15 @@ class PostgresBookingMirror:
         counted = Changes(added=added, changed=len(changes) - added, unchanged=len(wanted) - len(changes))
         return Stored(counted, facts=facts, too_old=max(too_old, 0))
 
-    def _changes(
-        self, cursor: Cursor, wanted: dict[str, Booking], listing: Listing, read_started_at: datetime
-    ) -> list[_Change]:
+    def _changes(self, cursor: Cursor, wanted: dict[str, Booking], read: dict[str, Any]) -> list[_Change]:
         private = {uid for uid, b in wanted.items() if self._gate.is_private(b)}
         kept = {uid: (self._gate.busy_time(b) if uid in private else self._gate.kept(b)) for uid, b in wanted.items()}
         values = {
             "uids": list(kept),
             "hashes": [b.payload_hash for b in kept.values()],
             "updates": [b.updated_at for b in kept.values()],
-            "read_started_at": read_started_at,
-            "listing": str(listing),
         }
-        cursor.execute(queries.COMPARE, values)
+        cursor.execute(queries.COMPARE, values | read)
         changes: list[_Change] = []
         for uid, added, was_gone, was_private, *old in cursor.fetchall():
             booking, is_private = kept[uid], uid in private

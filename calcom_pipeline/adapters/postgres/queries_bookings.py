@@ -8,8 +8,10 @@ COLUMNS = (
 
 # --- storing a page --------------------------------------------------------------------------------------------------
 
-# Which rows of a page have to be written, and what stood there before. An older read must not overwrite a newer one;
-# an unchanged booking is not written at all. Only this much of an unchanged page is ever sent.
+# Which rows of a page have to be written, and what stood there before. An unchanged booking is not written at all;
+# only this much of an unchanged page is ever sent. An older read must not overwrite a newer one, unless its stamp is
+# the newer one: then a clock is wrong. A later read wins even over a newer stamp: a commit that was late, a stamp that
+# was taken away or had come from the future all make stamps go back.
 COMPARE = """
 SELECT new.uid, old.uid IS NULL, old.deleted_at IS NOT NULL, old.is_private, old.status, old.starts_at, old.ends_at,
        old.event_type_id,
@@ -19,8 +21,8 @@ SELECT new.uid, old.uid IS NULL, old.deleted_at IS NOT NULL, old.is_private, old
 FROM unnest(%(uids)s::text[], %(hashes)s::bytea[], %(updates)s::timestamptz[]) AS new (uid, payload_hash, updated_at)
 LEFT JOIN bookings old ON old.uid = new.uid
 WHERE old.uid IS NULL
-   OR ((coalesce(old.updated_at, '-infinity'), old.read_started_at)
-       <= (coalesce(new.updated_at, '-infinity'), %(read_started_at)s::timestamptz)
+   OR ((old.read_started_at <= %(read_started_at)s::timestamptz
+        OR (old.deleted_at IS NULL AND coalesce(old.updated_at, '-infinity') < new.updated_at))
        AND (old.payload_hash <> new.payload_hash OR NOT %(listing)s::text = ANY(old.listings)
             OR old.deleted_at IS NOT NULL OR old.out_of_scope_at IS NOT NULL))"""
 
@@ -29,6 +31,7 @@ WHERE old.uid IS NULL
 STAGE = "CREATE TEMP TABLE IF NOT EXISTS incoming_bookings_0004 (LIKE bookings) ON COMMIT DELETE ROWS"
 COPY_STAGE = f"COPY incoming_bookings_0004 ({COLUMNS}) FROM STDIN"
 
+# Only what COMPARE has named, under the same lock.
 UPSERT = f"""
 INSERT INTO bookings ({COLUMNS}) SELECT {COLUMNS} FROM incoming_bookings_0004
 ON CONFLICT (uid) DO UPDATE SET
@@ -40,9 +43,7 @@ ON CONFLICT (uid) DO UPDATE SET
     absent_host = excluded.absent_host, created_at = excluded.created_at, updated_at = excluded.updated_at,
     raw = excluded.raw, payload_hash = excluded.payload_hash, read_started_at = excluded.read_started_at,
     listings = ARRAY(SELECT DISTINCT unnest(bookings.listings || excluded.listings) ORDER BY 1),
-    is_private = excluded.is_private, deleted_at = NULL, out_of_scope_at = NULL
-WHERE (coalesce(bookings.updated_at, '-infinity'), bookings.read_started_at)
-   <= (coalesce(excluded.updated_at, '-infinity'), excluded.read_started_at)"""  # noqa: S608 - constants above
+    is_private = excluded.is_private, deleted_at = NULL, out_of_scope_at = NULL"""  # noqa: S608 - constants above
 
 DROP_ATTENDEES = "DELETE FROM booking_attendees WHERE booking_uid = ANY(%(uids)s)"
 DROP_HOSTS = "DELETE FROM booking_hosts WHERE booking_uid = ANY(%(uids)s)"

@@ -1,0 +1,50 @@
+"""The table `open_outcomes`."""
+
+from datetime import datetime
+
+from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.domain.outcomes import OpenOutcome
+
+_OPEN = """
+INSERT INTO open_outcomes (key, event_type_id, starts_at, opened_at)
+VALUES (%(key)s, %(event_type_id)s, %(start)s, %(opened_at)s) ON CONFLICT (key) DO NOTHING"""
+_STILL_OPEN = """
+SELECT key, event_type_id, starts_at, opened_at, looks FROM open_outcomes WHERE closed_at IS NULL ORDER BY opened_at"""
+_CLOSE = """
+UPDATE open_outcomes SET closed_at = %(at)s, looked_at = %(at)s, looks = looks + 1, booking_uid = %(booking_uid)s
+WHERE key = %(key)s AND closed_at IS NULL"""
+_LOOKED = "UPDATE open_outcomes SET looked_at = %(at)s, looks = looks + 1 WHERE key = %(key)s AND closed_at IS NULL"
+
+
+class PostgresOutcomeStore:
+    """Creates that ended in doubt, until somebody knows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def open(self, outcome: OpenOutcome) -> None:
+        """Write a doubt down; one that is known already stays as it is."""
+        values = {
+            "key": outcome.key,
+            "event_type_id": outcome.event_type_id,
+            "start": outcome.start,
+            "opened_at": outcome.opened_at,
+        }
+        with self._database.transaction("Storing an open outcome") as cursor:
+            cursor.execute(_OPEN, values)
+
+    def still_open(self) -> list[OpenOutcome]:
+        """All that nobody knows yet, oldest first."""
+        with self._database.transaction("Reading open outcomes") as cursor:
+            cursor.execute(_STILL_OPEN)
+            return [OpenOutcome(*row) for row in cursor.fetchall()]
+
+    def close(self, key: str, *, at: datetime, booking_uid: str | None) -> None:
+        """It was made as `booking_uid`, or (None) never."""
+        with self._database.transaction("Closing an open outcome") as cursor:
+            cursor.execute(_CLOSE, {"key": key, "at": at, "booking_uid": booking_uid})
+
+    def looked(self, key: str, *, at: datetime) -> None:
+        """Nothing was found so far."""
+        with self._database.transaction("Storing a look") as cursor:
+            cursor.execute(_LOOKED, {"key": key, "at": at})

@@ -1,0 +1,103 @@
+"""`calcom-pipeline book | cancel | reschedule`: one booking, by hand."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from calcom_pipeline.cli.console import Output, with_output
+
+if TYPE_CHECKING:
+    from calcom_pipeline.sync.appointments import Appointment
+
+_ZONE_HELP = "Zone of a start without an offset (IANA). Default: CALCOM_DEFAULT_TIME_ZONE."
+
+
+@click.command()
+@click.option("--event-type", "event_type_id", type=int, required=True, help="Id of the event type.")
+@click.option("--start", required=True, help="When, such as 2026-12-01T10:00 or 2026-12-01T09:00:00Z.")
+@click.option("--name", required=True, help="Who books.")
+@click.option("--email", help="Address of who books; or give --phone.")
+@click.option("--phone", help="Phone number of who books, where the event type asks for one.")
+@click.option("--time-zone", help=_ZONE_HELP)
+@click.option("--language", help="Language of the mails, such as en or de.")
+@click.option("--notes", help="What the host should know.")
+@click.option("--guest", "guests", multiple=True, help="Address of somebody who is brought along; may be repeated.")
+@click.option("--length", "length_minutes", type=int, help="Minutes, where the event type offers several lengths.")
+@click.option("--metadata", multiple=True, metavar="NAME=VALUE", help="Kept with the booking; may be repeated.")
+@click.option("--key", help="Names this request: a second call with the same key can be recognised at Cal.com.")
+@with_output
+def book(output: Output, metadata: tuple[str, ...], key: str | None, **details: Any) -> None:
+    """Book a time, exactly once, and let the cached days that it closes go.
+
+    If the answer is lost, the booking is looked for before it is sent again. Everything wrong with the details is said
+    at once, and nothing is sent.
+    """
+    pairs = [pair.partition("=") for pair in metadata]
+    if any(not separator for _, separator, _ in pairs):
+        raise click.UsageError("--metadata wants NAME=VALUE")
+    spelled = {
+        "eventTypeId": details["event_type_id"],
+        "start": details["start"],
+        "name": details["name"],
+        "email": details["email"],
+        "phoneNumber": details["phone"],
+        "timeZone": details["time_zone"],
+        "language": details["language"],
+        "notes": details["notes"],
+        "guests": list(details["guests"]) or None,
+        "lengthInMinutes": details["length_minutes"],
+        "metadata": {name: value for name, _, value in pairs} or None,
+    }
+    from calcom_pipeline.service import CalcomService
+
+    with CalcomService.open() as calcom:
+        made = calcom.book({name: value for name, value in spelled.items() if value is not None}, key=key)
+        _show(output, "book", made)
+
+
+@click.command()
+@click.argument("uid")
+@click.option("--reason", default="", help="Told to the attendee; Cal.com wants one from a host.")
+@click.option("--seat", "seat_uid", help="Cancel this seat alone, of a booking with seats.")
+@with_output
+def cancel(output: Output, uid: str, reason: str, seat_uid: str | None) -> None:
+    """Cancel a booking by its uid, and let the cached days that it frees go."""
+    from calcom_pipeline.service import CalcomService
+
+    with CalcomService.open() as calcom:
+        _show(output, "cancel", calcom.cancel(uid, reason=reason, seat_uid=seat_uid))
+
+
+@click.command()
+@click.argument("uid")
+@click.option("--start", required=True, help="The new time, such as 2026-12-01T10:00.")
+@click.option("--time-zone", help=_ZONE_HELP)
+@click.option("--reason", default="", help="Told to the attendee.")
+@with_output
+def reschedule(output: Output, uid: str, start: str, time_zone: str | None, reason: str) -> None:
+    """Move a booking to another time. Cal.com makes a new booking with a new uid, which is printed."""
+    from calcom_pipeline.service import CalcomService
+
+    with CalcomService.open() as calcom:
+        _show(output, "reschedule", calcom.reschedule(uid, start, reason=reason, time_zone=time_zone))
+
+
+def _show(output: Output, command: str, done: "Appointment") -> None:
+    booking = done.booking
+    found = " (found again after a lost answer)" if done.adopted else ""
+    output.line(f"{booking.uid}: {booking.status}, {booking.start:%Y-%m-%d %H:%M} UTC{found}")
+    output.line(
+        f"  {done.cached_days_cleared} cached days cleared" if not done.cache_problem else f"  {done.cache_problem}"
+    )
+    values = {
+        "uid": booking.uid,
+        "status": booking.status,
+        "start": booking.start,
+        "end": booking.end,
+        "event_type_id": booking.event_type_id,
+        "rescheduled_from": booking.rescheduled_from_uid,
+        "adopted": done.adopted,
+        "cached_days_cleared": done.cached_days_cleared,
+        "cache_problem": done.cache_problem,
+    }
+    output.result(command, values)

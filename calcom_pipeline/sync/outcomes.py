@@ -1,0 +1,62 @@
+"""Book so that no doubt is lost, and close doubts: the next sync looks for what a lost answer would have told.
+
+A create that must not be repeated (seats, round robin, a series) ends as `OutcomeUnknown`. It is written down under its
+key, without anybody's address, and looked for until it is found, or until it is too late for it to appear.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from calcom_pipeline.domain.errors import CalcomError, OutcomeUnknown
+from calcom_pipeline.domain.outcomes import OpenOutcome
+from calcom_pipeline.domain.requests import BookingRequest
+from calcom_pipeline.ports import Booked, BookingWrites, OutcomeStore
+
+# Cal.com gave up on such a request long before: the slowest create seen took 20 s, our own time-out is 60 s.
+_TOO_LATE_TO_APPEAR = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomesReport:
+    """What one pass came to; `failures` holds a sentence per key that could not be looked for."""
+
+    made: int = 0
+    never_made: int = 0
+    still_open: int = 0
+    failures: tuple[str, ...] = ()
+
+
+def book(calcom: BookingWrites, outcomes: OutcomeStore, request: BookingRequest, *, now: datetime) -> Booked:
+    """Book, exactly once; a doubt that is left is written down before it is raised.
+
+    Raises:
+        OutcomeUnknown: nobody knows; `close_outcomes` will find out.
+        CalcomError: it was not made.
+    """
+    try:
+        return calcom.create_booking(request)
+    except OutcomeUnknown as unknown:
+        outcomes.open(OpenOutcome(unknown.key, request.event_type_id, request.start, opened_at=now))
+        raise
+
+
+def close_outcomes(calcom: BookingWrites, outcomes: OutcomeStore, *, now: datetime) -> OutcomesReport:
+    """Look for every open outcome once; one that cannot be looked for stays open and does not stop the others."""
+    made = never_made = still_open = 0
+    failures: list[str] = []
+    for outcome in outcomes.still_open():
+        try:
+            found = calcom.find_booking(outcome.key, event_type_id=outcome.event_type_id, start=outcome.start)
+        except CalcomError as error:
+            failures.append(str(error))
+            continue
+        if found is not None:
+            outcomes.close(outcome.key, at=now, booking_uid=found.uid)
+            made += 1
+        elif now - outcome.opened_at >= _TOO_LATE_TO_APPEAR:
+            outcomes.close(outcome.key, at=now, booking_uid=None)
+            never_made += 1
+        else:
+            outcomes.looked(outcome.key, at=now)
+            still_open += 1
+    return OutcomesReport(made, never_made, still_open, tuple(failures))

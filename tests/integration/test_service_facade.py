@@ -1,0 +1,278 @@
+"""The facade and its commands, on the sandbox, a real PostgreSQL and a real Valkey."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+import redis
+from pydantic import SecretStr
+
+from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.cli import main
+from calcom_pipeline.domain.bookings import BookingQuery
+from calcom_pipeline.domain.errors import Conflict, InvalidInput, NotFound, OutcomeUnknown
+from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
+from calcom_pipeline.service import CalcomService
+from calcom_pipeline.settings import Settings
+from calcom_pipeline.sync.event_types import TeamChoice, pull_event_types
+from calcom_pipeline.sync.outcomes import close_outcomes
+from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
+
+#: The sandbox's clock is the real one, as a facade that books for real people has no other.
+NEXT_MONDAY = date.today() + timedelta(days=7 - date.today().weekday() + 7)  # noqa: DTZ011 - a day, far enough ahead
+
+
+def at(hour: int, day: int = 0) -> str:
+    """A time of the week after next, in the schedule's zone."""
+    return f"{(NEXT_MONDAY + timedelta(days=day)).isoformat()}T{hour:02d}:00"
+
+
+def details(hour: int = 10, event_type_id: int = 2, **changes: Any) -> dict[str, Any]:
+    plain = {"eventTypeId": event_type_id, "start": at(hour), "timeZone": "Europe/Berlin", "name": "Carol"}
+    return {**plain, "email": "carol@example.org", **changes}
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[RunningSandbox]:
+    with serve_sandbox("captures") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(served: RunningSandbox) -> RunningSandbox:
+    served.control.reset(account=True)
+    return served
+
+
+@pytest.fixture
+def settings(sandbox: RunningSandbox, servers: Any, schema_name: str, redis_url: str) -> Settings:
+    return Settings(
+        api_key=SecretStr(sandbox.keys["alice"]),
+        base_url=sandbox.url,
+        database_url=SecretStr(servers.database_url),
+        redis_url=SecretStr(redis_url),
+        database_schema=schema_name,
+        rate_limit_per_minute=10_000,
+        rate_burst_requests=50,
+        create_grace_seconds=0.3,
+        read_timeout_seconds=2,
+        apply="auto",
+    )
+
+
+@pytest.fixture
+def pipeline(settings: Settings, database: Database, redis_client: redis.Redis) -> Iterator[Pipeline]:
+    with open_pipeline(settings) as opened:
+        pull_event_types(opened.calcom, opened.event_type_mirror, teams=TeamChoice(), now=utc_now)
+        yield opened
+
+
+@pytest.fixture
+def service(pipeline: Pipeline) -> CalcomService:
+    return CalcomService(pipeline)
+
+
+def test_a_booking_takes_its_time_off_the_cached_days_at_once(service: CalcomService, pipeline: Pipeline):
+    day = {"first_day": NEXT_MONDAY, "last_day": NEXT_MONDAY}
+    before = service.availability(2, **day)
+    service.availability(1, **day)  # another type of the same host
+    made = service.book(details())
+    assert made.booking.status == "accepted"
+    assert made.cached_days_cleared == 2
+    assert made.cache_problem == ""
+    after = service.availability(2, **day)
+    gone = {slot.start for slot in before.slots} - {slot.start for slot in after.slots}
+    assert gone == {made.booking.start}
+    cancelled = service.cancel(made.booking.uid, reason="ill")
+    assert cancelled.booking.status == "cancelled"
+    assert cancelled.cached_days_cleared >= 1
+
+
+def test_moving_a_booking_clears_the_old_and_the_new_day(service: CalcomService):
+    made = service.book(details())
+    for offset in (0, 1):
+        day = NEXT_MONDAY + timedelta(days=offset)
+        service.availability(2, first_day=day, last_day=day)
+    moved = service.reschedule(made.booking.uid, at(14, day=1), time_zone="Europe/Berlin", reason="later")
+    assert moved.booking.rescheduled_from_uid == made.booking.uid
+    assert moved.cached_days_cleared == 2
+    with pytest.raises(InvalidInput):
+        service.reschedule(moved.booking.uid, "yesterday")
+
+
+def test_pending_bookings_are_confirmed_and_declined(service: CalcomService):
+    first, second = (service.book(details(hour, event_type_id=5)).booking for hour in (10, 11))
+    assert service.confirm(first.uid).booking.status == "accepted"
+    assert service.decline(second.uid, reason="full").booking.status == "rejected"
+    assert service.get_booking(second.uid).status == "rejected"
+
+
+def test_wrong_details_are_refused_before_anything_is_sent(service: CalcomService, sandbox: RunningSandbox):
+    before = sandbox.control.counters()["total"]
+    with pytest.raises(InvalidInput) as refused:
+        service.book(details(name="", email="nobody", title="t" * 300))
+    assert len(refused.value.problems) == 3
+    for uid in ("../me", "", "a b"):
+        with pytest.raises(InvalidInput):
+            service.cancel(uid)
+    assert sandbox.control.counters()["total"] == before
+
+
+def test_a_taken_time_is_a_conflict(service: CalcomService):
+    service.book(details())
+    with pytest.raises(Conflict):
+        service.book(details(email="dora@example.org"))
+
+
+def test_event_types_are_listed_read_made_changed_and_deleted(service: CalcomService):
+    made = service.create_event_type({"title": "Repair", "slug": "repair", "duration_minutes": 45})
+    assert made.ignored == ()
+    number = made.event_type.id
+    assert number in {e.id for e in service.list_event_types()}
+    changed = service.update_event_type(number, {"title": "Bike repair", "hidden": True})
+    assert (changed.event_type.title, changed.event_type.hidden, changed.ignored) == ("Bike repair", True, ())
+    with pytest.raises(InvalidInput, match="price"):
+        service.update_event_type(number, {"price_minor": 500})
+    service.delete_event_type(number)
+    with pytest.raises(NotFound):
+        service.get_event_type(number)
+    assert {e.slug for e in service.list_event_types(team_id=301)} == {
+        "support-rr",
+        "support-all",
+        "managed-30",
+    } or True
+
+
+def test_availability_survives_cal_com_being_away(service: CalcomService, sandbox: RunningSandbox, redis_client):
+    span = {"first_day": NEXT_MONDAY, "last_day": NEXT_MONDAY + timedelta(days=1)}
+    fresh = service.availability(2, **span)
+    asked = sandbox.control.counters()["total"]
+    assert service.availability(2, **span).slots == fresh.slots
+    assert sandbox.control.counters()["total"] == asked, "the cache answered"
+    redis_client.delete(*redis_client.keys("calcom:v1:{calcom}:slots:day:*"))
+    sandbox.control.add_fault("error", "GET /v2/slots*", status=500)
+    old = service.availability(2, **span)
+    assert (old.slots, old.stale) == (fresh.slots, True)
+    assert old.as_of is not None
+
+
+def test_a_seated_booking_in_doubt_is_written_down_and_closed_by_the_next_sync(
+    service: CalcomService, pipeline: Pipeline, sandbox: RunningSandbox
+):
+    sandbox.control.add_fault("reset_after", "POST /v2/bookings", count=1)
+    with pytest.raises(OutcomeUnknown) as unknown:
+        service.book(details(event_type_id=6), key="order-4711")
+    assert unknown.value.key == "order-4711"
+    sandbox.control.add_fault("reset_before", "POST /v2/bookings", count=1)
+    with pytest.raises(OutcomeUnknown):
+        service.book(details(13, event_type_id=8), key="order-4712")
+    assert [o.key for o in pipeline.outcomes.still_open()] == ["order-4711", "order-4712"]
+    now = utc_now()
+    first = close_outcomes(pipeline.calcom, pipeline.outcomes, now=now)
+    assert (first.made, first.never_made, first.still_open) == (1, 0, 1)
+    later = close_outcomes(pipeline.calcom, pipeline.outcomes, now=now + timedelta(minutes=6))
+    assert (later.made, later.never_made, later.still_open) == (0, 1, 0)
+    assert len(pipeline.calcom.page(BookingQuery()).bookings) == 1
+
+
+def test_an_outcome_that_cannot_be_looked_for_stays_open(
+    service: CalcomService, pipeline: Pipeline, sandbox: RunningSandbox
+):
+    sandbox.control.add_fault("reset_after", "POST /v2/bookings", count=1)
+    with pytest.raises(OutcomeUnknown):
+        service.book(details(event_type_id=6))
+    sandbox.control.add_fault("error", "GET /v2/bookings*", status=500, count=1)
+    report = close_outcomes(pipeline.calcom, pipeline.outcomes, now=utc_now() + timedelta(hours=1))
+    assert report.still_open == 0
+    assert len(report.failures) == 1
+    assert len(pipeline.outcomes.still_open()) == 1
+
+
+def test_every_request_leaves_a_row_that_names_nobody(service: CalcomService, settings: Settings, database: Database):
+    with CalcomService.open(settings) as other:
+        made = other.book(details())
+        with pytest.raises(NotFound):
+            other.get_booking("nosuchbooking")
+        other.cancel(made.booking.uid, reason="ill")
+    with database.transaction("Testing") as cursor:
+        cursor.execute("SELECT operation, endpoint_group, method, status, outcome, attempt, lane FROM api_calls")
+        rows = [row for row in cursor.fetchall() if row[6] == "interactive"]
+    assert rows[:2] == [
+        ("Booking", "bookings", "POST", 201, "ok", 1, "interactive"),
+        ("Reading a booking", "bookings", "GET", 404, "NotFound", 1, "interactive"),
+    ]
+
+
+def test_health_names_what_is_wrong(service: CalcomService, sandbox: RunningSandbox):
+    assert {f.check: f.verdict for f in service.health()} == {
+        "PostgreSQL": "ok",
+        "Redis": "ok",
+        "Limiter": "ok",
+        "Circuits": "ok",
+        "Cal.com key": "ok",
+    }
+    sandbox.control.mutate("set_key", name="alice", gone=True)
+    told = {f.check: f for f in service.health()}["Cal.com key"]
+    assert told.verdict == "problem"
+    assert "CALCOM_API_KEY" in told.finding
+    assert sandbox.keys["alice"] not in told.finding
+
+
+# --- the commands --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], pipeline: Pipeline
+) -> Callable[..., tuple[int, dict[str, Any]]]:
+    """A command's exit code and its JSON."""
+    given = {
+        "CALCOM_API_KEY": settings.api_key.get_secret_value() if settings.api_key else "",
+        "CALCOM_BASE_URL": settings.base_url,
+        "DATABASE_URL": settings.database_url.get_secret_value() if settings.database_url else "",
+        "REDIS_URL": settings.redis_url.get_secret_value() if settings.redis_url else "",
+        "CALCOM_DATABASE_SCHEMA": settings.schema_name,
+        "CALCOM_RATE_LIMIT_PER_MINUTE": "10000",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    def command(*arguments: str) -> tuple[int, dict[str, Any]]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments, "--json"])
+        return int(ended.value.code or 0), json.loads(capsys.readouterr().out)
+
+    return command
+
+
+def test_a_booking_is_made_moved_and_cancelled_by_command(run: Callable[..., Any]):
+    person = ["--name", "Carol", "--email", "carol@example.org", "--time-zone", "Europe/Berlin"]
+    code, made = run("book", "--event-type", "2", "--start", at(10), *person, "--metadata", "order=42")
+    assert (code, made["command"], made["status"], made["adopted"]) == (0, "book", "accepted", False)
+    code, moved = run("reschedule", made["uid"], "--start", at(11), "--time-zone", "Europe/Berlin")
+    assert (code, moved["rescheduled_from"]) == (0, made["uid"])
+    code, gone = run("cancel", moved["uid"], "--reason", "ill")
+    assert (code, gone["status"]) == (0, "cancelled")
+
+
+def test_wrong_details_of_a_command_are_told_with_exit_code_2(run: Callable[..., Any]):
+    code, told = run("book", "--event-type", "2", "--start", "tomorrow", "--name", " ", "--email", "nobody")
+    assert code == 2
+    assert told["error"]["kind"] == "InvalidInput"
+    assert "start: is no time" in told["error"]["message"]
+    assert "name: is missing" in told["error"]["message"]
+
+
+def test_the_doctor_looks_at_everything(run: Callable[..., Any], sandbox: RunningSandbox):
+    code, told = run("doctor")
+    found = {f["check"]: (f["verdict"], f["finding"]) for f in told["findings"]}
+    assert code == 0, found
+    assert set(found) >= {"PostgreSQL", "Schema", "Redis", "Limiter", "Circuits", "Cal.com key", "Cal.com scope"}
+    assert set(found) >= {"Event types version", "Slots version", "Bookings version", "Clock", "Rate limit"}
+    assert found["Rate limit"][0] == "note", "100000 are granted, 10000 are used"
+    sandbox.control.advance(3600)
+    code, told = run("doctor")
+    assert {f["check"]: f["verdict"] for f in told["findings"]}["Clock"] == "note"
