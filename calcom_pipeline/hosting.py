@@ -17,6 +17,7 @@ from calcom_pipeline.wiring import Pipeline, data_folder, in_checkout, open_pipe
 if TYPE_CHECKING:
     from calcom_pipeline.local import Servers
 
+_DAGSTER_COMMANDS = ("ASSET_MATERIALIZE", "ASSET_LIST", "JOB_EXECUTE", "JOB_LIST", "DEFINITIONS_VALIDATE")
 _CHECKOUT = Path(__file__).parents[1]
 
 
@@ -41,7 +42,13 @@ def local_environment(settings: Settings, servers: "Servers") -> dict[str, str]:
         **environment(servers),
         "DAGSTER_HOME": str(dagster_home(settings)),
         "CALCOM_DATA_DIR": str(data_folder(settings)),
+        **dagster_defaults(),
     }
+
+
+def dagster_defaults() -> dict[str, str]:
+    """Options of Dagster's own commands that need the code location named; they read no project file."""
+    return {f"DAGSTER_CLI_{command}_MODULE_NAME": "calcom_pipeline.definitions" for command in _DAGSTER_COMMANDS}
 
 
 def migrate_embedded(settings: Settings) -> None:

@@ -100,7 +100,12 @@ def sandbox_companion(settings: Settings) -> "Companion":
         "--ready-file": "{ready_file}",
     }
     flat = [part for pair in options.items() for part in pair]
-    return Companion(SANDBOX, (sys.executable, "-m", "calcom_pipeline.sandbox", "serve", *flat))
+    return Companion(SANDBOX, (_interpreter(), "-m", "calcom_pipeline.sandbox", "serve", *flat))
+
+
+def _interpreter() -> str:
+    """This environment's Python, spelled the same however it was started: a companion is known by its command line."""
+    return str(Path(sys.prefix).resolve() / "bin" / "python3")
 
 
 @contextmanager
