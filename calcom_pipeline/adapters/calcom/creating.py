@@ -16,7 +16,6 @@ from calcom_pipeline.domain.errors import (
     Conflict,
     OutcomeUnknown,
     Rejected,
-    TransientError,
     Unauthorized,
 )
 
@@ -100,8 +99,10 @@ class ExactlyOnce(Generic[T]):
         while (left := over - self._clock()) > 0:
             try:
                 found = self._look()
-            except TransientError as error:
-                # Cal.com may come back before the grace is over; the last look has to work.
+            except Conflict:
+                raise  # looking has decided it: somebody else was first
+            except CalcomError as error:
+                # Cal.com may come to itself before the grace is over; the last look has to work.
                 found, pause = None, max(pause, _seconds_to_wait(error))
             if found is not None:
                 return found
@@ -112,6 +113,8 @@ class ExactlyOnce(Generic[T]):
     def _looked(self, doubt: CalcomError) -> T | None:
         try:
             return self._look()
+        except Conflict:
+            raise
         except CalcomError as error:
             raise self._unknown(doubt) from error
 
@@ -121,5 +124,5 @@ class ExactlyOnce(Generic[T]):
         return OutcomeUnknown(f"{operation}: nobody can say yet whether it was done", key=self._key, exchange=exchange)
 
 
-def _seconds_to_wait(error: TransientError) -> float:
+def _seconds_to_wait(error: CalcomError) -> float:
     return error.retry_after if isinstance(error, CircuitOpen) else 0.0

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 _HEADER = re.compile(r"x-ratelimit-(limit|remaining|reset)-(.+)", re.IGNORECASE)
 _DEFAULT = "default"
+# A reset past this is no reset: garbage in a header must not stop us for ever.
+_LONGEST_RESET_SECONDS = 86_400
 _RESETS = "x-ratelimit-reset"
 _RETRY = "retry-after"
 
@@ -33,7 +35,7 @@ def read_limit_headers(headers: Mapping[str, str]) -> Headers | None:
         if (match := _HEADER.fullmatch(name)) and value.isascii() and value.isdigit():
             found.setdefault(match[2].lower(), {})[match[1].lower()] = int(value)
     whole = {
-        name: Headers(parts["limit"], parts["remaining"], parts["reset"])
+        name: Headers(parts["limit"], parts["remaining"], min(parts["reset"], _LONGEST_RESET_SECONDS))
         for name, parts in found.items()
         if parts.keys() == {"limit", "remaining", "reset"}
     }
@@ -48,4 +50,5 @@ def seconds_blocked(headers: Mapping[str, str]) -> int | None:
     if told is not None:
         return told.reset_seconds
     named = [value for name, value in headers.items() if name.lower().startswith(_RESETS) or name.lower() == _RETRY]
-    return max((int(value) for value in named if value.isascii() and value.isdigit()), default=None)
+    seconds = [int(value) for value in named if value.isascii() and value.isdigit()]
+    return min(max(seconds), _LONGEST_RESET_SECONDS) if seconds else None

@@ -1,0 +1,86 @@
+"""What processes of the harness do all day. Everything that a storm is to interrupt stands here."""
+
+import time
+from typing import Any
+
+from calcom_pipeline.domain.errors import CalcomError, CircuitOpen, RateLimited
+from calcom_pipeline.ports import CallRecord
+from tests.faults.harness import Desk
+
+
+class _Waits:
+    """An observer that keeps how long the last request waited for its turn."""
+
+    def __init__(self) -> None:
+        self.last: CallRecord | None = None
+
+    def started(self, record: CallRecord) -> None:
+        """Nothing yet."""
+
+    def completed(self, record: CallRecord) -> None:
+        self.last = record
+
+    failed = completed
+
+
+def reader(desk: Desk, lane: str = "sync") -> None:
+    """One call after the other, for ever; no failure ends it."""
+    waits = _Waits()
+    with desk.calcom(observers=[waits]) as calcom:
+        client = calcom.in_lane(lane)  # type: ignore[arg-type]  # a plain string travels to the process
+        while True:
+            try:
+                client.me()
+            except (RateLimited, CircuitOpen) as error:
+                desk.tell("refused", lane=lane, kind=type(error).__name__)
+                time.sleep(min(error.retry_after, 1.0))
+            except CalcomError as error:
+                desk.tell("failed", lane=lane, kind=type(error).__name__)
+            else:
+                desk.tell("ok", lane=lane, waited=waits.last.waited_seconds if waits.last else None)
+
+
+def visitor(desk: Desk, lane: str, every_seconds: float) -> None:
+    """A call now and then, as a website makes them."""
+    waits = _Waits()
+    with desk.calcom(observers=[waits]) as calcom:
+        client = calcom.in_lane(lane)  # type: ignore[arg-type]  # a plain string travels to the process
+        while True:
+            time.sleep(every_seconds)
+            _call(desk, client, waits, lane)
+
+
+def party(desk: Desk, lane: str, guests: int) -> None:
+    """Some calls at the same moment, once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def one(_: int) -> None:
+        waits = _Waits()
+        with desk.calcom(observers=[waits]) as calcom:
+            _call(desk, calcom.in_lane(lane), waits, "party")  # type: ignore[arg-type]  # as above
+
+    with ThreadPoolExecutor(guests) as pool:
+        list(pool.map(one, range(guests)))
+
+
+def stranger(desk: Desk, every_seconds: float) -> None:
+    """Somebody else with the same key, who has never heard of our limiter."""
+    import requests
+
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {desk.place.key}"
+    due = time.monotonic()
+    while True:
+        status = session.get(desk.place.url + "/me", timeout=10).status_code
+        desk.tell("stranger", status=status)
+        due += every_seconds
+        time.sleep(max(0.0, due - time.monotonic()))
+
+
+def _call(desk: Desk, client: Any, waits: _Waits, lane: str) -> None:
+    try:
+        client.me()
+    except CalcomError as error:
+        desk.tell("failed", lane=lane, kind=type(error).__name__)
+    else:
+        desk.tell("visit", lane=lane, waited=waits.last.waited_seconds if waits.last else None)

@@ -1,0 +1,211 @@
+"""The limiter with real processes on real servers, against a sandbox that blocks: a short share, then the proofs."""
+
+import itertools
+import statistics
+import time
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import requests
+
+from calcom_pipeline.adapters.redis.rate_limiter import LANES, RedisRateLimiter
+from tests.faults import roles
+from tests.faults.harness import Site, machine, site
+from tests.support.limiter_world import BUDGET
+
+PROCESSES = 8
+LIMIT = 120
+#: A tenth of Cal.com's times on both sides.
+SCALED = replace(BUDGET, window_seconds=6, block_seconds=6, arrival_seconds=1, longest_wait_seconds=30)
+SANDBOX: dict[str, Any] = {"limit": LIMIT, "window_seconds": 6, "block_seconds": 6}
+
+
+def nothing_over_the_limit(here: Site) -> None:
+    counters = here.key_counters()
+    assert counters["max_in_window"] <= LIMIT, counters
+    assert counters.get("refused", 0) == 0, counters
+    assert here.counted()["failed"] == 0, Counter(line["kind"] for line in here.told("failed"))
+
+
+def nothing_is_stuck(here: Site) -> None:
+    """After everybody was killed: within a lease no waiter is left, and every lane is served."""
+    with here.redis() as store:
+        limiter = RedisRateLimiter(store, key_name="test", budget=here.place.budget)
+        for lane in LANES:
+            grant = limiter.acquire(lane, deadline_seconds=10)
+            limiter.complete(grant, status=200, headers={})
+        assert set(limiter.view().waiting.values()) == {0}
+
+
+def test_processes_that_are_killed_on_a_valkey_that_restarts_never_exceed_the_limit():
+    with site(budget=SCALED, **SANDBOX) as here:
+        with here.crew() as crew:
+            for lane, count in (("sync", 6), ("warm", 1), ("backfill", 1)):
+                crew.hire(roles.reader, lane, count=count)
+            crew.storm(kills=12, seed=3, between=(0.2, 0.8))
+            here.restart_valkey()
+            time.sleep(2)
+            here.flush_valkey()
+            crew.storm(kills=4, seed=4, between=(0.2, 0.8))
+        nothing_over_the_limit(here)
+        assert {line["lane"] for line in here.told("ok")} == {"sync", "warm", "backfill"}
+        nothing_is_stuck(here)
+        here.audit()
+
+
+# --- at full size --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(300)
+def test_proof_ten_minutes_scaled_to_one_with_eight_processes():
+    with site(budget=SCALED, **SANDBOX) as here, here.crew() as crew:
+        crew.hire(roles.reader, "sync", count=PROCESSES)
+        began = time.monotonic()
+        time.sleep(60)
+        nothing_over_the_limit(here)
+        counters, seconds = here.key_counters(), time.monotonic() - began
+        share = counters["requests"] / (LIMIT * seconds / 6)
+        print(
+            f"\n8 processes, {seconds:.0f} s of 120 per 6 s: {counters['requests']} requests, densest window "
+            f"{counters['max_in_window']}, none blocked, {share:.1%} of the budget ({machine()})"
+        )
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(400)
+def test_proof_three_minutes_unscaled_use_the_budget_and_keep_everybodys_share():
+    with site(budget=BUDGET, limit=LIMIT, window_seconds=60, block_seconds=60) as here, here.crew() as crew:
+        for lane, count in (("sync", 5), ("warm", 2), ("backfill", 1)):
+            crew.hire(roles.reader, lane, count=count)
+        crew.hire(roles.visitor, "interactive", 9.7)
+        began = time.monotonic()
+        time.sleep(100)
+        crew.hire(roles.party, "interactive", 5)
+        time.sleep(180 - (time.monotonic() - began))
+        nothing_over_the_limit(here)
+        counters = here.key_counters()
+        lanes = Counter(line["lane"] for line in here.told("ok"))
+        visits = [line["waited"] for line in here.told("visit") if line["lane"] == "interactive"]
+        party = [line["waited"] for line in here.told("visit") if line["lane"] == "party"]
+        share = counters["requests"] / (3 * LIMIT)
+        print(
+            f"\n3 minutes of 120 per 60 s: {counters['requests']} requests, {share:.1%} of the budget, densest window "
+            f"{counters['max_in_window']}; lanes {dict(lanes)}; one interactive call waits {max(visits):.2f} s at most "
+            f"({statistics.median(visits):.2f} s in the middle), five at once {max(party):.2f} s ({machine()})"
+        )
+        assert share >= 0.95
+        assert len(visits) >= 15
+        assert max(visits) < 2
+        assert len(party) == 5
+        assert max(party) < 5
+        for lane in ("warm", "backfill"):
+            assert lanes[lane] >= 0.095 * lanes.total()  # a tenth, less the last round
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(400)
+def test_proof_after_a_forced_block_all_workers_resume_and_no_work_is_lost():
+    with site(budget=BUDGET, limit=LIMIT, window_seconds=60, block_seconds=60) as here, here.crew() as crew:
+        crew.hire(roles.reader, "sync", count=PROCESSES)
+        time.sleep(20)
+        over = blocked_until(here)
+        time.sleep(max(0.0, over - time.time()) + 3)
+        before = [line for line in here.told("ok") if line["at"] < over]
+        firsts: dict[str, float] = {}
+        for line in here.told("ok"):
+            if line["at"] >= over:
+                firsts.setdefault(line["who"], line["at"] - over)
+        ours = here.counted()["failed"]
+        print(
+            f"\nafter a block all {len(firsts)} workers were back after {max(firsts.values()):.2f} s; "
+            f"{len(before)} calls before it, {ours} failed ({machine()})"
+        )
+        assert len(firsts) == PROCESSES
+        assert max(firsts.values()) < 2 + 0.3  # our clock and the sandbox's are compared over the wire
+        assert ours == 0
+
+
+def blocked_until(here: Site) -> float:
+    """Spend the rest of the window as a stranger, all at once: the moment at which the block ends."""
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {here.place.key}"
+    while session.get(here.place.url + "/me", timeout=10).status_code != 429:
+        pass
+    return time.time() + 60
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(500)
+def test_proof_a_steady_stranger_never_sees_a_429():
+    with site(budget=BUDGET, limit=LIMIT, window_seconds=60, block_seconds=60) as here, here.crew() as crew:
+        crew.hire(roles.stranger, 1.0)
+        crew.hire(roles.reader, "sync", count=PROCESSES)
+        began = time.time()
+        time.sleep(240)
+        refused = [line["at"] - began for line in here.told("stranger") if line["status"] == 429]
+        ours = len(here.told("ok"))
+        print(
+            f"\na stranger at 1 request a second for 4 minutes: {len(refused)} times 429 "
+            f"(after {[round(r) for r in refused[:3]]} s), {ours} calls of ours, {ours / 4:.0f} a minute ({machine()})"
+        )
+        assert not [moment for moment in refused if moment > 60]
+        assert here.counted()["failed"] == 0
+        assert ours / 4 >= 0.7 * 60
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(500)
+def test_proof_a_strangers_burst_costs_one_block_at_most():
+    with site(budget=BUDGET, limit=LIMIT, window_seconds=60, block_seconds=60) as here, here.crew() as crew:
+        crew.hire(roles.reader, "sync", count=PROCESSES)
+        time.sleep(50)
+        session = requests.Session()
+        session.headers["Authorization"] = f"Bearer {here.place.key}"
+        burst = [session.get(here.place.url + "/me", timeout=10).status_code for _ in range(60)]
+        time.sleep(190)
+        late = [r["at"] for r in here.sandbox.control.requests(2000) if r["status"] == 429]
+        print(
+            f"\na burst of 60 in a full window: {burst.count(429)} of it refused, {len(late)} refusals in all, "
+            f"{here.counted()['ok']} calls of ours, {here.counted()['failed']} failed ({machine()})"
+        )
+        assert here.counted()["failed"] == 0
+        assert not late or max(late) - min(late) < 61_000, "one block, then none"
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize("loss", ["flush_valkey", "restart_valkey"])
+def test_proof_redis_lost_in_the_middle_costs_a_cold_start_and_no_block(loss: str):
+    with site(budget=BUDGET, limit=LIMIT, window_seconds=60, block_seconds=60) as here, here.crew() as crew:
+        crew.hire(roles.reader, "sync", count=PROCESSES)
+        time.sleep(75)
+        getattr(here, loss)()
+        time.sleep(75)
+        nothing_over_the_limit(here)
+        moments = [line["at"] for line in here.told("ok")]
+        gap = max(later - earlier for earlier, later in itertools.pairwise(moments))
+        print(
+            f"\n{loss} after 75 s: densest window {here.key_counters()['max_in_window']}, longest pause {gap:.1f} s, "
+            f"{len(moments)} calls in 150 s ({machine()})"
+        )
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(500)
+def test_proof_two_hundred_kills_leave_nothing_stuck():
+    with site(budget=SCALED, **SANDBOX) as here:
+        with here.crew() as crew:
+            for lane, count in (("interactive", 1), ("sync", 4), ("warm", 2), ("backfill", 1)):
+                crew.hire(roles.reader, lane, count=count)
+            crew.storm(kills=200, seed=7, between=(0.02, 0.4))
+            killed = crew.killed
+        nothing_over_the_limit(here)
+        nothing_is_stuck(here)
+        here.audit()
+        print(
+            f"\n{killed} kills: densest window {here.key_counters()['max_in_window']}, {here.counted()['ok']} calls, "
+            f"nothing stuck ({machine()})"
+        )
