@@ -34,6 +34,12 @@ def dagster_home(settings: Settings) -> Path:
     return home
 
 
+def workspace() -> Path:
+    """The file that names the code location: the checkout's, or the one in the wheel."""
+    shipped = resources.files("calcom_pipeline") / "_shipped" / "workspace.yaml"
+    return _CHECKOUT / "workspace.yaml" if in_checkout() else Path(str(shipped))
+
+
 def local_environment(settings: Settings, servers: "Servers") -> dict[str, str]:
     """What a shell needs to use the embedded servers, Dagster included."""
     from calcom_pipeline.local.environment import environment

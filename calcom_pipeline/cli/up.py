@@ -28,7 +28,7 @@ _STOPPED = (0, -signal.SIGTERM, 128 + signal.SIGTERM, -signal.SIGINT, 128 + sign
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 def up(port: int | None, host: str) -> None:
     """Serve the Dagster UI with its daemon: schedules and sensors run until Ctrl-C."""
-    from calcom_pipeline.hosting import dagster_environment
+    from calcom_pipeline.hosting import dagster_environment, workspace
     from calcom_pipeline.settings import load_settings
     from calcom_pipeline.wiring import data_folder
 
@@ -40,7 +40,8 @@ def up(port: int | None, host: str) -> None:
     log = folder / "dagster.log"
     with _alone(folder / "up.lock"), dagster_environment(settings) as (environment, _), log.open("wb") as file:
         click.echo(f"Dagster UI: http://{host}:{chosen}  (in some seconds; Ctrl-C stops it; its log: {log})")
-        code = _serve(["--port", str(chosen), "--host", host], environment, file)
+        options = ["--workspace", str(workspace()), "--port", str(chosen), "--host", host]
+        code = _serve(options, environment, file)
     if code not in _STOPPED:
         click.echo("\n".join(log.read_text(errors="replace").splitlines()[-_LINES_OF_TROUBLE:]), err=True)
         raise click.ClickException(f"Dagster ended with exit code {code}; its log is {log}")
@@ -72,7 +73,7 @@ def _alone(lock: Path) -> Generator[None]:
 
 def _serve(options: list[str], environment: dict[str, str], log: IO[bytes]) -> int:
     """Run Dagster as a child in a session of its own; whatever ends us ends it first, gracefully."""
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "calcom_pipeline.definitions", *options]
+    command = [sys.executable, "-m", "dagster", "dev", *options]
     # `dg dev`, which the notice wants, serves only from a project's folder; this one serves an installed wheel too.
     quiet = {"PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"}
     variables = {**os.environ, **environment, **quiet}

@@ -1,0 +1,344 @@
+"""The command line as a person and a program meet it: output, exit codes, causes on one line."""
+
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from calcom_pipeline import local
+from calcom_pipeline.cli import exit_codes, main
+
+CHECKOUT = Path(__file__).parents[2]
+HELP_CPU_SECONDS = 0.5
+
+
+@dataclass
+class Done:
+    """What a command came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def command(*arguments: str, environment: dict[str, str], cwd: Path | None = None) -> Done:
+    """Run a command in this process: a hundred starts of Python would take minutes."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    before, folder = dict(os.environ), Path.cwd()
+    bare = {name: os.environ[name] for name in ("PATH", "HOME", "CALCOM_DATA_DIR") if name in os.environ}
+    os.environ.clear()
+    os.environ.update({**bare, **environment})
+    os.chdir(cwd or folder)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            main(arguments)
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        os.chdir(folder)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def process(*arguments: str, environment: dict[str, str]) -> Done:
+    """Run a command as a shell would."""
+    bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    ran = subprocess.run(
+        [sys.executable, "-m", "calcom_pipeline.cli", *arguments],
+        env={**bare, "PYTHONPATH": str(CHECKOUT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Done(ran.returncode, ran.stdout, ran.stderr)
+
+
+def said(done: Done) -> str:
+    """What stands on standard error, which must be short and without a traceback."""
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 3, done.stderr
+    return done.stderr
+
+
+class TestHelp:
+    def test_it_teaches_and_lists_every_exit_code(self, environment):
+        done = process("--help", environment=environment)
+        assert done.returncode == 0
+        assert "Start here" in done.stdout
+        for code, meaning in exit_codes.MEANING.items():
+            assert f"{code} {meaning.split()[0]}" in " ".join(done.stdout.split())
+
+    def test_it_answers_within_half_a_second_of_cpu(self, environment):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert process("--help", environment=environment).returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) < HELP_CPU_SECONDS
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["demo"],
+            ["up"],
+            ["migrate"],
+            ["doctor"],
+            ["status"],
+            ["plan"],
+            ["apply"],
+            ["revert"],
+            ["explain"],
+            ["resolve"],
+            ["sync", "bookings"],
+            ["sync", "services"],
+            ["sandbox", "serve"],
+            ["local", "env"],
+            ["services", "attach"],
+        ],
+        ids=" ".join,
+    )
+    def test_every_command_says_what_it_is_for(self, words, environment):
+        done = command(*words, "--help", environment=environment)
+        assert done.returncode == 0
+        assert len(done.stdout.splitlines()) > 4
+
+
+class TestSync:
+    def test_bookings_need_no_dagster_and_an_unchanged_account_costs_little_and_touches_nothing(
+        self, environment, servers: local.Servers, schema_name: str
+    ):
+        program = (
+            "import sys\nfrom calcom_pipeline.cli import main\n"
+            "try: main(['sync', 'bookings', '--json'])\n"
+            "finally: assert not [m for m in sys.modules if m.split('.')[0].startswith('dagster')]"
+        )
+        bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **environment}
+        first, second = (
+            json.loads(
+                subprocess.run([sys.executable, "-c", program], env=bare, capture_output=True, check=True).stdout
+            )
+            for _ in range(2)
+        )
+        assert first["schema_version"] == 1
+        assert first["results"]["bookings"]["stored"]["changes"]["added"] >= 60
+        assert second["results"]["bookings"]["calls"] <= 3 + 1
+        assert second["results"]["bookings"]["stored"]["changes"]["added"] == 0
+        with psycopg.connect(servers.database_url) as connection:
+            touched = connection.execute(
+                f'SELECT count(DISTINCT xmin::text), count(*) FROM "{schema_name}".bookings'
+            ).fetchone()
+            before = connection.execute(f'SELECT max(xmin::text::bigint) FROM "{schema_name}".bookings').fetchone()
+        assert touched is not None
+        command("sync", "bookings", environment=environment)
+        with psycopg.connect(servers.database_url) as connection:
+            after = connection.execute(f'SELECT max(xmin::text::bigint) FROM "{schema_name}".bookings').fetchone()
+        assert before == after
+
+    def test_everything_is_one_line_a_part_in_a_pipe(self, environment):
+        done = command("sync", "all", environment=environment)
+        assert done.returncode == 0, done.stderr
+        parts = [line.split(":")[0] for line in done.stdout.splitlines()]
+        assert parts == ["Services", "Event types", "Bookings", "Slots", "Caches"]
+        assert "calls" in done.stdout
+
+    def test_status_tells_what_is_there(self, environment):
+        command("sync", "all", environment=environment)
+        told = json.loads(command("status", "--json", environment=environment).stdout)
+        assert told["counts"]["bookings"] >= 60
+        assert told["facts_pending"] == 0
+
+    def test_doctor_finds_nothing_wrong_and_spends_few_calls(self, environment):
+        command("migrate", environment=environment)
+        done = command("doctor", "--json", environment=environment)
+        findings = {f["check"]: f for f in json.loads(done.stdout)["findings"]}
+        assert done.returncode == 0, findings
+        assert findings["PostgreSQL"]["verdict"] == "ok"
+
+
+class TestMigrate:
+    def test_what_would_run_can_be_read_first(self, environment):
+        shown = command("migrate", "--print", environment=environment)
+        assert "CREATE TABLE bookings" in shown.stdout
+        assert "0001_mirrors" in command("migrate", environment=environment).stdout
+        assert "nothing applied" in command("migrate", environment=environment).stdout
+
+
+class TestPlans:
+    def service(self, servers: local.Servers, schema_name: str, slug: str, name: str = "Massage") -> None:
+        with psycopg.connect(servers.database_url, autocommit=True) as connection:
+            connection.execute(
+                f'INSERT INTO "{schema_name}".services (name, slug, duration_minutes) VALUES (%s, %s, 30)', (name, slug)
+            )
+
+    def test_a_plan_is_shown_applied_by_name_explained_and_undone(self, environment, servers, schema_name, sandbox):
+        environment["CALCOM_APPLY"] = "plan"
+        command("migrate", environment=environment)
+        self.service(servers, schema_name, "massage")
+        told = json.loads(command("plan", "--json", environment=environment).stdout)
+        assert (told["empty"], told["counts"]["create"]) == (False, 1)
+        assert "nothing written" in command("sync", "services", environment=environment).stdout
+        refused = command("apply", "--auto", environment=environment)
+        assert refused.returncode == exit_codes.CONFIGURATION
+        assert "CALCOM_APPLY is not auto" in said(refused)
+
+        plan = json.loads(command("plan", "--json", environment=environment).stdout)["plan"]
+        applied = json.loads(command("apply", plan, "--json", environment=environment).stdout)
+        assert applied["counts"] == {"done": 1}
+        again = command("apply", plan, environment=environment)
+        assert (again.returncode, "is applied" in said(again)) == (exit_codes.USAGE, True)
+        assert "Nothing to do" in command("plan", environment=environment).stdout
+        explained = json.loads(command("explain", "1", "--json", environment=environment).stdout)
+        assert explained["link"]["state"] == "linked"
+        assert explained["drift"] == []
+
+        undone = json.loads(command("revert", plan, "--json", environment=environment).stdout)
+        assert undone["counts"] == {"done": 1}
+        hidden = json.loads(command("explain", "1", "--json", environment=environment).stdout)
+        assert hidden["service"]["is_active"] is False
+
+    def test_a_failure_has_its_exit_code_and_can_be_tried_again(self, environment, servers, schema_name):
+        command("migrate", environment=environment)
+        self.service(servers, schema_name, "good")
+        with psycopg.connect(servers.database_url, autocommit=True) as connection:
+            connection.execute(
+                f'INSERT INTO "{schema_name}".services (name, slug, duration_minutes, description) '
+                "VALUES ('Brochure', 'brochure', 30, repeat('x', 120000))"
+            )
+        failed = command("sync", "services", environment=environment)
+        assert failed.returncode == exit_codes.PARTIAL
+        assert "too large" in failed.stdout
+        assert "service 2" in failed.stdout
+        assert "tried with the next plan" in command("resolve", "2", "--retry", environment=environment).stdout
+
+    def test_a_conflict_is_settled_by_the_side_that_is_taken(self, environment, servers, schema_name, sandbox):
+        command("migrate", environment=environment)
+        slug = next(e["slug"] for e in sandbox.control.account()["eventTypes"] if e["ownerId"])
+        self.service(servers, schema_name, slug, "Our own title")
+        command("sync", "services", environment=environment)
+        conflict = json.loads(command("plan", "--json", environment=environment).stdout)
+        assert conflict["counts"]["conflict"] == 1
+        command("resolve", "1", "--take", "local", environment=environment)
+        assert "1 done" in command("sync", "services", environment=environment).stdout
+
+    @pytest.mark.parametrize(
+        "words", [["apply", "nonesuch"], ["explain", "999"], ["revert", "nonesuch"], ["resolve", "9", "--retry"]]
+    )
+    def test_what_does_not_exist_is_said_on_one_line(self, words, environment):
+        command("migrate", environment=environment)
+        done = command(*words, environment=environment)
+        assert done.returncode == exit_codes.USAGE
+        assert said(done)
+
+
+class TestTrouble:
+    """A one-line cause and what to do, the right exit code, nothing half-written."""
+
+    @pytest.mark.parametrize(
+        ("changes", "code", "cause"),
+        [
+            ({"CALCOM_API_KEY": "cal_wrong000000000000000000000000"}, exit_codes.UNAUTHORIZED, "Check CALCOM_API_KEY"),
+            ({"CALCOM_BASE_URL": "http://127.0.0.1:9"}, exit_codes.UNREACHABLE, "cannot be reached"),
+            ({"CALCOM_BASE_URL": "http://no-such-host.invalid"}, exit_codes.UNREACHABLE, "cannot be reached"),
+            ({"DATABASE_URL": "postgresql://x:pw@127.0.0.1:9/x"}, exit_codes.DATABASE, "nothing listens"),
+            ({"DATABASE_URL": "nonsense"}, exit_codes.CONFIGURATION, "no postgresql:// address"),
+            ({"CALCOM_API_KY": "x"}, exit_codes.CONFIGURATION, "did you mean CALCOM_API_KEY?"),
+            ({"CALCOM_TEAM_IDS": "424242"}, exit_codes.CONFIGURATION, "team 424242, which this key cannot see"),
+            ({"CALCOM_LOCAL": "never", "REDIS_URL": ""}, exit_codes.CONFIGURATION, "REDIS_URL is not set"),
+        ],
+    )
+    def test_a_wrong_setting_or_server(self, changes, code, cause, environment, servers, schema_name):
+        fast = {"CALCOM_RETRY_DEADLINE_SECONDS": "1", "CALCOM_RETRY_ATTEMPTS": "1"}
+        done = command("sync", "event-types", environment={**environment, **fast, **changes})
+        assert done.returncode == code, done.stderr
+        assert cause in said(done)
+        assert "pw" not in done.stderr
+        with psycopg.connect(servers.database_url) as connection:
+            there = connection.execute("SELECT to_regclass(%s)", (f"{schema_name}.event_types",)).fetchone()
+            if there and there[0]:
+                rows = connection.execute(f'SELECT count(*) FROM "{schema_name}".event_types').fetchone()
+                assert rows == (0,)
+
+    def test_a_database_without_rights(self, environment, servers: local.Servers):
+        with psycopg.connect(servers.database_url, autocommit=True) as connection:
+            connection.execute(
+                "DO $$ BEGIN CREATE ROLE beggar; GRANT beggar TO CURRENT_USER; "
+                "EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+            )
+        url = servers.database_url + "&options=-crole%3Dbeggar"
+        done = command("sync", "bookings", environment={**environment, "DATABASE_URL": url})
+        assert done.returncode == exit_codes.DATABASE, done.stderr
+        assert "lacks the right" in said(done)
+
+    def test_an_older_schema_wants_the_command(self, environment, servers, schema_name):
+        command("migrate", environment=environment)
+        with psycopg.connect(servers.database_url, autocommit=True) as connection:
+            connection.execute(f'DELETE FROM "{schema_name}".schema_migrations WHERE version > 1')
+        done = command("status", environment=environment)
+        assert done.returncode == exit_codes.DATABASE
+        assert "calcom-pipeline migrate" in said(done)
+
+    def test_a_json_reader_gets_its_error_as_json(self, environment):
+        done = command("status", "--json", environment={**environment, "CALCOM_LOCAL": "maybe"})
+        told = json.loads(done.stdout)
+        assert (told["schema_version"], told["error"]["kind"]) == (1, "ConfigurationError")
+
+    def test_a_traceback_only_with_debug(self, environment):
+        wrong = {**environment, "DATABASE_URL": "nonsense"}
+        assert "Traceback" not in process("status", environment=wrong).stderr
+        assert "Traceback" in process("status", "--debug", environment=wrong).stderr
+
+    @pytest.mark.parametrize("words", [["nonsense"], ["sync", "nonsense"], ["plan", "--nonsense"], ["apply"]])
+    def test_wrong_use_is_exit_code_2_with_a_usage_line(self, words, environment):
+        done = command(*words, environment=environment)
+        assert done.returncode == exit_codes.USAGE
+        assert "Usage:" in done.stderr
+
+    def test_the_env_file_of_the_working_folder_is_read(self, environment, tmp_path: Path):
+        (tmp_path / ".env").write_text("CALCOM_ACOUNT=x\n")
+        without = {k: v for k, v in environment.items() if k != "CALCOM_ENV_FILE"}
+        done = command("status", environment=without, cwd=tmp_path)
+        assert "did you mean CALCOM_ACCOUNT" in said(done)
+
+
+def fill(folder: Path) -> None:
+    """Leave no room: tables cannot grow, though the log still has its segment."""
+    with (folder.parent / "ballast").open("wb") as ballast, suppress(OSError):
+        while True:
+            ballast.write(b"x" * 65_536)
+
+
+class TestFullDisk:
+    @pytest.fixture
+    def tiny(self):
+        """Servers whose disk holds little more than an empty cluster; pytest's own folder only root may enter."""
+        folder = Path(tempfile.mkdtemp(prefix="calcom-tiny-"))
+        folder.chmod(0o755)
+        mounted = subprocess.run(
+            ["/bin/mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", str(folder)], check=False, capture_output=True
+        )
+        if mounted.returncode:
+            folder.rmdir()
+            pytest.skip("needs root: a small file system is mounted")
+        try:
+            with local.join(folder / "data", durable=False) as servers:
+                yield servers
+        finally:
+            local.remove(folder / "data")
+            subprocess.run(["/bin/umount", "-l", str(folder)], check=True)
+            folder.rmdir()
+
+    def test_a_full_disk_is_named_and_leaves_whole_pages_only(self, tiny: local.Servers, environment):
+        full = {**environment, "DATABASE_URL": tiny.database_url}
+        assert command("migrate", environment=full).returncode == 0
+        fill(tiny.data)
+        done = command("sync", "bookings", environment=full)
+        assert done.returncode == exit_codes.DATABASE, (done.stdout, done.stderr)
+        assert "full" in said(done) or "broke" in said(done)
