@@ -1,11 +1,16 @@
 """What processes of the harness do all day. Everything that a storm is to interrupt stands here."""
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from calcom_pipeline.domain.errors import CalcomError, CircuitOpen, RateLimited
+from calcom_pipeline.domain.models import Owner
+from calcom_pipeline.domain.requests import BookingRules, booking_request
 from calcom_pipeline.ports import CallRecord
 from tests.faults.harness import Desk
+
+ME = Owner("user", 101)
 
 
 class _Waits:
@@ -84,3 +89,34 @@ def _call(desk: Desk, client: Any, waits: _Waits, lane: str) -> None:
         desk.tell("failed", lane=lane, kind=type(error).__name__)
     else:
         desk.tell("visit", lane=lane, waited=waits.last.waited_seconds if waits.last else None)
+
+
+def event_type_maker(desk: Desk, count: int, options: dict[str, Any]) -> None:
+    """Creates so many event types, each under a slug of its own; every result is told."""
+    with desk.calcom(**options) as calcom:
+        above = max(e.id for e in calcom.list_owner(ME))
+        for number in range(count):
+            slug = f"{desk.name}-{number}".replace("_", "-")
+            fields = {"title": f"Made by {desk.name}", "slug": slug, "duration_minutes": 30, "hidden": True}
+            try:
+                written = calcom.create_event_type(ME, fields, above_id=above)
+            except CalcomError as error:
+                desk.tell("unmade", slug=slug, kind=type(error).__name__, why=str(error))
+            else:
+                whole = written.ignored == () and written.event_type.hidden
+                desk.tell("made", slug=slug, id=written.event_type.id, adopted=written.adopted, whole=whole)
+
+
+def booker(desk: Desk, event_type_id: int, starts: list[str], options: dict[str, Any]) -> None:
+    """Books these starts, one after the other; every result is told."""
+    now = datetime.now(UTC)
+    with desk.calcom(**options) as calcom:
+        for start in starts:
+            details = {"eventTypeId": event_type_id, "start": start, "name": "Carol", "timeZone": "Europe/Berlin"}
+            wanted = booking_request(details | {"email": f"{desk.name}@example.org"}, BookingRules(now=now))
+            try:
+                booked = calcom.create_booking(wanted)
+            except CalcomError as error:
+                desk.tell("unbooked", start=start, kind=type(error).__name__, why=str(error), key=wanted.key)
+            else:
+                desk.tell("booked", start=start, uid=booked.booking.uid, adopted=booked.adopted)

@@ -35,7 +35,7 @@ QUICK = ClientOptions(
     read_timeout_seconds=1.0,
     create_timeout_seconds=1.0,
     bookings_version="2024-08-13",
-    grace=GraceRules(grace_seconds=0.6, first_look_seconds=0.05, longest_look_seconds=0.2),
+    grace=GraceRules(grace_seconds=0.6, patience_seconds=1.0, first_look_seconds=0.05, longest_look_seconds=0.2),
 )
 HASTY = Patience(deadline_seconds=10, attempts=4, first_pause_seconds=0.01)
 

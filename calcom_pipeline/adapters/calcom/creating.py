@@ -15,6 +15,7 @@ from calcom_pipeline.domain.errors import (
     CircuitOpen,
     Conflict,
     OutcomeUnknown,
+    RateLimited,
     Rejected,
     Unauthorized,
 )
@@ -24,9 +25,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class GraceRules:
-    """Seconds of looking after a doubt, the first distance between two looks (it doubles), creates in all."""
+    """Seconds of looking after a doubt, the first distance between two looks (it doubles), creates in all.
+
+    When the grace is over, a look has to work before anything is decided. While Cal.com cannot be asked (an open
+    circuit, a block of the key, both 60 s) it is waited for, `patience_seconds` at most.
+    """
 
     grace_seconds: float = 30.0
+    patience_seconds: float = 120.0
     first_look_seconds: float = 0.5
     longest_look_seconds: float = 8.0
     attempts: int = 3
@@ -97,32 +103,37 @@ class ExactlyOnce(Generic[T]):
         over = self._clock() + self._rules.grace_seconds
         pause = self._rules.first_look_seconds
         while (left := over - self._clock()) > 0:
-            try:
-                found = self._look()
-            except Conflict:
-                raise  # looking has decided it: somebody else was first
-            except CalcomError as error:
-                # Cal.com may come to itself before the grace is over; the last look has to work.
-                found, pause = None, max(pause, _seconds_to_wait(error))
+            found, wait = self._tried()
             if found is not None:
                 return found
-            self._sleep(min(pause, left))
+            self._sleep(min(max(pause, wait or 0.0), left))
             pause = min(2 * pause, self._rules.longest_look_seconds)
         return self._looked(doubt)
 
     def _looked(self, doubt: CalcomError) -> T | None:
+        """A look that works."""
+        end = self._clock() + self._rules.patience_seconds
+        while True:
+            found, wait = self._tried()
+            if wait is None:
+                return found
+            pause = max(wait, self._rules.first_look_seconds)
+            if self._clock() + pause > end:
+                raise self._unknown(doubt)
+            self._sleep(pause)
+
+    def _tried(self) -> tuple[T | None, float | None]:
+        """What a look found, and None; or nothing, and the seconds until looking may be possible."""
         try:
-            return self._look()
+            return self._look(), None
         except Conflict:
-            raise
-        except CalcomError as error:
-            raise self._unknown(doubt) from error
+            raise  # looking has decided it: somebody else was first
+        except (CircuitOpen, RateLimited) as error:
+            return None, error.retry_after
+        except CalcomError:
+            return None, self._rules.longest_look_seconds
 
     def _unknown(self, doubt: CalcomError | None) -> OutcomeUnknown:
         exchange = doubt.exchange if doubt else None
         operation = exchange.operation if exchange else "Creating"
         return OutcomeUnknown(f"{operation}: nobody can say yet whether it was done", key=self._key, exchange=exchange)
-
-
-def _seconds_to_wait(error: CalcomError) -> float:
-    return error.retry_after if isinstance(error, CircuitOpen) else 0.0
