@@ -21,6 +21,9 @@ from hypothesis import settings as hypothesis_settings
 from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
+from tests.support.leaks import nothing_leaks
+
+__all__ = ["nothing_leaks"]  # watches every test
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 
 # Seeded: the same examples on every run and machine. `make proof` looks further.

@@ -88,7 +88,8 @@ def test_events_are_json_lines_without_secrets(calcom: CalcomClient, moods: Mood
     moods.statuses = [503, 404]
     with caplog.at_level(logging.DEBUG, logger="calcom_pipeline"), pytest.raises(NotFound):
         calcom.me()
-    events = [json.loads(record.getMessage()) for record in caplog.records]
+    ours = [record for record in caplog.records if record.name == "calcom_pipeline.calls"]
+    events = [json.loads(record.getMessage()) for record in ours]
     assert [e["event"] for e in events] == ["call_started", "call_failed", "call_started", "call_failed"]
     assert events[1]["outcome"] == "TransientError"
     assert events[1]["duration_ms"] >= 0
