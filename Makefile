@@ -10,7 +10,7 @@ DEAF := env -u DATABASE_URL -u REDIS_URL -u DAGSTER_PG_URL -u DAGSTER_HOME \
 	$$(env | sed -n 's/^\(CALCOM_[A-Za-z0-9_]*\)=.*/-u \1/p')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test ui proof lint clean distclean
+.PHONY: help demo up test ui live proof lint clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,6 +39,11 @@ test: $(VENV)/.dev ## The whole suite, seeded, under 5 minutes on 2 cores
 
 ui: $(VENV)/.dev ## Look at the Dagster UI in headless Chromium (Debian's package chromium)
 	@$(DEAF) $(BIN)/python -m pytest -m ui -q
+
+live: $(VENV)/.dev ## Book and cancel on a real account; needs CALCOM_LIVE_KEY
+	@if [ -z "$$CALCOM_LIVE_KEY" ]; then \
+		echo "Nothing done: CALCOM_LIVE_KEY is not set. It names a key of a test account, which is booked for real."; \
+	else LIVE_KEY="$$CALCOM_LIVE_KEY" $(DEAF) $(BIN)/python -m pytest tests/live -m live -s -q; fi
 
 proof: $(VENV)/.dev ## Every must-show of the issues at full size, with figures; takes long
 	@$(DEAF) $(BIN)/python -m pytest -m proof -s -q
