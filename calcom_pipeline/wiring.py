@@ -265,7 +265,8 @@ class Pipeline:
 
     def new_booking_mirror(self) -> "PostgresBookingMirror":
         """Another one, for a thread of its own."""
-        from calcom_pipeline.adapters.postgres.bookings import MirrorOptions, PostgresBookingMirror
+        from calcom_pipeline.adapters.postgres.booking_store import MirrorOptions
+        from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
 
         s = self.settings
         keep_past = None if s.booking_retention_days is None else timedelta(days=s.booking_retention_days)

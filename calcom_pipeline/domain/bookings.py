@@ -20,12 +20,12 @@ BookingSort = Literal["updatedAt", "createdAt", "start"]
 TICK = timedelta(milliseconds=1)
 #: The longest page that Cal.com hands out (fact sheet 6.1).
 LONGEST_PAGE = 250
+#: What is cached is whole local days; a day on either side covers every zone.
+ZONE_SLACK = timedelta(days=1)
 
 _HASH_BYTES = 16
 # Statuses that close times; a cancelled or rejected booking closes none.
 _BLOCKING = frozenset({"accepted", "pending", "awaiting_host"})
-# What is cached is whole local days; a day on either side covers every zone.
-_ZONE_SLACK = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -97,7 +97,7 @@ class BookingPage:
     unreadable: Sequence[Unreadable]
     answered_at: datetime
     sent_at: datetime
-    keys: Sequence[Keys] = ()
+    keys: Sequence[Booking | Keys] = ()
     total: int | None = None
     unknown_fields: Mapping[str, int] = field(default_factory=dict[str, int])
 
@@ -109,7 +109,7 @@ class BookingPage:
 
 def payload_hash(raw: bytes) -> bytes:
     """Tells a change of a booking; 16 bytes over its stored payload, whose keys are sorted."""
-    return hashlib.blake2b(raw, digest_size=_HASH_BYTES).digest()
+    return hashlib.sha256(raw).digest()[:_HASH_BYTES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def facts_of(
     Coalesced: one fact per event type and group of people, its times clipped to what can be cached (from now to
     `horizon`). A change that concerns no such time, or nothing that decides about free slots, has no fact.
     """
-    first, last = now - _ZONE_SLACK, now + horizon + _ZONE_SLACK
+    first, last = now - ZONE_SLACK, now + horizon + ZONE_SLACK
     spans: dict[tuple[int | None, tuple[int, ...]], set[Span]] = {}
     for old, new in changes:
         sides = [side for side in (old, new) if side is not None]

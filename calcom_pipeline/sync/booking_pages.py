@@ -18,6 +18,7 @@ from calcom_pipeline.booking_ports import BookingApi
 from calcom_pipeline.domain.booking_reads import Covered
 from calcom_pipeline.domain.bookings import TICK, BookingPage, BookingQuery, BookingSort, Keys, Listing
 from calcom_pipeline.domain.errors import ContractBroken
+from calcom_pipeline.domain.models import Booking
 
 #: Passes over rows that are alike which must bring nothing new before all of them count as seen. Cal.com orders them
 #: at random: one of 400 is on neither of two pages with a chance of a quarter.
@@ -184,7 +185,7 @@ def _fetch(api: BookingApi, query: BookingQuery) -> BookingPage:
     return page
 
 
-def _is_within(keys: Keys, query: BookingQuery) -> bool:
+def _is_within(keys: Booking | Keys, query: BookingQuery) -> bool:
     return (
         _between(query.after_updated_at, keys.updated_at, query.before_updated_at)
         and _between(query.after_created_at, keys.created_at, query.before_created_at)
@@ -198,7 +199,7 @@ def _between(low: datetime | None, key: datetime | None, high: datetime | None) 
     return key is None or ((low is None or low <= key) and (high is None or key <= high))
 
 
-def _key(keys: Keys, sort: BookingSort) -> datetime | None:
+def _key(keys: Booking | Keys, sort: BookingSort) -> datetime | None:
     if sort == "updatedAt":
         return keys.updated_at
     return keys.created_at if sort == "createdAt" else keys.start

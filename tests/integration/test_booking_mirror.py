@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from calcom_pipeline.adapters.postgres.bookings import MirrorOptions, PostgresBookingMirror
+from calcom_pipeline.adapters.postgres.booking_store import MirrorOptions
+from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.domain.booking_reads import FULL_STREAM, Covered, Position, ReadEnd, Scope
 from calcom_pipeline.domain.bookings import MINE, BookingPage, Listing

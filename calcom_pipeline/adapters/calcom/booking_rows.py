@@ -10,16 +10,17 @@ because it is the hot path: validating 100,000 rows with a model class costs 2 s
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import orjson
 
 from calcom_pipeline.domain.bookings import BookingPage, Keys, Unreadable, payload_hash
 from calcom_pipeline.domain.errors import ContractBroken, Exchange
-from calcom_pipeline.domain.models import Attendee, Booking, BookingStatus, Host
+from calcom_pipeline.domain.models import Attendee, Booking, Host
 
+T = TypeVar("T")
 Row = dict[str, Any]
 
 # Fields of the output (fact sheet 6.4); others are kept in the payload and counted.
@@ -44,6 +45,73 @@ class _WrongFieldError(ValueError):
     """A field is missing or of another kind. Says which and what is wrong, never the value."""
 
 
+class _Shape:
+    """The fields that are read of one kind of object, and of which JSON kinds each may be.
+
+    A combination of kinds that has been found right is not looked at again: a list has few of them.
+    """
+
+    def __init__(self, **fields: tuple[type | None, ...]) -> None:
+        self._fields = fields
+        self._right: set[tuple[type, ...]] = set()
+
+    def values(self, row: Any) -> list[Any]:
+        """The fields' values in order, None for those that are missing. Raises _WrongFieldError for a wrong kind."""
+        if type(row) is not dict:
+            raise _WrongFieldError("is no object")
+        get = cast("Row", row).get
+        values = [get(name) for name in self._fields]
+        kinds = tuple(map(type, values))
+        if kinds not in self._right:
+            for (name, allowed), value in zip(self._fields.items(), values, strict=True):
+                if (None if value is None else type(value)) not in allowed:
+                    raise _WrongFieldError(
+                        f"{name}: " + (f"is no {_CALLED[allowed[0]]}" if name in row else "is missing")
+                    )
+            self._right.add(kinds)
+        return values
+
+
+_CALLED: dict[type | None, str] = {str: "text", int: "whole number", bool: "flag", dict: "object", list: "list"}
+_TEXT, _TEXT_OR_NULL, _FLAG_OR_NULL = (str,), (str, None), (bool, None)
+_BOOKING = _Shape(
+    uid=_TEXT,
+    id=(int,),
+    status=_TEXT,
+    start=_TEXT,
+    end=_TEXT,
+    createdAt=_TEXT,
+    updatedAt=_TEXT_OR_NULL,
+    title=_TEXT_OR_NULL,
+    description=_TEXT_OR_NULL,
+    eventTypeId=(int, None),
+    eventType=(dict, None),
+    location=_TEXT_OR_NULL,
+    cancellationReason=_TEXT_OR_NULL,
+    rescheduledFromUid=_TEXT_OR_NULL,
+    rescheduledToUid=_TEXT_OR_NULL,
+    recurringBookingUid=_TEXT_OR_NULL,
+    absentHost=_FLAG_OR_NULL,
+    attendees=(list,),
+    hosts=(list,),
+)
+_EVENT_TYPE = _Shape(id=(int,), slug=_TEXT_OR_NULL)
+_ATTENDEE = _Shape(
+    email=_TEXT_OR_NULL,
+    name=_TEXT_OR_NULL,
+    timeZone=_TEXT_OR_NULL,
+    language=_TEXT_OR_NULL,
+    absent=_FLAG_OR_NULL,
+    phoneNumber=_TEXT_OR_NULL,
+    seatUid=_TEXT_OR_NULL,
+)
+# A booking without an organizer row says "unknown" in every value, the id included (fact sheet 6.4).
+_HOST = _Shape(
+    id=(int, str, None), username=_TEXT_OR_NULL, name=_TEXT_OR_NULL, email=_TEXT_OR_NULL, timeZone=_TEXT_OR_NULL
+)
+_UNKNOWN = "unknown"
+
+
 def booking_page(content: bytes, exchange: Exchange, *, answered_at: datetime, sent_at: datetime) -> BookingPage:
     """The rows of a listing, readable and not.
 
@@ -61,14 +129,16 @@ def booking_page(content: bytes, exchange: Exchange, *, answered_at: datetime, s
         )
     bookings: list[Booking] = []
     unreadable: list[Unreadable] = []
-    keys: list[Keys] = []
-    shapes: Counter[tuple[str, ...]] = Counter()
+    keys: list[Booking | Keys] = []
+    unknown: Counter[str] = Counter()
+    may_hold_nul = _ESCAPED_NUL in content
     for row in cast("list[Any]", rows):
-        found = _read(row, intact=intact)
+        found = _read(row, intact=intact, may_hold_nul=may_hold_nul)
         if isinstance(found, Booking):
             bookings.append(found)
-            keys.append(Keys(found.uid, found.updated_at, found.created_at, found.start, found.end))
-            shapes[tuple(row)] += 1
+            keys.append(found)
+            if not row.keys() <= _KNOWN:
+                unknown.update(row.keys() - _KNOWN)
         else:
             unreadable.append(found)
             keys.append(found.keys)
@@ -81,7 +151,7 @@ def booking_page(content: bytes, exchange: Exchange, *, answered_at: datetime, s
         sent_at=sent_at,
         keys=keys,
         total=total if type(total) is int else None,
-        unknown_fields=_unknown_fields(shapes),
+        unknown_fields=dict(unknown),
     )
 
 
@@ -124,17 +194,17 @@ def _parsed(content: bytes, exchange: Exchange) -> tuple[Any, bool]:
         raise ContractBroken(f"{exchange.operation} answered something that is no JSON", exchange=exchange) from None
 
 
-def _read(row: Any, *, intact: bool) -> Booking | Unreadable:
+def _read(row: Any, *, intact: bool, may_hold_nul: bool = True) -> Booking | Unreadable:
     try:
         raw = _payload(row, intact=intact)
     except ValueError:
         return Unreadable(_as_it_came(row), _NO_JSON_TEXT, _keys(row))
-    if _ESCAPED_NUL in raw and _holds_nul(row):
+    if may_hold_nul and _ESCAPED_NUL in raw and _holds_nul(row):
         return Unreadable(raw, "holds a NUL character, which PostgreSQL cannot store", _keys(row))
     try:
         return _booking(row, raw)
     except _WrongFieldError as wrong:
-        return Unreadable(raw, str(wrong), _keys(row))
+        return Unreadable(raw, str(wrong) if isinstance(row, dict) else f"row: {wrong}", _keys(row))
 
 
 def _payload(row: Any, *, intact: bool) -> bytes:
@@ -161,132 +231,80 @@ def _holds_nul(value: Any) -> bool:
 
 
 def _booking(row: Any, raw: bytes) -> Booking:
-    if not isinstance(row, dict):
-        raise _WrongFieldError("row: is no object")
-    r = cast("Row", row)
-    status = r.get("status")
-    if type(status) is not str or status not in _STATUSES:
+    (
+        uid, number, status, start, end, created, updated, title, description, type_id, ref, location, reason,
+        moved_from, moved_to, series, absent_host, attendees, hosts,
+    ) = _BOOKING.values(row)  # fmt: skip
+    if updated is None and "updatedAt" not in row:
+        raise _WrongFieldError("updatedAt: is missing")
+    if status not in _STATUSES:
         raise _WrongFieldError("status: is none that Cal.com names")
-    event_type = r.get("eventType")
-    ref = _object(event_type, "eventType") if event_type is not None else None
+    if not uid:
+        raise _WrongFieldError("uid: is empty")
+    slug = None
+    if ref:
+        type_id, slug = _within("eventType", _EVENT_TYPE.values, ref)
+    for name, text in (("uid", uid), ("moved", moved_from), ("moved", moved_to), ("series", series)):
+        _indexable(name, text)
     return Booking(
-        uid=_required_text(r, "uid"),
-        id=_whole(r.get("id"), "id"),
-        status=cast("BookingStatus", status),
-        start=_instant(r, "start"),
-        end=_instant(r, "end"),
-        created_at=_instant(r, "createdAt"),
-        updated_at=_instant(r, "updatedAt") if r.get("updatedAt") is not None else _present(r, "updatedAt"),
-        title=_text(r, "title") or "",
-        description=_text(r, "description"),
-        event_type_id=_whole(ref.get("id"), "eventType.id") if ref else _optional_whole(r, "eventTypeId"),
-        event_type_slug=_text(ref, "slug") if ref else None,
-        location=_text(r, "location"),
-        cancellation_reason=_text(r, "cancellationReason") or "",
-        rescheduled_from_uid=_indexed(r, "rescheduledFromUid"),
-        rescheduled_to_uid=_indexed(r, "rescheduledToUid"),
-        recurring_uid=_indexed(r, "recurringBookingUid"),
-        absent_host=_flag(r, "absentHost") or False,
-        attendees=tuple([_attendee(a, n) for n, a in enumerate(_list(r, "attendees"))]),
-        hosts=tuple([_host(h, n) for n, h in enumerate(_list(r, "hosts"))]),
-        raw=raw,
-        payload_hash=payload_hash(raw),
+        uid,
+        _whole("id", number),
+        status,
+        _instant("start", start),
+        _instant("end", end),
+        _instant("createdAt", created),
+        None if updated is None else _instant("updatedAt", updated),
+        title or "",
+        description,
+        None if type_id is None else _whole("eventTypeId", type_id),
+        slug,
+        location,
+        reason or "",
+        moved_from,
+        moved_to,
+        series,
+        absent_host or False,
+        tuple([_within("attendees", _attendee, a) for a in attendees]),
+        tuple([_within("hosts", _host, h) for h in hosts]),
+        raw,
+        payload_hash(raw),
     )
 
 
-def _attendee(value: Any, position: int) -> Attendee:
+def _within(name: str, read: Callable[[Any], T], value: Any) -> T:
     try:
-        a = _object(value, "")
-        return Attendee(
-            _indexed(a, "email"),
-            _text(a, "name"),
-            _text(a, "timeZone"),
-            _text(a, "language"),
-            _flag(a, "absent"),
-            _text(a, "phoneNumber"),
-            _text(a, "seatUid"),
-        )
+        return read(value)
     except _WrongFieldError as wrong:
-        raise _WrongFieldError(f"attendees.{position}.{wrong}") from None
+        raise _WrongFieldError(f"{name}: {wrong}") from None
 
 
-def _host(value: Any, position: int) -> Host:
-    try:
-        h = _object(value, "")
-        # A booking without an organizer row says "unknown" in every value, the id included (fact sheet 6.4).
-        host_id = h.get("id")
-        known = None if host_id is None or host_id == "unknown" else _whole(host_id, "id")
-        return Host(known, _text(h, "username"), _text(h, "name"), _indexed(h, "email"), _text(h, "timeZone"))
-    except _WrongFieldError as wrong:
-        raise _WrongFieldError(f"hosts.{position}.{wrong}") from None
+def _attendee(value: Any) -> Attendee:
+    values = _ATTENDEE.values(value)
+    _indexable("email", values[0])
+    return Attendee(*values)
 
 
-# --- fields of one kind: the value, or a sentence about the field ------------------------------------------------
+def _host(value: Any) -> Host:
+    host_id, username, name, email, time_zone = _HOST.values(value)
+    _indexable("email", email)
+    known = None if host_id is None or host_id == _UNKNOWN else _whole("id", host_id)
+    return Host(known, username, name, email, time_zone)
 
 
-def _object(value: Any, name: str) -> Row:
-    if not isinstance(value, dict):
-        raise _WrongFieldError(f"{name}: is no object")
-    return cast("Row", value)
-
-
-def _list(row: Row, name: str) -> list[Any]:
-    value = row.get(name)
-    if not isinstance(value, list):
-        raise _WrongFieldError(f"{name}: " + ("is no list" if name in row else "is missing"))
-    return cast("list[Any]", value)
-
-
-def _text(row: Row, name: str) -> str | None:
-    value = row.get(name)
-    if value is not None and type(value) is not str:
-        raise _WrongFieldError(f"{name}: is no text")
-    return value
-
-
-def _indexed(row: Row, name: str) -> str | None:
-    value = _text(row, name)
-    if value is not None and len(value) > _LONGEST_INDEXED:
+def _indexable(name: str, text: str | None) -> None:
+    if text is not None and len(text) > _LONGEST_INDEXED:
         raise _WrongFieldError(f"{name}: is longer than {_LONGEST_INDEXED} characters")
-    return value
 
 
-def _required_text(row: Row, name: str) -> str:
-    value = _indexed(row, name)
-    if not value:
-        raise _WrongFieldError(f"{name}: is empty or missing")
-    return value
-
-
-def _flag(row: Row, name: str) -> bool | None:
-    value = row.get(name)
-    if value is not None and type(value) is not bool:
-        raise _WrongFieldError(f"{name}: is neither true nor false")
-    return value
-
-
-def _whole(value: Any, name: str) -> int:
+def _whole(name: str, value: Any) -> int:
     if type(value) is not int or not -_LARGEST_ID <= value <= _LARGEST_ID:
         raise _WrongFieldError(f"{name}: is no whole number of 64 bits")
     return value
 
 
-def _optional_whole(row: Row, name: str) -> int | None:
-    value = row.get(name)
-    return None if value is None else _whole(value, name)
-
-
-def _present(row: Row, name: str) -> None:
-    if name not in row:
-        raise _WrongFieldError(f"{name}: is missing")
-
-
-def _instant(row: Row, name: str) -> datetime:
-    value = row.get(name)
-    if type(value) is not str:
-        raise _WrongFieldError(f"{name}: " + ("is no time" if name in row else "is missing"))
+def _instant(name: str, text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(text)
         if moment.tzinfo is UTC:
             return moment
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -300,21 +318,19 @@ def _instant(row: Row, name: str) -> datetime:
 def _keys(row: Any) -> Keys:
     if not isinstance(row, dict):
         return Keys()
-    r = cast("Row", row)
+    get = cast("Row", row).get
 
-    def readable(read: Callable[[Row, str], Any], name: str) -> Any:
+    def instant(name: str) -> datetime | None:
+        text = get(name)
         try:
-            return read(r, name)
+            return _instant(name, text) if type(text) is str else None
         except _WrongFieldError:
             return None
 
-    uid = readable(_required_text, "uid")
+    uid = get("uid")
+    is_a_name = type(uid) is str and bool(uid) and uid.isprintable() and len(uid) <= _LONGEST_INDEXED
     return Keys(
-        uid if uid is None or uid.isprintable() else None,
-        readable(_instant, "updatedAt"),
-        readable(_instant, "createdAt"),
-        readable(_instant, "start"),
-        readable(_instant, "end"),
+        uid if is_a_name else None, instant("updatedAt"), instant("createdAt"), instant("start"), instant("end")
     )
 
 
@@ -327,12 +343,3 @@ def _refuse_another_shape(bookings: list[Booking], unreadable: list[Unreadable],
             exchange=exchange,
             advice="Cal.com has changed the shape of bookings, or CALCOM_BOOKINGS_VERSION is wrong.",
         )
-
-
-def _unknown_fields(shapes: Mapping[tuple[str, ...], int]) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    for names, rows in shapes.items():
-        for name in names:
-            if name not in _KNOWN:
-                counts[name] += rows
-    return dict(counts)

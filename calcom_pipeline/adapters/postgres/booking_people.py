@@ -34,9 +34,7 @@ class Gatekeeper:
         return self._people.policy
 
     def refresh(self, cursor: Cursor) -> None:
-        """Read what decides, in the transaction that stores. Comes before everything else."""
-        cursor.execute(queries.TOMBSTONES)
-        self._people = replace(self._people, erased=frozenset(bytes(row[0]) for row in cursor.fetchall()))
+        """Read who is who, if that was long ago."""
         if self._clock() - self._read_at < _SECONDS_KEPT:
             return
         cursor.execute(queries.USERS)
@@ -44,13 +42,21 @@ class Gatekeeper:
         self._ours = read_ours(cursor)
         self._read_at = self._clock()
 
-    def kept(self, booking: Booking) -> Booking:
+    def knows_erased(self, subjects: Iterable[bytes]) -> bool:
+        """Whether these tombstones were known; from now on they are."""
+        erased = frozenset(map(bytes, subjects))
+        known, self._people = erased == self._people.erased, replace(self._people, erased=erased)
+        return known
+
+    def kept(self, booking: Booking, *, private: bool = False) -> Booking:
         """A booking as it may be stored, its attendees resolved to users before their addresses are hidden."""
-        return self._people.kept(self.resolved(booking))
+        resolved = self.resolved(booking)
+        return busy_time(resolved) if private else self._people.kept(resolved)
 
     def resolved(self, booking: Booking) -> Booking:
         """The same booking with its attendees' user ids, where they are known."""
-        ids = [self._users.get(a.email.lower()) if a.email else None for a in booking.attendees]
+        users = self._users
+        ids = [users.get(a.email.lower()) if a.email else None for a in booking.attendees]
         if not any(ids):
             return booking
         attendees = (replace(a, user_id=i) for a, i in zip(booking.attendees, ids, strict=True))
@@ -63,10 +69,6 @@ class Gatekeeper:
     def is_private(self, booking: Booking) -> bool:
         """Whether only its time may be kept. False as long as nobody knows what is ours."""
         return self._ours is not None and self._ours.is_private(booking)
-
-    def busy_time(self, booking: Booking) -> Booking:
-        """What is kept of a private one."""
-        return busy_time(self.resolved(booking))
 
     def keep_users(self, cursor: Cursor, bookings: Iterable[Booking], seen_at: datetime) -> None:
         """Remember hosts as users of Cal.com; known ones cost nothing."""

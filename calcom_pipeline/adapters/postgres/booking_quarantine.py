@@ -7,7 +7,6 @@ from datetime import datetime
 
 from calcom_pipeline.adapters.postgres import queries_bookings as queries
 from calcom_pipeline.adapters.postgres.database import Cursor, Database
-from calcom_pipeline.adapters.postgres.mirrors import counts
 from calcom_pipeline.domain.booking_reads import CHANGES_STREAM
 from calcom_pipeline.domain.bookings import BookingPage, Unreadable
 
@@ -32,12 +31,8 @@ def keep(cursor: Cursor, stream: str, records: Sequence[Unreadable], page: Booki
         name = hashlib.blake2b(original.raw, digest_size=_HASH_BYTES).hexdigest()
         values = {"stream": stream, "hash": name, "raw": record.raw, "reason": record.reason, "uid": record.keys.uid}
         cursor.execute(queries.QUARANTINE, {**values, "seen_at": page.sent_at})
-    if not page.bookings:
-        return
-    cursor.execute(queries.HAS_OPEN_QUARANTINE, {"stream": stream})
-    if counts(cursor)[0]:
-        uids = [booking.uid for booking in page.bookings]
-        cursor.execute(queries.RESOLVE_QUARANTINE, {"stream": stream, "uids": uids, "read_at": page.sent_at})
+    uids = [booking.uid for booking in page.bookings]
+    cursor.execute(queries.RESOLVE_QUARANTINE, {"stream": stream, "uids": uids, "read_at": page.sent_at})
 
 
 class PostgresQuarantine:

@@ -1,19 +1,14 @@
-"""The mirror of bookings: what changed on a page goes in by one COPY and one upsert, with its positions and facts.
-
-An unchanged page costs one comparison of hashes and writes nothing.
-"""
+"""The mirror of bookings: positions, listings, what is no longer shown. Storing a page is `booking_store.py`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from psycopg.types.json import Jsonb
 
-from calcom_pipeline.adapters.postgres import booking_quarantine
 from calcom_pipeline.adapters.postgres import queries_bookings as queries
 from calcom_pipeline.adapters.postgres.booking_people import Gatekeeper
-from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
+from calcom_pipeline.adapters.postgres.booking_store import MirrorOptions, Moves, PageStore, footprint_of
+from calcom_pipeline.adapters.postgres.database import Database, statement
 from calcom_pipeline.adapters.postgres.mirrors import counts, lock_stream, move_watermark, read_watermark
 from calcom_pipeline.adapters.postgres.outbox import insert_facts
 from calcom_pipeline.booking_ports import Stored
@@ -27,28 +22,7 @@ from calcom_pipeline.domain.booking_reads import (
     ReadEnd,
     Scope,
 )
-from calcom_pipeline.domain.bookings import BookingPage, Footprint, Listing, facts_of, footprint
-from calcom_pipeline.domain.models import Booking
-from calcom_pipeline.ports import Changes
-
-
-@dataclass(frozen=True, slots=True)
-class MirrorOptions:
-    """`horizon`: how far ahead slots are cached. `keep_past`: bookings that ended longer ago are left out."""
-
-    horizon: timedelta = timedelta(days=28)
-    keep_past: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """A row that has to be written: as it may be stored, what it replaces, what both mean for free slots."""
-
-    booking: Booking
-    added: bool
-    is_private: bool
-    old: Footprint | None
-    new: Footprint
+from calcom_pipeline.domain.bookings import BookingPage, Listing, facts_of
 
 
 class PostgresBookingMirror:
@@ -63,6 +37,7 @@ class PostgresBookingMirror:
         self._database = database
         self._gate = Gatekeeper(people or People())
         self._options = options or MirrorOptions()
+        self._pages = PageStore(self._gate, self._options)
 
     @property
     def policy(self) -> str:
@@ -159,51 +134,7 @@ class PostgresBookingMirror:
     ) -> Stored:
         """Write a page, move the positions and emit the facts of what changed, all or nothing."""
         with self._database.transaction("Storing bookings") as cursor:
-            lock_stream(cursor, CHANGES_STREAM)
-            self._gate.refresh(cursor)
-            stored = self._store_rows(cursor, page, listing)
-            booking_quarantine.keep(cursor, CHANGES_STREAM, self._gate.kept_records(page.unreadable), page)
-            unlisted = _unlist(cursor, listing, covered, page.sent_at)
-            if watermark is not None:
-                move_watermark(cursor, CHANGES_STREAM, str(listing), watermark, page.sent_at)
-            if position is not None:
-                cursor.execute(queries.SET_POSITION, _values(position))
-        return stored + Stored(unlisted=unlisted)
-
-    def _store_rows(self, cursor: Cursor, page: BookingPage, listing: Listing) -> Stored:
-        oldest = page.answered_at - self._options.keep_past if self._options.keep_past else None
-        wanted = {b.uid: b for b in page.bookings if oldest is None or b.end >= oldest}
-        too_old = len(page.bookings) - len(wanted)
-        read = {"read_started_at": page.sent_at, "listing": str(listing)}
-        changes = self._changes(cursor, wanted, read) if wanted else []
-        added = sum(change.added for change in changes)
-        facts = 0
-        if changes:
-            _write(cursor, changes, listing, page.sent_at)
-            self._gate.keep_users(cursor, (wanted[c.booking.uid] for c in changes), page.sent_at)
-            pairs = [(change.old, change.new) for change in changes]
-            facts = insert_facts(cursor, facts_of(pairs, now=page.answered_at, horizon=self._options.horizon))
-        counted = Changes(added=added, changed=len(changes) - added, unchanged=len(wanted) - len(changes))
-        return Stored(counted, facts=facts, too_old=max(too_old, 0))
-
-    def _changes(self, cursor: Cursor, wanted: dict[str, Booking], read: dict[str, Any]) -> list[_Change]:
-        private = {uid for uid, b in wanted.items() if self._gate.is_private(b)}
-        kept = {uid: (self._gate.busy_time(b) if uid in private else self._gate.kept(b)) for uid, b in wanted.items()}
-        values = {
-            "uids": list(kept),
-            "hashes": [b.payload_hash for b in kept.values()],
-            "updates": [b.updated_at for b in kept.values()],
-        }
-        cursor.execute(queries.COMPARE, values | read)
-        changes: list[_Change] = []
-        for uid, added, was_gone, was_private, *old in cursor.fetchall():
-            booking, is_private = kept[uid], uid in private
-            if is_private and not added and not was_private and booking.event_type_id is None:
-                # Its event type is gone since; it was known as ours.
-                booking, is_private = self._gate.kept(wanted[uid]), False
-            before = None if added or was_gone else _footprint(old)
-            changes.append(_Change(booking, added, is_private, before, footprint(self._gate.resolved(wanted[uid]))))
-        return changes
+            return self._pages.store(cursor, page, listing, Moves(watermark, position, covered))
 
     # --- what is no longer shown -------------------------------------------------------------------------
 
@@ -229,7 +160,7 @@ class PostgresBookingMirror:
             row = cursor.fetchone()
             cursor.execute(queries.MARK_GONE, values)
             if row is not None and cursor.rowcount:
-                gone = facts_of([(_footprint(row), None)], now=read_at, horizon=self._options.horizon)
+                gone = facts_of([(footprint_of(row), None)], now=read_at, horizon=self._options.horizon)
                 insert_facts(cursor, gone)
 
     def mark_out_of_scope(self, uid: str, *, read_at: datetime) -> None:
@@ -243,74 +174,3 @@ class PostgresBookingMirror:
         with self._database.transaction("Counting bookings") as cursor:
             cursor.execute(queries.LIVE, {"listing": str(listing)})
             return int(counts(cursor)[0])
-
-
-def _values(position: Position) -> dict[str, Any]:
-    return {
-        "stream": position.stream,
-        "partition": position.partition,
-        "reached": position.reached,
-        "started_at": position.started_at,
-    }
-
-
-def _footprint(row: Sequence[Any]) -> Footprint:
-    status, starts_at, ends_at, event_type_id, user_ids, seats_taken = row
-    return Footprint(status, starts_at, ends_at, event_type_id, tuple(sorted(user_ids)), seats_taken)
-
-
-def _unlist(cursor: Cursor, listing: Listing, covered: Covered | None, sent_at: datetime) -> int:
-    if covered is None:
-        return 0
-    bounds = {"low": covered.low, "high": covered.high, "uids": list(covered.uids)}
-    cursor.execute(statement(queries.UNLIST[covered.sort]), {"listing": str(listing), "sent_at": sent_at, **bounds})
-    return cursor.rowcount
-
-
-def _write(cursor: Cursor, changes: Sequence[_Change], listing: Listing, read_started_at: datetime) -> None:
-    cursor.execute(queries.STAGE)
-    with cursor.copy(statement(queries.COPY_STAGE)) as copy:
-        for change in changes:
-            copy.write_row((*_row(change.booking), read_started_at, [str(listing)], change.is_private))
-    cursor.execute(statement(queries.UPSERT))
-    known = [change.booking.uid for change in changes if not change.added]
-    if known:
-        cursor.execute(queries.DROP_ATTENDEES, {"uids": known})
-        cursor.execute(queries.DROP_HOSTS, {"uids": known})
-    _write_people(cursor, [change.booking for change in changes])
-
-
-def _write_people(cursor: Cursor, bookings: Sequence[Booking]) -> None:
-    with cursor.copy(queries.COPY_ATTENDEES) as copy:
-        for booking in bookings:
-            for position, a in enumerate(booking.attendees):
-                person = (a.email, a.name, a.time_zone, a.language, a.absent, a.phone_number, a.seat_uid, a.user_id)
-                copy.write_row((booking.uid, position, *person))
-    with cursor.copy(queries.COPY_HOSTS) as copy:
-        for booking in bookings:
-            for position, h in enumerate(booking.hosts):
-                copy.write_row((booking.uid, position, h.id, h.username, h.name, h.email, h.time_zone))
-
-
-def _row(b: Booking) -> tuple[Any, ...]:
-    return (
-        b.uid,
-        b.id,
-        b.status,
-        b.title,
-        b.description,
-        b.start,
-        b.end,
-        b.event_type_id,
-        b.event_type_slug,
-        b.location,
-        b.cancellation_reason,
-        b.rescheduled_from_uid,
-        b.rescheduled_to_uid,
-        b.recurring_uid,
-        b.absent_host,
-        b.created_at,
-        b.updated_at,
-        b.raw.decode(),
-        b.payload_hash,
-    )

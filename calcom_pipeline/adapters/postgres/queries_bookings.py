@@ -18,17 +18,18 @@ SELECT new.uid, old.uid IS NULL, old.deleted_at IS NOT NULL, old.is_private, old
        ARRAY(SELECT user_id FROM booking_hosts WHERE booking_uid = old.uid AND user_id IS NOT NULL
              UNION SELECT user_id FROM booking_attendees WHERE booking_uid = old.uid AND user_id IS NOT NULL),
        (SELECT count(*) FROM booking_attendees WHERE booking_uid = old.uid)
-FROM unnest(%(uids)s::text[], %(hashes)s::bytea[], %(updates)s::timestamptz[]) AS new (uid, payload_hash, updated_at)
+FROM jsonb_to_recordset(%(rows)s::text::jsonb) AS new (uid text, hash text, updated_at timestamptz)
 LEFT JOIN bookings old ON old.uid = new.uid
 WHERE old.uid IS NULL
    OR ((old.read_started_at <= %(read_started_at)s::timestamptz
         OR (old.deleted_at IS NULL AND coalesce(old.updated_at, '-infinity') < new.updated_at))
-       AND (old.payload_hash <> new.payload_hash OR NOT %(listing)s::text = ANY(old.listings)
+       AND (old.payload_hash <> decode(new.hash, 'hex') OR NOT %(listing)s::text = ANY(old.listings)
             OR old.deleted_at IS NOT NULL OR old.out_of_scope_at IS NOT NULL))"""
 
 # Kept from page to page by the connection: making a table for each would fill the catalog. Its name changes with its
 # columns, since a pooled connection may outlive a migration.
 STAGE = "CREATE TEMP TABLE IF NOT EXISTS incoming_bookings_0004 (LIKE bookings) ON COMMIT DELETE ROWS"
+COPY_BOOKINGS = f"COPY bookings ({COLUMNS}) FROM STDIN"
 COPY_STAGE = f"COPY incoming_bookings_0004 ({COLUMNS}) FROM STDIN"
 
 # Only what COMPARE has named, under the same lock.
@@ -184,9 +185,10 @@ ON CONFLICT (stream, hash) DO UPDATE
 SET reason = excluded.reason, uid = excluded.uid, times_seen = quarantine.times_seen + 1,
     last_seen_at = greatest(quarantine.last_seen_at, excluded.last_seen_at), resolved_at = NULL"""
 
-HAS_OPEN_QUARANTINE = (
-    "SELECT EXISTS (SELECT FROM quarantine WHERE stream = %(stream)s AND resolved_at IS NULL AND uid IS NOT NULL)"
-)
+# What has to be known before a page is stored: who was erased, and whether records wait to be read at last.
+SITUATION = """
+SELECT ARRAY(SELECT subject FROM erasures),
+       EXISTS (SELECT FROM quarantine WHERE stream = %(stream)s AND resolved_at IS NULL AND uid IS NOT NULL)"""
 
 # What was unreadable has been read since, in a later request.
 RESOLVE_QUARANTINE = """
@@ -201,8 +203,6 @@ RESOLVE_RECORD = """
 UPDATE quarantine SET resolved_at = %(at)s WHERE stream = %(stream)s AND hash = %(hash)s AND resolved_at IS NULL"""
 
 # --- people who were erased ------------------------------------------------------------------------------------------
-
-TOMBSTONES = "SELECT subject FROM erasures"
 
 PRIVACY_KEY = "SELECT secret, fingerprint FROM privacy_key"
 
