@@ -140,6 +140,7 @@ def _bookings(
     pipeline: "Pipeline", output: Output, *, mode: "Mode" = "changes", resume: bool = False
 ) -> tuple[str, str, dict[str, Any]]:
     from calcom_pipeline.sync.bookings import pull_bookings
+    from calcom_pipeline.sync.outcomes import close_outcomes
     from calcom_pipeline.wiring import utc_now
 
     with output.progress("Bookings") as progress:
@@ -163,7 +164,10 @@ def _bookings(
     said += "".join(f", {number} {what}" for what, number in parts.items() if number)
     for line in booking_warnings(report):
         output.line(f"  {line}")
-    return "bookings", said, asdict(report)
+    closed = close_outcomes(pipeline.calcom, pipeline.outcomes, now=utc_now())
+    outcomes = {"found": closed.made, "never made": closed.never_made, "still open": closed.still_open}
+    said += "".join(f", {number} doubtful ones {what}" for what, number in outcomes.items() if number)
+    return "bookings", said, {**asdict(report), "outcomes": asdict(closed)}
 
 
 def booking_warnings(report: "BookingsReport") -> list[str]:

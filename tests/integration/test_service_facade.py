@@ -277,3 +277,14 @@ def test_the_doctor_looks_at_everything(run: Callable[..., Any], sandbox: Runnin
     sandbox.control.advance(3600)
     code, told = run("doctor")
     assert {f["check"]: f["verdict"] for f in told["findings"]}["Clock"] == "note"
+
+
+def test_sync_bookings_closes_what_was_in_doubt(
+    run: Callable[..., Any], service: CalcomService, sandbox: RunningSandbox, pipeline: Pipeline
+):
+    sandbox.control.add_fault("reset_after", "POST /v2/bookings", count=1)
+    with pytest.raises(OutcomeUnknown):
+        service.book(details(event_type_id=6))
+    code, told = run("sync", "bookings")
+    assert (code, told["results"]["bookings"]["outcomes"]["made"]) == (0, 1)
+    assert pipeline.outcomes.still_open() == []

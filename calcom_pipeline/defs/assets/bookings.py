@@ -14,6 +14,7 @@ from calcom_pipeline.defs.metadata import Meter, change_metadata, table
 from calcom_pipeline.defs.naming import OWNERS, POOL, PREFIX
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.sync.bookings import BookingsReport, Mode, pull_bookings
+from calcom_pipeline.sync.outcomes import OutcomesReport, close_outcomes
 from calcom_pipeline.wiring import Pipeline, utc_now
 
 Calcom = dg.ResourceParam[CalcomClient]
@@ -57,7 +58,17 @@ def bookings(
             resume=context.retry_number > 0 or context.run.parent_run_id is not None,
             progress=progress_of(context),
         )
-    return dg.MaterializeResult(metadata={**_metadata(report), **meter.metadata()})
+    with dagster_failures("Closing open outcomes"):
+        closed = close_outcomes(calcom, pipeline.outcomes, now=utc_now())
+    return dg.MaterializeResult(metadata={**_metadata(report), **_outcome_metadata(closed), **meter.metadata()})
+
+
+def _outcome_metadata(closed: OutcomesReport) -> dict[str, Any]:
+    """Nothing, unless somebody booked through us and the answer was lost."""
+    if closed == OutcomesReport():
+        return {}
+    told = {"doubtful bookings found": closed.made, "never made": closed.never_made, "still open": closed.still_open}
+    return {**told, "could not be looked for": len(closed.failures)}
 
 
 def _metadata(report: BookingsReport) -> dict[str, Any]:
