@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from calcom_pipeline.sandbox.bookings.visibility import Visibility
 from calcom_pipeline.sandbox.control.counters import SLIDING_WINDOW_MS, Counters
 from calcom_pipeline.sandbox.control.faults import Faults
 from calcom_pipeline.sandbox.core.clock import Clock
@@ -41,6 +42,7 @@ class Sandbox:
     limiter: Limiter = field(default_factory=Limiter)
     faults: Faults = field(default_factory=Faults)
     slot_cache: SlotCache = field(default_factory=SlotCache)
+    visible: Visibility = field(default_factory=Visibility)
     world: World = field(init=False)
     counters: Counters = field(init=False)
     deliveries: Deliveries = field(init=False)
@@ -64,6 +66,7 @@ class Sandbox:
     def rebuild(self) -> None:
         """Takes everything back that happened to the account."""
         self.world = self.build()
+        self.visible.clear()
         self._places.clear()
         if self.shuffles_rows:
             self.reshuffle_rows()

@@ -24,9 +24,12 @@ from calcom_pipeline.sandbox.event_types.team_api import require_organization, r
 from calcom_pipeline.sandbox.http.answers import Answer
 from calcom_pipeline.sandbox.http.call import Call, Guard, Route
 from calcom_pipeline.sandbox.http.versions import ANY, BOOKINGS
+from calcom_pipeline.sandbox.bookings.visibility import Visible
+from calcom_pipeline.sandbox.runtime import Sandbox
 from calcom_pipeline.sandbox.state.bookings import SortKey
+from calcom_pipeline.sandbox.state.columns import Columns
 from calcom_pipeline.sandbox.state.model import User
-from calcom_pipeline.sandbox.state.sorting import Positions, cut_page
+from calcom_pipeline.sandbox.state.sorting import NULL_KEY, Positions, cut_page
 from calcom_pipeline.sandbox.state.world import World
 from calcom_pipeline.sandbox.validation import bookings as rules
 from calcom_pipeline.sandbox.validation.engine import Schema, clean
@@ -42,7 +45,7 @@ _LATEST_FIRST: Final = frozenset({("past",), ("cancelled",)})
 
 async def list_bookings(call: Call) -> Answer:
     """GET /v2/bookings: what the caller organizes, attends or administers."""
-    return _answer(call, rules.LIST_QUERY, visible_to(call.world, call.caller))
+    return _answer(call, rules.LIST_QUERY, visible_to(call.sandbox, call.caller))
 
 
 async def list_team_bookings(call: Call) -> Answer:
@@ -51,13 +54,13 @@ async def list_team_bookings(call: Call) -> Answer:
     ids = [one.id for one in call.world.event_types.of_team(team.id)]
     honours = call.sandbox.switches.team_lists_filter_updates
     schema = rules.LIST_QUERY if honours else rules.TEAM_QUERY
-    return _answer(call, schema, np.isin(call.world.bookings.columns.event_type, ids))
+    return _answer(call, schema, Visible(np.isin(call.world.bookings.columns.event_type, ids)))
 
 
 async def list_organization_bookings(call: Call) -> Answer:
     """GET /v2/organizations/{orgId}/bookings."""
     organization = require_organization(call)
-    return _answer(call, rules.ORGANIZATION_QUERY, _of_organization(call.world, organization.id))
+    return _answer(call, rules.ORGANIZATION_QUERY, Visible(_of_organization(call.world, organization.id)))
 
 
 async def list_organization_team_bookings(call: Call) -> Answer:
@@ -70,7 +73,7 @@ async def list_organization_user_bookings(call: Call) -> Answer:
     """GET /v2/organizations/{orgId}/users/{userId}/bookings."""
     require_organization(call)
     user = call.world.users.get(read_whole_number(call.params["userId"]))
-    visible = _nobody(call.world) if user is None else visible_to(call.world, user)
+    visible = Visible(_nobody(call.world)) if user is None else visible_to(call.sandbox, user)
     return _answer(call, rules.LIST_QUERY, visible)
 
 
@@ -86,8 +89,14 @@ def _of_organization(world: World, organization_id: int) -> Mask:
     return np.isin(columns.user, users) | np.isin(columns.event_type, types)
 
 
-def visible_to(world: World, user: User) -> Mask:
+def visible_to(sandbox: Sandbox, user: User) -> Visible:
     """The rows whose organizer or attendee the user is, or whose team the user administers."""
+    world = sandbox.world
+    version = (world.bookings.version, world.event_types_version)
+    return sandbox.visible.get(user.id, version, lambda: _rows_visible_to(world, user), world.bookings)
+
+
+def _rows_visible_to(world: World, user: User) -> Mask:
     columns = world.bookings.columns
     teams = {team.id for team in world.administered_by(user.id)}
     types = world.event_types.with_children(world.event_types.ids_of_teams(teams))
@@ -96,13 +105,13 @@ def visible_to(world: World, user: User) -> Mask:
     return found
 
 
-def _answer(call: Call, schema: Schema, visible: Mask) -> Answer:
+def _answer(call: Call, schema: Schema, visible: Visible) -> Answer:
     query = clean(schema, call.query)
     wanted = _wanted(call, query)
     positions, total = select(call, wanted, visible)
     rows = render(call.world, positions)
     page = orjson.dumps(pagination(total, wanted.skip, wanted.take))
-    return Answer(body=b'{"status":"success","data":[' + b",".join(rows) + b'],"pagination":' + page + b"}")
+    return Answer(body=b"".join((b'{"status":"success","data":[', rows, b'],"pagination":', page, b"}")))
 
 
 def _wanted(call: Call, query: Json) -> Wanted:
@@ -172,47 +181,53 @@ def _found(world: World, query: Json) -> Iterable[Positions]:
         yield np.array([] if booking is None else [world.bookings.position_of(booking)], dtype=np.int64)
 
 
-def select(call: Call, wanted: Wanted, visible: Mask) -> tuple[Positions, int]:
+def select(call: Call, wanted: Wanted, visible: Visible) -> tuple[Positions, int]:
     """The positions of one page, and the number of rows that Cal.com counts."""
     table, rng = call.world.bookings, call.sandbox.ties
     order, keys = table.order(wanted.sort)
-    columns = table.columns
-    sees_all = bool(visible[order].all()) if len(order) else True
-    changed = changed_within(columns, wanted)
-    if wanted.is_plain and sees_all:
+    if wanted.is_plain and visible.is_all:
         total = len(order)
-        if changed is not None:
-            order, keys = _narrow(wanted, order, keys, changed)
+        order, keys = _narrow(table.columns, wanted, order, keys)
     else:
-        mask = counted(columns, wanted, visible, call.now)
+        columns = table.columns
+        mask = counted(columns, wanted, visible.rows, call.now)
         total = int(np.count_nonzero(mask))
+        changed = changed_within(columns, wanted)
         if changed is not None:
-            mask = mask & changed
+            mask &= changed
         chosen = mask[order]
         order, keys = order[chosen], keys[chosen]
     page = cut_page(order, keys, wanted.skip, wanted.take, descending=wanted.descending, rng=rng)
     return page, total
 
 
-def _narrow(wanted: Wanted, order: Positions, keys: Positions, changed: Mask) -> tuple[Positions, Positions]:
+def _narrow(
+    columns: Columns, wanted: Wanted, order: Positions, keys: Positions
+) -> tuple[Positions, Positions]:
     """The rows that pass the created and updated filters, cut out as one piece where they sort by the same column."""
     own = wanted.updated if wanted.sort == "updated" else wanted.created if wanted.sort == "created" else None
     other = wanted.created if wanted.sort == "updated" else wanted.updated
     if own is None or not other.is_open:
+        changed = changed_within(columns, wanted)
+        if changed is None:
+            return order, keys
         chosen = changed[order]
         return order[chosen], keys[chosen]
+    if own.is_open:
+        return order, keys
     low = 0 if own.low is None else int(np.searchsorted(keys, own.low, side="left"))
-    highest = np.iinfo(np.int64).max - 1 if own.high is None else own.high  # nulls sort behind every time
+    highest = NULL_KEY - 1 if own.high is None else own.high  # nulls sort behind every time
     high = int(np.searchsorted(keys, highest, side="right"))
     return order[low:high], keys[low:high]
 
 
-def render(world: World, positions: Positions) -> list[bytes]:
-    """The rows of a page as JSON; generated rows that nobody touched are written from their seed."""
+def render(world: World, positions: Positions) -> bytes:
+    """The rows of a page as JSON, with commas between; generated rows that nobody touched come from their seed."""
     table = world.bookings
     if table.base is not None:
         return table.base.render(world, positions)
-    return [orjson.dumps(views.shown(world, table.at(position))) for position in positions.tolist()]
+    rows = [views.shown(world, table.at(position)) for position in positions.tolist()]
+    return orjson.dumps(rows)[1:-1]
 
 
 ROUTES: Final = [

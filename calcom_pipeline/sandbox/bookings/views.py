@@ -85,15 +85,22 @@ def _metadata(booking: Booking) -> Json:
     return {key: value for key, value in booking.metadata.items() if key != "videoCallUrl"}
 
 
-def _attendee(attendee: Attendee, *, with_phone: bool) -> Json:
-    found: Json = {
-        "name": attendee.name,
-        "email": attendee.email,
-        "displayEmail": attendee.email,
-        "timeZone": attendee.time_zone,
-        "language": attendee.locale,
-        "absent": attendee.absent,
+def shown_attendee(name: str, email: str, time_zone: str, locale: str = "en", *, absent: bool = False) -> Json:
+    """An attendee without a phone number."""
+    return {
+        "name": name,
+        "email": email,
+        "displayEmail": email,
+        "timeZone": time_zone,
+        "language": locale,
+        "absent": absent,
     }
+
+
+def _attendee(attendee: Attendee, *, with_phone: bool) -> Json:
+    found = shown_attendee(
+        attendee.name, attendee.email, attendee.time_zone, attendee.locale, absent=attendee.absent
+    )
     if with_phone and attendee.phone is not None:
         found["phoneNumber"] = attendee.phone
     return found

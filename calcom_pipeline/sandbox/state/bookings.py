@@ -49,8 +49,8 @@ class BaseRows(Protocol):
         """The rows with an attendee of that name."""
         ...
 
-    def render(self, world: Any, positions: Positions) -> list[bytes]:
-        """Rows as lists show them; `world` is the account with this table."""
+    def render(self, world: Any, positions: Positions) -> bytes:
+        """Rows as lists show them, with commas between; `world` is the account with this table."""
         ...
 
 

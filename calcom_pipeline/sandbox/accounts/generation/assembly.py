@@ -19,18 +19,12 @@ class Shape(NamedTuple):
     guests: int = 0
     phone: bool = False
     notes: bool = False
-    extras: int = 0  # members of the metadata
     question: str | None = None
     video: bool = False
     moved_from: bool = False
     moved_on: bool = False
     move_reason: bool = False
     series: bool = False
-
-    @property
-    def is_common(self) -> bool:
-        """Whether it is a row with one booker and one host, as most are."""
-        return not self.seated and not self.others
 
 
 @dataclass(slots=True)
@@ -71,8 +65,7 @@ class Leaves:
     series_uid: Any
     absent: Any
     answer: Any
-    source: Any
-    order_number: Any
+    metadata: Json
     booker_url: str
     people: list[Person]
     guests: list[Any] = field(default_factory=list[object])
@@ -144,8 +137,7 @@ def _responses(shape: Shape, leaves: Leaves, person: Person) -> Json:
 
 
 def _metadata(shape: Shape, leaves: Leaves) -> Json:
-    members: list[tuple[str, Any]] = [("source", leaves.source), ("orderNumber", leaves.order_number)]
-    found = dict(members[: shape.extras])
+    found = dict(leaves.metadata)
     if shape.video:
         found["videoCallUrl"] = f"{leaves.booker_url}/video/{leaves.uid}"
     return as_stored(found)

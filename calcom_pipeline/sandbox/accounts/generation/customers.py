@@ -6,21 +6,25 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from calcom_pipeline.sandbox.accounts.generation.hashing import Hashes, Ints
+from calcom_pipeline.sandbox.accounts.generation.characters import Ints
+from calcom_pipeline.sandbox.accounts.generation.hashing import Hashes
 from calcom_pipeline.sandbox.accounts.generation.layout import Layout
 from calcom_pipeline.sandbox.accounts.generation.pools import FIRST_NAMES, LAST_NAMES
 
-_CUSTOMER, TRAITS, _PEOPLE = 201, 203, 205  # salts of the hashes
+TRAITS, _PEOPLE = 203, 205  # salts of the hashes
 MOST_PEOPLE: Final = 3
 MOST_GUESTS: Final = 2
 _STRIDE: Final = 7_919  # from one customer to the next in a row
 _BOOKINGS_PER_CUSTOMER: Final = 8
 _FEWEST: Final = 50
-_LOWER_FIRST: Final = tuple(name.lower() for name in FIRST_NAMES)
-_LOWER_LAST: Final = tuple(name.lower() for name in LAST_NAMES)
+# All names that there are; a customer's is found by the number, and the first name changes fastest.
+_NAMES: Final = tuple(f"{first} {last}" for last in LAST_NAMES for first in FIRST_NAMES)
+_MAILBOXES: Final = tuple(name.lower().replace(" ", ".") for name in _NAMES)
+_DOMAIN: Final = "@example.org"
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz."
-_GUEST_BITS: Final = (6, 4)  # where the traits say how many guests there are
-_GUESTS_BY_BITS: Final = np.array([1, 2, *[0] * 14], dtype=np.int64)
+_GUEST_BITS: Final = (6, 5)  # where the traits say how many guests there are
+_BOOKER_BITS: Final = (24, 40)  # and who books
+_GUESTS_BY_BITS: Final = np.array([1, 2, *[0] * 30], dtype=np.int64)
 
 
 def bits(words: NDArray[np.uint64], first: int, count: int) -> Ints:
@@ -37,17 +41,27 @@ class Customers:
 
     def name(self, number: int) -> str:
         """A customer's name."""
-        first, rest = number % len(FIRST_NAMES), number // len(FIRST_NAMES)
-        return f"{FIRST_NAMES[first]} {LAST_NAMES[rest % len(LAST_NAMES)]}"
+        return _NAMES[number % len(_NAMES)]
 
     def email(self, number: int) -> str:
         """A customer's address; it ends in the customer's number."""
-        first, rest = number % len(FIRST_NAMES), number // len(FIRST_NAMES)
-        return f"{_LOWER_FIRST[first]}.{_LOWER_LAST[rest % len(LAST_NAMES)]}{number}@example.org"
+        return f"{_MAILBOXES[number % len(_NAMES)]}{number}{_DOMAIN}"
 
-    def booker_of(self, head: Ints) -> Ints:
-        """The booker of each group of rows."""
-        return self._hashes.below(head, _CUSTOMER, self._count)
+    def names(self, numbers: Ints) -> list[str]:
+        """The names of many."""
+        return [_NAMES[one] for one in (numbers % len(_NAMES)).tolist()]
+
+    def emails(self, numbers: Ints) -> list[str]:
+        """The addresses of many."""
+        mailboxes = (numbers % len(_NAMES)).tolist()
+        return [
+            f"{_MAILBOXES[mailbox]}{number}{_DOMAIN}"
+            for mailbox, number in zip(mailboxes, numbers.tolist(), strict=True)
+        ]
+
+    def bookers(self, traits: NDArray[np.uint64]) -> Ints:
+        """Who books each group of these traits."""
+        return bits(traits, *_BOOKER_BITS) % self._count
 
     def next_to(self, number: int, steps: int) -> int:
         """Whoever comes along as guest, or sits beside, as the `steps`th."""
@@ -56,12 +70,14 @@ class Customers:
     def people(self, raw: Ints, offer: Ints) -> Ints:
         """How many people sit in each seated row; 0 where there are no seats."""
         seats = self._seats[offer]
+        if not seats.any():
+            return seats
         taken = 1 + self._hashes.below(raw, _PEOPLE, np.clip(seats, 1, MOST_PEOPLE))
         return np.where(seats > 0, taken, 0)
 
-    def guests(self, head: Ints, offer: Ints) -> Ints:
-        """How many guests each group brings; into seats none."""
-        brought = _GUESTS_BY_BITS[bits(self._hashes.words(head, TRAITS), *_GUEST_BITS)]
+    def guests(self, traits: NDArray[np.uint64], offer: Ints) -> Ints:
+        """How many guests come with each group of these traits; into seats none."""
+        brought = _GUESTS_BY_BITS[bits(traits, *_GUEST_BITS)]
         return np.where(self._seats[offer] > 0, 0, brought)
 
     # -- the way back
@@ -76,27 +92,22 @@ class Customers:
 
     def with_name(self, name: str) -> Ints:
         """Positions of the rows whose booker, or one of those in the seats, has that name."""
-        first, _, last = name.partition(" ")
-        if first not in FIRST_NAMES or last not in LAST_NAMES:
+        if name not in _NAMES:
             return np.array([], dtype=np.int64)
-        wanted = (FIRST_NAMES.index(first), LAST_NAMES.index(last))
-        return self._places(
-            lambda people: (
-                (people % len(FIRST_NAMES) == wanted[0]) & (people // len(FIRST_NAMES) % len(LAST_NAMES) == wanted[1])
-            ),
-            with_guests=False,
-        )
+        wanted = _NAMES.index(name)
+        return self._places(lambda people: people % len(_NAMES) == wanted, with_guests=False)
 
     def _places(self, matches: Callable[[Ints], NDArray[np.bool_]], *, with_guests: bool) -> Ints:
         layout = self._layout
         raw = np.arange(len(layout.raw), dtype=np.int64)
-        bookers = self.booker_of(layout.head)
+        traits = self._hashes.words(layout.head, TRAITS)
+        bookers = self.bookers(traits)
         people = np.maximum(self.people(raw, layout.offer), 1)
         found = matches(bookers)
         for step in range(1, MOST_PEOPLE):
             found |= matches((bookers + _STRIDE * step) % self._count) & (people > step)
         if with_guests:
-            guests = self.guests(layout.head, layout.offer)
+            guests = self.guests(traits, layout.offer)
             for step in range(1, MOST_GUESTS + 1):
                 found |= matches((bookers + _STRIDE * step) % self._count) & (guests >= step)
         return layout.place[np.flatnonzero(found)]

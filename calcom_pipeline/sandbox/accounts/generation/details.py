@@ -4,64 +4,68 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calcom_pipeline.sandbox.accounts.generation.assembly import Leaves, Person, Shape
+from calcom_pipeline.sandbox.accounts.generation.characters import Ints
 from calcom_pipeline.sandbox.accounts.generation.customers import TRAITS, Customers, bits
-from calcom_pipeline.sandbox.accounts.generation.hashing import Hashes, Ints
+from calcom_pipeline.sandbox.accounts.generation.hashing import Hashes
 from calcom_pipeline.sandbox.accounts.generation.layout import WEEKS, Layout
 from calcom_pipeline.sandbox.accounts.generation.offers import Offer
 from calcom_pipeline.sandbox.accounts.generation.pools import (
     ANSWERS,
     CANCELLATIONS,
+    METADATA,
     MOVES,
     NOTES,
     REJECTIONS,
-    SOURCES,
     TEAM_ZONES,
 )
 from calcom_pipeline.sandbox.bookings import place
 from calcom_pipeline.sandbox.state.columns import STATUS_CODES, STATUSES, Columns
-from calcom_pipeline.sandbox.state.model import Status, User
+from calcom_pipeline.sandbox.state.model import User
 from calcom_pipeline.sandbox.state.sorting import NULL_KEY
 from calcom_pipeline.sandbox.state.world import World
 
 _ROW_TRAITS, UIDS, SERIES_UIDS, SEAT_UIDS = 211, 213, 215, 217  # salts of the hashes; a uid takes two
 SEATS_PER_ROW: Final = 4  # room for the numbers of a row's seats inside their uids
 ATTENDEES_PER_ROW: Final = 8  # room for the ids of a row's attendees
-_LOCALES: Final = ("en", "en", "de", "en")
+LOCALES: Final = ("en", "en", "de", "en")
 _WITH_PHONE: Final = 5  # one customer of so many gives a phone number
-_FIRST_ORDER: Final = 100_000
 _CANCELLED, _REJECTED = STATUS_CODES["cancelled"], STATUS_CODES["rejected"]
+_HOST_MARK: Final = "\ue000"  # stands for the organizer in the title of an offer
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What all bookings of an offer have in common."""
+    """What all bookings of an offer have in common. `title` is split where the organizer's name goes, if it does."""
 
-    title: str
-    location: str | None
+    title: tuple[str, ...]
+    event_type_id: int
+    minutes: int
+    location: str
     is_video: bool
     seats: int
     question: str | None
     others: tuple[User, ...]
 
 
-def places(world: World, offers: list[Offer]) -> list[Place]:
-    """What the bookings of each offer have in common."""
-    return [_place(world, offer) for offer in offers]
-
-
 def _place(world: World, offer: Offer) -> Place:
     event_type = offer.event_type
-    location = place.stored_location(event_type, None)
+    location = place.stored_location(event_type, None) or ""
     team = world.teams.get(event_type.team_id or 0)
     is_shared = offer.kind == "collective" and team is not None
-    organizer = "{organizer}" if not is_shared else team.name
-    title = place.title(event_type, host=organizer, attendee="", location=location, minutes=event_type.length)
-    others = tuple(world.users[one] for one in offer.hosts[1:]) if offer.kind == "collective" else ()
-    is_video = location == place.CAL_VIDEO_LOCATION
-    return Place(title, location, is_video, event_type.seats_per_slot, offer.field_slug, others)
+    host = team.name if is_shared else _HOST_MARK
+    title = place.title(event_type, host=host, attendee="", location=location, minutes=event_type.length)
+    return Place(
+        title=tuple(title.split(_HOST_MARK)),
+        event_type_id=event_type.id,
+        minutes=event_type.length,
+        location=location,
+        is_video=location == place.CAL_VIDEO_LOCATION,
+        seats=event_type.seats_per_slot,
+        question=offer.field_slug,
+        others=tuple(world.users[one] for one in offer.hosts[1:]) if offer.kind == "collective" else (),
+    )
 
 
 class Source:
@@ -69,194 +73,154 @@ class Source:
 
     def __init__(self, world: World, offers: list[Offer], hashes: Hashes, layout: Layout) -> None:
         self.hashes, self.layout = hashes, layout
-        self.places = places(world, offers)
-        seats = np.array([one.seats for one in self.places], dtype=np.int64)
-        self.customers = Customers(hashes, layout, seats)
+        self.places = [_place(world, offer) for offer in offers]
+        self.seats = np.array([one.seats for one in self.places], dtype=np.int64)
+        self.customers = Customers(hashes, layout, self.seats)
         self.users = dict(world.users)
         self.booker_url = world.booker_url
-        self.is_seated = {one.event_type.id: one.event_type.seats_per_slot > 0 for one in offers}
+
+    def phone(self, customer: int) -> str:
+        """A customer's phone number."""
+        return f"+49151{customer:08d}"
 
 
 class Details:
-    """Values by row of one page, in lists of one length. Texts that a row has not are empty."""
+    """Numbers by row of one page: what is drawn, not yet what it means."""
 
     def __init__(self, source: Source, positions: Ints) -> None:
-        self._source, self._positions = source, positions
-        layout = source.layout
-        self._raw = layout.raw[positions]
-        self._head, self._offer = layout.head[self._raw], layout.offer[self._raw]
-        self._status = layout.columns.status[positions]
-        self._traits = source.hashes.words(self._head, TRAITS)
-        self._own = source.hashes.words(self._raw, _ROW_TRAITS)
-        self.raw: list[int] = self._raw.tolist()
-        self.ids: list[int] = (positions + 1).tolist()
-        self.places = [source.places[one] for one in self._offer.tolist()]
-        self.user_ids: list[int] = layout.columns.user[positions].tolist()
-        self._find_people()
-        self._find_texts()
-        self._find_moves()
-        self._find_reasons()
-        self._find_shapes()
+        self._source, self.positions = source, positions
+        layout, hashes, customers = source.layout, source.hashes, source.customers
+        self.raw = layout.raw[positions]
+        head, self.offer = layout.head[self.raw], layout.offer[self.raw]
+        self.status = layout.columns.status[positions]
+        self.user = layout.columns.user[positions]
+        self.in_series = layout.columns.is_series[positions]
+        self.absent = layout.absent[self.raw]
+        self.came, self.goes = layout.level[self.raw] > 0, layout.moves_on[self.raw]
+        traits = hashes.words(head, TRAITS)
+        self.booker = customers.bookers(traits)
+        self.guests = customers.guests(traits, self.offer)
+        self.note = bits(traits, 0, 6)
+        self.answer = bits(traits, 12, 3)
+        self.metadata = bits(traits, 18, 2)
+        self.is_elsewhere = bits(traits, 20, 4) == 0
+        self.has_phone = self.booker % _WITH_PHONE == 0
+        own = hashes.words(self.raw, _ROW_TRAITS)
+        drawn = bits(own, 0, 8)
+        is_named = bits(own, 12, 1) == 0
+        self.reason = np.where((self.status == _CANCELLED) & ~self.goes, 1 + drawn % len(CANCELLATIONS), 0)
+        self.rejection = np.where(self.status == _REJECTED, 1 + drawn % len(REJECTIONS), 0)
+        self.names_canceller = (self.reason > 0) & is_named
+        self.names_mover = self.came & is_named
+        following = bits(hashes.words(self.raw + 1, _ROW_TRAITS), 12, 1) == 0
+        self.shows_mover = np.where(self.goes, following, self.names_mover)
+        self.move_reason = np.where(self.came & (bits(own, 10, 1) == 0), 1 + drawn % len(MOVES), 0)
 
-    def _find_people(self) -> None:
-        customers = self._source.customers
-        self.bookers: list[int] = customers.booker_of(self._head).tolist()
-        self.names = [customers.name(one) for one in self.bookers]
-        self.emails = [customers.email(one) for one in self.bookers]
-        elsewhere = (bits(self._traits, 20, 4) == 0).tolist()
-        users = self._source.users
-        self.zones = [
-            TEAM_ZONES[booker % len(TEAM_ZONES)] if far else users[user_id].time_zone
-            for booker, far, user_id in zip(self.bookers, elsewhere, self.user_ids, strict=True)
-        ]
-        self.locales = [_LOCALES[one % len(_LOCALES)] for one in self.bookers]
-        self.phones = [f"+49151{one:08d}" if one % _WITH_PHONE == 0 else "" for one in self.bookers]
-        self._guests: list[int] = customers.guests(self._head, self._offer).tolist()
-        self._people: list[int] = customers.people(self._raw, self._offer).tolist()
-        self.guests = [
-            [customers.email(customers.next_to(booker, step)) for step in range(1, count + 1)] if count else []
-            for booker, count in zip(self.bookers, self._guests, strict=True)
-        ]
+        self._find_uids()
 
-    def _find_texts(self) -> None:
-        hosts = [self._source.users[one].name for one in self.user_ids]
-        self.titles = [
-            one.title.replace("{organizer}", host) + name
-            for one, host, name in zip(self.places, hosts, self.names, strict=True)
-        ]
-        self.notes = [NOTES[one] for one in bits(self._traits, 0, 6).tolist()]
-        self.answers = [ANSWERS[one] for one in bits(self._traits, 12, 3).tolist()]
-        self.sources = [SOURCES[one] for one in bits(self._traits, 18, 2).tolist()]
-        self.order_numbers = [f"A-{_FIRST_ORDER + one}" for one in self.bookers]
-        self._extras: list[int] = np.maximum(bits(self._traits, 10, 2) - 1, 0).tolist()
+    def _find_uids(self) -> None:
+        """The uids of the rows, and in their order those of the bookings that rows were moved from and to."""
+        place, came, goes = self._source.layout.place, np.flatnonzero(self.came), np.flatnonzero(self.goes)
+        wanted = [self.positions, place[self.raw[came] - 1], place[self.raw[goes] + 1]]
+        uids = self._source.hashes.uids(np.concatenate(wanted), UIDS)
+        count = len(self.positions)
+        self.uids, others = uids[:count], uids[count:]
+        self.from_uids, self.to_uids = others[: len(came)], others[len(came) :]
 
-    def _find_moves(self) -> None:
-        layout, hashes = self._source.layout, self._source.hashes
-        came, goes = layout.level[self._raw] > 0, layout.moves_on[self._raw]
-        self.came: list[bool] = came.tolist()
-        self.goes: list[bool] = goes.tolist()
-        self.uids = hashes.uids(self._positions, UIDS)
-        self.from_uids = self._neighbours(came, -1)
-        self.to_uids = self._neighbours(goes, 1)
-        following = hashes.words(self._raw + 1, _ROW_TRAITS)
-        self.moved_by = _chosen(self.emails, came & (bits(self._own, 12, 1) == 0))
-        after = _chosen(self.emails, goes & (bits(following, 12, 1) == 0))
-        self.shown_moved_by = [
-            later if gone else own for later, gone, own in zip(after, self.goes, self.moved_by, strict=True)
-        ]
-        says_why = (came & (bits(self._own, 10, 1) == 0)).tolist()
-        self.move_reasons = [MOVES[n % len(MOVES)] if w else "" for n, w in zip(self.raw, says_why, strict=True)]
-        series = layout.columns.is_series[self._positions].tolist()
-        self.series_uids = [
-            hashes.uuid(n // WEEKS, SERIES_UIDS) if is_one else "" for n, is_one in zip(self.raw, series, strict=True)
-        ]
-        self.absent: list[bool] = layout.absent[self._raw].tolist()
+    # -- one row
 
-    def _neighbours(self, has: NDArray[np.bool_], step: int) -> list[str]:
-        found = [""] * len(self.raw)
-        chosen = np.flatnonzero(has)
-        uids = self._source.hashes.uids(self._source.layout.place[self._raw[chosen] + step], UIDS)
-        for index, uid in zip(chosen.tolist(), uids, strict=True):
-            found[index] = uid
-        return found
+    def shape(self, row: int) -> Shape:
+        """Which parts a row has."""
+        at = self._source.places[int(self.offer[row])]
+        one = slice(row, row + 1)
+        people = int(self._source.customers.people(self.raw[one], self.offer[one])[0]) if at.seats else 1
+        return Shape(
+            seated=at.seats > 0,
+            people=0 if at.seats and self.status[row] == _CANCELLED else people,
+            others=len(at.others),
+            guests=int(self.guests[row]),
+            phone=bool(self.has_phone[row]),
+            notes=NOTES[int(self.note[row])] != "",
+            question=at.question,
+            video=at.is_video,
+            moved_from=bool(self.came[row]),
+            moved_on=bool(self.goes[row]),
+            move_reason=bool(self.move_reason[row]),
+            series=bool(self.in_series[row]),
+        )
 
-    def _find_reasons(self) -> None:
-        """Who cancelled or rejected, and why; whoever moves a booking gives his reason with the new one."""
-        drawn: list[int] = bits(self._own, 0, 8).tolist()
-        cancelled = ((self._status == _CANCELLED) & ~np.array(self.goes, dtype=np.bool_)).tolist()
-        rejected = (self._status == _REJECTED).tolist()
-        self.reasons = [
-            CANCELLATIONS[n % len(CANCELLATIONS)] if gone else None for n, gone in zip(drawn, cancelled, strict=True)
-        ]
-        self.cancelled_by = _chosen(self.emails, np.array(cancelled, dtype=np.bool_) & (bits(self._own, 8, 1) == 0))
-        self.rejections = [
-            REJECTIONS[n % len(REJECTIONS)] if gone else None for n, gone in zip(drawn, rejected, strict=True)
-        ]
+    def zone(self, row: int) -> str:
+        """The booker's time zone: the host's, or some other."""
+        if self.is_elsewhere[row]:
+            return TEAM_ZONES[int(self.booker[row]) % len(TEAM_ZONES)]
+        return self._source.users[int(self.user[row])].time_zone
 
-    def _find_shapes(self) -> None:
-        cancelled = (self._status == _CANCELLED).tolist()
-        self.shapes = [
-            Shape(
-                seated=one.seats > 0,
-                people=1 if not one.seats else 0 if cancelled[row] else self._people[row],
-                others=len(one.others),
-                guests=self._guests[row],
-                phone=self.phones[row] != "",
-                notes=self.notes[row] != "",
-                extras=self._extras[row],
-                question=one.question,
-                video=one.is_video,
-                moved_from=self.came[row],
-                moved_on=self.goes[row],
-                move_reason=self.move_reasons[row] != "",
-                series=self.series_uids[row] != "",
-            )
-            for row, one in enumerate(self.places)
-        ]
+    def guest_emails(self, row: int) -> list[str]:
+        """The addresses of a row's guests."""
+        customers, booker = self._source.customers, int(self.booker[row])
+        steps = range(1, int(self.guests[row]) + 1)
+        return [customers.email(customers.next_to(booker, step)) for step in steps]
 
-    def seat_uid(self, row: int, seat: int) -> str:
-        """The uid of one seat of a row."""
-        return self._source.hashes.uuid((self.ids[row] - 1) * SEATS_PER_ROW + seat, SEAT_UIDS)
+    def series_uid(self, row: int) -> str:
+        """The uid of a row's series."""
+        return self._source.hashes.uuid(int(self.raw[row]) // WEEKS, SERIES_UIDS)
 
-    def people(self, row: int) -> list[Person]:
+    def _people(self, row: int, shape: Shape) -> list[Person]:
         """The booker, and whoever else sits there."""
-        booker = Person(
-            self.names[row], self.emails[row], self.zones[row], self.locales[row], self.phones[row],
-            self.seat_uid(row, 0) if self.shapes[row].seated else None,
-        )  # fmt: skip
-        customers = self._source.customers
-        found = [booker]
-        for step in range(1, self.shapes[row].people):
-            number = customers.next_to(self.bookers[row], step)
+        source, customers, booker = self._source, self._source.customers, int(self.booker[row])
+        found: list[Person] = []
+        for step in range(max(shape.people, 1)):
+            number = customers.next_to(booker, step)
+            seat = int(self.positions[row]) * SEATS_PER_ROW + step
             found.append(
                 Person(
                     customers.name(number),
                     customers.email(number),
-                    booker.zone,
-                    booker.locale,
-                    booker.phone,
-                    self.seat_uid(row, step),
-                )  # fmt: skip
+                    self.zone(row),
+                    LOCALES[booker % len(LOCALES)],
+                    source.phone(booker),
+                    source.hashes.uuid(seat, SEAT_UIDS) if shape.seated else None,
+                )
             )
         return found
 
     def leaves(self, row: int, columns: Columns) -> Leaves:
-        """Everything about one row; `columns` are those of the layout."""
-        position = self.ids[row] - 1
+        """Everything about one row; `columns` are those of the table."""
+        position, shape = int(self.positions[row]), self.shape(row)
+        at = self._source.places[int(self.offer[row])]
         updated = int(columns.updated[position])
-        status: Status = STATUSES[int(columns.status[position])]
+        organizer = self._source.users[int(self.user[row])]
+        people = self._people(row, shape)
+        booker = people[0].email
         return Leaves(
-            id=self.ids[row],
+            id=position + 1,
             uid=self.uids[row],
-            title=self.titles[row],
-            notes=self.notes[row],
+            title=organizer.name.join(at.title) + people[0].name,
+            notes=NOTES[int(self.note[row])],
             start=int(columns.start[position]),
             end=int(columns.end[position]),
             created=int(columns.created[position]),
             updated=None if updated == NULL_KEY else updated,
-            status=status,
-            type_id=int(columns.event_type[position]),
-            user_id=self.user_ids[row],
-            location=self.places[row].location,
-            reason=self.reasons[row],
-            cancelled_by=self.cancelled_by[row],
-            rejection=self.rejections[row],
-            from_uid=self.from_uids[row],
-            to_uid=self.to_uids[row],
-            moved_by=self.moved_by[row],
-            move_reason=self.move_reasons[row],
-            series_uid=self.series_uids[row],
-            absent=self.absent[row],
-            answer=self.answers[row],
-            source=self.sources[row],
-            order_number=self.order_numbers[row],
+            status=STATUSES[int(self.status[row])],
+            type_id=at.event_type_id,
+            user_id=organizer.id,
+            location=at.location,
+            reason=CANCELLATIONS[int(self.reason[row]) - 1] if self.reason[row] else None,
+            cancelled_by=booker if self.names_canceller[row] else None,
+            rejection=REJECTIONS[int(self.rejection[row]) - 1] if self.rejection[row] else None,
+            from_uid=self.from_uids[int(np.count_nonzero(self.came[:row]))] if shape.moved_from else "",
+            to_uid=self.to_uids[int(np.count_nonzero(self.goes[:row]))] if shape.moved_on else "",
+            moved_by=booker if self.names_mover[row] else None,
+            move_reason=MOVES[int(self.move_reason[row]) - 1] if shape.move_reason else "",
+            series_uid=self.series_uid(row) if shape.series else "",
+            absent=bool(self.absent[row]),
+            answer=ANSWERS[int(self.answer[row])],
+            metadata=dict(METADATA[int(self.metadata[row])]),
             booker_url=self._source.booker_url,
-            people=self.people(row),
-            guests=list(self.guests[row]),
-            others=[Person(one.name, one.email, one.time_zone) for one in self.places[row].others],
+            people=people,
+            guests=self.guest_emails(row),
+            others=[Person(one.name, one.email, one.time_zone) for one in at.others],
             first_attendee_id=position * ATTENDEES_PER_ROW + 1,
         )
 
 
-def _chosen(values: list[str], which: NDArray[np.bool_]) -> list[str | None]:
-    return [value if is_one else None for value, is_one in zip(values, which.tolist(), strict=True)]

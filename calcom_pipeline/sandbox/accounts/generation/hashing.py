@@ -5,10 +5,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from calcom_pipeline.sandbox.accounts.generation.characters import Ints, as_texts
 from calcom_pipeline.sandbox.core.ids import UID_ALPHABET, UID_LENGTH
 
 U64 = NDArray[np.uint64]
-Ints = NDArray[np.int64]
 _WORD: Final = 2**64
 # splitmix64's constants (Steele, Lea, Flood 2014), and the inverses of its two multipliers modulo 2^64.
 _GAMMA: Final = 0x9E3779B97F4A7C15
@@ -26,6 +26,9 @@ _INDEX_BITS: Final = 48  # a uuid's last group
 _INDEX_MASK: Final = 2**_INDEX_BITS - 1
 _UUID: Final = "xxxxxxxx-xxxx-4xxx-axxx-xxxxxxxxxxxx"
 UUID_LENGTH: Final = len(_UUID)
+
+
+__all__ = ["UUID_LENGTH", "Hashes", "Ints"]
 
 
 class Hashes:
@@ -69,13 +72,14 @@ class Hashes:
             found[:, place : place + 2] = _PAIRS[(rest - whole * _PAIR_BASE).astype(np.int64)]
             rest = whole
         found[:, 0] = _DIGITS[rest.astype(np.int64)]
-        count = len(keys)
-        whole_uids = np.ascontiguousarray(np.hstack([found[:count], found[count:]]))
-        text = whole_uids.tobytes().decode("ascii")
-        return [text[at : at + UID_LENGTH] for at in range(0, len(text), UID_LENGTH)]
+        return as_texts(np.hstack([found[: len(keys)], found[len(keys) :]]))
+
+    def uid(self, key: int, salt: int) -> str:
+        """The uid of one key."""
+        return self.uids(np.array([key], dtype=np.int64), salt)[0]
 
     def key_of_uid(self, uid: str, salt: int) -> int | None:
-        """The key that a uid was made of; None if it cannot be one of ours. Check it against `uids`."""
+        """The key that a uid was made of; None if it cannot be one of ours. Check it against `uid`."""
         word = 0
         for character in uid[:_HALF]:
             digit = UID_ALPHABET.find(character)
@@ -84,12 +88,17 @@ class Hashes:
             word = word * _BASE + digit
         return self.key_of(word, salt) if len(uid) == UID_LENGTH and word < _WORD else None
 
+    def word(self, key: int, salt: int) -> int:
+        """The same 64 random bits as `words`, for one key."""
+        mixed = (key + self._seed + salt * _GAMMA) % _WORD
+        mixed = (mixed ^ mixed >> _SHIFTS[0]) * _FIRST % _WORD
+        mixed = (mixed ^ mixed >> _SHIFTS[1]) * _SECOND % _WORD
+        return mixed ^ mixed >> _SHIFTS[2]
+
     def uuid(self, key: int, salt: int) -> str:
         """A version 4 uuid that carries a key below 2^48."""
-        one = np.array([key], dtype=np.int64)
-        word = int(self.words(one, salt)[0])
+        text = f"{self.word(key, salt):016x}"
         tail = key ^ (self._seed + salt) & _INDEX_MASK
-        text = f"{word:016x}"
         return f"{text[:8]}-{text[8:12]}-4{text[12:15]}-a{text[13:16]}-{tail:012x}"
 
     def key_of_uuid(self, text: str, salt: int) -> int | None:

@@ -27,6 +27,7 @@ _SHARED_HOUR: Final = 7  # 16 to 17, for collective types
 _FILL: Final = 0.7  # share of the calendars that is booked
 _SHARED_SHARE: Final = 0.04
 _MOST_FUTURE_BLOCKS: Final = 6
+_MOST_PAST_WEEKS: Final = 30 * 52  # so that no booking lies before 1970
 _DAYS_PER_WEEK: Final = 7
 _HOUR: Final = 60
 
@@ -34,7 +35,7 @@ _HOUR: Final = 60
 _UNIT_KIND, _TYPE, _OFFSET, _LEAD, _AGE, _MOVED, _STATUS, _CHANGED, _ABSENT = range(101, 110)
 _PERMUTED: Final = 7
 SERIES, PLAIN, FIRST_MOVES, TWO_MOVES, LATER_MOVES = range(5)
-_KIND_SHARES: Final = ((8, SERIES), (16, FIRST_MOVES), (19, TWO_MOVES), (27, LATER_MOVES), (100, PLAIN))
+_KIND_SHARES: Final = ((5, SERIES), (14, FIRST_MOVES), (19, TWO_MOVES), (27, LATER_MOVES), (100, PLAIN))
 _PERCENT: Final = 100
 _LONGEST_LEAD_MS: Final = 40 * DAY_MS
 _OLDEST_OPEN_MS: Final = 30 * DAY_MS
@@ -167,13 +168,11 @@ class _Units:
 
 
 def _draw_units(calendars: _Calendars, hashes: Hashes, units: int) -> _Units:
-    shared = min(round(units * _SHARED_SHARE), units) if calendars.shared_count else 0
-    own = units - shared
     per_block = calendars.host_count * _WEEKDAYS * _OWN_HOURS
     shared_per_block = calendars.shared_count * _WEEKDAYS
-    blocks = max(-(-own // max(round(per_block * _FILL), 1)), 1)
-    if shared_per_block:
-        blocks = max(blocks, -(-shared // shared_per_block))
+    blocks = max(-(-units // max(round(per_block * _FILL), 1)), 1)
+    shared = min(round(units * _SHARED_SHARE), round(shared_per_block * blocks * _FILL))
+    own = units - shared
     drawn = _permuted(hashes, per_block * blocks, own, _PERMUTED)
     rest, hour = np.divmod(drawn, _OWN_HOURS)
     drawn_shared = _permuted(hashes, shared_per_block * blocks, shared, _PERMUTED + 1)
@@ -216,6 +215,8 @@ def _starts(calendars: _Calendars, drawn: _Units, unit: Ints, week: Ints, now: i
     future = min(-(-drawn.blocks // 2), _MOST_FUTURE_BLOCKS)
     past_weeks = (drawn.blocks - future) * WEEKS
     today = moment_of(now).date()
+    if past_weeks > _MOST_PAST_WEEKS:
+        raise ValueError("So many bookings do not fit into so few calendars; ask for teams, or for fewer bookings")
     first = today - timedelta(days=today.weekday(), weeks=past_weeks)
     day = (drawn.block[unit] * WEEKS + week) * _DAYS_PER_WEEK + drawn.weekday[unit]
     offsets = _offsets(calendars.zone_names, first, drawn.blocks * WEEKS * _DAYS_PER_WEEK)

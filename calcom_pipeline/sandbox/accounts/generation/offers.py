@@ -54,7 +54,7 @@ def add_event_types(world: World, wishes: Wishes, hashes: Hashes) -> list[Offer]
             offers.append(Offer(own, kind, [FIRST_USER], slug))
             continue
         team_place = place % len(teams)
-        hosts = hosts_of_team(world, team_place, len(teams))[: _MOST_HOSTS[kind]]
+        hosts = _hosts(hosts_of_team(world, team_place, len(teams)), kind, place // len(teams))
         team_type = add_for_team(world, teams[team_place].id, body, kind, [Host(one) for one in hosts], made)
         if kind == "managed":
             children = world.event_types.children_of(team_type.id)
@@ -62,6 +62,13 @@ def add_event_types(world: World, wishes: Wishes, hashes: Hashes) -> list[Offer]
         else:
             offers.append(Offer(team_type, kind, hosts, slug))
     return offers
+
+
+def _hosts(members: list[int], kind: Kind, turn: int) -> list[int]:
+    """Who hosts a team's type: every turn others, but all collective types of a team have the same hosts."""
+    count = min(_MOST_HOSTS[kind], len(members))
+    first = 0 if kind == "collective" else turn * count
+    return [members[(first + number) % len(members)] for number in range(count)]
 
 
 def _body(number: int, place: int, kind: Kind, hashes: Hashes) -> tuple[Json, str | None]:

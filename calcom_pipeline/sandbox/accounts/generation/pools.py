@@ -55,10 +55,15 @@ def text_of(sentences: tuple[str, ...], number: int, count: int) -> str:
 
 
 DESCRIPTIONS: Final = tuple(text_of(_SENTENCES, number, number % 11) for number in range(40))
-NOTES: Final = ("", *(text_of(_WISHES, number, 1 + number % 9) for number in range(63)))
+NOTES: Final = (*[""] * 12, *(text_of(_WISHES, number, 2 + number % 5) for number in range(52)))
 CANCELLATIONS: Final = ("Something came up", "I am ill", "Booked twice by mistake", "No longer needed", "Host is away")
 REJECTIONS: Final = ("Not in our area", "Please choose a longer appointment", "We are full that week")
 MOVES: Final = ("Train is late", "Conflict with another meeting", "Need more time to prepare")
-SOURCES: Final = ("website", "newsletter", "phone", "partner")
+METADATA: Final[tuple[dict[str, str], ...]] = (
+    {},
+    {"source": "website"},
+    {"source": "newsletter", "campaign": "spring"},
+    {"source": "partner", "partnerId": "p-17"},
+)
 FIELD_SLUGS: Final = ("company", "order-number", "topic", "how-did-you-hear")
 ANSWERS: Final = ("Acme", "4711", "Renewal", "A friend", "Billing", "Search engine", "0815", "Blue Sky Ltd")

@@ -39,10 +39,10 @@ class GeneratedRows:
     def make(self, index: int) -> Booking:
         """The whole booking."""
         details = Details(self._source, np.array([index], dtype=np.int64))
-        return assemble(details.shapes[0], details.leaves(0, self._source.layout.columns))
+        return assemble(details.shape(0), details.leaves(0, self._source.layout.columns))
 
-    def render(self, world: World, positions: Positions) -> list[bytes]:
-        """Untouched rows as the lists of bookings show them."""
+    def render(self, world: World, positions: Positions) -> bytes:
+        """Rows as the lists of bookings show them, with commas between."""
         return self._renderer.render(world, positions)
 
     @property
@@ -56,7 +56,7 @@ class GeneratedRows:
         index = hashes.key_of_uid(uid, UIDS)
         if index is None or index >= len(self):
             return None
-        return index if hashes.uids(np.array([index], dtype=np.int64), UIDS) == [uid] else None
+        return index if hashes.uid(index, UIDS) == uid else None
 
     def find_series(self, series_uid: str) -> Sequence[int]:
         """The rows of a series."""
