@@ -108,6 +108,17 @@ class BookingMirror(Protocol):
         """A booking exists, but the key no longer sees it."""
         ...
 
+    def reclassify(self) -> list[str]:
+        """Tell private bookings of team members apart anew, if what counts as ours has changed since the last time.
+
+        Those that turn out private are reduced to busy times; answers the uids of those that turn out to be ours.
+        """
+        ...
+
+    def forget(self, *, before: datetime) -> int:
+        """Drop bookings that ended before an instant; how many."""
+        ...
+
     def live(self, listing: Listing) -> int:
         """Bookings that the listing shows, records in quarantine included."""
         ...

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.calcom.client import CalcomClient
     from calcom_pipeline.adapters.calcom.endpoints import ClientOptions
     from calcom_pipeline.adapters.calcom.transport import TransportOptions
+    from calcom_pipeline.adapters.postgres.booking_quarantine import PostgresQuarantine
     from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror, PostgresSlotMirror
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
     from calcom_pipeline.adapters.postgres.overview import PostgresOverview
     from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
+    from calcom_pipeline.adapters.postgres.privacy import Eraser
     from calcom_pipeline.adapters.postgres.services import PostgresServiceFeed, PostgresServiceStore
     from calcom_pipeline.adapters.redis.breaker import RedisBreaker
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
@@ -265,13 +267,29 @@ class Pipeline:
 
     def new_booking_mirror(self) -> "PostgresBookingMirror":
         """Another one, for a thread of its own."""
+        from calcom_pipeline.adapters.calcom.booking_rows import replayed
         from calcom_pipeline.adapters.postgres.booking_store import MirrorOptions
         from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
+        from calcom_pipeline.adapters.postgres.privacy import Classifier
 
-        s = self.settings
-        keep_past = None if s.booking_retention_days is None else timedelta(days=s.booking_retention_days)
-        options = MirrorOptions(timedelta(days=s.slot_horizon_days), keep_past)
-        return PostgresBookingMirror(self.store, people=self.people, options=options)
+        options = MirrorOptions(timedelta(days=self.settings.slot_horizon_days), self.booking_options.keep_past)
+        classifier = Classifier(self.store, replayed)
+        return PostgresBookingMirror(self.store, people=self.people, options=options, classifier=classifier)
+
+    @cached_property
+    def eraser(self) -> "Eraser":
+        """Takes a person out of what is stored."""
+        from calcom_pipeline.adapters.calcom.booking_rows import replayed
+        from calcom_pipeline.adapters.postgres.privacy import Eraser
+
+        return Eraser(self.store, self.people, replayed)
+
+    @cached_property
+    def quarantine(self) -> "PostgresQuarantine":
+        """Bookings that could not be read."""
+        from calcom_pipeline.adapters.postgres.booking_quarantine import PostgresQuarantine
+
+        return PostgresQuarantine(self.store)
 
     @cached_property
     def people(self) -> "People":
@@ -403,7 +421,8 @@ class Pipeline:
             reread_past=timedelta(days=s.booking_reread_past_days),
             reread_future=timedelta(days=s.booking_reread_future_days),
             proofs=s.booking_proofs,
-            counts_are_complete=s.booking_retention_days is None,
+            keep_past=None if s.booking_retention_days is None else timedelta(days=s.booking_retention_days),
+            calls_per_minute=s.rate_limit_per_minute - s.rate_safety_requests - s.rate_reserve_requests,
         )
 
 

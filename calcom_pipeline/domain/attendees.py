@@ -82,13 +82,15 @@ class People:
         """Whether a person asked to be forgotten."""
         return bool(self.erased) and bool(address) and self.pseudonyms.subject(address or "") in self.erased
 
-    def mentions_erased(self, raw: bytes) -> bool:
-        """Whether an erased person's address stands anywhere in a payload."""
-        return bool(self.erased) and any(map(self.is_erased, addresses_in(raw)))
+    def mentions_erased(self, raw: bytes, *, hosts: Iterable[Host] = ()) -> bool:
+        """Whether an erased person's address stands anywhere in a payload, other than as a host's."""
+        if not self.erased:
+            return False
+        return any(map(self.is_erased, addresses_in(raw) - {(host.email or "").lower() for host in hosts}))
 
     def kept(self, booking: Booking) -> Booking:
         """A booking as it may be stored. Unchanged under `keep`, unless somebody in it was erased."""
-        if self.policy == "keep" and not self.mentions_erased(booking.raw):
+        if self.policy == "keep" and not self.mentions_erased(booking.raw, hosts=booking.hosts):
             return booking
         row = cast("Row", orjson.loads(booking.raw))
         wire, attendees = _each(row.get("attendees"), booking.attendees)

@@ -1,7 +1,9 @@
 """How far reads of booking lists have come: the values that reading (`sync/`) and the mirror share."""
 
+import math
+import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 #: Streams of committed positions, in the table `watermarks`.
@@ -89,3 +91,78 @@ class ReadEnd:
     full_because: str | None = None
     filters_changes: bool | None = None
     needs_full: str | None = None
+
+
+#: What Cal.com takes for a page of 250 bookings (fact sheet 11).
+SECONDS_PER_PAGE = 0.6
+_MINUTE = 60.0
+_CONFIRMATIONS = 2
+_DECEMBER = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What reading so many bookings will cost, at most: rows are counted as if every page repeated one."""
+
+    bookings: int
+    calls: int
+    minutes: float
+    workers: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.bookings:,} bookings, at most {self.calls:,} calls and {self.minutes:.1f} minutes"
+
+
+def forecast(bookings: int, *, page_size: int, calls_per_minute: int, parts: int = 1, workers: int = 1) -> Forecast:
+    """A forecast for reading in `parts`, each of which is confirmed."""
+    calls = math.ceil(bookings / max(page_size - 1, 1)) + _CONFIRMATIONS * parts
+    minutes = max(calls / calls_per_minute, calls * SECONDS_PER_PAGE / workers / _MINUTE)
+    return Forecast(bookings, calls, minutes, workers)
+
+
+def workers_for(calls_per_minute: int, most: int) -> int:
+    """How many reads at once the limit can feed."""
+    return max(1, min(most, int(calls_per_minute / _MINUTE * SECONDS_PER_PAGE)))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Month:
+    """A month of creation, UTC: one partition of the history."""
+
+    year: int
+    month: int
+
+    def __str__(self) -> str:
+        return f"{self.year:04d}-{self.month:02d}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Month":
+        """Read `2024-01`. Raises ValueError for anything else."""
+        if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
+            raise ValueError(f"{text!r} is no month, such as 2024-01")
+        return cls(int(text[:4]), int(text[5:]))
+
+    @classmethod
+    def of(cls, moment: datetime) -> "Month":
+        """The month of an instant."""
+        moment = moment.astimezone(UTC)
+        return cls(moment.year, moment.month)
+
+    @property
+    def next(self) -> "Month":
+        """The month after."""
+        return Month(self.year + 1, 1) if self.month == _DECEMBER else Month(self.year, self.month + 1)
+
+    @property
+    def begin(self) -> datetime:
+        """Its first instant."""
+        return datetime(self.year, self.month, 1, tzinfo=UTC)
+
+    def through(self, last: "Month") -> "list[Month]":
+        """This month to `last`, both inclusive."""
+        months: list[Month] = []
+        month = self
+        while month <= last:
+            months.append(month)
+            month = month.next
+        return months

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Protocol
 
 from calcom_pipeline.booking_ports import BookingApi, BookingMirror
-from calcom_pipeline.domain.bookings import BookingQuery, Listing
+from calcom_pipeline.domain.bookings import MINE, BookingPage, BookingQuery, Listing
 from calcom_pipeline.domain.errors import NotFound
+from calcom_pipeline.domain.models import Booking
 from calcom_pipeline.ports import AccountApi
 
 _SIBLINGS_TRIED = 3
@@ -63,6 +64,23 @@ def prove_missing(
         mirror.mark_gone(uid, read_at=asked_at)
     more = len(missing) > limit
     return Proven(len(absent), out_of_scope, shown, int(more), f"only {limit} are proven in one run" if more else "")
+
+
+def reread_known_now(calcom: ProofSource, mirror: BookingMirror, now: Callable[[], datetime]) -> int:
+    """Read bookings again that were taken for a team member's private ones before their event type was known as ours.
+
+    A call each, and none as long as the event types that are ours have not changed. How many were read.
+    """
+    uids = mirror.reclassify()
+    for uid in uids:
+        asked_at = now()
+        try:
+            found = calcom.booking(uid)
+        except NotFound:
+            continue
+        if isinstance(found, Booking):
+            mirror.store(BookingPage([found], [], asked_at, asked_at), listing=MINE)
+    return len(uids)
 
 
 def _is_shown(calcom: ProofSource, mirror: BookingMirror, listings: Sequence[Listing], uid: str) -> bool:

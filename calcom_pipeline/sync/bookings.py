@@ -6,18 +6,18 @@ by a full read (by creation time, which never changes) and by the sliding re-rea
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 
 from calcom_pipeline.booking_ports import BookingApi, BookingMirror, Stored
-from calcom_pipeline.domain.booking_reads import FULL_STREAM, ListingState, Position, ReadEnd
+from calcom_pipeline.domain.booking_reads import FULL_STREAM, Forecast, ListingState, Position, ReadEnd, forecast
 from calcom_pipeline.domain.bookings import MINE, BookingPage, BookingQuery, Listing
 from calcom_pipeline.domain.errors import ContractBroken
 from calcom_pipeline.ports import AccountApi, Progress
 from calcom_pipeline.sync.ahead import read_ahead
 from calcom_pipeline.sync.booking_pages import Stretch, changed_since, created_between, starting_between
-from calcom_pipeline.sync.booking_proofs import Proven, prove_missing
+from calcom_pipeline.sync.booking_proofs import Proven, prove_missing, reread_known_now
 from calcom_pipeline.sync.booking_scope import ListingChoice, ScopeApi, look_at_scope, named
 
 Mode = Literal["changes", "full", "reread"]
@@ -34,7 +34,10 @@ class BookingSource(BookingApi, AccountApi, ScopeApi, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BookingOptions:
-    """How bookings are read; see the settings of the same names. `proofs`: deletions proven in one run, at most."""
+    """How bookings are read; see the settings of the same names.
+
+    `proofs`: deletions proven in one run, at most. `keep_past`: bookings that ended longer ago are dropped.
+    """
 
     page_size: int = 250
     overlap: timedelta = timedelta(seconds=120)
@@ -43,7 +46,8 @@ class BookingOptions:
     reread_past: timedelta = timedelta(days=2)
     reread_future: timedelta = timedelta(days=14)
     proofs: int = 500
-    counts_are_complete: bool = True
+    keep_past: timedelta | None = None
+    calls_per_minute: int = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class BookingsReport:
     full: str | None = None
     watermark: datetime | None = None
     proven: Proven = field(default_factory=Proven)
+    forgotten: int = 0
     unknown_fields: Mapping[str, int] = field(default_factory=dict[str, int])
     notes: tuple[str, ...] = ()
 
@@ -64,12 +69,17 @@ class BookingsReport:
 class _Tally:
     """Counts while reading."""
 
-    def __init__(self, progress: Progress | None) -> None:
+    def __init__(self, progress: Progress | None, announce: Callable[[str, Forecast], None] | None) -> None:
         self._progress = progress
+        self._announce = announce
         self.read = self.pages = self.quarantined = 0
         self.stored = Stored()
         self.unknown: Counter[str] = Counter()
         self.notes: list[str] = []
+
+    def announce(self, reason: str, cost: Forecast) -> None:
+        if self._announce:
+            self._announce(reason, cost)
 
     def add(self, stretch: Stretch, stored: Stored, *, total: int | None) -> None:
         page = stretch.page
@@ -91,16 +101,19 @@ def pull_bookings(
     mode: Mode = "changes",
     resume: bool = False,
     progress: Progress | None = None,
+    announce: Callable[[str, Forecast], None] | None = None,
 ) -> BookingsReport:
     """Read every listing once. The first time, and when the key's scope has changed, that is everything.
 
-    `full` starts over, unless it may `resume` one that was interrupted. Unchanged bookings touch no row.
+    `full` starts over, unless it may `resume` one that was interrupted. Unchanged bookings touch no row. A full read
+    is announced with its reason and what it will cost, once its first page tells how many bookings there are.
 
     Raises:
         CalcomError: Cal.com could not be read; what was stored stays, and the next read goes on there.
     """
-    tally = _Tally(progress)
+    tally = _Tally(progress, announce)
     listings = look_at_scope(calcom, mirror, options.choice, now=now(), roles_every=options.roles_every)
+    reread_known_now(calcom, mirror, now)
     full: str | None = None
     for listing in listings:
         reader = _Reader(calcom, mirror, listing, options, tally)
@@ -111,6 +124,7 @@ def pull_bookings(
     proven = Proven()
     if mode == "reread" or full:
         proven = prove_missing(calcom, mirror, listings, limit=options.proofs, now=now)
+    forgotten = 0 if options.keep_past is None else mirror.forget(before=now() - options.keep_past)
     return BookingsReport(
         read=tally.read,
         pages=tally.pages,
@@ -119,6 +133,7 @@ def pull_bookings(
         full=full,
         watermark=mirror.state(MINE).watermark,
         proven=proven,
+        forgotten=forgotten,
         unknown_fields=dict(tally.unknown),
         notes=tuple(tally.notes),
     )
@@ -196,7 +211,7 @@ class _Reader:
         The count of this list ignores its time filters (fact sheet 6.2), which makes it the count of everything; a
         build that has mended that counts less, never more.
         """
-        if not self._options.counts_are_complete or state.total is None or first.total is None:
+        if self._options.keep_past is not None or state.total is None or first.total is None:
             return 0
         if not self._listing.filters_changes or first.total <= state.total + added:
             return 0
@@ -219,7 +234,9 @@ class _Reader:
         for stretch in read_ahead(self._everything(position.reached if position else None)):
             if started_at is None:
                 started_at = stretch.page.answered_at
-            total = total or stretch.page.total
+            if total is None and stretch.page.total is not None:
+                total = stretch.page.total
+                self._announce(reason, total)
             reached = Position(FULL_STREAM, partition, stretch.reached, started_at) if stretch.reached else None
             self._store(stretch, position=reached, total=total)
         if started_at is None:
@@ -236,6 +253,11 @@ class _Reader:
                 filters_changes=honoured,
             ),
         )
+
+    def _announce(self, reason: str, total: int) -> None:
+        o = self._options
+        cost = forecast(total, page_size=o.page_size, calls_per_minute=o.calls_per_minute)
+        self._tally.announce(reason, cost)
 
     def _everything(self, reached: datetime | None) -> Iterator[Stretch]:
         take = self._options.page_size
@@ -270,19 +292,3 @@ class _Reader:
         )
         self._tally.add(stretch, stored, total=total)
         return stored
-
-
-def merged(reports: Iterator[BookingsReport]) -> BookingsReport:
-    """Several reports as one."""
-    whole = BookingsReport()
-    for report in reports:
-        whole = replace(
-            whole,
-            read=whole.read + report.read,
-            pages=whole.pages + report.pages,
-            stored=whole.stored + report.stored,
-            quarantined=whole.quarantined + report.quarantined,
-            unknown_fields=dict(Counter(whole.unknown_fields) + Counter(report.unknown_fields)),
-            notes=(*whole.notes, *report.notes),
-        )
-    return whole

@@ -347,6 +347,15 @@ class MemoryMirror:
     def mark_out_of_scope(self, uid: str, *, read_at: datetime) -> None:
         self.rows[uid].out_of_scope, self.rows[uid].read_at = True, read_at
 
+    def reclassify(self) -> list[str]:
+        return []
+
+    def forget(self, *, before: datetime) -> int:
+        old = [uid for uid, kept in self.rows.items() if kept.booking.end < before]
+        for uid in old:
+            del self.rows[uid]
+        return len(old)
+
     def live(self, listing: Listing) -> int:
         live = sum(str(listing) in k.listings and not (k.deleted or k.out_of_scope) for k in self.rows.values())
         return live + len(self.unreadable.keys() - self.rows.keys())

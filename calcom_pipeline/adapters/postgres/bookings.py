@@ -11,6 +11,7 @@ from calcom_pipeline.adapters.postgres.booking_store import MirrorOptions, Moves
 from calcom_pipeline.adapters.postgres.database import Database, statement
 from calcom_pipeline.adapters.postgres.mirrors import counts, lock_stream, move_watermark, read_watermark
 from calcom_pipeline.adapters.postgres.outbox import insert_facts
+from calcom_pipeline.adapters.postgres.privacy import Classifier
 from calcom_pipeline.booking_ports import Stored
 from calcom_pipeline.domain.attendees import People
 from calcom_pipeline.domain.booking_reads import (
@@ -24,6 +25,9 @@ from calcom_pipeline.domain.booking_reads import (
 )
 from calcom_pipeline.domain.bookings import BookingPage, Listing, facts_of
 
+# A transaction of a second or so: longer ones would keep readers of changes waiting.
+_FORGOTTEN_AT_ONCE = 5000
+
 
 class PostgresBookingMirror:
     """The tables `bookings`, `booking_attendees`, `booking_hosts`, `quarantine`, `booking_listings`, and the outbox.
@@ -32,9 +36,15 @@ class PostgresBookingMirror:
     """
 
     def __init__(
-        self, database: Database, *, people: People | None = None, options: MirrorOptions | None = None
+        self,
+        database: Database,
+        *,
+        people: People | None = None,
+        options: MirrorOptions | None = None,
+        classifier: Classifier | None = None,
     ) -> None:
         self._database = database
+        self._classifier = classifier
         self._gate = Gatekeeper(people or People())
         self._options = options or MirrorOptions()
         self._pages = PageStore(self._gate, self._options)
@@ -168,6 +178,22 @@ class PostgresBookingMirror:
         with self._database.transaction("Marking a booking out of scope") as cursor:
             lock_stream(cursor, CHANGES_STREAM)
             cursor.execute(queries.MARK_OUT_OF_SCOPE, {"uid": uid, "read_at": read_at})
+
+    def reclassify(self) -> list[str]:
+        """Tell private bookings apart anew; the uids of those that turn out to be ours."""
+        return self._classifier.reclassify() if self._classifier else []
+
+    def forget(self, *, before: datetime) -> int:
+        """Drop bookings that ended before an instant, some thousands at a time; how many."""
+        forgotten = 0
+        while True:
+            with self._database.transaction("Dropping old bookings") as cursor:
+                lock_stream(cursor, CHANGES_STREAM)
+                cursor.execute(queries.FORGET, {"before": before, "limit": _FORGOTTEN_AT_ONCE})
+                dropped = int(counts(cursor)[0])
+            forgotten += dropped
+            if dropped < _FORGOTTEN_AT_ONCE:
+                return forgotten
 
     def live(self, listing: Listing) -> int:
         """Bookings that the listing shows, records in quarantine included."""

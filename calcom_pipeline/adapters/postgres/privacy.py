@@ -1,13 +1,30 @@
-"""The key of hashed addresses, tombstones of erased people, and taking a person out of what is stored."""
+"""People in what is stored: the key of their hashed addresses, taking one out, private bookings of team members."""
 
 import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+
+import orjson
+from psycopg.types.json import Jsonb
 
 from calcom_pipeline.adapters.postgres import queries_bookings as queries
-from calcom_pipeline.adapters.postgres.database import Database
-from calcom_pipeline.domain.attendees import Pseudonyms
+from calcom_pipeline.adapters.postgres.booking_people import read_ours
+from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
+from calcom_pipeline.adapters.postgres.mirrors import counts, lock_stream
+from calcom_pipeline.domain.attendees import People, Pseudonyms, busy_time
+from calcom_pipeline.domain.booking_reads import CHANGES_STREAM
+from calcom_pipeline.domain.bookings import Ours, Unreadable, payload_hash
 from calcom_pipeline.domain.errors import ConfigurationError
+from calcom_pipeline.domain.models import Booking
+from calcom_pipeline.domain.text import content_hash
 
 _KEY_BYTES = 32
+# Re-reading costs a call each; more than that turn up in the runs to come.
+_OURS_AFTER_ALL_PER_RUN = 100
+
+#: Reads a stored payload as one from the wire.
+Reader = Callable[[bytes], Booking | Unreadable]
 
 
 def load_pseudonyms(database: Database, given: bytes | None) -> Pseudonyms:
@@ -24,9 +41,7 @@ def load_pseudonyms(database: Database, given: bytes | None) -> Pseudonyms:
         if row is None:
             cursor.execute(queries.KEEP_PRIVACY_KEY, values)
             cursor.execute(queries.PRIVACY_KEY)
-            row = cursor.fetchone()
-    if row is None:
-        raise AssertionError("the key was just kept")
+            row = counts(cursor)
     kept = bytes(row[0]) if row[0] is not None else None
     if given is None and kept is not None:
         return Pseudonyms(kept)
@@ -36,3 +51,116 @@ def load_pseudonyms(database: Database, given: bytes | None) -> Pseudonyms:
         ["CALCOM_PRIVACY_KEY is another key than the one that addresses were hashed with before"],
         advice="Set the former key again; with another one, erased people would come back.",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What erasing a person did; nothing of it tells who that was. `still_host_of`: rows that are a host's stay."""
+
+    id: int
+    subject: str
+    erased_at: datetime
+    bookings: int
+    quarantined: int
+    users: int
+    still_host_of: int
+
+
+class Eraser:
+    """Takes a person out of all that is stored, and leaves a tombstone so that no later read brings them back."""
+
+    def __init__(self, database: Database, people: People, read: Reader) -> None:
+        self._database = database
+        self._people = people
+        self._read = read
+
+    def erase(self, address: str, *, now: datetime) -> Receipt:
+        """Erase one address, in one transaction. Doing it again finds nothing more and renews the receipt."""
+        address = address.strip().lower()
+        subject = self._people.pseudonyms.subject(address)
+        people = replace(self._people, erased=self._people.erased | {subject})
+        with self._database.transaction("Erasing a person") as cursor:
+            lock_stream(cursor, CHANGES_STREAM)
+            needles = [address, address.replace("@", "%40"), people.pseudonyms.token(address)]
+            cursor.execute(queries.FIND_PERSON, {"needles": needles})
+            found = [(uid, raw.encode()) for uid, raw in cursor.fetchall()]
+            bookings = sum(self._bare(cursor, uid, raw, people) for uid, raw in found)
+            quarantined = _empty_records(cursor, people)
+            cursor.execute(queries.FORGET_USER, {"address": address})
+            users = cursor.rowcount
+            cursor.execute(queries.HOSTED_BY, {"address": address})
+            hosted = int(counts(cursor)[0])
+            receipt = Receipt(0, subject.hex()[:16], now, bookings, quarantined, users, hosted)
+            shown = asdict(replace(receipt, erased_at=now)) | {"erased_at": now.isoformat()}
+            values = {"subject": subject, "erased_at": now, "receipt": Jsonb(shown)}
+            cursor.execute(queries.KEEP_ERASURE, values)
+            return replace(receipt, id=int(counts(cursor)[0]))
+
+    def _bare(self, cursor: Cursor, uid: str, raw: bytes, people: People) -> bool:
+        """Take the person out of one booking; whether there was anything to take."""
+        booking = self._read(raw)
+        if isinstance(booking, Unreadable):
+            nothing = orjson.dumps({"uid": uid})
+            cursor.execute(queries.BARE_BOOKING, {"uid": uid, "raw": "{}", "payload_hash": payload_hash(nothing)})
+            cursor.execute(queries.DROP_ATTENDEES, {"uids": [uid]})
+            return True
+        kept = people.kept(booking)
+        if kept is booking or kept.raw == booking.raw:
+            return False
+        cursor.execute(queries.BARE_BOOKING, {"uid": uid, "raw": kept.raw.decode(), "payload_hash": kept.payload_hash})
+        for position, attendee in enumerate(kept.attendees):
+            cursor.execute(queries.KEEP_PERSON, {"uid": uid, "position": position, **asdict(attendee)})
+        return True
+
+
+def _empty_records(cursor: Cursor, people: People) -> int:
+    cursor.execute(queries.RAW_RECORDS)
+    named = [(stream, name) for stream, name, raw in cursor.fetchall() if people.mentions_erased(bytes(raw))]
+    for stream, name in named:
+        cursor.execute(queries.EMPTY_RECORD, {"stream": stream, "hash": name})
+    return len(named)
+
+
+class Classifier:
+    """Tells private bookings of team members apart again when what counts as ours has changed."""
+
+    def __init__(self, database: Database, read: Reader) -> None:
+        self._database = database
+        self._read = read
+
+    def reclassify(self) -> list[str]:
+        """Reduce what turns out private to busy times; the uids of private ones that turn out to be ours."""
+        with self._database.transaction("Telling private bookings apart") as cursor:
+            ours = read_ours(cursor)
+            if ours is None:
+                return []
+            name = _name_of(ours)
+            cursor.execute(queries.CLASSIFIED_BY)
+            row = cursor.fetchone()
+            before = row[0] if row else None
+            ids = list(ours.event_type_ids)
+            if before != name:
+                lock_stream(cursor, CHANGES_STREAM)
+                cursor.execute(queries.MAYBE_PRIVATE, {"ids": ids, "first_time": before is None})
+                self._make_private(cursor, ours, cursor.fetchall())
+                cursor.execute(queries.KEEP_CLASSIFIED_BY, {"ours": name})
+            cursor.execute(statement(queries.OURS_AFTER_ALL), {"ids": ids, "limit": _OURS_AFTER_ALL_PER_RUN})
+            return [row[0] for row in cursor.fetchall()]
+
+    def _make_private(self, cursor: Cursor, ours: Ours, rows: Iterable[tuple[str, str]]) -> None:
+        uids: list[str] = []
+        for uid, raw in rows:
+            booking = self._read(raw.encode())
+            if isinstance(booking, Unreadable) or not ours.is_private(booking):
+                continue
+            busy = busy_time(booking)
+            values = {"uid": uid, "raw": busy.raw.decode(), "payload_hash": busy.payload_hash}
+            cursor.execute(queries.MAKE_PRIVATE, values)
+            uids.append(uid)
+        if uids:
+            cursor.execute(queries.DROP_ATTENDEES, {"uids": uids})
+            cursor.execute(queries.PRIVATE_HOSTS, {"uids": uids})
+
+
+def _name_of(ours: Ours) -> str:
+    return content_hash([ours.user_id, ours.email, sorted(ours.event_type_ids), sorted(ours.managed_slugs)])

@@ -204,6 +204,73 @@ UPDATE quarantine SET resolved_at = %(at)s WHERE stream = %(stream)s AND hash = 
 
 # --- people who were erased ------------------------------------------------------------------------------------------
 
+# `needles` are the spellings of one address: as it is, as it stands in web addresses, as its keyed hash.
+FIND_PERSON = """
+SELECT uid, raw::text FROM bookings
+WHERE EXISTS (SELECT FROM unnest(%(needles)s::text[]) needle WHERE position(needle IN lower(raw::text)) > 0)"""
+
+BARE_BOOKING = """
+UPDATE bookings SET title = '', description = NULL, location = NULL, cancellation_reason = '', raw = %(raw)s,
+    payload_hash = %(payload_hash)s
+WHERE uid = %(uid)s"""
+
+KEEP_PERSON = """
+UPDATE booking_attendees SET email = %(email)s, name = %(name)s, time_zone = %(time_zone)s, language = %(language)s,
+    phone_number = %(phone_number)s, seat_uid = %(seat_uid)s
+WHERE booking_uid = %(uid)s AND position = %(position)s
+  AND (email, name, time_zone, language, phone_number, seat_uid) IS DISTINCT FROM
+      (%(email)s, %(name)s, %(time_zone)s, %(language)s, %(phone_number)s, %(seat_uid)s)"""
+
+RAW_RECORDS = "SELECT stream, hash, raw FROM quarantine WHERE raw <> ''"
+EMPTY_RECORD = "UPDATE quarantine SET raw = '' WHERE stream = %(stream)s AND hash = %(hash)s"
+
+FORGET_USER = "UPDATE calcom_users SET email = NULL WHERE lower(email) = %(address)s"
+HOSTED_BY = "SELECT count(*) FROM booking_hosts WHERE lower(email) = %(address)s"
+
+KEEP_ERASURE = """
+INSERT INTO erasures (subject, erased_at, receipt) VALUES (%(subject)s, %(erased_at)s, %(receipt)s)
+ON CONFLICT (subject) DO UPDATE SET erased_at = excluded.erased_at, receipt = excluded.receipt
+RETURNING id"""
+
+# --- private bookings ------------------------------------------------------------------------------------------------
+
+CLASSIFIED_BY = "SELECT ours FROM booking_listings WHERE listing = 'mine' FOR UPDATE"
+
+KEEP_CLASSIFIED_BY = "UPDATE booking_listings SET ours = %(ours)s WHERE listing = 'mine'"
+
+# Rows of event types that are not ours. Those without one were known as ours while they had it, unless nothing was
+# told apart before.
+MAYBE_PRIVATE = """
+SELECT uid, raw::text FROM bookings
+WHERE NOT is_private AND deleted_at IS NULL AND NOT coalesce(event_type_id = ANY(%(ids)s), NOT %(first_time)s)"""
+
+OURS_AFTER_ALL = """
+SELECT uid FROM bookings WHERE is_private AND event_type_id = ANY(%(ids)s) ORDER BY uid LIMIT %(limit)s"""
+
+MAKE_PRIVATE = """
+UPDATE bookings SET is_private = true, title = '', description = NULL, location = NULL, cancellation_reason = '',
+    event_type_slug = NULL, raw = %(raw)s, payload_hash = %(payload_hash)s
+WHERE uid = %(uid)s"""
+
+PRIVATE_HOSTS = "UPDATE booking_hosts SET name = NULL, email = NULL, time_zone = NULL WHERE booking_uid = ANY(%(uids)s)"
+
+# --- retention -------------------------------------------------------------------------------------------------------
+
+# By start as well, which has an index: what ended before began before.
+FORGET = """
+WITH old AS (
+    DELETE FROM bookings WHERE uid IN (
+        SELECT uid FROM bookings WHERE starts_at < %(before)s AND ends_at < %(before)s LIMIT %(limit)s)
+    RETURNING uid
+), attendees AS (
+    DELETE FROM booking_attendees WHERE booking_uid IN (SELECT uid FROM old)
+), hosts AS (
+    DELETE FROM booking_hosts WHERE booking_uid IN (SELECT uid FROM old)
+)
+SELECT count(*) FROM old"""
+
+# --- the key ---------------------------------------------------------------------------------------------------------
+
 PRIVACY_KEY = "SELECT secret, fingerprint FROM privacy_key"
 
 KEEP_PRIVACY_KEY = """

@@ -1,0 +1,293 @@
+"""People in the mirror on a real PostgreSQL: policies, erasing with tombstone and receipt, private bookings, retention,
+records that are read once more.
+"""
+
+import dataclasses
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from calcom_pipeline.adapters.calcom.booking_rows import replayed
+from calcom_pipeline.adapters.postgres.booking_quarantine import PostgresQuarantine
+from calcom_pipeline.adapters.postgres.booking_store import MirrorOptions
+from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
+from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror
+from calcom_pipeline.adapters.postgres.privacy import Classifier, Eraser, load_pseudonyms
+from calcom_pipeline.domain.attendees import People
+from calcom_pipeline.domain.booking_reads import Scope
+from calcom_pipeline.domain.bookings import MINE
+from calcom_pipeline.domain.errors import ConfigurationError, NotFound
+from calcom_pipeline.domain.models import EventType, Owner
+from calcom_pipeline.ports import Changes
+from calcom_pipeline.sync.booking_proofs import reread_known_now
+from calcom_pipeline.sync.quarantine import ReplayReport, replay
+from tests.support.booking_rows import NOW, attendee, host, page, row, stamp
+
+CAROL = "carol@example.org"
+SECOND = timedelta(seconds=1)
+
+
+def fetch(database: Database, query: str) -> list[tuple[Any, ...]]:
+    with database.transaction("Testing") as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()
+
+
+def everything(database: Database) -> str:
+    """Every value of every table that may hold something about people."""
+    tables = ("bookings", "booking_attendees", "quarantine", "erasures", "invalidations", "booking_listings")
+    dumped = [fetch(database, f"SELECT to_jsonb(t)::text FROM {table} t") for table in tables]
+    raw = fetch(database, "SELECT convert_from(raw, 'UTF8') FROM quarantine")
+    return repr(dumped) + repr(raw)
+
+
+class TestPolicies:
+    @pytest.mark.parametrize("policy", ["hash", "drop"])
+    def test_nothing_that_tells_who_booked_reaches_a_table(self, database: Database, policy: Any):
+        people = People(policy, load_pseudonyms(database, None))
+        mirror = PostgresBookingMirror(database, people=people)
+        mirror.store(page(row(), {**row("bad"), "start": 7}), listing=MINE)
+        assert "arol" not in everything(database)
+        assert fetch(database, "SELECT count(*) FROM booking_attendees") == [(1,)]
+
+    def test_an_unchanged_booking_is_unchanged_under_any_policy(self, database: Database):
+        mirror = PostgresBookingMirror(database, people=People("hash", load_pseudonyms(database, None)))
+        mirror.store(page(row()), listing=MINE)
+        assert mirror.store(page(row(), at=NOW + SECOND), listing=MINE).changes == Changes(unchanged=1)
+
+    def test_another_policy_rewrites_what_it_reads(self, database: Database):
+        PostgresBookingMirror(database).store(page(row()), listing=MINE)
+        mirror = PostgresBookingMirror(database, people=People("drop", load_pseudonyms(database, None)))
+        assert mirror.store(page(row(), at=NOW + SECOND), listing=MINE).changes == Changes(changed=1)
+        assert "arol" not in everything(database)
+
+
+class TestKey:
+    def test_one_is_made_once_and_kept(self, database: Database):
+        assert load_pseudonyms(database, None) == load_pseudonyms(database, None)
+
+    def test_a_given_one_is_not_kept_but_recognised(self, database: Database):
+        load_pseudonyms(database, b"secret")
+        assert fetch(database, "SELECT secret FROM privacy_key") == [(None,)]
+        assert load_pseudonyms(database, b"secret").key == b"secret"
+
+    @pytest.mark.parametrize(("first", "second"), [(b"one", b"two"), (None, b"two"), (b"one", None)])
+    def test_another_one_than_before_is_refused(self, database: Database, first: bytes | None, second: bytes | None):
+        load_pseudonyms(database, first)
+        with pytest.raises(ConfigurationError, match="another key"):
+            load_pseudonyms(database, second)
+
+
+class TestErasing:
+    @staticmethod
+    def filled(database: Database, policy: Any = "keep") -> tuple[PostgresBookingMirror, Eraser]:
+        people = People(policy, load_pseudonyms(database, None))
+        mirror = PostgresBookingMirror(database, people=people)
+        class_of_two = row("class", attendees=[attendee("Dan"), attendee("Carol")])
+        mentions = row("mentions", attendees=[attendee("Dan")], bookingFieldsResponses={"notes": f"from {CAROL}"})
+        others = row("other", attendees=[attendee("Dan")], bookingFieldsResponses={})
+        unreadable = {**row("bad"), "start": 7}
+        mirror.store(page(row("hers"), class_of_two, mentions, others, unreadable), listing=MINE)
+        return mirror, Eraser(database, people, replayed)
+
+    def test_one_person_goes_from_every_table_and_the_others_stay(self, database: Database):
+        _, eraser = self.filled(database)
+        receipt = eraser.erase(" Carol@Example.org ", now=NOW)
+        assert (receipt.bookings, receipt.quarantined, receipt.still_host_of) == (3, 1, 0)
+        assert CAROL not in everything(database)
+        people = fetch(database, "SELECT booking_uid, email FROM booking_attendees ORDER BY booking_uid, position")
+        dan = "dan@example.org"
+        assert people == [("class", dan), ("class", None), ("hers", None), ("mentions", dan), ("other", dan)]
+        (title,) = fetch(database, "SELECT title FROM bookings WHERE uid = 'other'")
+        assert title == (row()["title"],)
+
+    def test_the_receipt_is_kept_and_names_nobody(self, database: Database):
+        _, eraser = self.filled(database)
+        receipt = eraser.erase(CAROL, now=NOW)
+        ((kept, at),) = fetch(database, "SELECT receipt, erased_at FROM erasures")
+        assert at == NOW
+        assert kept["bookings"] == receipt.bookings
+        assert "carol" not in repr(kept) + repr(receipt)
+
+    def test_the_next_read_does_not_bring_the_person_back(self, database: Database):
+        mirror, eraser = self.filled(database)
+        eraser.erase(CAROL, now=NOW)
+        rows = [row("hers"), row("new", title="Carol again", updatedAt=stamp(NOW + SECOND))]
+        for at in (NOW + SECOND, NOW + 2 * SECOND):
+            stored = mirror.store(page(*rows, at=at), listing=MINE)
+        assert CAROL not in everything(database)
+        assert stored.changes == Changes(unchanged=2)
+
+    def test_nor_does_a_process_that_was_running_before(self, database: Database):
+        _, eraser = self.filled(database)
+        running = PostgresBookingMirror(database, people=People("keep", load_pseudonyms(database, None)))
+        running.store(page(row("warm", attendees=[])), listing=MINE)
+        eraser.erase(CAROL, now=NOW)
+        running.store(
+            page(row("hers", title="Carol moved", updatedAt=stamp(NOW + SECOND)), at=NOW + SECOND), listing=MINE
+        )
+        assert CAROL not in everything(database)
+
+    def test_hashed_people_can_be_erased_too(self, database: Database):
+        _, eraser = self.filled(database, "hash")
+        token = load_pseudonyms(database, None).token(CAROL)
+        assert token in everything(database)
+        assert eraser.erase(CAROL, now=NOW).bookings == 2
+        assert token not in everything(database)
+
+    def test_erasing_again_finds_nothing_more(self, database: Database):
+        _, eraser = self.filled(database)
+        first = eraser.erase(CAROL, now=NOW)
+        again = eraser.erase(CAROL, now=NOW + SECOND)
+        assert (again.id, again.bookings, again.quarantined) == (first.id, 0, 0)
+
+    def test_a_host_stays_the_host_and_the_receipt_says_so(self, database: Database):
+        _, eraser = self.filled(database)
+        receipt = eraser.erase("alice@example.com", now=NOW)
+        assert (receipt.bookings, receipt.users, receipt.still_host_of) == (0, 1, 4)
+        assert fetch(database, "SELECT email FROM calcom_users") == [(None,)]
+
+    def test_somebody_nobody_knows_leaves_a_tombstone_all_the_same(self, database: Database):
+        _, eraser = self.filled(database)
+        assert eraser.erase("eve@example.org", now=NOW).bookings == 0
+        assert fetch(database, "SELECT count(*) FROM erasures") == [(1,)]
+
+
+def event_type(number: int, owner: Owner, **changes: Any) -> EventType:
+    plain = EventType(number, owner, f"type-{number}", "T", 30, schedule_zone="UTC", content_hash=str(number))
+    return dataclasses.replace(plain, **changes)
+
+
+ME, TEAM = Owner("user", 101), Owner("team", 301)
+BOBS = {"hosts": [host(102, "bob")], "eventType": {"id": 99, "slug": "yoga"}}
+
+
+class TestPrivateBookings:
+    @staticmethod
+    def mirror(database: Database) -> PostgresBookingMirror:
+        return PostgresBookingMirror(database, classifier=Classifier(database, replayed))
+
+    @staticmethod
+    def know_event_types(database: Database, *teams: EventType) -> None:
+        mirror = PostgresEventTypeMirror(database)
+        mirror.replace(ME, [event_type(7, ME)], read_at=NOW)
+        mirror.replace(TEAM, teams, read_at=NOW + timedelta(seconds=len(teams)))
+
+    def test_a_team_members_private_booking_is_a_busy_time_and_nothing_else(self, database: Database):
+        mirror = self.mirror(database)
+        mirror.looked(MINE, Scope((301,)), roles_seen_at=None, needs_full=None)
+        self.know_event_types(database)
+        mirror.store(page(row("mine"), {**row("bobs"), **BOBS}), listing=MINE)
+        shown = fetch(database, "SELECT uid, is_private, title FROM bookings ORDER BY uid")
+        assert shown == [("bobs", True, ""), ("mine", False, row()["title"])]
+        assert fetch(database, "SELECT booking_uid FROM booking_attendees") == [("mine",)]
+        assert fetch(database, "SELECT user_id, name, email FROM booking_hosts WHERE booking_uid = 'bobs'") == [
+            (102, None, None)
+        ]
+
+    def test_nothing_is_taken_for_private_before_every_owners_types_are_known(self, database: Database):
+        mirror = self.mirror(database)
+        mirror.looked(MINE, Scope((301, 302)), roles_seen_at=None, needs_full=None)
+        self.know_event_types(database)
+        mirror.store(page({**row("bobs"), **BOBS}), listing=MINE)
+        assert fetch(database, "SELECT is_private FROM bookings") == [(False,)]
+
+    def test_it_is_reduced_as_soon_as_they_are(self, database: Database):
+        mirror = self.mirror(database)
+        mirror.looked(MINE, Scope((301,)), roles_seen_at=None, needs_full=None)
+        mirror.store(page(row("mine"), {**row("bobs"), **BOBS}), listing=MINE)
+        self.know_event_types(database)
+        assert mirror.reclassify() == []
+        assert fetch(database, "SELECT uid FROM bookings WHERE is_private") == [("bobs",)]
+        assert fetch(database, "SELECT booking_uid FROM booking_attendees") == [("mine",)]
+        later = page(row("mine"), {**row("bobs"), **BOBS}, at=NOW + SECOND)
+        assert self.mirror(database).store(later, listing=MINE).changes == Changes(unchanged=2)
+
+    def test_one_that_turns_out_to_be_ours_is_read_again(self, database: Database):
+        mirror = self.mirror(database)
+        mirror.looked(MINE, Scope((301,)), roles_seen_at=None, needs_full=None)
+        self.know_event_types(database)
+        bobs = {**row("bobs"), **BOBS}
+        mirror.store(page(bobs), listing=MINE)
+        self.know_event_types(database, event_type(99, TEAM))
+
+        class Calcom:
+            def booking(self, uid: str) -> Any:
+                return page(bobs).bookings[0] if uid == "bobs" else None
+
+        fresh = self.mirror(database)
+        assert reread_known_now(Calcom(), fresh, lambda: NOW + SECOND) == 1  # type: ignore[arg-type]
+        assert fetch(database, "SELECT is_private, title FROM bookings") == [(False, row()["title"])]
+        assert fresh.reclassify() == []
+
+    def test_one_whose_event_type_is_deleted_stays_what_it_was(self, database: Database):
+        mirror = self.mirror(database)
+        mirror.looked(MINE, Scope((301,)), roles_seen_at=None, needs_full=None)
+        self.know_event_types(database, event_type(99, TEAM))
+        mirror.store(page({**row("bobs"), **BOBS}), listing=MINE)
+        gone = {**row("bobs"), **BOBS, "eventType": None, "eventTypeId": None, "updatedAt": stamp(NOW + SECOND)}
+        mirror.store(page(gone, at=NOW + SECOND), listing=MINE)
+        assert fetch(database, "SELECT is_private, title FROM bookings") == [(False, row()["title"])]
+
+
+class TestRetention:
+    def test_old_bookings_are_dropped_with_their_people_and_stay_away(self, database: Database):
+        mirror = PostgresBookingMirror(database, options=MirrorOptions(keep_past=timedelta(days=30)))
+        rows = [row(f"u{n}", start=NOW - timedelta(days=n)) for n in (10, 25, 29)]
+        mirror.store(page(*rows), listing=MINE)
+        assert mirror.forget(before=NOW - timedelta(days=20)) == 2
+        assert fetch(database, "SELECT uid FROM bookings") == [("u10",)]
+        assert fetch(database, "SELECT DISTINCT booking_uid FROM booking_attendees") == [("u10",)]
+        assert fetch(database, "SELECT DISTINCT booking_uid FROM booking_hosts") == [("u10",)]
+        later = mirror.store(page(*rows, at=NOW + timedelta(days=10)), listing=MINE)
+        assert (later.too_old, later.changes) == (2, Changes(unchanged=1))
+
+    def test_one_that_goes_on_is_kept(self, database: Database):
+        mirror = PostgresBookingMirror(database)
+        mirror.store(page(row(start=NOW - timedelta(days=90), minutes=60 * 24 * 180)), listing=MINE)
+        assert mirror.forget(before=NOW - timedelta(days=30)) == 0
+
+
+class TestReplay:
+    class Calcom:
+        def __init__(self, **rows: Any) -> None:
+            self.rows = rows
+
+        def booking(self, uid: str) -> Any:
+            if uid not in self.rows:
+                raise NotFound("none")
+            found = page(self.rows[uid])
+            return (*found.bookings, *found.unreadable)[0]
+
+    def test_a_record_that_can_be_read_now_becomes_a_booking(self, database: Database):
+        mirror, quarantine = PostgresBookingMirror(database), PostgresQuarantine(database)
+        mirror.store(page({**row("a"), "status": "paused"}, {**row("b"), "start": 7}), listing=MINE)
+
+        def lenient(raw: bytes) -> Any:
+            return replayed(raw.replace(b'"paused"', b'"pending"'))
+
+        report = replay(self.Calcom(), mirror, quarantine, lenient, now=lambda: NOW)  # type: ignore[arg-type]
+        assert report == ReplayReport(looked_at=2, read=1, gone=0, still_unreadable=1)
+        assert fetch(database, "SELECT uid, status FROM bookings") == [("a", "pending")]
+        assert [r.uid for r in quarantine.open_records()] == ["b"]
+        assert fetch(database, "SELECT count(*) FROM quarantine") == [(2,)]
+
+    def test_one_whose_bytes_were_not_kept_is_asked_for(self, database: Database):
+        people = People("drop", load_pseudonyms(database, None))
+        mirror, quarantine = PostgresBookingMirror(database, people=people), PostgresQuarantine(database)
+        bad = [{**row(uid), "start": 7} for uid in "abc"]
+        mirror.store(page(*bad, row("fine")), listing=MINE)
+        calcom = self.Calcom(a=row("a"), b=bad[1])
+        report = replay(calcom, mirror, quarantine, replayed, now=lambda: NOW + SECOND)  # type: ignore[arg-type]
+        assert report == ReplayReport(looked_at=3, read=1, gone=1, still_unreadable=1)
+
+    def test_a_replayed_record_never_replaces_what_was_read_since(self, database: Database):
+        mirror, quarantine = PostgresBookingMirror(database), PostgresQuarantine(database)
+        mirror.store(page(row("a", title="newer", updatedAt=stamp(NOW + SECOND)), at=NOW + SECOND), listing=MINE)
+        mirror.store(page({**row("a"), "status": "paused"}), listing=MINE)
+        raw = orjson.dumps(row("a", title="older"))
+        replay(self.Calcom(), mirror, quarantine, lambda _: replayed(raw), now=lambda: NOW)  # type: ignore[arg-type]
+        assert fetch(database, "SELECT title FROM bookings") == [("newer",)]

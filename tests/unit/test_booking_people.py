@@ -1,0 +1,205 @@
+"""How the people in a booking are kept, what erasing one leaves, what is private, what a change means for slots."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from calcom_pipeline.domain.attendees import People, Pseudonyms, addresses_in, busy_time
+from calcom_pipeline.domain.bookings import Ours, Unreadable, payload_hash
+from calcom_pipeline.domain.models import Booking
+from tests.support.booking_rows import NOW, attendee, host, page, row
+
+KEY = Pseudonyms(b"k" * 32)
+CAROL, DAN = "carol@example.org", "dan@example.org"
+# Everything that may tell who booked, each with a mark of its own.
+TELLING = row(
+    title="MARK1 for Carol",
+    description="MARK2",
+    location="tel:MARK3",
+    meetingUrl="https://meet.example.com/?email=carol%40example.org",
+    cancellationReason="MARK4",
+    reschedulingReason="MARK5",
+    cancelledByEmail=CAROL,
+    rescheduledByEmail="Carol@example.org",
+    metadata={"MARK6": "MARK7"},
+    bookingFieldsResponses={"name": "MARK8", "email": CAROL, "phone": "MARK9"},
+    guests=[DAN],
+    attendees=[attendee("Carol", phoneNumber="MARK10", seatUid="seat-1"), attendee("Dan")],
+    icsUid="MARK11",
+    someNewField="MARK12",
+)
+
+
+def booking(**changes: Any) -> Booking:
+    return page({**TELLING, **changes}).bookings[0]
+
+
+def everything(kept: Booking) -> str:
+    """All that is stored of a booking, as one text."""
+    typed = [kept.title, kept.description, kept.location, kept.cancellation_reason]
+    typed += [v for a in kept.attendees for v in (a.email, a.name, a.time_zone, a.language, a.phone_number, a.seat_uid)]
+    return kept.raw.decode() + " ".join(str(v) for v in typed)
+
+
+def test_keeping_people_changes_nothing():
+    assert People("keep", KEY).kept(booking()) == booking()
+
+
+@pytest.mark.parametrize("policy", ["hash", "drop"])
+def test_nothing_that_tells_who_booked_is_left(policy: Any):
+    kept = People(policy, KEY).kept(booking())
+    text = everything(kept)
+    assert "MARK" not in text
+    assert "arol" not in text
+    assert "@example.org" not in text
+    assert kept.payload_hash == payload_hash(kept.raw) != booking().payload_hash
+
+
+@pytest.mark.parametrize("policy", ["hash", "drop"])
+def test_what_happened_and_whose_time_it_takes_is_left(policy: Any):
+    kept, came = People(policy, KEY).kept(booking()), booking()
+    same = (
+        "uid",
+        "id",
+        "status",
+        "start",
+        "end",
+        "created_at",
+        "updated_at",
+        "event_type_id",
+        "event_type_slug",
+        "hosts",
+    )
+    assert all(getattr(kept, name) == getattr(came, name) for name in same)
+    assert len(kept.attendees) == 2
+
+
+def test_the_same_person_has_the_same_hash_however_the_address_is_written():
+    people = People("hash", KEY)
+    one = people.kept(booking())
+    other = people.kept(booking(uid="other", attendees=[attendee("Carol", email=" CAROL@Example.org ")]))
+    assert one.attendees[0].email == other.attendees[0].email
+    assert one.attendees[0].email != one.attendees[1].email
+    assert (one.attendees[0].email or "").startswith("h:")
+    assert People("hash", Pseudonyms(b"another key")).kept(booking()).attendees[0].email != one.attendees[0].email
+
+
+def test_dropping_leaves_how_many_there_were_and_who_was_absent():
+    kept = People("drop", KEY).kept(booking(attendees=[attendee("Carol", absent=True), attendee("Dan")]))
+    assert [a.absent for a in kept.attendees] == [True, False]
+    assert orjson.loads(kept.raw)["attendees"] == [{"absent": True}, {"absent": False}]
+    assert orjson.loads(kept.raw)["guests"] == []
+
+
+def test_users_among_the_attendees_stay_known_by_their_id():
+    known = replace(booking(), attendees=tuple(replace(a, user_id=7) for a in booking().attendees))
+    for policy in ("hash", "drop"):
+        assert [a.user_id for a in People(policy, KEY).kept(known).attendees] == [7, 7]
+
+
+class TestErasing:
+    ERASED = People("keep", KEY, frozenset({KEY.subject(CAROL)}))
+
+    def test_only_the_erased_person_goes_and_with_them_all_free_text(self):
+        kept = self.ERASED.kept(booking())
+        text = everything(kept)
+        assert "arol" not in text
+        assert "MARK" not in text
+        assert [a.email for a in kept.attendees] == [None, DAN]
+        assert orjson.loads(kept.raw)["attendees"][1] == attendee("Dan")
+        assert orjson.loads(kept.raw)["guests"] == [DAN]
+
+    def test_a_booking_without_them_is_left_alone(self):
+        other = page(row(attendees=[attendee("Dan")], bookingFieldsResponses={}, description=None)).bookings[0]
+        assert self.ERASED.kept(other) is other
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"description": "ask Carol@Example.ORG, please"},
+            {"metadata": {"deep": [{"er": "mailto:carol@example.org?subject=x"}]}},
+            {"location": "https://x.example.com/?to=carol%40example.org&x=1"},
+            {"guests": ["carol@example.org"]},
+            {"someNewField": "<carol@example.org>"},
+        ],
+    )
+    def test_they_are_found_wherever_they_stand(self, changes: dict[str, Any]):
+        nobody = {"attendees": [attendee("Dan")], "bookingFieldsResponses": {}, "title": "", "description": ""}
+        kept = self.ERASED.kept(page({**row(), **nobody, **changes}).bookings[0])
+        assert "carol" not in everything(kept).lower()
+
+    def test_a_host_is_not_taken_out_of_the_hosts(self):
+        hosted = page(row(hosts=[host(7, "carol") | {"email": CAROL, "displayEmail": CAROL}], attendees=[])).bookings[0]
+        hosted = replace(
+            hosted, raw=hosted.raw.replace(b'"bookingFieldsResponses":{"email":"carol@example.org"', b'"x":{"e":""')
+        )
+        assert self.ERASED.kept(hosted) is hosted
+
+    def test_under_hashing_not_even_the_hash_is_left(self):
+        kept = People("hash", KEY, frozenset({KEY.subject(CAROL)})).kept(booking())
+        assert KEY.token(CAROL) not in everything(kept)
+        assert kept.attendees[0].email is None
+
+    def test_a_record_for_quarantine_keeps_only_its_reason(self):
+        record = Unreadable(b'{"x": "carol@example.org"}', "x: bad")
+        assert self.ERASED.kept_record(record).raw == b""
+        assert self.ERASED.kept_record(Unreadable(b"{}", "x: bad")).raw == b"{}"
+        assert People("hash", KEY).kept_record(Unreadable(b"{}", "x: bad")).raw == b""
+
+    def test_erasing_twice_makes_no_other_booking(self):
+        once = self.ERASED.kept(booking())
+        again = self.ERASED.kept(page(orjson.loads(once.raw)).bookings[0])
+        assert again.payload_hash == once.payload_hash
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", set()),
+        ("nobody", set()),
+        ('{"a":"x@y.example"}', {"x@y.example"}),
+        ('"Jo <Jo.Doe+tag@Y.example>, and b@c.example."', {"jo.doe+tag@y.example", "b@c.example"}),
+        ("https://a.example/?m=x%40y.example&n=1", {"x@y.example"}),
+        ("ünï@exämple.org", {"ünï@exämple.org"}),
+    ],
+)
+def test_addresses_are_found_in_any_text(text: str, found: set[str]):
+    assert addresses_in(text.encode()) == found
+
+
+class TestPrivate:
+    OURS = Ours(101, "alice@example.com", frozenset({7, 8}), frozenset({"managed"}))
+
+    @pytest.mark.parametrize(
+        ("changes", "private"),
+        [
+            ({"hosts": [host(102, "bob")], "eventType": {"id": 99, "slug": "yoga"}}, True),
+            ({"hosts": [host(102, "bob")], "eventType": None, "eventTypeId": None}, True),
+            ({"hosts": [host(102, "bob")]}, False),
+            ({"hosts": [host(102, "bob")], "eventType": {"id": 99, "slug": "managed"}}, False),
+            ({"eventType": {"id": 99, "slug": "yoga"}}, False),
+            (
+                {
+                    "hosts": [host(102, "bob")],
+                    "eventType": {"id": 99, "slug": "x"},
+                    "attendees": [attendee("Alice", email="Alice@example.com")],
+                },
+                False,
+            ),
+            ({"hosts": [dict.fromkeys(("id", "name"), "unknown")], "eventType": {"id": 99, "slug": "x"}}, False),
+        ],
+    )
+    def test_what_is_private_is_another_hosts_booking_of_no_type_of_ours_without_us(self, changes, private: bool):
+        assert self.OURS.is_private(page({**row(), **changes}).bookings[0]) is private
+
+    def test_only_the_time_and_whose_it_is_are_kept(self):
+        busy = busy_time(booking(hosts=[host(102, "bob")]))
+        text = everything(busy)
+        assert "MARK" not in text
+        assert "arol" not in text
+        assert "bob@" not in text
+        assert (busy.start, busy.end, busy.hosts[0].id) == (NOW, NOW + timedelta(minutes=30), 102)
+        assert (busy.attendees, busy.event_type_slug, busy.event_type_id) == ((), None, 7)
