@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import redis
@@ -26,11 +27,7 @@ def answered(world: World, status: int = 200) -> int:
 # --- never over the limit ------------------------------------------------------------------------------------
 
 
-@settings(
-    max_examples=10 if settings().max_examples < 1000 else 300,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(
+_DRAWN = given(
     seed=st.integers(0, 2**32),
     lanes=st.lists(st.sampled_from(_LANES), min_size=1, max_size=24),
     slowest_arrival=st.floats(0.01, 9.0),
@@ -38,18 +35,39 @@ def answered(world: World, status: int = 200) -> int:
     kills=st.integers(0, 12),
     limit=st.sampled_from((120, 120, 60, 20)),
 )
+_CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
+@settings(max_examples=8, suppress_health_check=_CHECKS)
+@_DRAWN
 def test_no_window_holds_more_than_the_limit_whatever_the_net_does_and_whoever_is_killed(
-    redis_client: redis.Redis,
+    redis_client: redis.Redis, **drawn: Any
+):
+    no_window_is_over_the_limit(redis_client, **drawn)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(900)
+@settings(max_examples=150, suppress_health_check=_CHECKS)
+@_DRAWN
+def test_proof_no_window_holds_more_than_the_limit_whatever_is_drawn(redis_client: redis.Redis, **drawn: Any):
+    no_window_is_over_the_limit(redis_client, **drawn)
+
+
+def no_window_is_over_the_limit(
+    store: redis.Redis,
+    *,
     seed: int,
-    lanes: list,
+    lanes: list[Any],
     slowest_arrival: float,
     slowest_answer: float,
     kills: int,
     limit: int,
-):
-    redis_client.flushdb()
+) -> None:
+    store.flushdb()
     net = Net(there=(0.001, slowest_arrival), back=(0.001, slowest_answer))
-    world = World(redis_client, seed=seed, net=net, calcom=CalcomWindow(limit), budget=replace(BUDGET, limit=limit))
+    budget = replace(BUDGET, limit=limit)
+    world = World(store, seed=seed, net=net, calcom=CalcomWindow(limit), budget=budget)
     for lane in lanes:
         world.worker(lane, at=world.random.uniform(0, 3))
     for _ in range(kills):
@@ -57,7 +75,7 @@ def test_no_window_holds_more_than_the_limit_whatever_the_net_does_and_whoever_i
         moment = world.random.uniform(0, 120)
         world.after(moment, lambda victim=victim: world.kill(victim))
         world.worker(victim.lane, at=moment + 1)
-    world.run(150)
+    world.run(130)
     assert world.calcom.densest <= limit
     assert not world.calcom.refused
 

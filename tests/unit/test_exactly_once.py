@@ -148,8 +148,16 @@ def test_a_refusal_without_a_doubt_is_the_result(error: CalcomError):
 def test_what_must_not_be_repeated_is_unknown_at_once():
     world = World(works_but_is_lost)
     with pytest.raises(OutcomeUnknown):
-        world.run(may_repeat=lambda: False)
+        world.run(after_doubt=lambda: "leave")
     assert (world.sent, world.looks, world.now) == (1, [], 0.0)
+
+
+def test_what_may_only_be_looked_for_is_adopted_or_unknown():
+    assert World(works_but_is_lost, appears_after=5).run(after_doubt=lambda: "look") == Made("found", adopted=True)
+    world = World(fails_in_doubt)
+    with pytest.raises(OutcomeUnknown):
+        world.run(after_doubt=lambda: "look")
+    assert world.sent == 1
 
 
 def test_doubt_without_end_is_unknown_after_all_attempts():

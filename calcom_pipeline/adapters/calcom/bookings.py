@@ -15,7 +15,7 @@ from calcom_pipeline.adapters.calcom.account import AccountEndpoints
 from calcom_pipeline.adapters.calcom.booking_lists import instant, parameters_of, path_of
 from calcom_pipeline.adapters.calcom.booking_rows import booking_page, one_booking, replayed
 from calcom_pipeline.adapters.calcom.calls import Answer, Kind
-from calcom_pipeline.adapters.calcom.creating import ExactlyOnce, GraceRules, Made
+from calcom_pipeline.adapters.calcom.creating import AfterDoubt, ExactlyOnce, GraceRules, Made
 from calcom_pipeline.adapters.calcom.event_types import EventTypeEndpoints
 from calcom_pipeline.domain.bookings import BookingPage, BookingQuery, Unreadable
 from calcom_pipeline.domain.errors import CalcomError, Conflict, ContractBroken, Exchange, Rejected
@@ -95,7 +95,7 @@ class BookingEndpoints(EventTypeEndpoints, AccountEndpoints):
             lambda: self._write("Booking", "/bookings", _body(request), "create"),
             look,
             key=request.key,
-            may_repeat=lambda: self._may_be_repeated(request.event_type_id),
+            after_doubt=lambda: self._after_doubt(request.event_type_id),
         )
         return Booked(made.value[0], made.value, made.adopted)
 
@@ -157,7 +157,7 @@ class BookingEndpoints(EventTypeEndpoints, AccountEndpoints):
         *,
         key: str,
         rules: GraceRules | None = None,
-        may_repeat: Callable[[], bool] = lambda: True,
+        after_doubt: Callable[[], AfterDoubt] = lambda: "repeat",
     ) -> Made[tuple[Booking, ...]]:
         context = self._context
         once = ExactlyOnce(
@@ -167,17 +167,17 @@ class BookingEndpoints(EventTypeEndpoints, AccountEndpoints):
             rules=rules or context.options.grace,
             sleep=context.sleep,
             clock=context.clock,
-            may_repeat=may_repeat,
+            after_doubt=after_doubt,
         )
         return once.run()
 
-    def _may_be_repeated(self, event_type_id: int) -> bool:
-        """Whether a second create cannot make a second booking: the type has one host, no seats and no series."""
+    def _after_doubt(self, event_type_id: int) -> AfterDoubt:
+        """Only where a second create cannot make a second booking may there be one."""
         try:
             event_type = self.get_event_type(event_type_id)
         except CalcomError:
-            return False
-        return has_one_place(event_type)
+            return "look"
+        return "repeat" if has_one_place(event_type) else "leave"
 
     def _looked(self, params: Mapping[str, Any]) -> list[Booking | Unreadable]:
         answer = self._get(

@@ -8,7 +8,7 @@ refused as a conflict shows that the first had worked after all, so we look once
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from calcom_pipeline.domain.errors import (
     CalcomError,
@@ -21,6 +21,9 @@ from calcom_pipeline.domain.errors import (
 )
 
 T = TypeVar("T")
+
+#: After a doubt: look and create again; look, but never create again; leave it to the next sync at once.
+AfterDoubt = Literal["repeat", "look", "leave"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class ExactlyOnce(Generic[T]):
         rules: GraceRules,
         sleep: Callable[[float], None],
         clock: Callable[[], float],
-        may_repeat: Callable[[], bool] = lambda: True,
+        after_doubt: Callable[[], AfterDoubt] = lambda: "repeat",
     ) -> None:
         self._create = create
         self._look = look
@@ -66,7 +69,7 @@ class ExactlyOnce(Generic[T]):
         self._rules = rules
         self._sleep = sleep
         self._clock = clock
-        self._may_repeat = may_repeat
+        self._after_doubt = after_doubt
 
     def run(self) -> Made[T]:
         """Create, look, adopt or create again.
@@ -83,11 +86,12 @@ class ExactlyOnce(Generic[T]):
                 if not error.exchange.in_doubt:
                     return self._refused(error, doubt)
                 doubt = error
-            if not self._may_repeat():
-                raise self._unknown(doubt)
-            found = self._look_until_the_grace_is_over(doubt)
+            what_next = self._after_doubt()
+            found = None if what_next == "leave" else self._look_until_the_grace_is_over(doubt)
             if found is not None:
                 return Made(found, adopted=True)
+            if what_next != "repeat":
+                break
         raise self._unknown(doubt)
 
     def _refused(self, error: CalcomError, doubt: CalcomError | None) -> Made[T]:

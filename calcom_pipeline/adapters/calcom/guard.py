@@ -145,7 +145,7 @@ class GuardedAdapter(HTTPAdapter):
     # --- inside ------------------------------------------------------------------------------------------
 
     def _turn(self, attempt: Attempt) -> Grant:
-        """A grant that is still good. One whose moment has passed (a stopped process) is not used."""
+        """A grant that is still good. One whose moment has passed (a stopped process) is given back."""
         while True:
             left = attempt.deadline - self._clock()
             grant = self._limiter.acquire(attempt.call.lane, deadline_seconds=left)
@@ -153,6 +153,7 @@ class GuardedAdapter(HTTPAdapter):
             asked_at = attempt.deadline - left
             if self._clock() - asked_at - grant.waited_seconds <= GRANT_SECONDS:
                 return grant
+            self._limiter.give_back(grant)
 
     @contextmanager
     def _told(self, attempt: Attempt, grant: Grant) -> Generator[_Outcome]:

@@ -16,10 +16,12 @@ from calcom_pipeline.ports import CallObserver, CallRecord, ErrorHook
 _log = event_logger("calls")
 # What a caller may expect and deals with: no business of an error tracker.
 _EXPECTED = (NotFound, Conflict)
+# What a caller is told anyway, and no trouble of the net or of Cal.com.
+_REFUSALS = frozenset({"NotFound", "Conflict", "Rejected", "CircuitOpen"})
 
 
 class LoggedCalls:
-    """Every call as an event: started on debug, completed on info, failed on warning."""
+    """Every call as an event: started on debug, completed and refused on info, anything worse on warning."""
 
     def started(self, record: CallRecord) -> None:
         """A request is about to wait for its turn."""
@@ -31,7 +33,8 @@ class LoggedCalls:
 
     def failed(self, record: CallRecord) -> None:
         """No answer, or an unsuccessful one."""
-        _log.warning("call_failed", **_fields(record))
+        say = _log.info if record.outcome in _REFUSALS else _log.warning
+        say("call_failed", **_fields(record))
 
 
 class Observers:

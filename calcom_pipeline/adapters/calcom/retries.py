@@ -17,6 +17,7 @@ from calcom_pipeline.domain.errors import CalcomError, CircuitOpen, ContractBrok
 
 T = TypeVar("T")
 
+_REDIRECT = 300
 _GATEWAY_STATUSES = frozenset({408, 502, 503, 504})
 
 
@@ -28,10 +29,6 @@ class Patience:
     attempts: int
     first_pause_seconds: float = 1.0
     longest_pause_seconds: float = 30.0
-
-
-class Garbled(ContractBroken):
-    """A successful answer that is not even JSON: a proxy's page, or half of one."""
 
 
 class Retries:
@@ -82,6 +79,7 @@ def may_repeat(call: Call, error: CalcomError) -> bool:
         return False
     if call.kind == "create":
         return isinstance(error, TransientError) and error.status is None and not error.exchange.in_doubt
-    return isinstance(error, Garbled) or (
-        isinstance(error, TransientError) and (error.status is None or error.status in _GATEWAY_STATUSES)
-    )
+    if isinstance(error, ContractBroken):
+        # A success that is not even JSON: a proxy's page, or half of one. Other broken contracts stay broken.
+        return error.status is not None and error.status < _REDIRECT
+    return isinstance(error, TransientError) and (error.status is None or error.status in _GATEWAY_STATUSES)

@@ -15,9 +15,9 @@ from calcom_pipeline.adapters.calcom.calls import Answer, Attempt, Call
 from calcom_pipeline.adapters.calcom.failures import error_of, no_answer
 from calcom_pipeline.adapters.calcom.guard import Breaker, GuardedAdapter, Limiter, attempting
 from calcom_pipeline.adapters.calcom.observers import Observers
-from calcom_pipeline.adapters.calcom.retries import Garbled, Patience, Retries
+from calcom_pipeline.adapters.calcom.retries import Patience, Retries
 from calcom_pipeline.adapters.calcom.signing import Signer
-from calcom_pipeline.domain.errors import CalcomError, CircuitOpen, Exchange, RateLimited
+from calcom_pipeline.domain.errors import CalcomError, CircuitOpen, ContractBroken, Exchange, RateLimited
 from calcom_pipeline.ports import Lane, Spent
 
 VERSION_HEADER = "cal-api-version"
@@ -132,7 +132,7 @@ class Transport:
         if not response.ok or response.is_redirect:
             raise error_of(response.status_code, response.content, response.headers, exchange)
         if not _looks_like_json(response.content):
-            raise Garbled(
+            raise ContractBroken(
                 f"{call.operation}: the answer is no JSON",
                 exchange=exchange,
                 advice="Check CALCOM_BASE_URL: something else than Cal.com seems to answer.",
