@@ -1,6 +1,6 @@
 """The Starlette application of one sandbox: the API behind its gate, and the control surface if it was asked for."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -65,7 +65,7 @@ def build_app(sandbox: Sandbox, *, control: bool) -> Starlette:
     routes.append(Mount("/", app=Gate(sandbox, Router(API_ROUTES))))
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         async with watch_meetings(sandbox):
             yield
 

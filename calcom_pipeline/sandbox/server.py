@@ -49,7 +49,8 @@ class Options:
     def from_command(cls, options: Mapping[str, Any]) -> "Options":
         """The options as click names them."""
         paths = {name: Path(options[name]) for name in ("state", "ready_file") if options[name]}
-        return cls(**{**options, "state": None, "ready_file": None, **paths})
+        given: dict[str, Any] = {**options, "state": None, "ready_file": None, **paths}
+        return cls(**given)
 
     def key_limit(self) -> Limit | None:
         """The limit of keys without one of their own, if any part of it was given."""
@@ -152,12 +153,16 @@ class SandboxServer(uvicorn.Server):
 def run(options: Options) -> None:
     """Serves until SIGTERM or SIGINT; the process then ends with 0."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)  # uvicorn ends by them, and raises them again when it is done
+        signal.signal(number, _stay)
     server = SandboxServer(options, on_ready=None if options.ready_file else lambda port: _say(options, port))
     try:
         server.run()
     except SystemExit as error:  # how uvicorn says that it cannot open the port
         raise OSError(f"Cannot listen on {options.host}:{options.port}") from error
+
+
+def _stay(number: int, frame: object) -> None:
+    """Uvicorn ends by a signal and raises it once more when it is done; that second one shall not kill."""
 
 
 def _say(options: Options, port: int) -> None:

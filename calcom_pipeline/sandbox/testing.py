@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,7 +214,7 @@ def arguments(options: dict[str, Any]) -> list[str]:
 
 
 @contextmanager
-def _in_process(options: dict[str, Any]) -> Iterator[tuple[str, int]]:
+def _in_process(options: dict[str, Any]) -> Generator[tuple[str, int]]:
     with tempfile.TemporaryDirectory(prefix="sandbox-") as folder:
         ready, errors = Path(folder) / "ready.json", Path(folder) / "errors"
         with errors.open("wb") as file:
@@ -250,7 +250,7 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextmanager
-def _in_thread(options: dict[str, Any]) -> Iterator[tuple[str, int]]:
+def _in_thread(options: dict[str, Any]) -> Generator[tuple[str, int]]:
     from calcom_pipeline.sandbox.server import Options, SandboxServer
 
     ready = threading.Event()

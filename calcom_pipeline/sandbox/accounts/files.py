@@ -6,7 +6,7 @@ types may instead be bodies of the API: `{"user": 1, "body": {…}}` or `{"team"
 """
 
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import orjson
 
@@ -28,7 +28,6 @@ from calcom_pipeline.sandbox.state.model import (
 )
 from calcom_pipeline.sandbox.state.world import Sequences, World
 
-_T = TypeVar("_T")
 _WORKDAYS: Final = [1, 2, 3, 4, 5]
 _OPENS, _CLOSES = 9 * 60, 17 * 60
 TABLES: Final[dict[str, type[Any]]] = {

@@ -18,7 +18,7 @@ def add_personal(world: World, owner_id: int, body: Json, now: int) -> EventType
     return event_type
 
 
-def add_for_team(  # noqa: PLR0913 - the parts of a team's event type
+def add_for_team(
     world: World, team_id: int, body: Json, kind: SchedulingType, hosts: list[Host], now: int
 ) -> EventType:
     """A team's event type as a create makes it, with the children of a managed one."""

@@ -1,4 +1,7 @@
-"""Confirm, decline, mark absent, reassign. Facts: fact sheet 6.8 and 6.9, recordings `05f` to `05n`."""
+"""Confirm, decline, mark absent, reassign.
+
+Facts: fact sheet 6.8 and 6.9, recordings `05f` to `05n`.
+"""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -8,6 +11,7 @@ from calcom_pipeline.sandbox.bookings import place
 from calcom_pipeline.sandbox.bookings.hosts import luckiest
 from calcom_pipeline.sandbox.bookings.reading import find_booking, shown_now
 from calcom_pipeline.sandbox.core.errors import Bare, bad_request, forbidden, not_found, trpc
+from calcom_pipeline.sandbox.core.json_types import is_list
 from calcom_pipeline.sandbox.core.times import iso
 from calcom_pipeline.sandbox.event_types.personal_api import may_read, read_whole_number
 from calcom_pipeline.sandbox.hooks import notify
@@ -88,7 +92,7 @@ async def mark_absent(call: Call) -> Answer:
     if body.get("host") is not None:
         booking.absent_host = bool(body["host"])
         booking.updated = now
-    wanted = {one["email"]: bool(one["absent"]) for one in body.get("attendees") or []}
+    wanted: dict[str, bool] = {one["email"]: bool(one["absent"]) for one in is_list(body.get("attendees")) or []}
     marked = [one for one in booking.attendees if one.email in wanted]
     for attendee in marked:
         attendee.absent = wanted[attendee.email]

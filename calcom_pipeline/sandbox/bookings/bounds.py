@@ -50,6 +50,7 @@ def check_booker(world: World, request: Request, now: int) -> None:
         if booking.event_type_id == request.event_type.id
         and booking.status in {"accepted", "pending"}
         and booking.start >= now
+        and booking.attendees
         and booking.attendees[0].email == request.booker.email
     ]
     if len(active) < most:

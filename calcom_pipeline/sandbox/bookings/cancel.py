@@ -1,4 +1,7 @@
-"""`POST /v2/bookings/{uid}/cancel`: a booking, a series, or one seat. Facts: fact sheet 6.6, recordings `05*`, `21d`."""
+"""`POST /v2/bookings/{uid}/cancel`: a booking, a series, or one seat.
+
+Facts: fact sheet 6.6, recordings `05*`, `21d`.
+"""
 
 from http import HTTPStatus
 from typing import Any, Final

@@ -1,4 +1,7 @@
-"""`POST /v2/bookings`: one booking, a seat, or a series. Facts: fact sheet 6.5, recordings `03*`, `07*`, `21*` to `23*`, `29f`."""
+"""`POST /v2/bookings`: one booking, a seat, or a series.
+
+Facts: fact sheet 6.5, recordings `03*`, `07*`, `21*` to `23*`, `29f`.
+"""
 
 import copy
 from dataclasses import replace

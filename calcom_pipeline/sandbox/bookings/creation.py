@@ -152,9 +152,7 @@ def _retire(sandbox: Sandbox, old: Booking) -> None:
     sandbox.world.bookings.save(old)
 
 
-def _row(  # noqa: PLR0913 - the parts of a row
-    sandbox: Sandbox, request: Request, assignment: Assignment, booking_id: int, uid: str, now: int
-) -> Booking:
+def _row(sandbox: Sandbox, request: Request, assignment: Assignment, booking_id: int, uid: str, now: int) -> Booking:
     world, event_type, old = sandbox.world, request.event_type, request.predecessor
     location = place.stored_location(event_type, request.place)
     video = place.video_url(location, world.booker_url, uid)

@@ -75,8 +75,7 @@ def bucket(columns: Columns, name: str, now: int) -> Mask:
     status = columns.status
     is_open = (status != _CANCELLED) & (status != _REJECTED)
     if name == "upcoming":
-        standing = np.where(columns.is_series, status == _ACCEPTED, is_open)
-        return (columns.end >= now) & standing
+        return (columns.end >= now) & is_open & (~columns.is_series | (status == _ACCEPTED))
     if name == "recurring":
         return (columns.end >= now) & columns.is_series & is_open
     if name == "past":

@@ -1,4 +1,7 @@
-"""Who takes a booking: the organizer and those who join him. Facts: fact sheet 6.5 and 11, recordings `03j`, `03k`, `32b`."""
+"""Who takes a booking: the organizer and those who join him.
+
+Facts: fact sheet 6.5 and 11, recordings `03j`, `03k`, `32b`.
+"""
 
 from dataclasses import dataclass
 
@@ -64,7 +67,7 @@ def luckiest(world: World, event_type: EventType, candidates: list[int]) -> int:
     favoured = [host for host in candidates if priority.get(host, 2) == best]
     columns = world.bookings.columns
     chosen = columns.alive & (columns.event_type == event_type.id) & (columns.status == STATUS_CODES["accepted"])
-    last = {host: 0 for host in favoured}
+    last = dict.fromkeys(favoured, 0)
     for position in np.flatnonzero(chosen).tolist():
         host = int(columns.user[position])
         if host in last:

@@ -1,4 +1,7 @@
-"""`/v2/bookings` in the versions before 2024-08-13: status 200, another shape. Facts: recordings `08-version-*`."""
+"""`/v2/bookings` in the versions before 2024-08-13: status 200, another shape.
+
+Facts: recordings `08-version-*`.
+"""
 
 from typing import Any, Final
 

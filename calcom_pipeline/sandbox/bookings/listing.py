@@ -1,4 +1,7 @@
-"""`GET /v2/bookings` and the lists of teams and organizations. Facts: fact sheet 6.1 to 6.3, recordings `03*`, `26*`, `29a`."""
+"""`GET /v2/bookings` and the lists of teams and organizations.
+
+Facts: fact sheet 6.1 to 6.3, recordings `03*`, `26*`, `29a`.
+"""
 
 from collections.abc import Iterable
 from typing import Final
@@ -16,6 +19,7 @@ from calcom_pipeline.sandbox.bookings.filters import (
     counted,
     pagination,
 )
+from calcom_pipeline.sandbox.bookings.visibility import Visible
 from calcom_pipeline.sandbox.core.errors import trpc
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import parse_iso
@@ -24,7 +28,6 @@ from calcom_pipeline.sandbox.event_types.team_api import require_organization, r
 from calcom_pipeline.sandbox.http.answers import Answer
 from calcom_pipeline.sandbox.http.call import Call, Guard, Route
 from calcom_pipeline.sandbox.http.versions import ANY, BOOKINGS
-from calcom_pipeline.sandbox.bookings.visibility import Visible
 from calcom_pipeline.sandbox.runtime import Sandbox
 from calcom_pipeline.sandbox.state.bookings import SortKey
 from calcom_pipeline.sandbox.state.columns import Columns
@@ -201,9 +204,7 @@ def select(call: Call, wanted: Wanted, visible: Visible) -> tuple[Positions, int
     return page, total
 
 
-def _narrow(
-    columns: Columns, wanted: Wanted, order: Positions, keys: Positions
-) -> tuple[Positions, Positions]:
+def _narrow(columns: Columns, wanted: Wanted, order: Positions, keys: Positions) -> tuple[Positions, Positions]:
     """The rows that pass the created and updated filters, cut out as one piece where they sort by the same column."""
     own = wanted.updated if wanted.sort == "updated" else wanted.created if wanted.sort == "created" else None
     other = wanted.created if wanted.sort == "updated" else wanted.updated

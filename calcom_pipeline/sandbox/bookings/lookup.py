@@ -1,4 +1,7 @@
-"""Finding the event type that a booking is for, and whether the caller may book it. Facts: fact sheet 6.5."""
+"""Finding the event type that a booking is for, and whether the caller may book it.
+
+Facts: fact sheet 6.5.
+"""
 
 from typing import Any
 

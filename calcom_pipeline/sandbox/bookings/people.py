@@ -1,4 +1,7 @@
-"""Guests, attendees and the location of a booking, each with a rate limit of its own. Facts: fact sheet 3 and 6.8."""
+"""Guests, attendees and the location of a booking, each with a rate limit of its own.
+
+Facts: fact sheet 3 and 6.8.
+"""
 
 from typing import Final
 
@@ -42,9 +45,8 @@ async def add_guests(call: Call) -> Answer:
         raise trpc(400, "emails_must_be_unique_valid")
     if len(booking.attendees) - 1 + len(new) > MOST_GUESTS:
         raise bad_request(f"Total number of guests cannot exceed {MOST_GUESTS} per booking.")
-    first = booking.attendees[0]
     for guest in new:
-        booking.attendees.append(_attendee(call, guest, first.time_zone, first.locale))
+        booking.attendees.append(_attendee(call, booking, guest))
     responses: Json = dict(booking.responses or {})
     responses["guests"] = [*(responses.get("guests") or []), *(guest["email"] for guest in new)]
     booking.responses = as_stored(responses)
@@ -53,7 +55,11 @@ async def add_guests(call: Call) -> Answer:
     return success(shown_now(call, booking.uid))
 
 
-def _attendee(call: Call, given: Json, time_zone: str, locale: str) -> Attendee:
+def _attendee(call: Call, booking: Booking, given: Json) -> Attendee:
+    """Somebody new, with the booker's zone and language if none are given."""
+    booker = booking.attendees[0] if booking.attendees else None
+    time_zone = booker.time_zone if booker else call.caller.time_zone
+    locale = booker.locale if booker else "en"
     return Attendee(
         call.world.sequences.take("attendee"),
         given.get("name") or "",
@@ -127,8 +133,7 @@ async def add_attendee(call: Call) -> Answer:
     body = clean(rules.ATTENDEE_BODY, call.body)
     if any(one.email == body["email"] for one in booking.attendees):
         raise trpc(400, "emails_must_be_unique_valid")
-    first = booking.attendees[0]
-    attendee = _attendee(call, body, first.time_zone, first.locale)
+    attendee = _attendee(call, booking, body)
     booking.attendees.append(attendee)
     call.world.bookings.save(booking)
     return created(_shown(booking, attendee))

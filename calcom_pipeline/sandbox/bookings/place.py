@@ -1,7 +1,9 @@
-"""Where a booking takes place and what it is called. Facts: fact sheet 4.4 and 6.5, recordings `03*`."""
+"""Where a booking takes place and what it is called.
+
+Facts: fact sheet 4.4 and 6.5, recordings `03*`.
+"""
 
 import re
-from collections.abc import Callable
 from typing import Any, Final
 
 from calcom_pipeline.sandbox.core.errors import bad_request
@@ -103,5 +105,4 @@ def title(event_type: EventType, *, host: str, attendee: str, location: str | No
         "ATTENDEE": attendee,
         "HOST/ATTENDEE": attendee,
     }
-    replace: Callable[[re.Match[str]], str] = lambda match: values.get(match[1], match[0])  # noqa: E731 - typed for re.sub
-    return _NAME_VARIABLE.sub(replace, template)
+    return _NAME_VARIABLE.sub(lambda match: values.get(match[1], match[0]), template)

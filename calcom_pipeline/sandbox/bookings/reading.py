@@ -1,4 +1,7 @@
-"""`GET /v2/bookings/{uid}` and what else can be read about one booking. Facts: fact sheet 6.4 and 6.8, recordings `03w` to `03y`."""
+"""`GET /v2/bookings/{uid}` and what else can be read about one booking.
+
+Facts: fact sheet 6.4 and 6.8, recordings `03w` to `03y`.
+"""
 
 from typing import Final
 

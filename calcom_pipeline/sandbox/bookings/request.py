@@ -7,7 +7,7 @@ from calcom_pipeline.sandbox.bookings import place
 from calcom_pipeline.sandbox.core.errors import bad_request, zod
 from calcom_pipeline.sandbox.core.json_types import Json, as_stored
 from calcom_pipeline.sandbox.core.times import MINUTE_MS, parse_iso, zone_name
-from calcom_pipeline.sandbox.state.model import Booking, EventType
+from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType
 from calcom_pipeline.sandbox.validation.rules import is_email, is_phone
 
 
@@ -111,9 +111,15 @@ def _responses(own: Json, booker: Booker, email: str, guests: list[str] | None, 
     return as_stored(found)
 
 
+def _booker_of(old: Booking) -> Attendee:
+    """Who booked a seated booking whose attendees went with its cancellation."""
+    responses: Json = old.responses or {}
+    return Attendee(0, str(responses.get("name") or ""), str(responses.get("email") or ""), "UTC")
+
+
 def from_predecessor(event_type: EventType, old: Booking, start: int, body: Json) -> Request:
     """The request that moves a booking: everything but the time stays."""
-    first = old.attendees[0]
+    first = old.attendees[0] if old.attendees else _booker_of(old)
     metadata = {key: value for key, value in old.metadata.items() if key != "videoCallUrl"}
     responses: Json = dict(old.responses or {"name": first.name, "email": first.email})
     reason = body.get("reschedulingReason")

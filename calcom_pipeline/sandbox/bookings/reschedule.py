@@ -1,4 +1,7 @@
-"""`POST /v2/bookings/{uid}/reschedule`: a new booking in place of the old one. Facts: fact sheet 6.7, recordings `04*`."""
+"""`POST /v2/bookings/{uid}/reschedule`: a new booking in place of the old one.
+
+Facts: fact sheet 6.7, recordings `04*`.
+"""
 
 from dataclasses import replace
 from http import HTTPStatus

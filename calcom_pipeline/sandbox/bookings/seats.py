@@ -1,4 +1,7 @@
-"""Seated bookings: taking a place in one, moving a place, giving it back. Facts: fact sheet 6.4 to 6.7, recordings `03g`, `03h`."""
+"""Seated bookings: taking a place in one, moving a place, giving it back.
+
+Facts: fact sheet 6.4 to 6.7, recordings `03g`, `03h`.
+"""
 
 import asyncio
 from dataclasses import replace

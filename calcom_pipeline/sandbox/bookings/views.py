@@ -98,9 +98,7 @@ def shown_attendee(name: str, email: str, time_zone: str, locale: str = "en", *,
 
 
 def _attendee(attendee: Attendee, *, with_phone: bool) -> Json:
-    found = shown_attendee(
-        attendee.name, attendee.email, attendee.time_zone, attendee.locale, absent=attendee.absent
-    )
+    found = shown_attendee(attendee.name, attendee.email, attendee.time_zone, attendee.locale, absent=attendee.absent)
     if with_phone and attendee.phone is not None:
         found["phoneNumber"] = attendee.phone
     return found

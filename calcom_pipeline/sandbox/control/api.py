@@ -106,7 +106,7 @@ def clear_faults(sandbox: Sandbox, _: Json) -> Json:
 
 
 def reset(sandbox: Sandbox, body: Json) -> Json:
-    """Forgets counters, limiter, faults and cached slots; with `account` also everything that happened to the account."""
+    """Forgets counters, limiter, faults, cached slots; with `account` also what happened to the account."""
     sandbox.limiter.clear()
     sandbox.slot_cache.clear()
     sandbox.faults.clear()

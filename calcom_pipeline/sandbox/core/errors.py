@@ -33,7 +33,7 @@ class ApiError(Exception):
         raise NotImplementedError
 
 
-class Enveloped(ApiError):
+class Enveloped(ApiError):  # noqa: N818 - named after the shape that it renders
     """The common shape. `code` and `details` default to those of the framework's exception of that status."""
 
     def __init__(self, status: int, message: str, *, code: str | None = None, details: object = ...) -> None:
@@ -49,7 +49,7 @@ class Enveloped(ApiError):
         return {"status": "error", "timestamp": iso(now_ms), "path": path, "error": error}
 
 
-class Bare(ApiError):
+class Bare(ApiError):  # noqa: N818 - same
     """The shape of errors from Cal.com's shared core: `{statusCode, message}`."""
 
     def body(self, now_ms: int, path: str) -> Json:  # noqa: ARG002 - the shape names neither time nor place

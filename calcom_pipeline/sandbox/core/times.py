@@ -12,6 +12,9 @@ DAY_MS = 24 * HOUR_MS
 DAYS_PER_WEEK = 7
 _MS_DIGITS = 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# JavaScript's dates reach further than ours: instants near the ends of ours are moved inwards, where nothing is.
+_EARLIEST_MS = (datetime(2, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+_LATEST_MS = (datetime(9990, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 _UTC_NAMES = frozenset({"utc", "gmt"})  # luxon writes `Z` for these two names and `+00:00` for every other zone
 
 # What class-validator's IsDateString lets pass, cut down to the calendar spellings.
@@ -77,11 +80,10 @@ def zone(name: str) -> ZoneInfo:
     """The zone of that IANA name. Raises KeyError if there is none."""
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError) as error:  # a name with a NUL, or the name of a folder of zones
+    except (ValueError, OSError, UnicodeError) as error:  # a name with a NUL, or the name of a folder of zones
         raise KeyError(name) from error
 
 
-@lru_cache(maxsize=1024)
 def is_zone(name: object) -> bool:
     """Whether `name` is a time zone that a JavaScript engine knows."""
     if not isinstance(name, str) or not name:
@@ -132,7 +134,7 @@ def parse_iso(value: str) -> int | None:
     fraction = (match["frac"] or "").ljust(_MS_DIGITS, "0")[:_MS_DIGITS]
     whole = ms_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
     clock = hour * HOUR_MS + minute * MINUTE_MS + second * SECOND_MS + int(fraction)
-    return whole + clock - _offset_ms(match["zone"])
+    return min(max(whole + clock - _offset_ms(match["zone"]), _EARLIEST_MS), _LATEST_MS)
 
 
 def _calendar_day(match: re.Match[str]) -> date | None:

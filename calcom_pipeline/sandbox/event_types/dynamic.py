@@ -1,4 +1,7 @@
-"""The synthetic event type of several users together (`?usernames=`): it has no row. Facts: fact sheet 4.1, 5.1."""
+"""The synthetic event type of several users together (`?usernames=`): it has no row.
+
+Facts: fact sheet 4.1, 5.1.
+"""
 
 from typing import Final
 

@@ -1,10 +1,13 @@
-"""From a validated body to an event type: what is written, what is refused, what vanishes. Facts: fact sheet 4.1, 4.3."""
+"""From a validated body to an event type: what is written, what is refused, what vanishes.
+
+Facts: fact sheet 4.1, 4.3.
+"""
 
 import re
 from typing import Any, Final
 
 from calcom_pipeline.sandbox.core.errors import bad_request, database_error, not_found
-from calcom_pipeline.sandbox.core.json_types import Json, is_object
+from calcom_pipeline.sandbox.core.json_types import Json, is_list, is_object
 from calcom_pipeline.sandbox.event_types.fields import check_email_visible, default_fields, stored_fields
 from calcom_pipeline.sandbox.state.model import EventType
 from calcom_pipeline.sandbox.state.world import World
@@ -62,7 +65,7 @@ def clean_slug(slug: str) -> str:
 
 def check_apps(body: Json) -> None:
     """Conferencing apps other than Cal Video must be connected, and none is here; raises 400."""
-    for location in body.get("locations") or []:
+    for location in is_list(body.get("locations")) or []:
         integration = location.get("integration")
         if location["type"] == "integration" and integration != CAL_VIDEO["integration"]:
             raise bad_request(f"{_APP_SLUGS.get(integration, integration)} not connected.")

@@ -1,4 +1,7 @@
-"""`/v2/event-types`: a user's own event types (version 2024-06-14). Facts: fact sheet 4.1, recordings `00`, `01`, `27`, `28`."""
+"""`/v2/event-types`: a user's own event types (version 2024-06-14).
+
+Facts: fact sheet 4.1, recordings `00`, `01`, `27`, `28`.
+"""
 
 import copy
 from typing import Final
@@ -10,7 +13,7 @@ from calcom_pipeline.sandbox.core.errors import (
     not_found,
     trpc,
 )
-from calcom_pipeline.sandbox.core.json_types import Json
+from calcom_pipeline.sandbox.core.json_types import Json, is_object
 from calcom_pipeline.sandbox.event_types import inputs, views
 from calcom_pipeline.sandbox.event_types.dynamic import dynamic_type
 from calcom_pipeline.sandbox.http.answers import Answer, created, success
@@ -116,7 +119,7 @@ async def create_event_type(call: Call) -> Answer:
 
 
 def _object(call: Call) -> Json:
-    return call.body if isinstance(call.body, dict) else {}
+    return is_object(call.body) or {}
 
 
 def add(world: World, event_type: EventType) -> None:

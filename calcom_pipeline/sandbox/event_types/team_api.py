@@ -1,10 +1,13 @@
-"""Event types of teams, below a team and below its organization. Facts: fact sheet 4.6, recordings `00-create-team-*`, `01j` to `01s`."""
+"""Event types of teams, below a team and below its organization.
+
+Facts: fact sheet 4.6, recordings `00-create-team-*`, `01j` to `01s`.
+"""
 
 import copy
 from typing import Final, cast
 
 from calcom_pipeline.sandbox.core.errors import bad_request, forbidden, not_found, trpc
-from calcom_pipeline.sandbox.core.json_types import Json
+from calcom_pipeline.sandbox.core.json_types import Json, is_object
 from calcom_pipeline.sandbox.event_types import inputs, views
 from calcom_pipeline.sandbox.event_types.personal_api import (
     add,
@@ -92,7 +95,7 @@ async def create_team_type(call: Call) -> Answer:
 
 
 def _object(call: Call) -> Json:
-    return call.body if isinstance(call.body, dict) else {}
+    return is_object(call.body) or {}
 
 
 def _slug_taken(world: World, team_id: int, slug: str, but: int = 0) -> bool:
@@ -194,9 +197,8 @@ def require_organization(call: Call) -> Team:
     """The organization of the path, if the caller is one of its admins; raises 403."""
     organization = call.world.teams.get(read_whole_number(call.params["orgId"]))
     if organization is None or not organization.is_organization:
-        raise forbidden(
-            f"IsOrgGuard - provided organization id={call.params['orgId']} does not represent any existing organization."
-        )
+        wrong = call.params["orgId"]
+        raise forbidden(f"IsOrgGuard - provided organization id={wrong} does not represent any existing organization.")
     role = call.world.role_in(call.caller.id, organization.id)
     if role is None:
         raise forbidden(f"RolesGuard - User is not a member of the organization with id={organization.id}.")

@@ -1,4 +1,7 @@
-"""Webhook subscriptions of users, event types and organizations. Facts: fact sheet 7.1, recordings `06*`."""
+"""Webhook subscriptions of users, event types and organizations.
+
+Facts: fact sheet 7.1, recordings `06*`.
+"""
 
 from collections.abc import Callable
 from typing import Any, Final

@@ -22,10 +22,11 @@ from calcom_pipeline.sandbox.control.faults import Fault, Faults
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.state.model import Webhook
 
-NO_SECRET: Final = "no-secret-provided"
+NO_SECRET: Final = "no-secret-provided"  # noqa: S105 - what stands in place of a signature
 PATIENCE_SECONDS: Final = (
     120.0  # Cal.com sets no time limit; ours only keeps a dead receiver from holding a test for ever
 )
+_REORDER_SECONDS: Final = 0.5  # the longest delay of a reordering that names none
 _KEPT_DELIVERIES: Final = 1_000
 _JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -95,17 +96,11 @@ class Deliveries:
 
     async def send(self, messages: Sequence[Message]) -> None:
         """Sends all messages at once and waits for every receiver."""
-        waiting: list[Coroutine[Any, Any, None]] = []
-        chosen = list(messages)
-        for message in messages:
-            for fault in self._faults.for_webhook(message.trigger):
-                if fault.kind == "webhook_reordered":
-                    self._random.shuffle(chosen)
-        for message in chosen:
-            waiting += self._attempts(message)
-        await asyncio.gather(*waiting)
+        attempts = [one for message in messages for one in self._attempts(message)]
+        await asyncio.gather(*attempts)
 
     def _attempts(self, message: Message) -> list[Coroutine[Any, Any, None]]:
+        """What is sent within the request; what comes later is under way when this returns."""
         faults = self._faults.for_webhook(message.trigger) if self._faults else []
         kinds = {fault.kind for fault in faults}
         if "webhook_lost" in kinds:
@@ -122,7 +117,9 @@ class Deliveries:
 
     def _later(self, message: Message, fault: Fault, *, signed: bool) -> None:
         """Sends after the request; reordering draws each delay anew, up to the fault's seconds."""
-        delay = fault.seconds * (self._random.random() if fault.kind == "webhook_reordered" else 1.0)
+        delay = fault.seconds
+        if fault.kind == "webhook_reordered":
+            delay = (fault.seconds or _REORDER_SECONDS) * self._random.random()
 
         async def wait_and_post() -> None:
             await asyncio.sleep(delay)

@@ -1,7 +1,7 @@
 """`MEETING_STARTED` and `MEETING_ENDED`: sent when a booking's start or end passes, flat, a day late at most."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Literal
 
@@ -42,7 +42,7 @@ async def send_due(sandbox: Sandbox, since: int, until: int) -> None:
 
 
 @asynccontextmanager
-async def watch_meetings(sandbox: Sandbox) -> AsyncIterator[None]:
+async def watch_meetings(sandbox: Sandbox) -> AsyncGenerator[None]:
     """Looks at the clock every second as long as the application runs."""
 
     async def watch() -> None:

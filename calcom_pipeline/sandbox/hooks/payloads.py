@@ -1,4 +1,7 @@
-"""What a webhook's `payload` says, per trigger, in the recorded key order. Facts: fact sheet 7.4, recordings `hook-*`."""
+"""What a webhook's `payload` says, per trigger, in the recorded key order.
+
+Facts: fact sheet 7.4, recordings `hook-*`.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -95,6 +98,7 @@ def _event_type_info(event_type: EventType | None, booking: Booking) -> Json:
 def _event(world: World, occasion: Occasion, now: int) -> Json:
     booking, event_type = occasion.booking, occasion.event_type
     setting: Json = event_type.settings if event_type else {}
+    seats: Json = (event_type.seats if event_type else None) or {}
     needs_confirmation = booking.status == "pending"
     return {
         "bookerUrl": world.booker_url,
@@ -110,8 +114,8 @@ def _event(world: World, occasion: Occasion, now: int) -> Json:
         "hideOrganizerEmail": setting.get("hideOrganizerEmail", False),
         "schedulingType": _SCHEDULING.get(event_type.scheduling or "") if event_type else None,
         "seatsPerTimeSlot": (event_type.seats_per_slot or None) if event_type else None,
-        "seatsShowAttendees": bool(event_type.seats["showAttendeeInfo"]) if event_type and event_type.seats else True,
-        "seatsShowAvailabilityCount": True,
+        "seatsShowAttendees": bool(seats.get("showAttendeeInfo", True)),
+        "seatsShowAvailabilityCount": bool(seats.get("showAvailabilityCount", True)),
         "customReplyToEmail": None,
         "disableRescheduling": bool(setting.get("disableRescheduling", False)),
         "disableCancelling": bool(setting.get("disableCancelling", False)),

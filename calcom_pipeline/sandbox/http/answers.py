@@ -8,8 +8,6 @@ from typing import Any
 
 import orjson
 
-from calcom_pipeline.sandbox.core.json_types import Json
-
 JSON_TYPE = "application/json; charset=utf-8"
 _ETAG_CHARACTERS = 27  # express keeps that many characters of the base64 SHA-1
 Headers = list[tuple[str, str]]
@@ -32,8 +30,7 @@ def json_answer(payload: Any, status: int = HTTPStatus.OK) -> Answer:
 
 def success(data: Any, status: int = HTTPStatus.OK) -> Answer:
     """`{"status": "success", "data": …}`."""
-    envelope: Json = {"status": "success", "data": data}
-    return json_answer(envelope, status)
+    return json_answer({"status": "success", "data": data}, status)
 
 
 def created(data: Any) -> Answer:

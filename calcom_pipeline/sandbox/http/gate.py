@@ -7,11 +7,10 @@ later (fact sheet 1.3, recordings `07q`, `07r`, `08-version-*-404`).
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from calcom_pipeline.sandbox.control.faults import Fault
 from calcom_pipeline.sandbox.core.errors import ApiError, Bare, internal_error, not_found, too_many_requests
 from calcom_pipeline.sandbox.core.times import http_date
 from calcom_pipeline.sandbox.http import failing
@@ -23,6 +22,9 @@ from calcom_pipeline.sandbox.http.limiter import ENDPOINT_LIMIT, Limit, headers_
 from calcom_pipeline.sandbox.http.routing import Router
 from calcom_pipeline.sandbox.http.versions import resolve
 from calcom_pipeline.sandbox.runtime import Sandbox
+
+if TYPE_CHECKING:
+    from calcom_pipeline.sandbox.control.faults import Fault
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -52,7 +54,7 @@ class Gate:
             answer = _render(error, call)
         except failing.Dropped:
             return
-        except Exception:  # an unforeseen error is answered as Cal.com answers one, and counted for the tests
+        except Exception:  # noqa: BLE001 - answered as Cal.com answers the unforeseen; logged, and counted for the tests
             _log.exception("The sandbox failed at %s %s", call.method, call.path)
             self._sandbox.counters.crashes += 1
             answer = _render(internal_error(), call)
@@ -102,7 +104,7 @@ class _Outcome:
         self.headers: list[tuple[str, str]] = []
         self.endpoint = _UNROUTED
         self.admitted = True
-        self.faults: list[Fault] = []
+        self.faults: "list[Fault]" = []
 
 
 def _open(sandbox: Sandbox, scope: Scope) -> Call:

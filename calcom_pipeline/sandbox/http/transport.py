@@ -21,14 +21,14 @@ class WatchedProtocol(_Base):
         if isinstance(peer, tuple):
             host, port = cast("tuple[str, int]", peer)[:2]
             _transports[host, port] = transport
-        super().connection_made(transport)
+        super().connection_made(transport)  # pyright: ignore[reportUnknownMemberType] - uvicorn picks its parser at run time
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop when a connection is over."""
         transport: asyncio.Transport = self.transport
         for peer in [peer for peer, known in _transports.items() if known is transport]:
             del _transports[peer]
-        super().connection_lost(exc)
+        super().connection_lost(exc)  # pyright: ignore[reportUnknownMemberType] - same
 
 
 def reset(client: tuple[str, int] | None) -> bool:

@@ -39,7 +39,7 @@ def _counted(world: World, event_type: EventType, period: Range, ignored_uid: st
     return found
 
 
-def limit_ranges(  # noqa: PLR0913 - the question's parts, by value, to stay free of its module
+def limit_ranges(
     world: World,
     event_type: EventType,
     start: int,

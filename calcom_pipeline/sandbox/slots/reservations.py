@@ -1,4 +1,7 @@
-"""`/v2/slots/reservations`: holding a slot for some minutes. Facts: fact sheet 5.2, recordings `17*`."""
+"""`/v2/slots/reservations`: holding a slot for some minutes.
+
+Facts: fact sheet 5.2, recordings `17*`.
+"""
 
 from typing import Final
 

@@ -26,8 +26,7 @@ def open_ranges(schedule: Schedule, start: int, end: int) -> list[Range]:
         if found:
             by_day[day] = found
         day += timedelta(days=1)
-    for override_day, ranges in _overrides(schedule, start, end).items():
-        by_day[override_day] = ranges
+    by_day |= _overrides(schedule, start, end)
     return merge(one for ranges in by_day.values() for one in ranges)
 
 

@@ -165,12 +165,12 @@ class BookingTable:
 
     def positions_with_email(self, email: str) -> Positions:
         """Positions of the rows with an attendee of that address."""
-        base = [] if self.base is None else self.base.find_email(email)
+        base: Sequence[int] = () if self.base is None else self.base.find_email(email)
         return self._merge(base, self._by_email.get(email, ()))
 
     def positions_with_name(self, name: str) -> Positions:
         """Positions of the rows with an attendee of that name."""
-        base = [] if self.base is None else self.base.find_name(name)
+        base: Sequence[int] = () if self.base is None else self.base.find_name(name)
         held = (
             position
             for position, booking in self._objects.items()

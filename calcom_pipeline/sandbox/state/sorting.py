@@ -64,12 +64,13 @@ def _shuffled(order: Positions, keys: Keys, low: int, high: int, rng: np.random.
     breaks = np.flatnonzero(window[1:] != window[:-1]) + 1
     if len(breaks) == high - low - 1 and not is_cut_below and not is_cut_above:
         return order[low:high]
-    starts = [0, *breaks.tolist()]
-    ends = [*breaks.tolist(), high - low]
+    inner: list[int] = breaks.tolist()
+    starts, ends = [0, *inner], [*inner, high - low]
     page = order[low:high].copy()
     for start, end in zip(starts, ends, strict=True):
-        first = int(np.searchsorted(keys, window[start], side="left"))
-        last = int(np.searchsorted(keys, window[start], side="right"))
+        key = int(window[start])
+        first = int(np.searchsorted(keys, key, side="left"))
+        last = int(np.searchsorted(keys, key, side="right"))
         if last - first > 1:
             picked = rng.choice(last - first, size=end - start, replace=False, shuffle=True)
             page[start:end] = order[first + picked]

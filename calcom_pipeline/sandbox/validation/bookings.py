@@ -1,4 +1,7 @@
-"""The bodies and queries of bookings (versions 2024-08-13 and 2026-02-25). Facts: fact sheet 6.1, 6.5 to 6.8."""
+"""The bodies and queries of bookings (versions 2024-08-13 and 2026-02-25).
+
+Facts: fact sheet 6.1, 6.5 to 6.8.
+"""
 
 from typing import Any, Final
 
@@ -256,7 +259,7 @@ _STATUS = Field(
     "status",
     (
         one_of(LIST_STATUSES, each=True, text=_STATUS_TEXT),
-        Rule("arrayNotEmpty", "status cannot be empty.", lambda value: bool(value), own_text=True),
+        Rule("arrayNotEmpty", "status cannot be empty.", bool, own_text=True),
     ),
     optional=True,
     convert=split_list,

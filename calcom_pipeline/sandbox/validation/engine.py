@@ -93,7 +93,7 @@ def _nested(field: Field, schema: Schema, value: Any, *, forbid_unknown: bool) -
         text = f"{prefix}nested property {field.name} must be either object or array"
         return value, [], [Rule("nestedValidation", text, lambda _: False)]
     cleaned: list[Any] = []
-    children = []
+    children: list[Json] = []
     for index, member in enumerate(members):
         inner = is_object(member) or {}
         clean, wrong = check(schema, inner, forbid_unknown=forbid_unknown)

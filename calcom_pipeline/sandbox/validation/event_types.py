@@ -1,4 +1,7 @@
-"""The bodies and queries of event types, personal and of teams (version 2024-06-14). Facts: fact sheet 4.3."""
+"""The bodies and queries of event types, personal and of teams (version 2024-06-14).
+
+Facts: fact sheet 4.3.
+"""
 
 from typing import Any, Final
 
@@ -127,20 +130,16 @@ _LAYOUT = Schema(
         Field("enabledLayouts", (one_of(_LAYOUTS, each=True), ARRAY)),
     )
 )
+_VIDEO_SWITCHES = (
+    "disableRecordingForOrganizer", "disableRecordingForGuests", "enableAutomaticRecordingForOrganizer",
+    "enableAutomaticTranscription", "disableTranscriptionForGuests", "disableTranscriptionForOrganizer",
+    "sendTranscriptionEmails",
+)  # fmt: skip
 _CAL_VIDEO = Schema(
-    tuple(
-        Field(name, (BOOLEAN,), optional=True)
-        for name in (
-            "disableRecordingForOrganizer",
-            "disableRecordingForGuests",
-            "enableAutomaticRecordingForOrganizer",
-            "enableAutomaticTranscription",
-            "disableTranscriptionForGuests",
-            "disableTranscriptionForOrganizer",
-            "sendTranscriptionEmails",
-        )  # fmt: skip
+    (
+        *(Field(name, (BOOLEAN,), optional=True) for name in _VIDEO_SWITCHES),
+        Field("redirectUrlOnExit", (URL,), optional=True),
     )
-    + (Field("redirectUrlOnExit", (URL,), optional=True),)
 )
 _CANCELLING = Schema((Field("disabled", (BOOLEAN,), optional=True),))
 _RESCHEDULING = Schema(

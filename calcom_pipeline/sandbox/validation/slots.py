@@ -1,4 +1,7 @@
-"""The query of the slots endpoint and the bodies of reservations (version 2024-09-04). Facts: fact sheet section 5."""
+"""The query of the slots endpoint and the bodies of reservations (version 2024-09-04).
+
+Facts: fact sheet section 5.
+"""
 
 from typing import Final
 

@@ -1,4 +1,7 @@
-"""The bodies and queries of webhook subscriptions. Facts: fact sheet 7.1 and 7.2, recordings `06*`."""
+"""The bodies and queries of webhook subscriptions.
+
+Facts: fact sheet 7.1 and 7.2, recordings `06*`.
+"""
 
 from typing import Final
 

@@ -53,8 +53,7 @@ def _place(world: World, offer: Offer) -> Place:
     event_type = offer.event_type
     location = place.stored_location(event_type, None) or ""
     team = world.teams.get(event_type.team_id or 0)
-    is_shared = offer.kind == "collective" and team is not None
-    host = team.name if is_shared else _HOST_MARK
+    host = team.name if offer.kind == "collective" and team is not None else _HOST_MARK
     title = place.title(event_type, host=host, attendee="", location=location, minutes=event_type.length)
     return Place(
         title=tuple(title.split(_HOST_MARK)),
@@ -113,7 +112,7 @@ class Details:
         self.names_canceller = (self.reason > 0) & is_named
         self.names_mover = self.came & is_named
         following = bits(hashes.words(self.raw + 1, _ROW_TRAITS), 12, 1) == 0
-        self.shows_mover = np.where(self.goes, following, self.names_mover)
+        self.shows_mover = (self.goes & following) | (~self.goes & self.names_mover)
         self.move_reason = np.where(self.came & (bits(own, 10, 1) == 0), 1 + drawn % len(MOVES), 0)
 
         self._find_uids()
@@ -222,5 +221,3 @@ class Details:
             others=[Person(one.name, one.email, one.time_zone) for one in at.others],
             first_attendee_id=position * ATTENDEES_PER_ROW + 1,
         )
-
-

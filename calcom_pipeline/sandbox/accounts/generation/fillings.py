@@ -102,11 +102,11 @@ class Fillings:
     """The texts that fill the segments of templates, for the rows of one page."""
 
     def __init__(self, tables: Tables, details: Details, columns: Columns) -> None:
-        self._tables, self._details, self._columns = tables, details, columns
-        self._positions, self._offer, self._booker = details.positions, details.offer, details.booker
-        self._user = np.searchsorted(tables.user_ids, details.user)
+        self._tables, self.details, self.columns = tables, details, columns
+        self.positions, self.offer, self.booker = details.positions, details.offer, details.booker
+        self.user = np.searchsorted(tables.user_ids, details.user)
         customers = tables.source.customers
-        self._names, self._emails = customers.names(self._booker), customers.emails(self._booker)
+        self.names, self.emails = customers.names(self.booker), customers.emails(self.booker)
         self._found_texts = self._moments()
         self._found_numbers: dict[str, list[int]] = {}
         self._found_members: dict[str, dict[int, str]] = {}
@@ -116,7 +116,7 @@ class Fillings:
         lists: list[Texts] = []
         for segment in template.segments:
             lists += self._lists(template, segment, rows)
-        width, count = len(lists) + 1, len(self._positions) if rows is None else len(rows)
+        width, count = len(lists) + 1, len(self.positions) if rows is None else len(rows)
         found = [template.start] * (width * count)
         for place, one in enumerate(lists, start=1):
             found[place::width] = one
@@ -139,7 +139,7 @@ class Fillings:
         values, rest = self._values(member), member.behind + member.after
         if rows is not None:
             return [member.before + values[row] + rest if row in values else member.after for row in rows]
-        found = [member.after] * len(self._positions)
+        found = [member.after] * len(self.positions)
         for row, value in values.items():
             found[row] = member.before + value + rest
         return found
@@ -172,24 +172,28 @@ class Fillings:
 
     def zone_numbers(self) -> Ints:
         """The booker's zone: the host's, or some other."""
-        elsewhere = self._details.is_elsewhere
-        return np.where(elsewhere, self._booker % len(TEAM_ZONES), len(TEAM_ZONES) + self._user)
+        elsewhere = self.details.is_elsewhere
+        return np.where(elsewhere, self.booker % len(TEAM_ZONES), len(TEAM_ZONES) + self.user)
+
+    def statuses(self) -> Ints:
+        """The status of each row."""
+        return self.columns.status[self.positions].astype(np.int64)
 
     # -- texts of every row
 
     def ids(self) -> Texts:
         """Ids as JSON."""
-        return [str(one) for one in (self._positions + 1).tolist()]
+        return [str(one) for one in (self.positions + 1).tolist()]
 
     def titles(self) -> Texts:
         """Titles with the booker's name."""
-        keys = zip(self._offer.tolist(), self._user.tolist(), self._names, strict=True)
+        keys = zip(self.offer.tolist(), self.user.tolist(), self.names, strict=True)
         title = self._tables.title
         return [title(offer, user) + name for offer, user, name in keys]
 
     def _moments(self) -> dict[str, Texts]:
         """The four times of each row; the update times as JSON."""
-        columns, positions, count = self._columns, self._positions, len(self._positions)
+        columns, positions, count = self.columns, self.positions, len(self.positions)
         updated = columns.updated[positions]
         missing = updated == NULL_KEY
         instants = [columns.start[positions], columns.end[positions], columns.created[positions]]
@@ -203,37 +207,39 @@ class Fillings:
 
     def named(self, mark: str, otherwise: str, quote: str = "") -> Texts:
         """The booker's address where a mark is set."""
-        found = [otherwise] * len(self._positions)
-        for row in np.flatnonzero(getattr(self._details, mark)).tolist():
-            found[row] = quote + self._emails[row] + quote
+        found = [otherwise] * len(self.positions)
+        for row in np.flatnonzero(getattr(self.details, mark)).tolist():
+            found[row] = quote + self.emails[row] + quote
         return found
 
     def locations(self) -> Texts:
         """Where it takes place; every video meeting has an address of its own."""
-        places, url = self._tables.source.places, self._tables.source.booker_url
+        source = self._tables.source
+        places, url = source.places, source.booker_url
+        offers: list[int] = self.offer.tolist()
         return [
             f"{url}/video/{uid}" if places[offer].is_video else places[offer].location
-            for offer, uid in zip(self._offer.tolist(), self._details.uids, strict=True)
+            for offer, uid in zip(offers, self.details.uids, strict=True)
         ]
 
     def series_uids(self) -> Texts:
         """Uids of series; of other rows none."""
-        found = [""] * len(self._positions)
-        for row in np.flatnonzero(self._details.in_series).tolist():
-            found[row] = self._details.series_uid(row)
+        found = [""] * len(self.positions)
+        for row in np.flatnonzero(self.details.in_series).tolist():
+            found[row] = self.details.series_uid(row)
         return found
 
     def more(self, template: Template) -> Texts:
         """Whoever else is among the attendees: guests, and the other hosts."""
-        found = [""] * len(self._positions)
-        for row in np.flatnonzero(self._tables.has_others[self._offer]).tolist():
-            found[row] = self._tables.others[int(self._offer[row])]
-        for row in np.flatnonzero(self._details.guests).tolist():
+        found = [""] * len(self.positions)
+        for row in np.flatnonzero(self._tables.has_others[self.offer]).tolist():
+            found[row] = self._tables.others[int(self.offer[row])]
+        for row in np.flatnonzero(self.details.guests).tolist():
             found[row] = self._shown_guests(template, row) + found[row]
         return found
 
     def _shown_guests(self, template: Template, row: int) -> str:
-        details = self._details
+        details = self.details
         zone, locale = details.zone(row), LOCALES[int(details.booker[row]) % len(LOCALES)]
         return "".join("," + fill_guest(template, email, zone, locale) for email in details.guest_emails(row))
 
@@ -242,37 +248,36 @@ class Fillings:
     def phones(self, chosen: Ints) -> Texts:
         """The bookers' phone numbers."""
         phone = self._tables.source.phone
-        return [phone(one) for one in self._booker[chosen].tolist()]
+        return [phone(one) for one in self.booker[chosen].tolist()]
 
     def guests(self, chosen: Ints) -> Texts:
         """Addresses of guests as JSON."""
-        return [_json(self._details.guest_emails(row)) for row in chosen.tolist()]
+        return [_json(self.details.guest_emails(row)) for row in chosen.tolist()]
 
     def move_reasons(self, chosen: Ints) -> Texts:
         """Why they were moved."""
-        return [MOVES[one - 1] for one in self._details.move_reason[chosen].tolist()]
+        return [MOVES[one - 1] for one in self.details.move_reason[chosen].tolist()]
 
     def from_uids(self, chosen: Ints) -> Texts:
         """What they were moved from."""
         del chosen
-        return self._details.from_uids
+        return self.details.from_uids
 
     def to_uids(self, chosen: Ints) -> Texts:
         """What they were moved to."""
         del chosen
-        return self._details.to_uids
+        return self.details.to_uids
 
     def has_question(self) -> Mask:
         """Whether the event type asks a question of its own."""
-        return self._tables.asks[self._offer]
+        return self._tables.asks[self.offer]
 
     def questions(self, chosen: Ints) -> Texts:
         """The answers to the event types' own questions, as members."""
-        places, answers = self._tables.source.places, self._details.answer[chosen].tolist()
-        offers = self._offer[chosen].tolist()
+        places, answers = self._tables.source.places, self.details.answer[chosen].tolist()
+        offers: list[int] = self.offer[chosen].tolist()
         return [
-            f',"{places[offer].question}":"{ANSWERS[answer]}"'
-            for offer, answer in zip(offers, answers, strict=True)
+            f',"{places[offer].question}":"{ANSWERS[answer]}"' for offer, answer in zip(offers, answers, strict=True)
         ]
 
 
@@ -281,31 +286,31 @@ def _picked(values: list[_Value], rows: Sequence[int] | None) -> list[_Value]:
 
 
 def _drawn(name: str) -> Callable[[Fillings], Ints]:
-    return lambda fillings: getattr(fillings._details, name)
+    return lambda fillings: getattr(fillings.details, name)
 
 
 # Fields whose texts stand in a table, by the number of the text.
 _NUMBERS: Final[dict[str, Callable[[Fillings], Ints]]] = {
-    "hosts": lambda fillings: fillings._user,
-    "offer": lambda fillings: fillings._offer,
+    "hosts": lambda fillings: fillings.user,
+    "offer": lambda fillings: fillings.offer,
     "zone": Fillings.zone_numbers,
     "notes": _drawn("note"),
-    "status": lambda fillings: fillings._columns.status[fillings._positions],
+    "status": Fillings.statuses,
     "reason": _drawn("reason"),
     "metadata": _drawn("metadata"),
     "absent": _drawn("absent"),
-    "locale": lambda fillings: fillings._booker % len(LOCALES),
+    "locale": lambda fillings: fillings.booker % len(LOCALES),
 }
 # Fields whose texts are made row by row.
 _TEXTS: Final[dict[str, Callable[[Fillings], Texts]]] = {
     "id": Fillings.ids,
-    "uid": lambda fillings: fillings._details.uids,
+    "uid": lambda fillings: fillings.details.uids,
     "title": Fillings.titles,
     "cancelled_by": lambda fillings: fillings.named("names_canceller", ""),
     "moved_by": lambda fillings: fillings.named("shows_mover", "null", quote='"'),
     "location": Fillings.locations,
-    "name": lambda fillings: fillings._names,
-    "email": lambda fillings: fillings._emails,
+    "name": lambda fillings: fillings.names,
+    "email": lambda fillings: fillings.emails,
     "series_uid": Fillings.series_uids,
 }
 # Members that some rows have: which rows, and their values.

@@ -43,6 +43,9 @@ _BULK_AGE_MS: Final = 20 * DAY_MS
 _MOST_BULK: Final = 600
 _NULL_SHARE: Final = 100  # one of so many rows, the oldest ones, has no update time
 _BULK_SHARE: Final = 40
+# How bookings end, in thousandths: cancelled below the first, rejected from the second; those in between that need
+# a confirmation wait for it, more of them before they begin than after.
+_CANCELLED_PERMILLE, _REJECTED_FROM, _OPEN_BELOW, _STALE_BELOW = 110, 940, 400, 130
 
 
 @dataclass(slots=True)
@@ -232,7 +235,7 @@ def _offsets(zone_names: list[str], first: date, days: int) -> Ints:
     return np.array(found, dtype=np.int64).reshape(len(zone_names), days)
 
 
-def _created(  # noqa: PLR0913 - the columns that decide
+def _created(
     hashes: Hashes, start: Ints, head: Ints, level: NDArray[np.int8], in_series: NDArray[np.bool_], now: int
 ) -> Ints:
     """A while before the start; the rows of a series one after the other, a moved row when it was moved."""
@@ -250,15 +253,15 @@ def _created(  # noqa: PLR0913 - the columns that decide
     return created
 
 
-def _outcomes(  # noqa: PLR0913 - the columns that decide
+def _outcomes(
     hashes: Hashes, confirmed: NDArray[np.bool_], start: Ints, created: Ints, moves_on: NDArray[np.bool_], now: int
 ) -> tuple[NDArray[np.uint8], Ints]:
     raw = np.arange(len(start), dtype=np.int64)
     drawn = hashes.below(raw, _STATUS, 1_000)
     status = np.full(len(start), STATUS_CODES["accepted"], dtype=np.uint8)
-    status[drawn < 110] = STATUS_CODES["cancelled"]
-    status[confirmed & (drawn >= 940)] = STATUS_CODES["rejected"]
-    waits = confirmed & (drawn >= 110) & (drawn < np.where(start > now, 400, 130))
+    status[drawn < _CANCELLED_PERMILLE] = STATUS_CODES["cancelled"]
+    status[confirmed & (drawn >= _REJECTED_FROM)] = STATUS_CODES["rejected"]
+    waits = confirmed & (drawn >= _CANCELLED_PERMILLE) & (drawn < np.where(start > now, _OPEN_BELOW, _STALE_BELOW))
     status[waits] = STATUS_CODES["pending"]
     status[moves_on] = STATUS_CODES["cancelled"]
     settled = created + 300 + hashes.below(raw, _CHANGED, 2_200)

@@ -1,4 +1,4 @@
-"""The words of generated accounts: names, texts, places. Plain letters only, so that JSON needs no escapes but quotes."""
+"""The words of generated accounts: names, texts, places. Nothing in them needs an escape in JSON."""
 
 from typing import Final
 

@@ -9,9 +9,9 @@ import numpy as np
 import orjson
 
 from calcom_pipeline.sandbox.accounts.generation.assembly import assemble
-from calcom_pipeline.sandbox.accounts.generation.fillings import Fillings, Tables
 from calcom_pipeline.sandbox.accounts.generation.characters import Mask
 from calcom_pipeline.sandbox.accounts.generation.details import Details, Source
+from calcom_pipeline.sandbox.accounts.generation.fillings import Fillings, Tables
 from calcom_pipeline.sandbox.accounts.generation.templates import Template, make_template
 from calcom_pipeline.sandbox.bookings import views
 from calcom_pipeline.sandbox.state.model import Booking
