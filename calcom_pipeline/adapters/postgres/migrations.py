@@ -17,6 +17,8 @@ from calcom_pipeline.domain.errors import SchemaOutdated, StoreError
 
 _LOCK = "SELECT pg_advisory_lock(hashtextextended('calcom_pipeline migrations ' || current_schema(), 0))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('calcom_pipeline migrations ' || current_schema(), 0))"
+_HAS_SCHEMA = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
+_LOCK_MAKING = "SELECT pg_advisory_xact_lock(hashtextextended('calcom_pipeline schema ' || %s, 0))"
 _TABLE = """CREATE TABLE IF NOT EXISTS schema_migrations (
     version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL)"""
 _APPLIED = "SELECT version, name, checksum FROM schema_migrations ORDER BY version"
@@ -86,8 +88,10 @@ def require_current(database: Database, migrations: Sequence[Migration]) -> bool
 
 
 def _make_schema(cursor: Cursor, schema: str) -> None:
-    cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))
+    cursor.execute(_HAS_SCHEMA, (schema,))
     if cursor.fetchone() is None:
+        # IF NOT EXISTS does not help two at once: both look, both insert, one fails.
+        cursor.execute(_LOCK_MAKING, (schema,))
         cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
 
 
