@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from calcom_pipeline.defs import checks, jobs, resources, schedules, sensors
+from calcom_pipeline.defs import booking_checks, checks, jobs, resources, schedules, sensors
 from calcom_pipeline.defs.assets.availability import slots
-from calcom_pipeline.defs.assets.bookings import bookings
+from calcom_pipeline.defs.assets.bookings import bookings, bookings_history
 from calcom_pipeline.defs.assets.mirrors import event_types
 from calcom_pipeline.defs.assets.services import service_plan, service_sync
 
@@ -14,8 +14,8 @@ from calcom_pipeline.defs.assets.services import service_plan, service_sync
 def build_definitions(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
     """Everything Dagster is told; tests replace single resources."""
     return dg.Definitions(
-        assets=[service_plan, service_sync, event_types, bookings, slots],
-        asset_checks=checks.ALL,
+        assets=[service_plan, service_sync, event_types, bookings, bookings_history, slots],
+        asset_checks=[*checks.ALL, *booking_checks.ALL],
         jobs=jobs.ALL,
         schedules=schedules.ALL,
         sensors=sensors.ALL,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.calcom.client import CalcomClient
     from calcom_pipeline.adapters.calcom.endpoints import ClientOptions
     from calcom_pipeline.adapters.calcom.transport import TransportOptions
+    from calcom_pipeline.adapters.postgres.booking_overview import PostgresBookingOverview
     from calcom_pipeline.adapters.postgres.booking_quarantine import PostgresQuarantine
     from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
     from calcom_pipeline.adapters.postgres.database import Database
@@ -283,6 +284,13 @@ class Pipeline:
         from calcom_pipeline.adapters.postgres.privacy import Eraser
 
         return Eraser(self.store, self.people, replayed)
+
+    @cached_property
+    def booking_overview(self) -> "PostgresBookingOverview":
+        """What people and checks ask about bookings."""
+        from calcom_pipeline.adapters.postgres.booking_overview import PostgresBookingOverview
+
+        return PostgresBookingOverview(self.store)
 
     @cached_property
     def quarantine(self) -> "PostgresQuarantine":

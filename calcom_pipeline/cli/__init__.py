@@ -38,13 +38,29 @@ def cli() -> None:
 
 
 def _mount() -> None:
-    from calcom_pipeline.cli import bookings, demo, diagnosis, plans, schema, servers, services, sync, up
+    from calcom_pipeline.cli import (
+        backfill,
+        bookings,
+        demo,
+        diagnosis,
+        erase,
+        plans,
+        quarantine,
+        schema,
+        servers,
+        services,
+        sync,
+        up,
+    )
     from calcom_pipeline.sandbox.command import cli as sandbox
 
     commands = (
         demo.demo,
         up.up,
         sync.sync,
+        backfill.backfill,
+        quarantine.quarantine,
+        erase.erase,
         plans.plan,
         plans.apply,
         plans.revert,

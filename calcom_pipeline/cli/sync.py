@@ -11,6 +11,7 @@ from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
 
 if TYPE_CHECKING:
+    from calcom_pipeline.domain.booking_reads import Forecast
     from calcom_pipeline.ports import Changes
     from calcom_pipeline.sync.bookings import BookingsReport, Mode
     from calcom_pipeline.wiring import Pipeline
@@ -143,22 +144,26 @@ def _bookings(
     from calcom_pipeline.sync.outcomes import close_outcomes
     from calcom_pipeline.wiring import utc_now
 
+    def announce(reason: str, cost: "Forecast") -> None:
+        output.line(f"  Reading all bookings ({reason}): {cost}")
+
     with output.progress("Bookings") as progress:
         report = pull_bookings(
-            pipeline.calcom,
+            pipeline.calcom if mode == "changes" else pipeline.calcom.in_lane("backfill"),
             pipeline.booking_mirror,
             pipeline.booking_options,
             now=utc_now,
             mode=mode,
             resume=resume,
             progress=progress,
+            announce=announce,
         )
     kind = f"everything: {report.full}" if report.full else {"reread": "around now"}.get(mode, "changes only")
     said = f"Bookings: {report.read} read ({kind}), {_changes(report.stored.changes)}"
     parts = {
         "proven gone": report.proven.gone,
         "out of scope": report.proven.out_of_scope,
-        "too old to keep": report.stored.too_old,
+        "too old to keep": report.stored.too_old + report.forgotten,
         "quarantined": report.quarantined,
     }
     said += "".join(f", {number} {what}" for what, number in parts.items() if number)

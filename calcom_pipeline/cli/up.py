@@ -9,6 +9,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 import click
@@ -80,7 +81,7 @@ def _serve(options: list[str], environment: dict[str, str], log: IO[bytes]) -> i
     # Before the child starts: a shell that runs us in the background has SIGINT ignored, which a child would inherit
     # and with it ignore SIGTERM too (Dagster gives both the same handler). A handled signal is reset instead.
     for each in _SIGNALS:
-        signal.signal(each, lambda *_: _raise_stop())
+        signal.signal(each, _raise_stop)
     with subprocess.Popen(
         command, env=variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
     ) as dagster:
@@ -94,7 +95,7 @@ class _StopAsked(BaseException):
     """A signal asked us to stop."""
 
 
-def _raise_stop() -> None:
+def _raise_stop(_signal: int, _frame: FrameType | None) -> None:
     raise _StopAsked
 
 

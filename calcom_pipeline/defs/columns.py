@@ -57,6 +57,8 @@ _BOOKINGS = {
     "read_started_at": ("timestamp with time zone", "start of the request that brought this version"),
     "deleted_at": ("timestamp with time zone", "when it was proven gone"),
     "out_of_scope_at": ("timestamp with time zone", "when the key stopped seeing it"),
+    "listings": ("text[]", "which listings show it: mine, team:<id>, organization:<id>; empty until it is proven gone"),
+    "is_private": ("boolean", "a team member's own: only its time is kept"),
 }
 
 _SLOTS = {

@@ -6,18 +6,35 @@
 import dagster as dg
 
 from calcom_pipeline.defs.assets.availability import slots
-from calcom_pipeline.defs.assets.bookings import bookings
+from calcom_pipeline.defs.assets.bookings import BookingsConfig, bookings, bookings_history
 from calcom_pipeline.defs.assets.mirrors import event_types
 from calcom_pipeline.defs.assets.services import service_plan, service_sync
 from calcom_pipeline.defs.invalidation import cache_invalidation
 
 full_sync = dg.define_asset_job(
     "full_sync",
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(bookings_history),
     description="The whole loop, once: services, event types, slots, bookings.",
 )
 bookings_mirror = dg.define_asset_job(
     "bookings_mirror", selection=[bookings], description="Bookings that changed since the last read."
+)
+bookings_reread = dg.define_asset_job(
+    "bookings_reread",
+    selection=[bookings],
+    config=dg.RunConfig(ops={bookings.op.name: BookingsConfig(mode="reread")}),
+    description="Bookings around now once more: seats, absences and deletions move no timestamp.",
+)
+bookings_full_read = dg.define_asset_job(
+    "bookings_full_read",
+    selection=[bookings],
+    config=dg.RunConfig(ops={bookings.op.name: BookingsConfig(mode="full")}),
+    description="All bookings anew: finds every deletion, and whatever no timestamp announces.",
+)
+bookings_backfill = dg.define_asset_job(
+    "bookings_backfill",
+    selection=[bookings_history],
+    description="The history of bookings by month of creation; launch a backfill over its partitions.",
 )
 services_sync = dg.define_asset_job(
     "services_sync",
@@ -28,4 +45,13 @@ slots_refresh = dg.define_asset_job(
     "slots_refresh", selection=[event_types, slots], description="Event types and their free starts."
 )
 
-ALL = [full_sync, services_sync, bookings_mirror, slots_refresh, cache_invalidation]
+ALL = [
+    full_sync,
+    services_sync,
+    bookings_mirror,
+    bookings_reread,
+    bookings_full_read,
+    bookings_backfill,
+    slots_refresh,
+    cache_invalidation,
+]

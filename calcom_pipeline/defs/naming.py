@@ -6,6 +6,9 @@ _SETTINGS = load_settings()
 
 OWNERS = ["team:calcom-pipeline"]
 
+#: The first month of the history of bookings.
+HISTORY_FROM = _SETTINGS.backfill_from
+
 #: Assets are `<account>/<table>`.
 PREFIX = [_SETTINGS.account]
 

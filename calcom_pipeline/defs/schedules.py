@@ -20,6 +20,20 @@ ALL = [
         description="Two calls while nothing changes; webhooks and sensors are faster, this one misses nothing.",
     ),
     dg.ScheduleDefinition(
+        name="bookings_reread_hourly",
+        job=jobs.bookings_reread,
+        cron_schedule="22 * * * *",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="A call per 250 bookings around now; finds what moves no timestamp.",
+    ),
+    dg.ScheduleDefinition(
+        name="bookings_full_read_weekly",
+        job=jobs.bookings_full_read,
+        cron_schedule="41 3 * * 0",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="A call per 250 bookings, behind everything else; finds every deletion.",
+    ),
+    dg.ScheduleDefinition(
         name="slots_every_30_minutes",
         job=jobs.slots_refresh,
         cron_schedule="7,37 * * * *",  # off the full hour, when everybody else's schedules fire

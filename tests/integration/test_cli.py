@@ -145,8 +145,9 @@ class TestSync:
     def test_everything_is_one_line_a_part_in_a_pipe(self, environment):
         done = command("sync", "all", environment=environment)
         assert done.returncode == 0, done.stderr
-        parts = [line.split(":")[0] for line in done.stdout.splitlines()]
+        parts = [line.split(":")[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
         assert parts == ["Services", "Event types", "Bookings", "Slots", "Caches"]
+        assert "Reading all bookings (first read): " in done.stdout
         assert "calls" in done.stdout
 
     def test_status_tells_what_is_there(self, environment):

@@ -275,3 +275,25 @@ PRIVACY_KEY = "SELECT secret, fingerprint FROM privacy_key"
 
 KEEP_PRIVACY_KEY = """
 INSERT INTO privacy_key (secret, fingerprint) VALUES (%(secret)s, %(fingerprint)s) ON CONFLICT (one) DO NOTHING"""
+
+# --- what people and checks ask --------------------------------------------------------------------------------------
+
+# A host's bookings in order; one that begins before the latest end so far overlaps. Seats show as seats of attendees
+# even when the event type is gone.
+OVERLAPS = """
+WITH taken AS (
+    SELECT bookings.uid, booking_hosts.user_id, starts_at, ends_at, max(ends_at) OVER (
+        PARTITION BY booking_hosts.user_id ORDER BY starts_at, ends_at, bookings.uid
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS busy_until
+    FROM bookings JOIN booking_hosts ON booking_hosts.booking_uid = bookings.uid
+    LEFT JOIN event_types ON event_types.id = bookings.event_type_id
+    WHERE status = 'accepted' AND bookings.deleted_at IS NULL AND out_of_scope_at IS NULL AND ends_at > %(since)s
+      AND starts_at < ends_at AND booking_hosts.user_id IS NOT NULL AND event_types.seats_per_slot IS NULL
+      AND event_types.scheduling_type IS DISTINCT FROM 'collective'
+      AND NOT EXISTS (SELECT FROM booking_attendees WHERE booking_uid = bookings.uid AND seat_uid IS NOT NULL)
+)
+SELECT uid, user_id, starts_at, busy_until FROM taken WHERE starts_at < busy_until ORDER BY starts_at LIMIT %(limit)s"""
+
+BY_MONTH = """
+SELECT date_trunc('month', starts_at)::date, status, count(*) FROM bookings
+WHERE deleted_at IS NULL AND out_of_scope_at IS NULL GROUP BY 1, 2 ORDER BY 1, 2"""

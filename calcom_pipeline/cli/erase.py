@@ -1,0 +1,34 @@
+"""`calcom-pipeline erase`: a person who asked to be forgotten."""
+
+import sys
+from dataclasses import asdict
+
+import click
+
+from calcom_pipeline.cli import exit_codes
+from calcom_pipeline.cli.console import Output, with_output
+
+
+@click.command()
+@click.argument("address", metavar="EMAIL")
+@with_output
+def erase(output: Output, address: str) -> int:
+    """Take a person out of all bookings that are mirrored here, for good; `-` reads the address from standard input.
+
+    Their bookings stay as times with hosts; every free text of them goes. A keyed hash of the address stays behind, so
+    that no later read brings the person back. At Cal.com nothing is changed. Prints a receipt that names nobody.
+    """
+    from calcom_pipeline.settings import load_settings
+    from calcom_pipeline.wiring import open_pipeline, utc_now
+
+    address = sys.stdin.readline().strip() if address == "-" else address.strip()
+    if "@" not in address.strip("@"):
+        raise click.UsageError("that is no e-mail address")
+    with open_pipeline(load_settings()) as pipeline:
+        receipt = pipeline.eraser.erase(address, now=utc_now())
+    output.line(f"Receipt {receipt.id} of {receipt.erased_at:%Y-%m-%d %H:%M:%S} UTC for {receipt.subject}:")
+    output.line(f"  {receipt.bookings} bookings, {receipt.quarantined} records in quarantine, {receipt.users} user")
+    if receipt.still_host_of:
+        output.line(f"  still named as a host of {receipt.still_host_of} bookings: Cal.com has to forget its own users")
+    output.result("erase", {"receipt": asdict(receipt)})
+    return exit_codes.OK
