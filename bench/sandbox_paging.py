@@ -113,7 +113,9 @@ def main() -> None:
         print(f"{given.bookings:,} bookings answer after {time.perf_counter() - started:.1f} s")
         for walk in WALKS:
             found = measure(sandbox, walk, given.pages)
-            print(f"{walk:>15}: {found.pages_per_second:6.0f} pages/s of {PAGE}, {found.bytes_per_row:,.0f} bytes a row")
+            print(
+                f"{walk:>15}: {found.pages_per_second:6.0f} pages/s of {PAGE}, {found.bytes_per_row:,.0f} bytes a row"
+            )
 
 
 if __name__ == "__main__":

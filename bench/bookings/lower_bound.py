@@ -7,6 +7,8 @@ their primary keys and nothing else. What it costs is what any mirror must pay o
 import http.client
 import os
 import time
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import orjson
@@ -24,12 +26,13 @@ CREATE TABLE hosts (booking_uid text, position integer, user_id bigint, username
 CREATE TEMP TABLE new_bookings (LIKE bookings); CREATE TEMP TABLE new_attendees (LIKE attendees);
 CREATE TEMP TABLE new_hosts (LIKE hosts)"""
 UPSERT = """
-INSERT INTO bookings SELECT DISTINCT ON (uid) * FROM new_bookings ON CONFLICT (uid) DO UPDATE SET status = excluded.status, raw = excluded.raw;
+INSERT INTO bookings SELECT DISTINCT ON (uid) * FROM new_bookings
+    ON CONFLICT (uid) DO UPDATE SET status = excluded.status, raw = excluded.raw;
 INSERT INTO attendees SELECT * FROM new_attendees ON CONFLICT DO NOTHING;
 INSERT INTO hosts SELECT * FROM new_hosts ON CONFLICT DO NOTHING"""
 
 
-def pages(url: str, key: str):
+def pages(url: str, key: str) -> Iterator[list[dict[str, Any]]]:
     """Pages of 250 by creation time."""
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname, address.port)

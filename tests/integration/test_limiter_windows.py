@@ -66,7 +66,8 @@ def no_window_is_over_the_limit(
 ) -> None:
     store.flushdb()
     net = Net(there=(0.001, slowest_arrival), back=(0.001, slowest_answer))
-    budget = replace(BUDGET, limit=limit)
+    # Without any margin: the promise must not live on the requests that are left unused.
+    budget = replace(BUDGET, limit=limit, safety=0, reserve=0)
     world = World(store, seed=seed, net=net, calcom=CalcomWindow(limit), budget=budget)
     for lane in lanes:
         world.worker(lane, at=world.random.uniform(0, 3))

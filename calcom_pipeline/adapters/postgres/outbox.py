@@ -67,7 +67,7 @@ class PostgresOutbox:
         """How much is pending; changes whenever a fact is added or tried."""
         with self._database.transaction("Reading the outbox") as cursor:
             cursor.execute(BACKLOG)
-            row = cursor.fetchone() or (0, None, 0)
+            row: tuple[int, int | None, int] = cursor.fetchone() or (0, None, 0)
             return Backlog(*row)
 
     def concerned(self, fact: Fact) -> list[EventType]:

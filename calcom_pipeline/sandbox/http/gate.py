@@ -104,7 +104,7 @@ class _Outcome:
         self.headers: list[tuple[str, str]] = []
         self.endpoint = _UNROUTED
         self.admitted = True
-        self.faults: "list[Fault]" = []
+        self.faults: list[Fault] = []
 
 
 def _open(sandbox: Sandbox, scope: Scope) -> Call:
