@@ -1,4 +1,4 @@
-"""The ports of bookings, which are many: `ports.py` holds all others.
+"""The ports of bookings, which are many: `ports.py` and `service_ports.py` hold the others.
 
 One that reaches Cal.com may raise any `CalcomError`; one that reaches PostgreSQL `StoreError`.
 """

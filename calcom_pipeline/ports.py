@@ -5,14 +5,12 @@ Redis `CacheError`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
 from calcom_pipeline.domain.errors import CalcomError
 from calcom_pipeline.domain.invalidation import Fact, Stain
-from calcom_pipeline.domain.links import Link
 from calcom_pipeline.domain.models import (
     Account,
     Booking,
@@ -25,9 +23,7 @@ from calcom_pipeline.domain.models import (
     Team,
 )
 from calcom_pipeline.domain.outcomes import OpenOutcome
-from calcom_pipeline.domain.plans import Action
 from calcom_pipeline.domain.requests import BookingRequest
-from calcom_pipeline.domain.services import Service
 from calcom_pipeline.domain.webhooks import NewWebhook, Webhook, WebhookScope
 
 #: Who goes first when requests have to wait. Lower lanes keep a tenth each of what is not interactive.
@@ -410,95 +406,4 @@ class CacheClearer(Protocol):
 
     def clear(self, stained: Sequence[Stain]) -> list[CacheClearResult]:
         """One result per layer."""
-        ...
-
-
-class ServiceStore(Protocol):
-    """Services, read and written through `services_source` alone, and their links."""
-
-    def services(self, ids: Sequence[str] | None = None) -> list[Service]:
-        """All services by id, or those that are named."""
-        ...
-
-    def links(self) -> list[Link]:
-        """All links."""
-        ...
-
-    def settle(self, links: Sequence[Link]) -> None:
-        """Store bookkeeping that planning found settled."""
-        ...
-
-    def begin(self, link: Link) -> None:
-        """Store an intent before anything is written to Cal.com."""
-        ...
-
-    def finish(self, link: Link, facts: Sequence[Fact] = ()) -> None:
-        """Store what came of it, with the facts of the change, in one transaction."""
-        ...
-
-    def pull(self, link: Link, columns: Mapping[str, object], *, version: str) -> bool:
-        """Write columns of a service and its link in one transaction; False, and nothing, if its version moved on."""
-        ...
-
-    def add(self, columns: Mapping[str, object], event_type: EventType) -> Service:
-        """Insert a service for an event type, with its link, in one transaction."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPlan:
-    """A plan as it was kept: `held` names kinds of action that wait for approval by name, with their reasons."""
-
-    id: str
-    hash: str
-    source: str
-    created_at: datetime
-    expires_at: datetime
-    actions: tuple[Action, ...]
-    counts: Mapping[str, int]
-    held: Mapping[str, str] = field(default_factory=dict[str, str])
-    state: str = "planned"
-
-
-@dataclass(frozen=True, slots=True)
-class ActionResult:
-    """What came of one action. `before` and `after` hold values by side: local, remote."""
-
-    position: int
-    outcome: str
-    message: str
-    service_id: str
-    kind: str
-    event_type_id: int | None = None
-    before: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]])
-    after: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]])
-    error: str | None = None
-
-    @property
-    def success(self) -> bool:
-        """Whether it was done."""
-        return self.outcome == "done"
-
-
-class PlanStore(Protocol):
-    """Plans and what came of them."""
-
-    def save(self, plan: StoredPlan) -> None:
-        """Keep a plan; earlier ones that were not applied are superseded."""
-        ...
-
-    def load(self, plan_id: str) -> StoredPlan | None:
-        """The plan of this id."""
-        ...
-
-    def record(self, plan_id: str, results: Sequence[ActionResult]) -> None:
-        """Keep what came of some actions."""
-        ...
-
-    def close(self, plan_id: str, *, at: datetime) -> None:
-        """Mark a plan as applied."""
-        ...
-
-    def exclusive(self, *, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
-        """One apply at a time per account, across processes. Raises `AnotherApply` when one goes on for longer."""
         ...

@@ -13,7 +13,7 @@ from calcom_pipeline.domain.errors import ConfigurationError, NotFound, PlanUnus
 if TYPE_CHECKING:
     from calcom_pipeline.domain.models import EventType
     from calcom_pipeline.domain.plans import Plan
-    from calcom_pipeline.ports import ActionResult, StoredPlan
+    from calcom_pipeline.service_ports import ActionResult, StoredPlan
     from calcom_pipeline.sync.services import ApplyReport
     from calcom_pipeline.wiring import Pipeline
 

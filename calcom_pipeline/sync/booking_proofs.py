@@ -57,7 +57,7 @@ def prove_missing(
         else:
             mirror.mark_out_of_scope(uid, read_at=asked_at)
             out_of_scope += 1
-    doubt = _doubt(calcom, mirror, listings) if absent else ""
+    doubt = why_absence_proves_nothing(calcom, mirror, listings) if absent else ""
     if doubt:
         return Proven(0, out_of_scope, shown, len(absent), doubt)
     for uid, asked_at in absent:
@@ -94,8 +94,8 @@ def _is_shown(calcom: ProofSource, mirror: BookingMirror, listings: Sequence[Lis
     return found
 
 
-def _doubt(calcom: ProofSource, mirror: BookingMirror, listings: Sequence[Listing]) -> str:
-    """Why a 404 proves nothing now; empty if it does."""
+def why_absence_proves_nothing(calcom: ProofSource, mirror: BookingMirror, listings: Sequence[Listing]) -> str:
+    """Why a 404 proves nothing now; empty if it does. Two calls as a rule."""
     calcom.me()
     siblings = mirror.listed(_SIBLINGS_TRIED)
     for uid in siblings:

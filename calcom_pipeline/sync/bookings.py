@@ -176,14 +176,15 @@ class _Reader:
         """Read what changed since the watermark. What cannot have been found that way asks for a full read."""
         if state.watermark is None or state.filters_changes is False:
             return
-        after, confirm = state.watermark - self._options.overlap, self._listing.filters_changes
+        # Besides the user's own list, one call per listing is all that an unchanged account may cost.
+        after, confirm = state.watermark - self._options.overlap, self._listing == MINE
         source = changed_since(self._calcom, self._listing, after, take=self._options.page_size, confirm=confirm)
         first: BookingPage | None = None
         pages = added = 0
         try:
             for stretch in read_ahead(source):
                 first, pages = first or stretch.page, pages + 1
-                stored = self._store(stretch, watermark=self._below(stretch.reached, stretch.page))
+                stored = self._store(stretch, watermark=self._below(stretch.reached, first))
                 added += stored.changes.added
         except ContractBroken as error:
             if self._listing.filters_changes:
@@ -192,7 +193,7 @@ class _Reader:
             return
         if first is None:
             raise AssertionError("a read has at least one page")
-        # A single short page of a team's list was not confirmed: the position stays, so nothing can be lost by it.
+        # A single short page that was not confirmed leaves the position where its rows have brought it.
         complete = confirm or pages > 1
         watermark = self._below(first.answered_at, first) if complete else None
         uncounted = self._uncounted(state, first, added)
@@ -200,9 +201,13 @@ class _Reader:
         end = ReadEnd(first.answered_at, first.total, watermark, needs_full=named(reason, now))
         self._mirror.finish(self._listing, end)
 
-    def _below(self, reached: datetime | None, page: BookingPage) -> datetime | None:
-        """A position that late commits and rows stamped in the future cannot have moved too far."""
-        limit = page.answered_at - self._options.overlap
+    def _below(self, reached: datetime | None, first: BookingPage) -> datetime | None:
+        """A position that late commits and rows stamped in the future cannot have moved too far.
+
+        The first answer's Date counts, not this page's: what commits while a long read goes on may be stamped before
+        a page that has been read.
+        """
+        limit = first.answered_at - self._options.overlap
         return None if reached is None else min(reached, limit)
 
     def _uncounted(self, state: ListingState, first: BookingPage, added: int) -> int:

@@ -12,7 +12,8 @@ from calcom_pipeline.domain.models import EventType, Owner
 from calcom_pipeline.domain.plans import Action, Brakes, Plan
 from calcom_pipeline.domain.reconcile import Situation, plan_services
 from calcom_pipeline.domain.text import content_hash
-from calcom_pipeline.ports import AccountApi, EventTypeApi, PlanStore, ServiceStore, StoredPlan
+from calcom_pipeline.ports import AccountApi, EventTypeApi
+from calcom_pipeline.service_ports import PlanStore, ServiceStore, StoredPlan
 from calcom_pipeline.sync.event_types import TeamChoice
 
 _ID_BYTES = 4

@@ -1,4 +1,4 @@
-"""Reading records in quarantine once more: with today's reader, or from Cal.com where only the reason was kept."""
+"""Reading records in quarantine once more: with today's reader, and where that does not help, from Cal.com."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from calcom_pipeline.booking_ports import BookingApi, BookingMirror
 from calcom_pipeline.domain.bookings import MINE, BookingPage, Unreadable
 from calcom_pipeline.domain.errors import NotFound
 from calcom_pipeline.domain.models import Booking
+from calcom_pipeline.sync.booking_proofs import ProofSource, why_absence_proves_nothing
 
 
 class QuarantinedRecord(Protocol):
@@ -58,30 +59,48 @@ class ReplayReport:
 
 
 def replay(
-    calcom: BookingApi,
+    calcom: ProofSource,
     mirror: BookingMirror,
     quarantine: Quarantine,
     read: Callable[[bytes], Booking | Unreadable],
     *,
     now: Callable[[], datetime],
 ) -> ReplayReport:
-    """Read every open record once more. One whose bytes were not kept costs a call, if its uid is known."""
+    """Read every open record once more: the bytes that were kept, else the booking at Cal.com if its uid is known.
+
+    One that is deleted there is settled once it is proven; `booking_proofs` says why a 404 alone is no proof.
+    """
     records = quarantine.open_records()
-    became = gone = 0
+    became, absent = 0, list[QuarantinedRecord]()
     for record in records:
-        asked_at = record.last_seen_at if record.raw else now()
         try:
-            found = read(record.raw) if record.raw else _from_cal_com(calcom, record)
+            page = _read_again(calcom, record, read, now)
         except NotFound:
-            quarantine.resolve(record.hash, at=now())
-            gone += 1
+            absent.append(record)
             continue
-        if isinstance(found, Booking):
-            mirror.store(BookingPage([found], [], asked_at, asked_at), listing=MINE)
+        if page is not None:
+            mirror.store(page, listing=MINE)
             quarantine.resolve(record.hash, at=now())
             became += 1
-    return ReplayReport(len(records), became, gone, len(records) - became - gone)
+    if absent and why_absence_proves_nothing(calcom, mirror, [MINE]):
+        absent = []
+    for record in absent:
+        quarantine.resolve(record.hash, at=now())
+    return ReplayReport(len(records), became, len(absent), len(records) - became - len(absent))
 
 
-def _from_cal_com(calcom: BookingApi, record: QuarantinedRecord) -> Booking | Unreadable:
-    return calcom.booking(record.uid) if record.uid else Unreadable(b"", "neither its bytes nor its uid are known")
+def _read_again(
+    calcom: BookingApi,
+    record: QuarantinedRecord,
+    read: Callable[[bytes], Booking | Unreadable],
+    now: Callable[[], datetime],
+) -> BookingPage | None:
+    """The booking, as of the moment from which it is; None if it still cannot be read."""
+    kept = read(record.raw) if record.raw else None
+    if isinstance(kept, Booking):
+        return BookingPage([kept], [], record.last_seen_at, record.last_seen_at)
+    if record.uid is None:
+        return None
+    asked_at = now()
+    found = calcom.booking(record.uid)
+    return BookingPage([found], [], asked_at, asked_at) if isinstance(found, Booking) else None

@@ -9,7 +9,7 @@ from calcom_pipeline.domain.fields import Values, local_values, remote_values, s
 from calcom_pipeline.domain.links import Link
 from calcom_pipeline.domain.models import EventType
 from calcom_pipeline.domain.services import Service, problems_of
-from calcom_pipeline.ports import ActionResult, ServiceStore
+from calcom_pipeline.service_ports import ActionResult, ServiceStore
 
 Side = Literal["local", "remote"]
 

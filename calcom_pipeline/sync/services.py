@@ -10,15 +10,8 @@ from typing import Protocol
 
 from calcom_pipeline.domain.errors import PlanUnusable
 from calcom_pipeline.domain.plans import DOING, Action
-from calcom_pipeline.ports import (
-    ActionResult,
-    EventTypeApi,
-    EventTypeWrites,
-    PlanStore,
-    Progress,
-    ServiceStore,
-    StoredPlan,
-)
+from calcom_pipeline.ports import EventTypeApi, EventTypeWrites, Progress
+from calcom_pipeline.service_ports import ActionResult, PlanStore, ServiceStore, StoredPlan
 from calcom_pipeline.sync.planning import plan_hash
 from calcom_pipeline.sync.writer import ApplyRules, Writer
 

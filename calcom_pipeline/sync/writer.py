@@ -20,7 +20,8 @@ from calcom_pipeline.domain.models import EventType, Owner
 from calcom_pipeline.domain.plans import Action
 from calcom_pipeline.domain.reconcile import GONE
 from calcom_pipeline.domain.services import Service
-from calcom_pipeline.ports import ActionResult, EventTypeWrites, ServiceStore, Written
+from calcom_pipeline.ports import EventTypeWrites, Written
+from calcom_pipeline.service_ports import ActionResult, ServiceStore
 
 Sides = dict[str, Mapping[str, object]]
 

@@ -45,7 +45,7 @@ from tests.support.clients import client_of
 
 _PROCESSES = multiprocessing.get_context("forkserver")
 # Forked from a process that has imported everything: a successor is at work within milliseconds.
-_PROCESSES.set_forkserver_preload(["tests.faults.roles"])
+_PROCESSES.set_forkserver_preload(["tests.faults.roles", "tests.faults.booking_roles"])
 _DISMISS_SECONDS = 5.0
 _SERVER_BACK_SECONDS = 30.0
 SCHEMA = "calcom"

@@ -256,6 +256,9 @@ class TestReplay:
         def __init__(self, **rows: Any) -> None:
             self.rows = rows
 
+        def me(self) -> None:
+            """The key still works."""
+
         def booking(self, uid: str) -> Any:
             if uid not in self.rows:
                 raise NotFound("none")
@@ -269,7 +272,8 @@ class TestReplay:
         def lenient(raw: bytes) -> Any:
             return replayed(raw.replace(b'"paused"', b'"pending"'))
 
-        report = replay(self.Calcom(), mirror, quarantine, lenient, now=lambda: NOW)  # type: ignore[arg-type]
+        calcom = self.Calcom(b={**row("b"), "start": 7})
+        report = replay(calcom, mirror, quarantine, lenient, now=lambda: NOW)  # type: ignore[arg-type]
         assert report == ReplayReport(looked_at=2, read=1, gone=0, still_unreadable=1)
         assert fetch(database, "SELECT uid, status FROM bookings") == [("a", "pending")]
         assert [r.uid for r in quarantine.open_records()] == ["b"]
@@ -280,7 +284,7 @@ class TestReplay:
         mirror, quarantine = PostgresBookingMirror(database, people=people), PostgresQuarantine(database)
         bad = [{**row(uid), "start": 7} for uid in "abc"]
         mirror.store(page(*bad, row("fine")), listing=MINE)
-        calcom = self.Calcom(a=row("a"), b=bad[1])
+        calcom = self.Calcom(a=row("a"), b=bad[1], fine=row("fine"))
         report = replay(calcom, mirror, quarantine, replayed, now=lambda: NOW + SECOND)  # type: ignore[arg-type]
         assert report == ReplayReport(looked_at=3, read=1, gone=1, still_unreadable=1)
 

@@ -15,7 +15,7 @@ from calcom_pipeline.domain.invalidation import Fact
 from calcom_pipeline.domain.links import Intent, Link
 from calcom_pipeline.domain.plans import Brakes
 from calcom_pipeline.domain.services import problems_of
-from calcom_pipeline.ports import ActionResult
+from calcom_pipeline.service_ports import ActionResult
 from calcom_pipeline.sync.event_types import TeamChoice
 from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan, plan_hash
 from calcom_pipeline.sync.services import apply_plan

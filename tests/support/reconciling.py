@@ -11,7 +11,8 @@ from calcom_pipeline.domain.invalidation import Fact
 from calcom_pipeline.domain.links import Link
 from calcom_pipeline.domain.models import Account, EventType, Owner, Schedule, Team
 from calcom_pipeline.domain.services import Service
-from calcom_pipeline.ports import ActionResult, StoredPlan, Written
+from calcom_pipeline.ports import Written
+from calcom_pipeline.service_ports import ActionResult, StoredPlan
 
 ME, TEAM = Owner("user", 101), Owner("team", 301)
 

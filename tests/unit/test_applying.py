@@ -11,7 +11,8 @@ import pytest
 from calcom_pipeline.domain.errors import CircuitOpen, OutcomeUnknown, PlanUnusable, TransientError
 from calcom_pipeline.domain.models import EventType, Owner, Team
 from calcom_pipeline.domain.plans import Brakes
-from calcom_pipeline.ports import ActionResult, StoredPlan, Written
+from calcom_pipeline.ports import Written
+from calcom_pipeline.service_ports import ActionResult, StoredPlan
 from calcom_pipeline.sync.event_types import TeamChoice
 from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan
 from calcom_pipeline.sync.services import ApplyReport, apply_plan

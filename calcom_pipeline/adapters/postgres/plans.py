@@ -14,7 +14,7 @@ from calcom_pipeline.adapters.postgres.database import Cursor, Database, stateme
 from calcom_pipeline.domain.errors import AnotherApply
 from calcom_pipeline.domain.models import Owner
 from calcom_pipeline.domain.plans import Action, FieldDecision
-from calcom_pipeline.ports import ActionResult, StoredPlan
+from calcom_pipeline.service_ports import ActionResult, StoredPlan
 
 _LOOK_AGAIN_SECONDS = 0.1
 

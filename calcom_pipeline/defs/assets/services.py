@@ -13,7 +13,7 @@ from calcom_pipeline.defs.metadata import Meter, table
 from calcom_pipeline.defs.naming import OWNERS, POOL, PREFIX
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.domain.plans import DOING, Action
-from calcom_pipeline.ports import ActionResult
+from calcom_pipeline.service_ports import ActionResult
 from calcom_pipeline.sync.planning import PlanRequest, make_plan
 from calcom_pipeline.sync.services import apply_plan
 from calcom_pipeline.wiring import Pipeline, utc_now

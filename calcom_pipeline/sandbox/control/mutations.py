@@ -103,6 +103,19 @@ def add_booking(sandbox: Sandbox, body: Json) -> Json:
     return {"id": booking.id, "uid": booking.uid}
 
 
+def set_attendees(sandbox: Sandbox, body: Json) -> Json:
+    """Makes `emails` the attendees of the booking `uid`; as with seats, no timestamp moves (fact sheet 6.9)."""
+    world = sandbox.world
+    booking = world.bookings.find_uid(str(body["uid"]))
+    if booking is None:
+        raise LookupError(f"No booking {body['uid']}")
+    zone = world.users[booking.user_id].time_zone if booking.user_id in world.users else "UTC"
+    emails = [str(one) for one in is_list(body["emails"]) or []]
+    booking.attendees = [Attendee(world.sequences.take("attendee"), one.partition("@")[0], one, zone) for one in emails]
+    world.bookings.save(booking)
+    return {"uid": booking.uid}
+
+
 def update_event_type(sandbox: Sandbox, body: Json) -> Json:
     """Writes members of the API's body to an event type `id`; `hosts` are user ids."""
     event_type = sandbox.world.event_types[int(body["id"])]
@@ -250,6 +263,7 @@ MUTATIONS: Final[dict[str, Mutation]] = {
         delete_bookings,
         add_booking,
         read_booking,
+        set_attendees,
         update_event_type,
         add_event_type,
         delete_event_type,
