@@ -273,6 +273,10 @@ class Settings(BaseModel):
     plan_lifetime_minutes: float = Field(
         default=60.0, gt=0, le=10_080, description="A plan older than that is not applied: the world has moved on."
     )
+    team_scheduling: Literal["roundRobin", "collective"] = Field(
+        default="roundRobin",
+        description="Who takes the bookings of an event type that is made for a team: one of its members, or all.",
+    )
     apply_workers: int = Field(default=10, ge=1, le=100, description="Services written at once.")
     apply_batch: int = Field(
         default=10, ge=1, le=250, description="Services between two fresh listings; small keeps the gap narrow."

@@ -99,8 +99,6 @@ class TestServices:
         full = Link("a", TEAM, None, {"title": "é"}, intent, "creating", 3, NOW, "why", "7")
         store.settle([full, linked(1)])
         assert store.links() == [linked(1), full]
-        store.drop_link("a")
-        assert store.links() == [linked(1)]
 
     def test_one_event_type_has_one_writer(self, database: Database):
         store = PostgresServiceStore(database)

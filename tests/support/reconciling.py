@@ -77,6 +77,7 @@ class FakeCalcom:
         self.ignores: frozenset[str] = frozenset()
         self.refuses: Callable[[Mapping[str, object]], bool] = lambda fields: False
         self.half_listing = False
+        self.lost_scope = False
         self._fuse = fuse or Fuse()
         self._next = max(self.types, default=0) + 1
 
@@ -102,10 +103,11 @@ class FakeCalcom:
         found = [e for e in self.types.values() if e.owner == owner]
         return found[: len(found) // 2] if self.half_listing else found
 
-    def get_event_type(self, event_type_id: int) -> EventType:
-        if event_type_id not in self.types:
+    def get_event_type(self, event_type_id: int, *, owner: Owner | None = None) -> EventType:
+        found = self.types.get(event_type_id)
+        if found is None or self.lost_scope or found.owner != (owner or found.owner):
             raise NotFound("no such event type")
-        return self.types[event_type_id]
+        return found
 
     # writes
     def create_event_type(self, owner: Owner, fields: Mapping[str, object], *, above_id: int = 0) -> Written:
@@ -117,7 +119,7 @@ class FakeCalcom:
         made = self.stranger(owner, **{k: v for k, v in fields.items() if k not in self.ignores})
         self.created.append(made.id)
         self._fuse.burn()
-        ignored = tuple(k for k, v in fields.items() if remote_values(made).get(k) != v)
+        ignored = tuple(k for k, v in fields.items() if getattr(made, k) != v)
         return Written(made, ignored)
 
     def update_event_type(self, event_type: EventType, changes: Mapping[str, object]) -> Written:
