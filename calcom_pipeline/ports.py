@@ -317,6 +317,10 @@ class EventTypeMirror(Protocol):
         """Mark what belongs to other owners as deleted: the key no longer sees them. How many that were."""
         ...
 
+    def present(self) -> list[EventType]:
+        """All event types that are there, by id."""
+        ...
+
     def bookable(self) -> list[EventType]:
         """Event types that are there and can have slots (managed parents cannot)."""
         ...
@@ -485,6 +489,14 @@ class PlanStore(Protocol):
 
     def save(self, plan: StoredPlan) -> None:
         """Keep a plan; earlier ones that were not applied are superseded."""
+        ...
+
+    def renewed(self, plan: StoredPlan) -> StoredPlan | None:
+        """The open plan, if it says the same as `plan`; it lives on as long as that would, under its own name."""
+        ...
+
+    def supersede(self) -> None:
+        """Plans that were not applied no longer hold."""
         ...
 
     def load(self, plan_id: str) -> StoredPlan | None:

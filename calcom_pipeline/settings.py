@@ -296,6 +296,12 @@ class Settings(BaseModel):
         le=86_400,
         description="How often a sensor asks for changed bookings, one call each. Unset: 10 on the sandbox, else 30.",
     )
+    event_type_look_seconds: Annotated[int | None, Optional_] = Field(
+        default=None,
+        ge=5,
+        le=86_400,
+        description="How often a sensor lists event types, a call per owner. Unset: 20 on the sandbox, else 120.",
+    )
 
     # --- the sandbox of the demo -------------------------------------------------------------------------
     sandbox_event_types: int = Field(default=60, ge=1, le=100_000, description="Event types of the demo account.")
@@ -331,6 +337,11 @@ class Settings(BaseModel):
     def booking_look(self) -> int:
         """Seconds between two looks for changed bookings."""
         return self.booking_look_seconds or (10 if self.uses_sandbox else 30)
+
+    @property
+    def event_type_look(self) -> int:
+        """Seconds between two looks for changed event types."""
+        return self.event_type_look_seconds or (20 if self.uses_sandbox else 120)
 
     @property
     def key_name(self) -> str:

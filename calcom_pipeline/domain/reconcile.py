@@ -106,9 +106,11 @@ class _Planner:
         slug = str(local_values(service)["slug"])
         found = self._by_slug.get((owner, slug))
         if found is None:
-            if not service.is_active:
-                return None
-            return self._action("create", service, owner, "no event type has its slug")
+            return self._action("create", service, owner, "no event type has its slug") if service.is_active else None
+        return self._matched(service, owner, found)
+
+    def _matched(self, service: Service, owner: Owner, found: EventType) -> Action | None:
+        """An event type has the slug of a service that is not linked."""
         if reason := _not_writable(found):
             return self._action("refuse", service, owner, reason)
         other = self._linked.get(found.id)
@@ -124,7 +126,9 @@ class _Planner:
         moved = Link(service.id, before.owner, before.event_type_id, before.base, before.intent)
         self._linked[before.event_type_id or 0] = service.id
         self._settle(moved)
-        return self._compared(service, moved) if moved.intent is None else self._after_intent(service, moved, moved.intent)
+        if moved.intent is not None:
+            return self._after_intent(service, moved, moved.intent)
+        return self._compared(service, moved)
 
     def _adopt(self, service: Service, found: EventType) -> Action:
         self._linked[found.id] = service.id
@@ -179,8 +183,7 @@ class _Planner:
         return self._compared(service, self._settle(replace(link, base=base, intent=None)))
 
     def _after_create(self, service: Service, link: Link, intent: Intent) -> Action | None:
-        newer = [e for e in self._s.event_types if e.owner == link.owner and e.id > intent.above_id]
-        free = [e for e in newer if e.id not in self._linked and _not_writable(e) is None]
+        free = self._free_since(link, intent)
         ours = _made_by(intent, free)
         if ours is not None:
             self._linked[ours.id] = service.id
@@ -195,6 +198,11 @@ class _Planner:
                 "conflict", service, link.owner, f"an earlier create may have become one of event types {numbers}"
             )
         return self._unlinked(service)
+
+    def _free_since(self, link: Link, intent: Intent) -> list[EventType]:
+        """Event types that are newer than an intent and nobody's: one of them may be what it made."""
+        newer = [e for e in self._s.event_types if e.owner == link.owner and e.id > intent.above_id]
+        return [e for e in newer if e.id not in self._linked and _not_writable(e) is None]
 
     def _compared(self, service: Service, link: Link) -> Action | None:
         if link.event_type_id is None:
@@ -268,8 +276,7 @@ class _Planner:
 
     def _found_again(self, link: Link) -> Link:
         """A create that was begun for a service which is gone by now may have worked."""
-        newer = [e for e in self._s.event_types if e.owner == link.owner and link.intent and e.id > link.intent.above_id]
-        ours = _made_by(link.intent, [e for e in newer if e.id not in self._linked]) if link.intent else None
+        ours = _made_by(link.intent, self._free_since(link, link.intent)) if link.intent is not None else None
         if ours is None:
             return link
         self._linked[ours.id] = link.service_id

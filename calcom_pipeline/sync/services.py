@@ -59,7 +59,7 @@ def apply_plan(
     """
     _require_usable(plan, now())
     todo = [(n, a) for n, a in enumerate(plan.actions) if a.kind in DOING]
-    waiting = set() if approved else {"import", *plan.held}
+    waiting: set[str] = set() if approved else {"import", *plan.held}
     allowed = [(n, a) for n, a in todo if a.kind not in waiting]
     results = [_held(n, a, plan) for n, a in todo if a.kind in waiting]
     gap = 0.0

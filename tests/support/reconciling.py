@@ -224,6 +224,12 @@ class FakePlans:
     def save(self, plan: StoredPlan) -> None:
         self.plans[plan.id] = plan
 
+    def renewed(self, plan: StoredPlan) -> StoredPlan | None:
+        return None
+
+    def supersede(self) -> None:
+        self.plans = {i: replace(p, state="superseded") if p.state == "planned" else p for i, p in self.plans.items()}
+
     def load(self, plan_id: str) -> StoredPlan | None:
         return self.plans.get(plan_id)
 

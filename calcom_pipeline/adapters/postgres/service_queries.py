@@ -45,6 +45,10 @@ PRUNE_FEED = "DELETE FROM service_changes WHERE changed_at < %(before)s"
 LOCK_APPLY = "SELECT pg_try_advisory_lock(hashtextextended(current_schema() || ' apply', 0))"
 UNLOCK_APPLY = "SELECT pg_advisory_unlock(hashtextextended(current_schema() || ' apply', 0))"
 
+RENEW_PLAN = """
+UPDATE sync_plans SET expires_at = %(expires_at)s
+WHERE state = 'planned' AND hash = %(hash)s AND held = %(held)s AND expires_at > %(now)s
+  AND NOT EXISTS (SELECT FROM sync_actions WHERE plan_id = sync_plans.id AND outcome IS NOT NULL) RETURNING id"""
 SUPERSEDE_PLANS = "UPDATE sync_plans SET state = 'superseded' WHERE state = 'planned'"
 SAVE_PLAN = """
 INSERT INTO sync_plans (id, hash, source, state, counts, held, created_at, expires_at)
