@@ -154,3 +154,8 @@ def reconciler(desk: Desk) -> None:
             for result in report.results:
                 if result.outcome == "failed":
                     desk.tell("failed", service=result.service_id, why=result.message)
+
+
+def undisturbed(desk: Desk) -> None:
+    """The same under a name of its own: nobody is going to disturb this one."""
+    reconciler(desk)

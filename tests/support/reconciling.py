@@ -204,6 +204,9 @@ class FakeServices:
         self._store(Link(service.id, event_type.owner, event_type.id, remote_values(event_type)))
         return service
 
+    def restore(self, service_id: str, columns: Mapping[str, object]) -> None:
+        self.edit(service_id, **columns)
+
     def edit(self, service_id: str, **columns: object) -> None:
         row = self.rows[service_id]
         self.rows[service_id] = replace(row, **columns, version=str(int(row.version) + 1))
