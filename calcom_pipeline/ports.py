@@ -313,6 +313,10 @@ class EventTypeMirror(Protocol):
         """Mark what belongs to other owners as deleted: the key no longer sees them. How many that were."""
         ...
 
+    def present(self) -> list[EventType]:
+        """All event types that are there, by id."""
+        ...
+
     def bookable(self) -> list[EventType]:
         """Event types that are there and can have slots (managed parents cannot)."""
         ...

@@ -90,6 +90,14 @@ class PlanStore(Protocol):
         """Keep a plan; earlier ones that were not applied are superseded."""
         ...
 
+    def renewed(self, plan: StoredPlan) -> StoredPlan | None:
+        """The open plan, if it says the same as `plan`; it lives on as long as that would, under its own name."""
+        ...
+
+    def supersede(self) -> None:
+        """Plans that were not applied no longer hold."""
+        ...
+
     def load(self, plan_id: str) -> StoredPlan | None:
         """The plan of this id."""
         ...

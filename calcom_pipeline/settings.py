@@ -273,6 +273,10 @@ class Settings(BaseModel):
     plan_lifetime_minutes: float = Field(
         default=60.0, gt=0, le=10_080, description="A plan older than that is not applied: the world has moved on."
     )
+    team_scheduling: Literal["roundRobin", "collective"] = Field(
+        default="roundRobin",
+        description="Who takes the bookings of an event type that is made for a team: one of its members, or all.",
+    )
     apply_workers: int = Field(default=10, ge=1, le=100, description="Services written at once.")
     apply_batch: int = Field(
         default=10, ge=1, le=250, description="Services between two fresh listings; small keeps the gap narrow."
@@ -291,6 +295,12 @@ class Settings(BaseModel):
         ge=1,
         le=86_400,
         description="How often a sensor asks for changed bookings, one call each. Unset: 10 on the sandbox, else 30.",
+    )
+    event_type_look_seconds: Annotated[int | None, Optional_] = Field(
+        default=None,
+        ge=5,
+        le=86_400,
+        description="How often a sensor lists event types, a call per owner. Unset: 20 on the sandbox, else 120.",
     )
 
     # --- the sandbox of the demo -------------------------------------------------------------------------
@@ -327,6 +337,11 @@ class Settings(BaseModel):
     def booking_look(self) -> int:
         """Seconds between two looks for changed bookings."""
         return self.booking_look_seconds or (10 if self.uses_sandbox else 30)
+
+    @property
+    def event_type_look(self) -> int:
+        """Seconds between two looks for changed event types."""
+        return self.event_type_look_seconds or (20 if self.uses_sandbox else 120)
 
     @property
     def key_name(self) -> str:

@@ -398,6 +398,7 @@ class Pipeline:
             attempts_before_parking=s.attempts_before_parking,
             first_retry=timedelta(seconds=s.first_retry_seconds),
             longest_retry=timedelta(seconds=s.longest_retry_seconds),
+            team_scheduling=s.team_scheduling,
         )
 
     @property

@@ -223,7 +223,7 @@ def _event_type_of(pipeline: "Pipeline", service_id: str) -> "EventType | None":
     if link is None or link.event_type_id is None:
         return None
     try:
-        return pipeline.calcom.get_event_type(link.event_type_id)
+        return pipeline.calcom.get_event_type(link.event_type_id, owner=link.owner)
     except NotFound:
         return None
 

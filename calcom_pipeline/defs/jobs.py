@@ -41,6 +41,11 @@ services_sync = dg.define_asset_job(
     selection=[service_plan, service_sync],
     description="Services that differ from their event types are planned and, where that is allowed, written.",
 )
+event_types_sync = dg.define_asset_job(
+    "event_types_sync",
+    selection=[service_plan, service_sync, event_types],
+    description="Event types that changed at Cal.com: services follow, or tell of a conflict, and so does the mirror.",
+)
 slots_refresh = dg.define_asset_job(
     "slots_refresh", selection=[event_types, slots], description="Event types and their free starts."
 )
@@ -48,6 +53,7 @@ slots_refresh = dg.define_asset_job(
 ALL = [
     full_sync,
     services_sync,
+    event_types_sync,
     bookings_mirror,
     bookings_reread,
     bookings_full_read,

@@ -12,9 +12,10 @@ HISTORY_FROM = _SETTINGS.backfill_from
 #: Assets are `<account>/<table>`.
 PREFIX = [_SETTINGS.account]
 
-#: Seconds between two looks of a sensor at PostgreSQL, and at Cal.com's bookings.
+#: Seconds between two looks of a sensor at PostgreSQL, at Cal.com's bookings, at its event types.
 LOOK_SECONDS = _SETTINGS.look_seconds
 BOOKING_LOOK_SECONDS = _SETTINGS.booking_look
+EVENT_TYPE_LOOK_SECONDS = _SETTINGS.event_type_look
 
 #: Steps that talk to Cal.com share a pool per API key, as they share its budget.
 POOL = f"calcom_api_{_SETTINGS.key_name}"

@@ -12,13 +12,17 @@ import dagster as dg
 
 from calcom_pipeline.defs import jobs
 from calcom_pipeline.defs.invalidation import cache_invalidation
-from calcom_pipeline.defs.naming import BOOKING_LOOK_SECONDS, LOOK_SECONDS
+from calcom_pipeline.defs.naming import BOOKING_LOOK_SECONDS, EVENT_TYPE_LOOK_SECONDS, LOOK_SECONDS
+from calcom_pipeline.domain.errors import CircuitOpen, RateLimited
 from calcom_pipeline.settings import load_settings
 from calcom_pipeline.sync.booking_changes import newest_change
+from calcom_pipeline.sync.event_types import look_for_drift
 from calcom_pipeline.wiring import open_pipeline, utc_now
 
 _FIRST_LOOK_BACK = timedelta(minutes=5)
 _CAUSES_NAMED = 20  # a tag is read by people; the feed holds all of them
+_LONGEST_TAG = 250  # Dagster keeps no longer ones
+_LOOK_DEADLINE_SECONDS = 30.0  # the daemon gives a tick 60 s
 
 
 @dg.sensor(
@@ -34,7 +38,7 @@ def service_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
     if not batch.service_ids and not batch.everything:
         return dg.SensorResult(skip_reason="No service changed since the last look", cursor=batch.cursor)
     named = ", ".join(batch.service_ids[:_CAUSES_NAMED]) or "all, at the first look"
-    request = dg.RunRequest(run_key=batch.key, tags={"calcom/cause": f"services changed: {named}"[:250]})
+    request = dg.RunRequest(run_key=batch.key, tags={"calcom/cause": f"services changed: {named}"[:_LONGEST_TAG]})
     return dg.SensorResult([request], cursor=batch.cursor)
 
 
@@ -72,4 +76,32 @@ def changed_bookings(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     return dg.SensorResult([request], cursor=named)
 
 
-ALL = [service_changes, new_invalidations, changed_bookings]
+@dg.sensor(
+    job=jobs.event_types_sync,
+    minimum_interval_seconds=EVENT_TYPE_LOOK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Event types that somebody changed at Cal.com: a listing per owner, compared with the mirror.",
+)
+def event_type_drift(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """The cursor names the difference that was handed over; it is forgotten once the mirror has followed."""
+    with open_pipeline(load_settings()) as pipeline:
+        try:
+            drift = look_for_drift(pipeline.calcom.within(_LOOK_DEADLINE_SECONDS), pipeline.event_type_mirror)
+        except (RateLimited, CircuitOpen) as busy:
+            return dg.SkipReason(f"Cal.com is not to be asked for another {busy.retry_after:.0f} s")
+    if not drift.owners:
+        return dg.SkipReason("No event type is mirrored yet; the first full sync does that")
+    if not drift.digest:
+        return dg.SensorResult(skip_reason=f"The event types of {drift.owners} owners are as mirrored", cursor="")
+    if drift.digest == context.cursor:
+        return dg.SkipReason("The difference from the mirror was handed over already")
+    named = ", ".join(map(str, drift.event_type_ids[:_CAUSES_NAMED]))
+    # The same difference may come again later, so its name alone would be taken for a repetition.
+    request = dg.RunRequest(
+        run_key=f"event-types:{drift.digest}:{utc_now():%Y%m%dT%H%M%S}",
+        tags={"calcom/cause": f"event types differ from the mirror: {named}"[:_LONGEST_TAG]},
+    )
+    return dg.SensorResult([request], cursor=drift.digest)
+
+
+ALL = [service_changes, new_invalidations, changed_bookings, event_type_drift]

@@ -9,10 +9,15 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
+from calcom_pipeline.domain.text import content_hash
+
 OwnerKind = Literal["user", "team"]
 BookingStatus = Literal["accepted", "pending", "cancelled", "rejected", "awaiting_host"]
 
 Json = Mapping[str, Any]
+
+# Parts of an event type that change without the event type having changed: pictures and brands of its people.
+_NOT_CONTENT = frozenset({"users", "hosts", "team"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -64,6 +69,16 @@ class EventType:
     limit_periods: tuple[str, ...] = ()
     raw: Json = field(default_factory=dict[str, Any], compare=False, repr=False)
     content_hash: str = field(default="", compare=False)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The payload without what changes although the event type has not."""
+        return {key: value for key, value in self.raw.items() if key not in _NOT_CONTENT}
+
+    @property
+    def listing_hash(self) -> str:
+        """A hash of what a listing alone tells; `content_hash` covers the zone too, which takes more calls."""
+        return content_hash([self.content, list(self.host_ids)])
 
     @property
     def is_managed_parent(self) -> bool:

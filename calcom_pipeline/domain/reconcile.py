@@ -67,6 +67,7 @@ class _Planner:
         self._types = {e.id: e for e in situation.event_types}
         self._by_slug = {(e.owner, clean_slug(e.slug)): e for e in situation.event_types}
         self._links = {link.service_id: link for link in situation.links}
+        self._present = {service.id for service in situation.services}
         self._linked = {link.event_type_id: link.service_id for link in situation.links if link.event_type_id}
         self._slug_holders = self._first_of_each_slug()
         self._settled: dict[str, Link] = {}
@@ -105,15 +106,29 @@ class _Planner:
         slug = str(local_values(service)["slug"])
         found = self._by_slug.get((owner, slug))
         if found is None:
-            if not service.is_active:
-                return None
-            return self._action("create", service, owner, "no event type has its slug")
-        if found.id in self._linked:
-            other = self._linked[found.id]
-            return self._action("refuse", service, owner, f"event type {found.id} is written by service {other}")
+            return self._action("create", service, owner, "no event type has its slug") if service.is_active else None
+        return self._matched(service, owner, found)
+
+    def _matched(self, service: Service, owner: Owner, found: EventType) -> Action | None:
+        """An event type has the slug of a service that is not linked."""
         if reason := _not_writable(found):
             return self._action("refuse", service, owner, reason)
-        return self._adopt(service, found)
+        other = self._linked.get(found.id)
+        if other is None:
+            return self._adopt(service, found)
+        if other in self._present:
+            return self._action("refuse", service, owner, f"event type {found.id} is written by service {other}")
+        return self._take_over(service, self._links[other])
+
+    def _take_over(self, service: Service, before: Link) -> Action | None:
+        """The service that had the event type was deleted, perhaps to be made anew: its link moves, base and all."""
+        self._settle(Link(before.service_id, before.owner, state="retired", reason=f"now service {service.id}"))
+        moved = Link(service.id, before.owner, before.event_type_id, before.base, before.intent)
+        self._linked[before.event_type_id or 0] = service.id
+        self._settle(moved)
+        if moved.intent is not None:
+            return self._after_intent(service, moved, moved.intent)
+        return self._compared(service, moved)
 
     def _adopt(self, service: Service, found: EventType) -> Action:
         self._linked[found.id] = service.id
@@ -168,8 +183,7 @@ class _Planner:
         return self._compared(service, self._settle(replace(link, base=base, intent=None)))
 
     def _after_create(self, service: Service, link: Link, intent: Intent) -> Action | None:
-        newer = [e for e in self._s.event_types if e.owner == link.owner and e.id > intent.above_id]
-        free = [e for e in newer if e.id not in self._linked and _not_writable(e) is None]
+        free = self._free_since(link, intent)
         ours = _made_by(intent, free)
         if ours is not None:
             self._linked[ours.id] = service.id
@@ -184,6 +198,11 @@ class _Planner:
                 "conflict", service, link.owner, f"an earlier create may have become one of event types {numbers}"
             )
         return self._unlinked(service)
+
+    def _free_since(self, link: Link, intent: Intent) -> list[EventType]:
+        """Event types that are newer than an intent and nobody's: one of them may be what it made."""
+        newer = [e for e in self._s.event_types if e.owner == link.owner and e.id > intent.above_id]
+        return [e for e in newer if e.id not in self._linked and _not_writable(e) is None]
 
     def _compared(self, service: Service, link: Link) -> Action | None:
         if link.event_type_id is None:
@@ -246,17 +265,34 @@ class _Planner:
     # --- links without a service, event types without one ------------------------------------------------
 
     def _for_lost_services(self) -> Iterator[Action]:
-        present = {service.id for service in self._s.services}
         for link in self._s.links:
-            if link.service_id in present or link.state in ("retired", "parked") or link.event_type_id is None:
+            if link.service_id in self._present or link.service_id in self._settled:
                 continue
-            found = self._types.get(link.event_type_id)
-            if found is None or found.hidden or _not_writable(found):
-                self._settle(replace(link, state="retired", intent=None, reason="its service was deleted"))
+            if link.state in ("retired", "parked") or link.owner not in self._s.listed:
                 continue
-            gone = Service(link.service_id, None, None, None, is_active=False)
-            hidden = FieldDecision("hidden", "push", True, False, False, "the service was deleted")
-            yield self._action("hide", gone, found.owner, "the service was deleted", found, (hidden,))
+            known = link if link.event_type_id is not None else self._found_again(link)
+            if known.event_type_id is not None and (action := self._lost(known, known.event_type_id)):
+                yield action
+
+    def _found_again(self, link: Link) -> Link:
+        """A create that was begun for a service which is gone by now may have worked."""
+        ours = _made_by(link.intent, self._free_since(link, link.intent)) if link.intent is not None else None
+        if ours is None:
+            return link
+        self._linked[ours.id] = link.service_id
+        return self._settle(replace(link, event_type_id=ours.id, base=remote_values(ours), intent=None, state="linked"))
+
+    def _lost(self, link: Link, event_type_id: int) -> Action | None:
+        found = self._types.get(event_type_id)
+        gone = Service(link.service_id, None, None, None, is_active=False)
+        if found is None:  # proven before it is believed: this listing may be the one that is wrong
+            said = f"{GONE}, and so is its service"
+            return self._action("park", gone, link.owner, said, event_type_id=event_type_id)
+        if found.hidden or _not_writable(found):
+            self._settle(replace(link, state="retired", intent=None, reason="its service was deleted"))
+            return None
+        hidden = FieldDecision("hidden", "push", True, False, False, "the service was deleted")
+        return self._action("hide", gone, found.owner, "the service was deleted", found, (hidden,))
 
     def _imports(self) -> Iterator[Action]:
         if not self._s.propose_imports:

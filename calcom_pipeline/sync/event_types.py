@@ -7,6 +7,7 @@ from typing import Protocol
 
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.domain.models import Owner, Team
+from calcom_pipeline.domain.text import content_hash
 from calcom_pipeline.ports import AccountApi, Changes, EventTypeApi, EventTypeMirror, Progress
 
 
@@ -71,3 +72,29 @@ def pull_event_types(
             progress(done + 1, len(chosen) + 1, f"event types of {owner}")
     gone = mirror.keep_owners([me, *(Owner("team", t.id) for t in chosen)], read_at=now())
     return EventTypesReport(total, len(chosen) + 1, changes + Changes(gone=gone))
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Event types that are not as the mirror has them. `digest` names the difference; empty when there is none."""
+
+    owners: int
+    event_type_ids: tuple[int, ...]
+    digest: str
+
+
+def look_for_drift(calcom: EventTypeApi, mirror: EventTypeMirror) -> Drift:
+    """Compare one listing per mirrored owner with the mirror, by content; costs a call each and writes nothing.
+
+    What is not compared: the zones of schedules, and owners of whom nothing is mirrored; the full read finds those.
+
+    Raises:
+        CalcomError: a listing could not be read.
+    """
+    mirrored = mirror.present()
+    owners = sorted({e.owner for e in mirrored})
+    was = {e.id: e.listing_hash for e in mirrored}
+    now = {e.id: e.listing_hash for owner in owners for e in calcom.list_owner(owner)}
+    differing = sorted(i for i in was.keys() | now.keys() if was.get(i) != now.get(i))
+    digest = content_hash([[i, was.get(i), now.get(i)] for i in differing]) if differing else ""
+    return Drift(len(owners), tuple(differing), digest)

@@ -110,8 +110,18 @@ def _make_plan(
     held = rules.brakes.held(plan.actions, linked=len(links), suspicious=suspicious)
     stored = _stored(plan, held, rules, request.source, looked_at)
     if plan.actions:
-        plans.save(stored)
+        stored = _kept(plans, stored)
+    elif request.only is None:
+        plans.supersede()  # what an earlier plan wanted is not wanted any more
     return stored, plan
+
+
+def _kept(plans: PlanStore, plan: StoredPlan) -> StoredPlan:
+    """A plan that says what the open one says keeps its name: a person may be reviewing it."""
+    known = plans.renewed(plan)
+    if known is None:
+        plans.save(plan)
+    return known or plan
 
 
 def decide_now(

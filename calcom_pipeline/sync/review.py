@@ -21,10 +21,6 @@ class Undoing(ServiceStore, Protocol):
         """Write columns of a service as somebody's edit."""
         ...
 
-    def drop_link(self, service_id: str) -> None:
-        """Forget a link."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class Undone:
@@ -39,13 +35,18 @@ def undo(services: Undoing, results: Iterable[ActionResult]) -> list[Undone]:
     """Put services back to what they were before these actions; a field that was edited since is left alone."""
     rows = {s.id: s for s in services.services()}
     links = {link.service_id: link for link in services.links()}
-    return [_undo_one(services, r, rows.get(r.service_id), links.get(r.service_id)) for r in results if r.success]
+    made_from = {link.event_type_id: link.service_id for link in links.values()}
+    undone: list[Undone] = []
+    for result in (r for r in results if r.success):
+        # An import had no service yet when it was planned.
+        service_id = result.service_id or made_from.get(result.event_type_id, "")
+        undone.append(_undo_one(services, result, rows.get(service_id), links.get(service_id)))
+    return undone
 
 
 def _undo_one(services: Undoing, result: ActionResult, row: Service | None, link: Link | None) -> Undone:
     if result.kind in ("adopt", "import"):
-        services.drop_link(result.service_id)
-        return Undone(result.service_id, done=True, message="unlinked; neither side was touched")
+        return _unlink(services, result, row, link)
     if result.kind == "park" and link is not None:
         services.settle([unparked(link)])
         return Undone(result.service_id, done=True, message="no longer parked")
@@ -55,6 +56,16 @@ def _undo_one(services: Undoing, result: ActionResult, row: Service | None, link
         services.restore(row.id, {"is_active": False})
         return Undone(row.id, done=True, message="deactivated, which hides its event type")
     return _put_back(services, result, row)
+
+
+def _unlink(services: Undoing, result: ActionResult, row: Service | None, link: Link | None) -> Undone:
+    """The link waits without an event type, or the next plan would adopt the same one again."""
+    if row is None or link is None or link.event_type_id != result.event_type_id:
+        return Undone(result.service_id, done=False, message="it is linked to that event type no more")
+    services.settle(
+        [Link(row.id, link.owner, state="parked", reason="unlinked by a revert", failed_version=row.version)]
+    )
+    return Undone(row.id, done=True, message="unlinked until it is edited or tried again; neither side was touched")
 
 
 def _put_back(services: Undoing, result: ActionResult, row: Service) -> Undone:

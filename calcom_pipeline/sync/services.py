@@ -10,13 +10,13 @@ from typing import Protocol
 
 from calcom_pipeline.domain.errors import PlanUnusable
 from calcom_pipeline.domain.plans import DOING, Action
-from calcom_pipeline.ports import EventTypeApi, EventTypeWrites, Progress
+from calcom_pipeline.ports import AccountApi, EventTypeApi, EventTypeWrites, Progress
 from calcom_pipeline.service_ports import ActionResult, PlanStore, ServiceStore, StoredPlan
 from calcom_pipeline.sync.planning import plan_hash
 from calcom_pipeline.sync.writer import ApplyRules, Writer
 
 
-class Source(EventTypeApi, EventTypeWrites, Protocol):
+class Source(AccountApi, EventTypeApi, EventTypeWrites, Protocol):
     """What Cal.com is asked and told while applying."""
 
 
@@ -51,8 +51,9 @@ def apply_plan(
     """
     _require_usable(plan, now())
     todo = [(n, a) for n, a in enumerate(plan.actions) if a.kind in DOING]
-    allowed = [(n, a) for n, a in todo if approved or (a.kind not in plan.held and a.kind != "import")]
-    results = [_held(n, a, plan) for n, a in todo if (n, a) not in allowed]
+    waiting: set[str] = set() if approved else {"import", *plan.held}
+    allowed = [(n, a) for n, a in todo if a.kind not in waiting]
+    results = [_held(n, a, plan) for n, a in todo if a.kind in waiting]
     gap = 0.0
     with plans.exclusive():
         links = {link.service_id: link for link in services.links()}

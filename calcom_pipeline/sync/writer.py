@@ -11,6 +11,7 @@ from calcom_pipeline.domain.errors import (
     OutcomeUnknown,
     PipelineError,
     RateLimited,
+    Rejected,
     TransientError,
 )
 from calcom_pipeline.domain.fields import Value, local_values, remote_values, service_columns
@@ -20,19 +21,22 @@ from calcom_pipeline.domain.models import EventType, Owner
 from calcom_pipeline.domain.plans import Action
 from calcom_pipeline.domain.reconcile import GONE
 from calcom_pipeline.domain.services import Service
-from calcom_pipeline.ports import EventTypeWrites, Written
+from calcom_pipeline.ports import AccountApi, EventTypeWrites, Written
 from calcom_pipeline.service_ports import ActionResult, ServiceStore
 
 Sides = dict[str, Mapping[str, object]]
 
 
-class Account(EventTypeWrites, Protocol):
+class Account(AccountApi, EventTypeWrites, Protocol):
     """What Cal.com is told here."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyRules:
-    """How a plan is applied; see the settings of the same names."""
+    """How a plan is applied; see the settings of the same names.
+
+    `team_scheduling` is how a team's new event type finds its hosts among all members: Cal.com wants to be told.
+    """
 
     workers: int = 10
     batch: int = 10
@@ -40,6 +44,7 @@ class ApplyRules:
     first_retry: timedelta = timedelta(minutes=1)
     longest_retry: timedelta = timedelta(hours=6)
     retry_factor: int = 4
+    team_scheduling: str = "roundRobin"
 
     def retry_after(self, attempts: int) -> timedelta:
         """The distance to the next attempt grows with every failure, up to the longest."""
@@ -122,12 +127,18 @@ class Writer:
         above = max(self._listed, default=0)
         intent = Intent("create", fields, self._now(), above)
         link = self._begin(Link(action.service_id, owner, state="creating"), intent)
-        written = self._calcom.create_event_type(owner, fields, above_id=above)
+        written = self._calcom.create_event_type(owner, {**fields, **self._hosting(owner)}, above_id=above)
         link = replace(link, event_type_id=written.event_type.id, base=remote_values(written.event_type))
         self._finish(link, written, "created for a service")
         said = "adopted what an earlier attempt had created" if written.adopted else "created"
         number = written.event_type.id
         return f"{said} as event type {number}", number, {}, {"remote": remote_values(written.event_type)}
+
+    def _hosting(self, owner: Owner) -> dict[str, object]:
+        """What a team's event type needs beside the service's own fields: who takes its bookings."""
+        if owner.kind == "user":
+            return {}
+        return {"scheduling_type": self._rules.team_scheduling, "assign_all_team_members": True}
 
     def _push(self, action: Action) -> tuple[str, int | None, Sides, Sides]:
         found, changes = self._listed[action.event_type_id or 0], action.values("push")
@@ -165,19 +176,31 @@ class Writer:
         return f"linked to event type {action.event_type_id}{open_ones}", action.event_type_id, {}, {}
 
     def _park(self, action: Action) -> tuple[str, int | None, Sides, Sides]:
-        """Gone is proven by the type's own 404 while the key still sees its owner's other types."""
-        try:
-            self._calcom.get_event_type(action.event_type_id or 0)
-        except NotFound:
-            pass
-        else:
-            raise Stale("the event type is missing from its listing, but can still be read")
-        link = replace(
-            self._link(action), state="parked", reason=GONE, intent=None, failed_version=action.service_version
-        )
-        self._services.finish(link, [_fact(action.event_type_id, "its event type is gone")])
+        self._prove_gone(_owner(action), action.event_type_id or 0)
+        state = "parked" if action.service_id in self._rows else "retired"
+        link = replace(self._link(action), state=state, reason=GONE, intent=None, failed_version=action.service_version)
+        self._services.finish(link, [_fact(action.event_type_id, GONE)])
         self._links[action.service_id] = link
-        return "parked: its event type is gone", action.event_type_id, {}, {}
+        return f"{state}: {GONE}", action.event_type_id, {}, {}
+
+    def _prove_gone(self, owner: Owner, event_type_id: int) -> None:
+        """Gone is its own 404 while a sibling can be read the same way: a key that lost its rights gets 404 for all."""
+        if self._can_be_read(owner, event_type_id):
+            raise Stale("the event type is missing from its listing, but can still be read")
+        sibling = next(iter(self._listed), None)
+        if sibling is not None and not self._can_be_read(owner, sibling):
+            raise Stale(f"not proven gone: event type {sibling} is listed and cannot be read either")
+        if sibling is None and owner.kind == "user" and self._calcom.me().user_id != owner.id:
+            raise Stale("not proven gone: the key is somebody else's by now")
+
+    def _can_be_read(self, owner: Owner, event_type_id: int) -> bool:
+        try:
+            self._calcom.get_event_type(event_type_id, owner=owner)
+        except NotFound:
+            return False
+        except Rejected as error:
+            raise Stale(f"not proven gone: {error}") from error
+        return True
 
     def _import(self, action: Action) -> tuple[str, int | None, Sides, Sides]:
         found = self._listed[action.event_type_id or 0]
@@ -203,7 +226,7 @@ class Writer:
         fresh = replace(
             link,
             intent=None,
-            attempts=0,
+            attempts=link.attempts if written.ignored else 0,
             next_attempt_at=None,
             reason="",
             failed_version=None,
@@ -216,6 +239,8 @@ class Writer:
 
     def _failed(self, action: Action, error: PipelineError) -> None:
         """What could not be said to have failed keeps its intent: the next plan finds out first."""
+        if action.kind == "import":
+            return  # there is no service yet, so there is no link; the next plan offers it again
         link = self._link(action)
         transient = isinstance(error, TransientError | OutcomeUnknown)
         attempts = link.attempts + (0 if transient else 1)

@@ -6,21 +6,31 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import dagster as dg
 import pytest
 import requests
 
 from calcom_pipeline import local
+from calcom_pipeline.domain.models import EventType, SlotDay, SlotKey
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.wiring import Pipeline, open_pipeline
+from calcom_pipeline.sync.event_types import pull_event_types
+from calcom_pipeline.sync.slots import canonical_queries, refresh_slots
+from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 CHANGES = 12
 MEDIAN_SECONDS, LONGEST_SECONDS = 20.0, 40.0
 PORT = 3977
+HORIZON_DAYS = 28
+#: As `make up` has them on its own sandbox; the tests' account is named by a key like a real one.
+LOOKS = {"CALCOM_BOOKING_LOOK_SECONDS": "10", "CALCOM_EVENT_TYPE_LOOK_SECONDS": "20"}
 
 
 @pytest.fixture
@@ -33,6 +43,8 @@ def running(
     (home / "dagster.yaml").write_text((Path(__file__).parents[2] / "dagster_home" / "dagster.yaml").read_text())
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.setenv("CALCOM_DATA_DIR", str(tmp_path / "data"))
+    for name, value in LOOKS.items():
+        monkeypatch.setenv(name, value)
     command = [sys.executable, "-m", "calcom_pipeline.cli", "up", "--port", str(PORT)]
     with open_pipeline(load_settings()) as pipeline, subprocess.Popen(command, env=dict(os.environ)) as up:
         assert pipeline.store
@@ -83,31 +95,119 @@ def test_an_update_of_a_service_reaches_cal_com_by_itself(running: Pipeline):
         taken.append(wait_for(there, 2 * LONGEST_SECONDS))
         time.sleep(change % 4)  # not in step with the sensors
     report("an UPDATE on a service reached Cal.com", taken)
+    assert causes("services_sync", f"services changed: {ids[0]}") >= 1
     assert statistics.median(taken) < MEDIAN_SECONDS
     assert max(taken) < LONGEST_SECONDS
 
 
-def test_a_booking_reaches_the_mirror_by_itself(running: Pipeline, sandbox: RunningSandbox):
-    event_type = next(e for e in running.calcom.list_personal() if not e.recurring and not e.seats_per_slot)
+def test_an_edit_at_cal_com_reaches_its_service_by_itself(running: Pipeline, sandbox: RunningSandbox):
+    service_id = running.service_store.insert({"name": "Edited there", "slug": "edited-there", "duration_minutes": 30})
+    with running.store.transaction("Testing") as cursor:
+        cursor.execute("UPDATE services SET description = 'x'")
+    link = lambda: next((x for x in running.service_store.links() if x.service_id == service_id), None)  # noqa: E731
+    wait_for(lambda: (found := link()) and found.event_type_id, 2 * LONGEST_SECONDS)
+    event_type_id = getattr(link(), "event_type_id", None)
+    wait_for(lambda: event_type_id in {e.id for e in running.event_type_mirror.present()}, 2 * LONGEST_SECONDS)
     taken: list[float] = []
+    for change in range(4):
+        title = f"Theirs {change}"
+        sandbox.control.mutate("update_event_type", id=event_type_id, set={"title": title})
+        taken.append(wait_for(lambda t=title: named(running, service_id) == t, 3 * LONGEST_SECONDS))
+        time.sleep(change)
+    report("an edit at Cal.com reached its service", taken)
+    assert causes("event_types_sync", f"event types differ from the mirror: {event_type_id}") >= len(taken)
+
+
+def named(pipeline: Pipeline, service_id: str) -> str | None:
+    (found,) = pipeline.service_store.services([service_id])
+    return found.name
+
+
+def test_a_booking_reaches_the_mirror_and_the_days_it_closes_leave_the_cache_by_themselves(
+    running: Pipeline, sandbox: RunningSandbox
+):
+    pull_event_types(running.calcom, running.event_type_mirror, teams=running.teams, now=utc_now)
+    wait_for(lambda: mirrored_bookings(running) >= 60, 3 * LONGEST_SECONDS)  # the first read, and its own facts
+    wait_for(lambda: not running.outbox.backlog().pending, 3 * LONGEST_SECONDS)
+    to_mirror: list[float] = []
+    to_cache: list[float] = []
     for _ in range(4):
-        query = {"eventTypeId": event_type.id, "start": "2027-01-04", "end": "2027-01-29"}
-        slots = requests.get(
-            f"{sandbox.url}/slots", params=query, headers={"cal-api-version": "2024-09-04"}, timeout=10
-        ).json()["data"]
-        start = next(iter(slots.values()))[0]["start"]
-        attendee = {"name": "Jo", "email": "jo@example.org", "timeZone": "UTC"}
-        body = {"eventTypeId": event_type.id, "start": start, "attendee": attendee}
-        made = requests.post(
-            f"{sandbox.url}/bookings", json=body, headers={"cal-api-version": "2024-08-13"}, timeout=10
+        refresh_slots(
+            running.calcom,
+            running.event_type_mirror,
+            running.slot_mirror,
+            running.slot_cache,
+            now=utc_now(),
+            options=replace(running.slot_options, fresh_for=timedelta(0)),
         )
-        uid = made.json()["data"]["uid"]
-        taken.append(wait_for(lambda u=uid: mirrored(running, u), 2 * LONGEST_SECONDS))
-    report("a booking reached the mirror", taken)
-    assert max(taken) < LONGEST_SECONDS
+        event_type, start = bookable(running)
+        hosts = set(event_type.host_ids)
+        concerned = [e for e in running.event_type_mirror.bookable() if hosts & set(e.host_ids)]
+        keys = [key for e in concerned for key in keys_of(e, start)]
+        cached = running.slot_cache.get(keys)
+        assert {key.event_type_id for key in cached} == {e.id for e in concerned}
+        assert len(concerned) > 1, "several event types share the host"
+        uid, booked_at = book(sandbox, event_type, start), utc_now()
+        began = time.monotonic()
+        wait_for(lambda u=uid: mirrored(running, u), 2 * LONGEST_SECONDS)
+        to_mirror.append(time.monotonic() - began)
+        left = lambda c=cached, at=booked_at: not stale_of(running, c, at)  # noqa: E731
+        wait_for(left, 2 * LONGEST_SECONDS)
+        to_cache.append(time.monotonic() - began)
+        assert to_cache[-1] < running.settings.slot_ttl_seconds / 2, "it left before its lifetime was over"
+    report("a booking reached the mirror", to_mirror)
+    report(f"the days it closes left the cache, of {len(concerned)} event types", to_cache)
+    assert max(to_mirror) < LONGEST_SECONDS
+    assert causes("bookings_mirror", "a booking changed at") >= 1
+    assert causes("cache_invalidation", "in the outbox") >= 1
+
+
+def causes(job: str, words: str) -> int:
+    """Successful runs of a job on this instance whose tag names such a cause."""
+    with dg.DagsterInstance.get() as instance:
+        runs = instance.get_runs(dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS]))
+    return sum(words in run.tags.get("calcom/cause", "") for run in runs)
+
+
+def bookable(pipeline: Pipeline) -> tuple[EventType, datetime]:
+    """An event type that somebody can book alone, and a free start some days ahead."""
+    for event_type in pipeline.event_type_mirror.bookable():
+        if event_type.owner.kind != "user" or event_type.recurring or event_type.seats_per_slot:
+            continue
+        (query, *_) = canonical_queries(event_type, now=utc_now(), horizon_days=HORIZON_DAYS)
+        for day in pipeline.slot_mirror.days(query)[4:]:
+            if day.slots:
+                return event_type, day.slots[len(day.slots) // 2].start
+    raise AssertionError("the account has nothing that can be booked")
+
+
+def book(sandbox: RunningSandbox, event_type: EventType, start: datetime) -> str:
+    attendee = {"name": "Jo", "email": "jo@example.org", "timeZone": "UTC"}
+    body = {"eventTypeId": event_type.id, "start": start.isoformat().replace("+00:00", "Z"), "attendee": attendee}
+    made = requests.post(f"{sandbox.url}/bookings", json=body, headers={"cal-api-version": "2024-08-13"}, timeout=10)
+    assert made.status_code == requests.codes.created, made.text
+    return made.json()["data"]["uid"]
+
+
+def keys_of(event_type: EventType, start: datetime) -> list[SlotKey]:
+    """The cached days of an event type, one per length, in which an instant falls."""
+    queries = canonical_queries(event_type, now=utc_now(), horizon_days=HORIZON_DAYS)
+    return [
+        SlotKey(event_type.id, q.duration_minutes, q.zone, start.astimezone(ZoneInfo(q.zone)).date()) for q in queries
+    ]
+
+
+def stale_of(pipeline: Pipeline, cached: Mapping[SlotKey, SlotDay], booked_at: datetime) -> list[SlotKey]:
+    """Of these days, those that are still served as they were before the booking."""
+    now_there = pipeline.slot_cache.get(list(cached))
+    return [key for key, day in now_there.items() if day.fetched_at < booked_at]
 
 
 def mirrored(pipeline: Pipeline, uid: str) -> bool:
     with pipeline.store.transaction("Testing") as cursor:
         cursor.execute("SELECT 1 FROM bookings WHERE uid = %s", (uid,))
         return cursor.fetchone() is not None
+
+
+def mirrored_bookings(pipeline: Pipeline) -> int:
+    return pipeline.overview.counts().bookings

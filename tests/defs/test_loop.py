@@ -14,7 +14,7 @@ import requests
 
 from calcom_pipeline.adapters.postgres.services import PostgresServiceStore
 from calcom_pipeline.definitions import defs
-from calcom_pipeline.defs.sensors import changed_bookings, new_invalidations, service_changes
+from calcom_pipeline.defs.sensors import changed_bookings, event_type_drift, new_invalidations, service_changes
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import load_settings
 from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
@@ -133,17 +133,38 @@ class TestServices:
         assert "Nothing" in metadata(run(instance, "services_sync"), "service_sync")["result"].capitalize()
 
     def test_a_poisoned_service_fails_alone_and_its_reason_can_be_read(self, instance, pipeline: Pipeline):
-        for number in range(4):
+        for number in range(49):
             add_service(pipeline, f"Good {number}", f"good-{number}")
         poisoned = add_service(pipeline, "Brochure", "brochure", description="x" * 120_000)
         result = run(instance, "services_sync")
         told = metadata(result, "service_sync")
-        assert (told["done"], told["failed"]) == (4, 1)
+        assert (told["done"], told["failed"]) == (49, 1)
         shown = told["results"][0].data
         assert (shown["service"], shown["outcome"]) == (poisoned, "failed")
         assert "too large" in shown["message"]
         problems = {service: why for service, _, why in pipeline.overview.problems(limit=10)}
         assert "too large" in problems[poisoned]
+
+    def test_bad_services_are_refused_with_their_reasons_and_the_others_go_on(self, instance, pipeline: Pipeline):
+        columns = {"name": "Fine", "slug": "fine", "duration_minutes": 30, "price_minor": 0}
+        bad = {
+            "it has no name": {"name": " ", "slug": "a"},
+            "its slug is empty after trimming": {"slug": " -_."},
+            "its duration of 0 minutes is not between": {"slug": "b", "duration_minutes": 0},
+            "its price of -1 is negative": {"slug": "c", "price_minor": -1},
+        }
+        ids = {reason: pipeline.service_store.insert({**columns, **changes}) for reason, changes in bad.items()}
+        fine = pipeline.service_store.insert(columns)
+        twin = pipeline.service_store.insert({**columns, "name": "Twin", "slug": " fine"})
+        ids[f"its slug ' fine' is taken by service {fine}"] = twin
+        result = run(instance, "services_sync")
+        rows = {row.data["service"]: row.data for row in metadata(result, "service_plan")["actions"]}
+        assert metadata(result, "service_sync")["done"] == 1
+        problems = {service: why for service, _, why in pipeline.overview.problems(limit=10)}
+        for reason, service_id in ids.items():
+            assert rows[service_id]["action"] == "refuse"
+            assert reason in rows[service_id]["why"]
+            assert reason in problems[service_id]
 
     def test_the_checks_ask_the_planner_and_the_tables_again(self, instance, pipeline: Pipeline):
         add_service(pipeline, "Massage", "massage")
@@ -166,6 +187,58 @@ class TestServices:
         assert "nothing written" in metadata(result, "service_sync")["result"]
         methods = {endpoint.split(" ")[0] for endpoint in sandbox.control.counters()["endpoints"]}
         assert methods <= {"GET"}
+
+
+class TestDrift:
+    """Somebody changes an event type at Cal.com."""
+
+    def test_it_reaches_its_service_and_the_mirror_once_through_the_sensor(
+        self, instance, pipeline: Pipeline, sandbox: RunningSandbox
+    ):
+        assert "No event type is mirrored" in str(ask(event_type_drift, instance).skip_reason)
+        service_id = add_service(pipeline, "Massage", "massage")
+        assert run(instance, "event_types_sync").success
+        quiet = ask(event_type_drift, instance)
+        assert not quiet.run_requests
+        assert "are as mirrored" in str(quiet.skip_reason)
+        (link,) = pipeline.service_store.links()
+
+        sandbox.control.mutate("update_event_type", id=link.event_type_id, set={"title": "Theirs"})
+        answer = ask(event_type_drift, instance, quiet.cursor)
+        (request,) = answer.run_requests
+        assert request.tags["calcom/cause"] == f"event types differ from the mirror: {link.event_type_id}"
+        assert not ask(event_type_drift, instance, answer.cursor).run_requests, "it was handed over already"
+        assert run(instance, "event_types_sync", tags=request.tags).success
+        (pulled,) = pipeline.service_store.services([service_id])
+        assert pulled.name == "Theirs"
+        facts = {(fact.kind, fact.event_type_id, fact.why) for fact in pipeline.outbox.pending(limit=100)}
+        assert ("event_type", link.event_type_id, "changed at Cal.com") in facts
+        again = ask(event_type_drift, instance, answer.cursor)
+        assert (again.run_requests, again.cursor) == ([], "")
+
+        sandbox.control.mutate("update_event_type", id=link.event_type_id, set={"title": "Massage"})
+        back = ask(event_type_drift, instance, again.cursor)
+        sandbox.control.mutate("delete_event_type", id=link.event_type_id)
+        assert ask(event_type_drift, instance, back.cursor).cursor != back.cursor, "another difference is another cause"
+
+    def test_a_look_costs_a_call_per_owner_and_changes_of_order_or_of_people_are_none(
+        self, instance, pipeline: Pipeline, sandbox: RunningSandbox
+    ):
+        assert run(instance, "event_types_sync").success
+        owners = {e.owner for e in pipeline.event_type_mirror.present()}
+        sandbox.control.mutate("shuffle_rows")
+        sandbox.control.mutate("set_user", id=pipeline.calcom.me().user_id, set={"name": "Renamed"})
+        before = sandbox.control.counters()["total"]
+        assert not ask(event_type_drift, instance).run_requests
+        assert sandbox.control.counters()["total"] - before == len(owners)
+
+    def test_while_cal_com_is_not_to_be_asked_nothing_is_concluded(self, instance, pipeline: Pipeline):
+        assert run(instance, "event_types_sync").success
+        for _ in range(pipeline.settings.breaker_failures):
+            pipeline.breaker.report(pipeline.breaker.enter("event_types", longest_seconds=1), "failed")
+        skipped = ask(event_type_drift, instance, "as before")
+        assert "is not to be asked for another" in str(skipped.skip_reason)
+        assert skipped.cursor == "as before"
 
 
 class TestBookings:

@@ -1,16 +1,29 @@
 """What processes of the harness do all day. Everything that a storm is to interrupt stands here."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from calcom_pipeline.domain.errors import CalcomError, CircuitOpen, RateLimited
+from calcom_pipeline.adapters.postgres.database import open_database
+from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
+from calcom_pipeline.adapters.postgres.services import PostgresServiceStore
+from calcom_pipeline.domain.errors import AnotherApply, CalcomError, CircuitOpen, RateLimited
 from calcom_pipeline.domain.models import Owner
+from calcom_pipeline.domain.plans import Brakes
 from calcom_pipeline.domain.requests import BookingRules, booking_request
 from calcom_pipeline.ports import CallRecord
-from tests.faults.harness import Desk
+from calcom_pipeline.sync.event_types import TeamChoice
+from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan
+from calcom_pipeline.sync.services import apply_plan
+from calcom_pipeline.sync.writer import ApplyRules
+from tests.faults.harness import SCHEMA, Desk
 
 ME = Owner("user", 101)
+#: Nothing is braked, and nothing waits long: edits and kills are what is tried here.
+RECONCILING = PlanRules(
+    Brakes(100, 1000), timedelta(hours=1), create_grace=timedelta(seconds=0.3), wait_seconds=20, smallest_share=0
+)
+APPLYING = ApplyRules(first_retry=timedelta(0), longest_retry=timedelta(0), attempts_before_parking=1000)
 
 
 class _Waits:
@@ -120,3 +133,29 @@ def booker(desk: Desk, event_type_id: int, starts: list[str], options: dict[str,
                 desk.tell("unbooked", start=start, kind=type(error).__name__, why=str(error), key=wanted.key)
             else:
                 desk.tell("booked", start=start, uid=booked.booking.uid, adopted=booked.adopted)
+
+
+def reconciler(desk: Desk) -> None:
+    """Plans and applies, over and over; each step is told before it is taken, so that a kill is known by its place."""
+    now = lambda: datetime.now(UTC)  # noqa: E731 - a clock
+    with desk.calcom() as calcom, open_database(desk.place.database_url, schema=SCHEMA) as database:
+        services, plans = PostgresServiceStore(database), PostgresPlanStore(database)
+        while True:
+            desk.tell("planning")
+            request = PlanRequest(desk.name, TeamChoice())
+            stored, plan = make_plan(calcom, services, plans, request, rules=RECONCILING, now=now)
+            desk.tell("applying", actions=len(stored.actions))
+            try:
+                report = apply_plan(stored, calcom, services, plans, rules=APPLYING, now=now, approved=True)
+            except AnotherApply:  # the lock of one that was killed a moment ago
+                desk.tell("locked")
+                continue
+            desk.tell("applied", counts=report.counts, gap=report.gap_seconds, empty=plan.is_empty)
+            for result in report.results:
+                if result.outcome == "failed":
+                    desk.tell("failed", service=result.service_id, why=result.message)
+
+
+def undisturbed(desk: Desk) -> None:
+    """The same under a name of its own: nobody is going to disturb this one."""
+    reconciler(desk)

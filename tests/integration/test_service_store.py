@@ -99,8 +99,6 @@ class TestServices:
         full = Link("a", TEAM, None, {"title": "é"}, intent, "creating", 3, NOW, "why", "7")
         store.settle([full, linked(1)])
         assert store.links() == [linked(1), full]
-        store.drop_link("a")
-        assert store.links() == [linked(1)]
 
     def test_one_event_type_has_one_writer(self, database: Database):
         store = PostgresServiceStore(database)
@@ -211,11 +209,27 @@ class TestPlans:
         assert run(database, "SELECT count(*) FROM invalidations") == [(3,)]
         assert [a.kind for a in planned().actions] == ["refuse"]
 
-    def test_a_newer_plan_supersedes_an_older_one(self, account):
+    def test_a_plan_that_says_the_same_keeps_its_name_and_another_one_supersedes_it(self, account, database: Database):
         _, plans, _, planned = account
-        first, second = planned(), planned()
-        assert (plans.load(first.id).state, plans.load(second.id).state) == ("superseded", "planned")
+        reviewed, again = planned(), planned()
+        assert (again.id, again.actions) == (reviewed.id, reviewed.actions)
+        insert(database, "One more", "one-more")
+        other = planned()
+        assert (plans.load(reviewed.id).state, plans.load(other.id).state) == ("superseded", "planned")
         assert plans.load("nonesuch") is None
+
+    def test_a_plan_whose_apply_was_begun_is_not_taken_for_a_new_one(self, account):
+        _, plans, _, planned = account
+        begun = planned()
+        plans.record(begun.id, [ActionResult(0, "done", "", "1", "create")])
+        assert planned().id != begun.id
+
+    def test_when_nothing_is_to_be_done_any_more_no_earlier_plan_stays_open(self, account, database: Database):
+        _, plans, _, planned = account
+        planned()
+        run(database, "DELETE FROM services")
+        assert planned().actions == ()
+        assert plans.latest_open() is None
 
     def test_results_are_kept_with_what_was_before_and_after(self, account):
         _, plans, _, planned = account

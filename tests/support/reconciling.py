@@ -78,6 +78,7 @@ class FakeCalcom:
         self.ignores: frozenset[str] = frozenset()
         self.refuses: Callable[[Mapping[str, object]], bool] = lambda fields: False
         self.half_listing = False
+        self.lost_scope = False
         self._fuse = fuse or Fuse()
         self._next = max(self.types, default=0) + 1
 
@@ -103,10 +104,11 @@ class FakeCalcom:
         found = [e for e in self.types.values() if e.owner == owner]
         return found[: len(found) // 2] if self.half_listing else found
 
-    def get_event_type(self, event_type_id: int) -> EventType:
-        if event_type_id not in self.types:
+    def get_event_type(self, event_type_id: int, *, owner: Owner | None = None) -> EventType:
+        found = self.types.get(event_type_id)
+        if found is None or self.lost_scope or found.owner != (owner or found.owner):
             raise NotFound("no such event type")
-        return self.types[event_type_id]
+        return found
 
     # writes
     def create_event_type(self, owner: Owner, fields: Mapping[str, object], *, above_id: int = 0) -> Written:
@@ -118,7 +120,7 @@ class FakeCalcom:
         made = self.stranger(owner, **{k: v for k, v in fields.items() if k not in self.ignores})
         self.created.append(made.id)
         self._fuse.burn()
-        ignored = tuple(k for k, v in fields.items() if remote_values(made).get(k) != v)
+        ignored = tuple(k for k, v in fields.items() if getattr(made, k) != v)
         return Written(made, ignored)
 
     def update_event_type(self, event_type: EventType, changes: Mapping[str, object]) -> Written:
@@ -203,6 +205,9 @@ class FakeServices:
         self._store(Link(service.id, event_type.owner, event_type.id, remote_values(event_type)))
         return service
 
+    def restore(self, service_id: str, columns: Mapping[str, object]) -> None:
+        self.edit(service_id, **columns)
+
     def edit(self, service_id: str, **columns: object) -> None:
         row = self.rows[service_id]
         self.rows[service_id] = replace(row, **columns, version=str(int(row.version) + 1))
@@ -222,6 +227,12 @@ class FakePlans:
 
     def save(self, plan: StoredPlan) -> None:
         self.plans[plan.id] = plan
+
+    def renewed(self, plan: StoredPlan) -> StoredPlan | None:
+        return None
+
+    def supersede(self) -> None:
+        self.plans = {i: replace(p, state="superseded") if p.state == "planned" else p for i, p in self.plans.items()}
 
     def load(self, plan_id: str) -> StoredPlan | None:
         return self.plans.get(plan_id)

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from calcom_pipeline.domain.errors import CircuitOpen, OutcomeUnknown, PlanUnusable, TransientError
-from calcom_pipeline.domain.models import EventType, Owner, Team
+from calcom_pipeline.domain.errors import CircuitOpen, OutcomeUnknown, PlanUnusable, StoreError, TransientError
+from calcom_pipeline.domain.models import Account, EventType, Owner, Team
 from calcom_pipeline.domain.plans import Brakes
 from calcom_pipeline.ports import Written
 from calcom_pipeline.service_ports import ActionResult, StoredPlan
@@ -184,6 +184,15 @@ class TestFailures:
         assert link.base["duration_minutes"] == 45
         assert link.base["title"] == "Service 1"
 
+    def test_what_is_ignored_again_and_again_is_parked_with_that_reason(self):
+        desk = Desk([service(1, name="New")], [event_type(1)], [linked(1)])
+        desk.calcom.ignores = frozenset({"title"})
+        for _ in range(5):
+            desk.sync()
+            desk.clock.advance(timedelta(hours=12))
+        link = desk.services.stored["1"]
+        assert (link.state, link.attempts, link.reason) == ("parked", 5, "Cal.com accepted but ignored: title")
+
     def test_the_distance_between_attempts_grows_and_the_fifth_failure_parks(self):
         desk = Desk([service(1)])
         desk.calcom.refuses = lambda fields: True
@@ -234,6 +243,32 @@ class TestFailures:
         assert outcomes(desk.sync()) == {"1": "done"}
         assert desk.services.stored["1"].state == "parked"
         assert len(desk.calcom.types) == 1, "it is never created again by itself"
+
+    def test_a_key_that_lost_its_rights_proves_nothing(self):
+        """Then every type answers 404, the missing one and those that are still listed."""
+        desk = Desk([service(1), service(2)], [event_type(2)], [linked(1), linked(2)])
+        desk.calcom.lost_scope = True
+        result = desk.sync()["1"]
+        assert (result.outcome, result.message) == (
+            "stale",
+            "not proven gone: event type 2 is listed and cannot be read either",
+        )
+        assert desk.services.stored["1"].state == "linked"
+
+    def test_a_team_s_event_type_is_looked_for_by_the_team_s_route(self):
+        team = [service(n, team_id=301) for n in (1, 2)]
+        links = [linked(n, owner=TEAM) for n in (1, 2)]
+        desk = Desk(team, [event_type(2, owner=TEAM)], links, teams=[SUPPORT])
+        assert outcomes(desk.sync()) == {"1": "done"}
+        assert desk.services.stored["1"].state == "parked"
+
+    def test_where_no_sibling_is_left_the_key_still_has_to_be_its_owner_s(self):
+        desk = Desk([service(1)], [], [linked(1)])
+        assert [r.outcome for r in desk.apply(desk.plan(), approved=True).results] == ["done"]
+        other = Desk([service(1)], [], [linked(1)])
+        plan = other.plan()
+        other.calcom.me = lambda: Account(999, "somebody", "UTC")  # type: ignore[method-assign]
+        assert [r.outcome for r in other.apply(plan, approved=True).results] == ["stale"]
 
     def test_one_that_is_missing_from_the_listing_but_can_be_read_is_not_parked(self):
         desk = Desk([service(1), service(2)], [event_type(2), event_type(1)], [linked(1), linked(2)])
@@ -301,6 +336,25 @@ class TestPlans:
         assert desk.apply(desk.plan(rules), approved=True).counts == {"done": 2}
         assert {(s.slug, s.team_id) for s in desk.services.rows.values()} == {("service-1", None), ("service-2", 301)}
         assert desk.plan(rules).actions == ()
+
+    def test_an_import_that_failed_leaves_no_link_that_would_hide_the_event_type(self):
+        """The link had no service, so the next plan took its service for deleted and hid a stranger's event type."""
+        rules = replace(RULES, propose_imports=True)
+        desk = Desk([], [event_type(1)])
+
+        def refuses(*_: object) -> None:
+            raise StoreError("takes no rows")
+
+        desk.services.add = refuses  # type: ignore[method-assign]
+        assert desk.apply(desk.plan(rules), approved=True).counts == {"failed": 1}
+        assert desk.services.links() == []
+        assert [a.kind for a in desk.plan(rules).actions] == ["import"]
+
+    def test_a_team_s_new_event_type_is_told_who_hosts_it(self):
+        desk = Desk([service(1, team_id=301)], teams=[SUPPORT])
+        assert outcomes(desk.sync()) == {"1": "done"}
+        (made,) = desk.calcom.types.values()
+        assert (made.scheduling_type, made.assign_all_team_members) == ("roundRobin", True)
 
     def test_the_gap_between_a_batchs_listing_and_its_writes_is_reported(self):
         desk = Desk([service(1)])

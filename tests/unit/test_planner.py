@@ -208,6 +208,36 @@ class TestLostSides:
         assert made.is_empty
         assert made.settled[0].state == "retired"
 
+    def test_nothing_is_concluded_about_a_deleted_service_whose_owner_was_not_listed(self):
+        assert plan([], [], [linked(1)], listed=frozenset({TEAM})) == Plan((), (), 0)
+
+    def test_a_deleted_service_whose_event_type_is_missing_is_parked_after_it_was_proven_gone(self):
+        action = only(plan([], [], [linked(1)]))
+        assert (action.kind, action.event_type_id) == ("park", 1)
+
+    def test_what_a_create_made_before_its_service_was_deleted_is_found_and_hidden(self):
+        begun = Link("1", ME, state="creating", intent=Intent("create", local_values(service(1)), NOW, above_id=6))
+        made = plan([], [event_type(7, slug="service-1", title="Service 1")], [begun])
+        assert [(a.kind, a.event_type_id) for a in made.actions] == [("hide", 7)]
+        assert plan([], [], [begun]).is_empty
+
+    def test_a_service_that_was_deleted_and_made_anew_takes_the_event_type_over(self):
+        anew = service("b", name="New", slug="service-1")
+        made = plan([anew], [event_type(1, duration_minutes=45)], [linked(1)])
+        action = only(made)
+        assert (action.service_id, action.kind, action.values("push")) == ("b", "push", {"title": "New"})
+        assert action.values("pull") == {"duration_minutes": 45}
+        assert [(s.service_id, s.event_type_id, s.state) for s in made.settled] == [
+            ("1", None, "retired"),
+            ("b", 1, "linked"),
+        ]
+
+    def test_an_event_type_hidden_for_a_deleted_service_is_shown_again_for_the_one_made_anew(self):
+        hidden = event_type(1, hidden=True)
+        retired = linked(1, state="retired", base=remote_values(hidden))
+        action = only(plan([service("b", name="Service 1", slug="service-1")], [hidden], [retired]))
+        assert (action.kind, action.values("push")) == ("show", {"hidden": False})
+
     def test_a_parked_link_waits_until_its_service_is_edited(self):
         parked = linked(1, state="parked", reason="no", failed_version="1")
         assert only(plan([service(1, name="x")], [event_type(1)], [parked])).kind == "wait"

@@ -63,20 +63,36 @@ class World:
     def edit_local(self, number: int, name: str, value: Value) -> None:
         if str(number) in self.services.rows:
             self.services.edit(str(number), **service_columns({name: value}))
-            self.latest[str(number), name] = value
+            undone = value == self.agreed(str(number)).get(name, ...)
+            there = remote_values(self.calcom.types[self.type_of(number) or 0])[name] if undone else value
+            self.latest[str(number), name] = there
             self.local_edits.add((str(number), name))
 
     def edit_remote(self, number: int, name: str, value: Value) -> None:
-        link = self.services.stored.get(str(number))
-        event_type_id = link.event_type_id if link else None
-        event_type_id = event_type_id or next((i for i, s in self.made_for.items() if s == str(number)), None)
-        if event_type_id not in self.calcom.types:
+        event_type_id = self.type_of(number)
+        if event_type_id is None:
             return
         if name == "slug" and any(e.slug == value for e in self.calcom.types.values()):
             return
         self.calcom.edit(event_type_id, **{name: value})
-        self.latest[str(number), name] = value
+        undone = value == self.agreed(str(number)).get(name, ...)
+        self.latest[str(number), name] = local_values(self.services.rows[str(number)])[name] if undone else value
         self.remote_edits.add((str(number), name))
+
+    def type_of(self, number: int) -> int | None:
+        link = self.services.stored.get(str(number))
+        linked = link.event_type_id if link else None
+        found = linked or next((i for i, s in self.made_for.items() if s == str(number)), None)
+        return found if found in self.calcom.types else None
+
+    def agreed(self, service_id: str) -> dict[str, Value]:
+        """What both sides last agreed on. Setting a field back to that undoes an edit, and the other side's counts."""
+        link = self.services.stored.get(service_id)
+        if link is None or link.event_type_id not in self.calcom.types:
+            return {}
+        remote = remote_values(self.calcom.types[link.event_type_id])
+        sent = dict(link.intent.fields) if link.intent else {}
+        return {**link.base, **{name: value for name, value in sent.items() if remote[name] == value}}
 
     # --- the pipeline ------------------------------------------------------------------------------------
 

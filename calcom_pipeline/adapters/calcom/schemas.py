@@ -5,6 +5,7 @@ Facts: fact sheet section 4.2 (event types), 5.1 (slots), captures 01*.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -28,8 +29,6 @@ from calcom_pipeline.domain.webhooks import Webhook
 
 T = TypeVar("T")
 
-# Parts of an event type that change without the event type having changed: pictures and brands of its people.
-_NOT_CONTENT = frozenset({"users", "hosts", "team"})
 _LIMIT_FIELDS = ("bookingLimitsCount", "bookingLimitsDuration")
 _LIMIT_PERIODS = ("day", "week", "month", "year")
 
@@ -174,8 +173,7 @@ class ScheduleZones:
 def _event_type(wire: WireEventType, raw: Mapping[str, Any], zones: ScheduleZones) -> EventType:
     owner = Owner("team", wire.teamId) if wire.teamId is not None else Owner("user", wire.ownerId or 0)
     host_ids = {host.userId for host in wire.hosts} or {user.id for user in wire.users}
-    content = {key: value for key, value in raw.items() if key not in _NOT_CONTENT}
-    return EventType(
+    read = EventType(
         id=wire.id,
         owner=owner,
         slug=wire.slug,
@@ -201,8 +199,8 @@ def _event_type(wire: WireEventType, raw: Mapping[str, Any], zones: ScheduleZone
         assign_all_team_members=wire.assignAllTeamMembers,
         limit_periods=tuple(p for p in _LIMIT_PERIODS if any(p in (raw.get(f) or {}) for f in _LIMIT_FIELDS)),
         raw=raw,
-        content_hash=content_hash([content, sorted(host_ids), zones.of(wire.scheduleId)]),
     )
+    return replace(read, content_hash=content_hash([read.content, list(read.host_ids), read.schedule_zone]))
 
 
 def account(data: Any, exchange: Exchange) -> Account:

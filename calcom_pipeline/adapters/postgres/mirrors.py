@@ -5,11 +5,13 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
-import orjson
 from psycopg.types.json import Jsonb
 
 from calcom_pipeline.adapters.postgres import queries
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
+from calcom_pipeline.adapters.postgres.event_type_rows import event_type_of, event_type_row
+from calcom_pipeline.adapters.postgres.outbox import insert_facts
+from calcom_pipeline.domain.invalidation import Fact
 from calcom_pipeline.domain.models import EventType, Owner, Slot, SlotDay, SlotKey, SlotQuery
 from calcom_pipeline.ports import Changes
 
@@ -48,7 +50,10 @@ class PostgresEventTypeMirror:
         self._database = database
 
     def replace(self, owner: Owner, event_types: Iterable[EventType], *, read_at: datetime) -> Changes:
-        """Make the mirror of one owner equal to a complete listing; an older listing than the last is ignored."""
+        """Make the mirror of one owner equal to a complete listing; an older listing than the last is ignored.
+
+        Types that changed or went leave a fact for the caches, in the same transaction; of new ones nothing is cached.
+        """
         rows = list(event_types)
         stream, partition = EVENT_TYPES_STREAM, str(owner)
         with self._database.transaction("Storing event types") as cursor:
@@ -59,13 +64,15 @@ class PostgresEventTypeMirror:
             cursor.execute(queries.STAGE_EVENT_TYPES)
             with cursor.copy(statement(queries.COPY_EVENT_TYPES)) as copy:
                 for row in rows:
-                    copy.write_row((*_event_type_row(row), read_at, read_at))
+                    copy.write_row((*event_type_row(row), read_at, read_at))
             cursor.execute(queries.UPSERT_EVENT_TYPES)
             added, changed = counts(cursor)
             cursor.execute(queries.MARK_MISSING_EVENT_TYPES, {"owner": partition, "read_at": read_at})
-            gone = cursor.rowcount
+            gone = [row[0] for row in cursor.fetchall()]
+            insert_facts(cursor, [Fact("event_type", "changed at Cal.com", number) for number in changed])
+            insert_facts(cursor, [Fact("event_type", "gone from Cal.com", number) for number in gone])
             move_watermark(cursor, stream, partition, read_at, read_at)
-        return Changes(added, changed, gone, len(rows) - added - changed)
+        return Changes(added, len(changed), len(gone), len(rows) - added - len(changed))
 
     def keep_owners(self, owners: Sequence[Owner], *, read_at: datetime) -> int:
         """Mark what belongs to other owners as deleted: the key no longer sees them. How many that were."""
@@ -74,51 +81,17 @@ class PostgresEventTypeMirror:
             cursor.execute(queries.MARK_OTHER_OWNERS, {"owners": [str(o) for o in owners], "read_at": read_at})
             return cursor.rowcount
 
+    def present(self) -> list[EventType]:
+        """All event types that are there, by id."""
+        with self._database.transaction("Reading event types") as cursor:
+            cursor.execute(statement(queries.PRESENT_EVENT_TYPES))
+            return [event_type_of(row) for row in cursor.fetchall()]
+
     def bookable(self) -> list[EventType]:
         """Event types that are there and can have slots, by id."""
         with self._database.transaction("Reading event types") as cursor:
             cursor.execute(statement(queries.BOOKABLE_EVENT_TYPES))
             return [event_type_of(row) for row in cursor.fetchall()]
-
-
-def _event_type_row(e: EventType) -> tuple[Any, ...]:
-    return (
-        e.id,
-        str(e.owner),
-        e.slug,
-        e.title,
-        e.description,
-        e.duration_minutes,
-        list(e.duration_options),
-        e.hidden,
-        e.schedule_id,
-        e.schedule_zone,
-        e.scheduling_type,
-        e.parent_id,
-        e.slot_interval_minutes,
-        e.minimum_notice_minutes,
-        e.before_buffer_minutes,
-        e.after_buffer_minutes,
-        e.seats_per_slot,
-        e.requires_confirmation,
-        e.recurring,
-        e.price_minor,
-        e.currency,
-        list(e.host_ids),
-        e.assign_all_team_members,
-        list(e.limit_periods),
-        e.content_hash,
-        Jsonb(e.raw, dumps=orjson.dumps),
-    )
-
-
-def event_type_of(row: tuple[Any, ...]) -> EventType:
-    """A row of `EVENT_TYPE_COLUMNS` as a value."""
-    names = [name.strip() for name in queries.EVENT_TYPE_COLUMNS.split(",")]
-    values = dict(zip(names, row, strict=True))
-    values["owner"] = Owner.parse(values["owner"])
-    values |= {name: tuple(values[name]) for name in ("duration_options", "host_ids", "limit_periods")}
-    return EventType(**values)
 
 
 class PostgresSlotMirror:

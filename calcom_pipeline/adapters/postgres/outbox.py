@@ -6,7 +6,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
-from calcom_pipeline.adapters.postgres.mirrors import event_type_of
+from calcom_pipeline.adapters.postgres.event_type_rows import event_type_of
 from calcom_pipeline.adapters.postgres.queries import EVENT_TYPE_COLUMNS
 from calcom_pipeline.domain.invalidation import Fact
 from calcom_pipeline.domain.models import EventType

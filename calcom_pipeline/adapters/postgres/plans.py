@@ -44,6 +44,21 @@ class PostgresPlanStore:
                 for position, action in enumerate(plan.actions):
                     copy.write_row(_action_row(plan.id, position, action))
 
+    def renewed(self, plan: StoredPlan) -> StoredPlan | None:
+        """The open plan that says the same, with the life of this one; None too when its apply was begun."""
+        values = {
+            "hash": plan.hash,
+            "held": Jsonb(dict(plan.held)),
+            "now": plan.created_at,
+            "expires_at": plan.expires_at,
+        }
+        return self._plan_named_by(queries.RENEW_PLAN, values)
+
+    def supersede(self) -> None:
+        """Plans that were not applied no longer hold."""
+        with self._database.transaction("Superseding plans") as cursor:
+            cursor.execute(queries.SUPERSEDE_PLANS)
+
     def load(self, plan_id: str) -> StoredPlan | None:
         """The plan of this id, as it was stored."""
         with self._database.transaction("Reading a plan") as cursor:

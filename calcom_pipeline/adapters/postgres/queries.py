@@ -54,17 +54,19 @@ WITH written AS (
         assign_all_team_members = excluded.assign_all_team_members, limit_periods = excluded.limit_periods,
         raw = excluded.raw, content_hash = excluded.content_hash, changed_at = excluded.changed_at, deleted_at = NULL
     WHERE event_types.content_hash <> excluded.content_hash OR event_types.deleted_at IS NOT NULL
-    RETURNING (xmax = 0) AS added
+    RETURNING id, (xmax = 0) AS added
 )
-SELECT count(*) FILTER (WHERE added), count(*) FILTER (WHERE NOT added) FROM written"""
+SELECT count(*) FILTER (WHERE added), coalesce(array_agg(id) FILTER (WHERE NOT added), '{}') FROM written"""
 
 MARK_MISSING_EVENT_TYPES = """
 UPDATE event_types SET deleted_at = %(read_at)s
-WHERE owner = %(owner)s AND deleted_at IS NULL AND id NOT IN (SELECT id FROM incoming_event_types)"""
+WHERE owner = %(owner)s AND deleted_at IS NULL AND id NOT IN (SELECT id FROM incoming_event_types) RETURNING id"""
 
 # Owners that were read before and are no longer there to be read: a team left, a scope lost.
 MARK_OTHER_OWNERS = """
 UPDATE event_types SET deleted_at = %(read_at)s WHERE deleted_at IS NULL AND NOT owner = ANY(%(owners)s)"""
+
+PRESENT_EVENT_TYPES = f"SELECT {EVENT_TYPE_COLUMNS} FROM event_types WHERE deleted_at IS NULL ORDER BY id"  # noqa: S608 - the one inserted part is the constant above
 
 BOOKABLE_EVENT_TYPES = f"""
 SELECT {EVENT_TYPE_COLUMNS} FROM event_types

@@ -28,8 +28,6 @@ ON CONFLICT (service_id) DO UPDATE SET
     state = excluded.state, attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at,
     reason = excluded.reason, failed_version = excluded.failed_version, changed_at = now()"""
 
-DROP_LINK = "DELETE FROM service_links WHERE service_id = %(service_id)s"
-
 # --- the feed ------------------------------------------------------------------------------------------------
 
 # Ids commit out of order, so the position is (transaction, id), and only transactions that nobody can still commit
@@ -47,6 +45,10 @@ PRUNE_FEED = "DELETE FROM service_changes WHERE changed_at < %(before)s"
 LOCK_APPLY = "SELECT pg_try_advisory_lock(hashtextextended(current_schema() || ' apply', 0))"
 UNLOCK_APPLY = "SELECT pg_advisory_unlock(hashtextextended(current_schema() || ' apply', 0))"
 
+RENEW_PLAN = """
+UPDATE sync_plans SET expires_at = %(expires_at)s
+WHERE state = 'planned' AND hash = %(hash)s AND held = %(held)s AND expires_at > %(now)s
+  AND NOT EXISTS (SELECT FROM sync_actions WHERE plan_id = sync_plans.id AND outcome IS NOT NULL) RETURNING id"""
 SUPERSEDE_PLANS = "UPDATE sync_plans SET state = 'superseded' WHERE state = 'planned'"
 SAVE_PLAN = """
 INSERT INTO sync_plans (id, hash, source, state, counts, held, created_at, expires_at)
@@ -86,7 +88,8 @@ SELECT position, coalesce(outcome, 'not tried'), coalesce(message, reason), serv
 FROM sync_actions WHERE plan_id = %(id)s ORDER BY position"""
 HISTORY_OF_SERVICE = """
 SELECT plan_id, kind, outcome, coalesce(message, reason), finished_at, before, after
-FROM sync_actions WHERE service_id = %(service_id)s ORDER BY coalesce(finished_at, 'infinity') DESC LIMIT %(limit)s"""
+FROM sync_actions JOIN sync_plans ON sync_plans.id = plan_id
+WHERE service_id = %(service_id)s ORDER BY created_at DESC LIMIT %(limit)s"""
 LAST_DONE = """
 SELECT plan_id FROM sync_actions WHERE service_id = %(service_id)s AND outcome = 'done'
 ORDER BY finished_at DESC LIMIT 1"""

@@ -88,11 +88,6 @@ class PostgresServiceStore:
         with self._database.transaction("Adding a service") as cursor:
             return _insert(cursor, columns)
 
-    def drop_link(self, service_id: str) -> None:
-        """Forget a link; neither side is touched."""
-        with self._database.transaction("Dropping a link") as cursor:
-            cursor.execute(queries.DROP_LINK, {"service_id": service_id})
-
     def known_event_types(self) -> dict[Owner, int]:
         """How many event types each owner has in the mirror, to tell a listing that shrank."""
         with self._database.transaction("Counting event types") as cursor:

@@ -1,7 +1,8 @@
 """Faults on demand: what goes wrong, where, how often. Every rule draws from its own seeded generator.
 
 Request faults: `latency`, `rate_limited`, `error`, `reset_before`, `reset_after`, `truncate`, `malformed`,
-`content_type`, `empty_body`. `fail_after_create` is an error after the work was done.
+`content_type`, `empty_body`. `fail_after_create` is an error after the work was done; `half_list` and `empty_list` are
+complete answers that leave out half of the rows, or all.
 Webhook faults: `webhook_lost`, `webhook_doubled`, `webhook_late`, `webhook_reordered`, `webhook_unsigned`.
 """
 
@@ -23,6 +24,8 @@ RequestFault = Literal[
     "content_type",
     "empty_body",
     "fail_after_create",
+    "half_list",
+    "empty_list",
 ]
 WebhookFault = Literal["webhook_lost", "webhook_doubled", "webhook_late", "webhook_reordered", "webhook_unsigned"]
 REQUEST_FAULTS: Final[tuple[str, ...]] = get_args(RequestFault)

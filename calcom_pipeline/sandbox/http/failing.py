@@ -9,6 +9,7 @@ import orjson
 
 from calcom_pipeline.sandbox.control.faults import Fault
 from calcom_pipeline.sandbox.core.errors import ApiError, Bare, too_many_requests
+from calcom_pipeline.sandbox.core.json_types import is_list
 from calcom_pipeline.sandbox.http import transport
 from calcom_pipeline.sandbox.http.answers import Answer
 
@@ -57,7 +58,18 @@ def _spoil(fault: Fault, answer: Answer) -> Answer:
     elif fault.kind == "fail_after_create" and answer.status < HTTPStatus.BAD_REQUEST:
         body = orjson.dumps(Bare(fault.status, HTTPStatus(fault.status).phrase).body(0, ""))
         answer = _with_body(answer, body, fault.status)
+    elif fault.kind in ("half_list", "empty_list"):
+        answer = _with_fewer_rows(answer, keeps_half=fault.kind == "half_list")
     return answer
+
+
+def _with_fewer_rows(answer: Answer, *, keeps_half: bool) -> Answer:
+    told = orjson.loads(answer.body)
+    rows = is_list(told.get("data"))
+    if rows is None:
+        return answer
+    body = orjson.dumps({**told, "data": rows[: len(rows) // 2] if keeps_half else []})
+    return _with_body(answer, body, answer.status)
 
 
 def _with_body(answer: Answer, body: bytes, status: int) -> Answer:
