@@ -42,7 +42,8 @@ def ignored_details(request: BookingRequest, booking: Booking) -> tuple[str, ...
     """
     payload = _payload(booking)
     told = _metadata(payload)
-    guests: list[str] = payload.get("guests") or (payload.get("bookingFieldsResponses") or {}).get("guests") or []
+    responses: dict[str, Any] = payload.get("bookingFieldsResponses") or {}
+    guests: list[str] = payload.get("guests") or responses.get("guests") or list[str]()
     minutes = (booking.end - booking.start).total_seconds() / _SECONDS_PER_MINUTE
     who = {(attendee.email or "").lower() for attendee in booking.attendees}
     shown = {
