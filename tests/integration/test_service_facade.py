@@ -19,6 +19,7 @@ from calcom_pipeline.settings import Settings
 from calcom_pipeline.sync.event_types import TeamChoice, pull_event_types
 from calcom_pipeline.sync.outcomes import close_outcomes
 from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
+from tests.support import leaks
 
 #: The sandbox's clock is the real one, as a facade that books for real people has no other.
 NEXT_MONDAY = date.today() + timedelta(days=7 - date.today().weekday() + 7)  # noqa: DTZ011 - a day, far enough ahead
@@ -244,7 +245,9 @@ def run(
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main([*arguments, "--json"])
-        return int(ended.value.code or 0), json.loads(capsys.readouterr().out)
+        told = capsys.readouterr()
+        leaks.said(f"`{arguments[0]}`", told.out, told.err)
+        return int(ended.value.code or 0), json.loads(told.out)
 
     return command
 
