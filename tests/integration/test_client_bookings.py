@@ -1,42 +1,22 @@
 """Bookings whose request comes twice, whose answer differs from what was sent, whose seats are cancelled in doubt."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import redis
 
 from calcom_pipeline.adapters.calcom.booking_bodies import ignored_details
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.domain.errors import Conflict, OutcomeUnknown, Rejected, StoreError
 from calcom_pipeline.domain.outcomes import OpenOutcome
 from calcom_pipeline.domain.requests import BookingRequest, BookingRules, booking_request
-from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
+from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.sync.outcomes import book
-from tests.support.clients import client_of
+from tests.support.captured import NOW, account, calcom, captured
 
-NOW = datetime(2026, 12, 1, 7, tzinfo=UTC)
+__all__ = ["account", "calcom", "captured"]  # fixtures
+
 CONSULT, CONFIRM, CLASS, ROUND_ROBIN = 2, 5, 6, 8
 KEY = "order-4711"
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[RunningSandbox]:
-    with serve_sandbox("captures", now=NOW.isoformat(), limit=100_000, in_thread=True) as running:
-        yield running
-
-
-@pytest.fixture
-def account(served: RunningSandbox) -> RunningSandbox:
-    served.control.reset(account=True)
-    return served
-
-
-@pytest.fixture
-def calcom(account: RunningSandbox, redis_client: redis.Redis) -> Iterator[CalcomClient]:
-    with client_of(account.url, account.keys["alice"], redis_client) as client:
-        yield client
 
 
 def wanted(event_type_id: int = CONSULT, *, key: str | None = None, **changes: Any) -> BookingRequest:
