@@ -1,4 +1,4 @@
-"""What the doctor looks at, given an open pipeline. Spends about eight calls on Cal.com."""
+"""What the doctor looks at, given an open pipeline. Spends about nine calls on Cal.com."""
 
 from typing import TYPE_CHECKING
 

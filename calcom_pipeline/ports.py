@@ -181,12 +181,15 @@ class EventTypeWrites(Protocol):
 class Booked:
     """A booking that was made or moved. `series` holds all occurrences of a recurring one, else just it.
 
-    `adopted` says that it was found after a doubt instead of being told by the answer.
+    `adopted` says that it was there already: found after a doubt or by a key that came twice, or answered by Cal.com
+    instead of a second one. `ignored` names details that were sent and that the answer does not show: accepted but
+    ignored.
     """
 
     booking: Booking
     series: tuple[Booking, ...] = ()
     adopted: bool = False
+    ignored: tuple[str, ...] = ()
 
 
 class BookingWrites(Protocol):
@@ -204,6 +207,8 @@ class BookingWrites(Protocol):
 
     def create_booking(self, request: BookingRequest) -> Booked:
         """Book, exactly once: after a doubt the booking is looked for by attendee, start and our key in its metadata.
+
+        A request that may come twice (`may_come_twice`) is looked for before it is sent, which costs a call.
 
         Raises:
             Conflict: the time is taken.
@@ -235,7 +240,7 @@ class OutcomeStore(Protocol):
     """Creates that ended in doubt, until somebody knows."""
 
     def open(self, outcome: OpenOutcome) -> None:
-        """Write a doubt down; one that is known already stays as it is."""
+        """Write a doubt down; of several under one key the newest counts."""
         ...
 
     def still_open(self) -> list[OpenOutcome]:

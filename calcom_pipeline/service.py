@@ -84,6 +84,9 @@ class CalcomService:
     def book(self, details: Mapping[str, Any], *, key: str | None = None) -> Appointment:
         """Book, exactly once. `details` flat or with `responses`; `key` names the request, if it may come twice.
 
+        A second call with the same key, event type and start finds the booking of the first, whatever became of that
+        call; two such calls at the same moment are safe where a time can be booked once only (no seats, one host).
+
         Raises:
             InvalidInput: everything that is wrong with the details; nothing was sent.
             Conflict: the time is taken.

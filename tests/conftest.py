@@ -21,7 +21,7 @@ from hypothesis import settings as hypothesis_settings
 from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
-from tests.support.leaks import nothing_leaks
+from tests.support.leaks import nothing_leaked_anywhere, nothing_leaks
 
 __all__ = ["nothing_leaks"]  # watches every test
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
@@ -35,11 +35,12 @@ _REDIS_DATABASES = 16
 
 
 @pytest.fixture(scope="session")
-def servers(testrun_uid: str) -> Iterator[local.Servers]:
+def servers(testrun_uid: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.Servers]:
     """One PostgreSQL and one Valkey for all workers of this run; they end soon after the last worker."""
     folder = Path(tempfile.gettempdir()) / f"calcom-tests-{testrun_uid[:12]}"
     with local.join(folder, durable=False, keep_data=False) as running:
         yield running
+        nothing_leaked_anywhere(running, folder / "log", tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture

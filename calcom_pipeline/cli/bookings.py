@@ -24,7 +24,7 @@ _ZONE_HELP = "Zone of a start without an offset (IANA). Default: CALCOM_DEFAULT_
 @click.option("--guest", "guests", multiple=True, help="Address of somebody who is brought along; may be repeated.")
 @click.option("--length", "length_minutes", type=int, help="Minutes, where the event type offers several lengths.")
 @click.option("--metadata", multiple=True, metavar="NAME=VALUE", help="Kept with the booking; may be repeated.")
-@click.option("--key", help="Names this request: a second call with the same key can be recognised at Cal.com.")
+@click.option("--key", help="Names this request: a second call with the same key finds the booking of the first.")
 @with_output
 def book(output: Output, metadata: tuple[str, ...], key: str | None, **details: Any) -> None:
     """Book a time, exactly once, and let the cached days that it closes go.
@@ -84,8 +84,10 @@ def reschedule(output: Output, uid: str, start: str, time_zone: str | None, reas
 
 def _show(output: Output, command: str, done: "Appointment") -> None:
     booking = done.booking
-    found = " (found again after a lost answer)" if done.adopted else ""
+    found = " (it was there already)" if done.adopted else ""
     output.line(f"{booking.uid}: {booking.status}, {booking.start:%Y-%m-%d %H:%M} UTC{found}")
+    if done.ignored:
+        output.line(f"  Cal.com accepted but ignored: {', '.join(done.ignored)}")
     output.line(
         f"  {done.cached_days_cleared} cached days cleared" if not done.cache_problem else f"  {done.cache_problem}"
     )
@@ -97,6 +99,7 @@ def _show(output: Output, command: str, done: "Appointment") -> None:
         "event_type_id": booking.event_type_id,
         "rescheduled_from": booking.rescheduled_from_uid,
         "adopted": done.adopted,
+        "ignored": done.ignored,
         "cached_days_cleared": done.cached_days_cleared,
         "cache_problem": done.cache_problem,
     }

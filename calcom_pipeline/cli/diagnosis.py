@@ -49,7 +49,7 @@ def status(output: Output) -> None:
 def doctor(output: Output) -> int:
     """Check every setting against the running world: key, scope, versions, limit, clock, PostgreSQL, Redis, schema.
 
-    Spends about six calls. Exit code 12 says that something is wrong; the table says what and what to do.
+    Spends about nine calls. Exit code 12 says that something is wrong; the table says what and what to do.
     """
     from calcom_pipeline.doctor import examinations
     from calcom_pipeline.settings import load_settings

@@ -76,7 +76,10 @@ class NewAttendee:
 
 @dataclass(frozen=True, slots=True)
 class BookingRequest:
-    """A booking to be made. `start` is UTC; `key` is ours alone and goes into the booking's metadata."""
+    """A booking to be made. `start` is UTC; `key` names this request alone and goes into the booking's metadata.
+
+    `may_come_twice`: the key is the caller's, who may have made the same request before.
+    """
 
     event_type_id: int
     start: datetime
@@ -87,6 +90,7 @@ class BookingRequest:
     responses: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     location: Mapping[str, Any] | None = field(default=None, repr=False)
     metadata: Mapping[str, Scalar] = field(default_factory=dict[str, Scalar], repr=False)
+    may_come_twice: bool = False
 
 
 def booking_request(details: Mapping[str, Any], rules: BookingRules, *, key: str | None = None) -> BookingRequest:
@@ -108,6 +112,7 @@ def booking_request(details: Mapping[str, Any], rules: BookingRules, *, key: str
         responses=reader.responses(),
         location=location,
         metadata=reader.metadata(),
+        may_come_twice=key is not None,
     )
     reader.refuse_the_rest()
     reader.finish()

@@ -32,12 +32,16 @@ class FactOutbox(Outbox, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Appointment:
-    """What came of it: the booking as it is now, how many cached days went, and why any may still stand."""
+    """What came of it: the booking as it is now, how many cached days went, and why any may still stand.
+
+    `adopted` and `ignored` are those of `Booked`.
+    """
 
     booking: Booking
     adopted: bool = False
     cached_days_cleared: int = 0
     cache_problem: str = ""
+    ignored: tuple[str, ...] = ()
 
 
 class Appointments:
@@ -69,7 +73,7 @@ class Appointments:
         """
         booked = book(self._calcom, self._outcomes, request, now=self._now())
         changes = [(None, footprint(one)) for one in booked.series or (booked.booking,)]
-        return self._told(booked.booking, changes, adopted=booked.adopted)
+        return replace(self._told(booked.booking, changes, adopted=booked.adopted), ignored=booked.ignored)
 
     def cancel(self, uid: str, *, reason: str = "", seat_uid: str | None = None) -> Appointment:
         """Cancel a booking, or one seat of it."""

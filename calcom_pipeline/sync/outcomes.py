@@ -7,7 +7,7 @@ key, without anybody's address, and looked for until it is found, or until it is
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from calcom_pipeline.domain.errors import CalcomError, OutcomeUnknown
+from calcom_pipeline.domain.errors import CalcomError, OutcomeUnknown, StoreError
 from calcom_pipeline.domain.outcomes import OpenOutcome
 from calcom_pipeline.domain.requests import BookingRequest
 from calcom_pipeline.ports import Booked, BookingWrites, OutcomeStore
@@ -36,7 +36,12 @@ def book(calcom: BookingWrites, outcomes: OutcomeStore, request: BookingRequest,
     try:
         return calcom.create_booking(request)
     except OutcomeUnknown as unknown:
-        outcomes.open(OpenOutcome(unknown.key, request.event_type_id, request.start, opened_at=now))
+        try:
+            outcomes.open(OpenOutcome(unknown.key, request.event_type_id, request.start, opened_at=now))
+        except StoreError as error:
+            # What the caller has to know is the doubt, not what else went wrong.
+            told = f"{unknown}, and it could not be written down for the next sync ({error})"
+            raise OutcomeUnknown(told, key=unknown.key, exchange=unknown.exchange) from error
         raise
 
 

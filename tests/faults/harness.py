@@ -6,8 +6,7 @@
         crew.storm(kills=20, seed=1, between=(0.1, 0.4))  # SIGKILL at seeded moments, a successor for each
         here.restart_valkey()
         here.quiet()
-        crew.dismiss()
-        here.audit()
+        crew.dismiss()              # at the end of the site's block: an audit of all that was written
 
 A role is a function of `roles.py` (or of any module that can be imported) that takes a `Desk`. What it tells is written
 to a file of its own, one JSON line each, so a killed process loses nothing that it had told.
@@ -23,7 +22,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
@@ -39,7 +38,6 @@ from calcom_pipeline.adapters.calcom.retries import Patience
 from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
 from calcom_pipeline.adapters.redis.rate_limiter import Budget
-from calcom_pipeline.domain.redaction import redacted
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from tests.support.clients import client_of
 
@@ -87,6 +85,12 @@ class Desk:
             given = {"budget": place.budget, "patience": Patience(deadline_seconds=300, attempts=6), **options}
             with client_of(place.url, place.key, store, **given) as calcom:
                 yield calcom
+
+    @contextmanager
+    def database(self) -> Generator[Database]:
+        """PostgreSQL at this place; the site has to be one with a database."""
+        with open_database(self.place.database_url, schema=SCHEMA) as database:
+            yield database
 
 
 def _work(role: Callable[..., None], place: Place, name: str, seed: int, arguments: tuple[Any, ...]) -> None:
@@ -169,6 +173,7 @@ class Site:
     sandbox: RunningSandbox
     servers: local.Servers
     place: Place
+    logs: Path
 
     @contextmanager
     def crew(self, *, seed: int = 1) -> Generator[Crew]:
@@ -237,10 +242,14 @@ class Site:
     # --- the audit ---------------------------------------------------------------------------------------
 
     def audit(self) -> None:
-        """What must be true after any storm: no crash of the stand-in, and nothing secret in anything written."""
+        """What must be true after any storm: no crash of the stand-in, and nothing secret in anything written.
+
+        `site` asks for it at the end of its block.
+        """
+        from tests.support import leaks  # not in the processes of a crew: it watches whoever imports it
+
         assert self.sandbox.control.counters()["crashes"] == 0
-        leaks = list(secrets_in(self.place.folder.iterdir()))
-        assert not leaks, leaks[:5]
+        leaks.nothing_leaked_anywhere(self.servers, self.place.folder, self.logs)
 
     # --- inside ------------------------------------------------------------------------------------------
 
@@ -283,22 +292,15 @@ def site(
             serve_sandbox(account, control=True, **sandbox) as running,
         ):
             place = Place(running.url, running.keys[key], servers.redis_url, servers.database_url, told, budget)
-            here = Site(running, servers, place)
+            here = Site(running, servers, place, folder / "data" / "log")
             if with_database:
                 with here.database() as database:
                     migrate(database, shipped_migrations())
             yield here
+            here.audit()
         local.remove(folder / "data")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def secrets_in(files: Iterable[Path]) -> Iterator[str]:
-    """Lines of files that hold an API key or a mail address, shown without them."""
-    for file in files:
-        for number, line in enumerate(file.read_text(errors="replace").splitlines(), 1):
-            if redacted(line, longest=len(line) + 1) != line:
-                yield f"{file.name}:{number}: {redacted(line)}"
 
 
 def machine() -> str:

@@ -4,21 +4,28 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from calcom_pipeline.adapters.calcom.retries import Patience
 from calcom_pipeline.adapters.postgres.database import open_database
+from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror
+from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
 from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
 from calcom_pipeline.adapters.postgres.services import PostgresServiceStore
-from calcom_pipeline.domain.errors import AnotherApply, CalcomError, CircuitOpen, RateLimited
+from calcom_pipeline.adapters.redis.breaker import BreakerRules
+from calcom_pipeline.domain.errors import AnotherApply, CalcomError, CircuitOpen, OutcomeUnknown, RateLimited
 from calcom_pipeline.domain.models import Owner
 from calcom_pipeline.domain.plans import Brakes
 from calcom_pipeline.domain.requests import BookingRules, booking_request
 from calcom_pipeline.ports import CallRecord
-from calcom_pipeline.sync.event_types import TeamChoice
+from calcom_pipeline.sync.event_types import TeamChoice, pull_event_types
+from calcom_pipeline.sync.outcomes import book
 from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan
 from calcom_pipeline.sync.services import apply_plan
 from calcom_pipeline.sync.writer import ApplyRules
 from tests.faults.harness import SCHEMA, Desk
 
 ME = Owner("user", 101)
+#: How long the circuit of `tester` stays open; its requests may take as long as those of `QUICK`.
+PROBED_OPEN_SECONDS = 0.3
 #: Nothing is braked, and nothing waits long: edits and kills are what is tried here.
 RECONCILING = PlanRules(
     Brakes(100, 1000), timedelta(hours=1), create_grace=timedelta(seconds=0.3), wait_seconds=20, smallest_share=0
@@ -95,6 +102,37 @@ def stranger(desk: Desk, every_seconds: float) -> None:
         time.sleep(max(0.0, due - time.monotonic()))
 
 
+def tester(desk: Desk) -> None:
+    """Calls one endpoint group whose circuit opens soon and not for long, so that a probe is often under way."""
+    rules = BreakerRules(failures=2, open_seconds=PROBED_OPEN_SECONDS, successes=2)
+    with desk.calcom(breaker=rules, patience=Patience(deadline_seconds=20, attempts=1)) as calcom:
+        while True:
+            try:
+                calcom.list_webhooks()
+            except (RateLimited, CircuitOpen) as error:
+                desk.tell("refused", lane="tester", kind=type(error).__name__)
+                time.sleep(min(error.retry_after, PROBED_OPEN_SECONDS))
+            except CalcomError as error:
+                desk.tell("struck", lane="tester", kind=type(error).__name__)
+            else:
+                desk.tell("tested")
+
+
+def mirrorer(desk: Desk) -> None:
+    """Mirrors event types under the lock of applies, for ever: the limiter, a stream's lock and a session's lock."""
+    with desk.database() as database, desk.calcom() as calcom:
+        plans, mirror = PostgresPlanStore(database), PostgresEventTypeMirror(database)
+        while True:
+            try:
+                with plans.exclusive(wait_seconds=10):
+                    desk.tell("locked")
+                    pull_event_types(calcom, mirror, teams=TeamChoice(), now=lambda: datetime.now(UTC))
+            except CalcomError as error:
+                desk.tell("failed", lane="mirrorer", kind=type(error).__name__)
+            else:
+                desk.tell("mirrored")
+
+
 def _call(desk: Desk, client: Any, waits: _Waits, lane: str) -> None:
     try:
         client.me()
@@ -159,3 +197,21 @@ def reconciler(desk: Desk) -> None:
 def undisturbed(desk: Desk) -> None:
     """The same under a name of its own: nobody is going to disturb this one."""
     reconciler(desk)
+
+
+def doubtful_booker(desk: Desk, event_type_id: int, starts: list[str], options: dict[str, Any]) -> None:
+    """Books what must never be sent twice, as the facade does: a doubt is written down for the next sync."""
+    with desk.database() as database, desk.calcom(**options) as calcom:
+        outcomes = PostgresOutcomeStore(database)
+        for start in starts:
+            now = datetime.now(UTC)
+            details = {"eventTypeId": event_type_id, "start": start, "name": "Carol", "timeZone": "Europe/Berlin"}
+            wanted = booking_request(details | {"email": f"{desk.name}@example.org"}, BookingRules(now=now))
+            try:
+                book(calcom, outcomes, wanted, now=now)
+            except OutcomeUnknown as unknown:
+                desk.tell("unknown", key=unknown.key)
+            except CalcomError as error:
+                desk.tell("unbooked", start=start, kind=type(error).__name__, why=str(error), key=wanted.key)
+            else:
+                desk.tell("booked", key=wanted.key)

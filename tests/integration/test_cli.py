@@ -16,6 +16,7 @@ import pytest
 
 from calcom_pipeline import local
 from calcom_pipeline.cli import exit_codes, main
+from tests.support import leaks
 
 CHECKOUT = Path(__file__).parents[2]
 HELP_CPU_SECONDS = 0.5
@@ -47,6 +48,7 @@ def command(*arguments: str, environment: dict[str, str], cwd: Path | None = Non
         os.environ.clear()
         os.environ.update(before)
         os.chdir(folder)
+    leaks.said(f"`{arguments[0]}`", out.getvalue(), err.getvalue())
     return Done(code, out.getvalue(), err.getvalue())
 
 

@@ -235,8 +235,11 @@ def test_a_refusal_of_our_own_leaves_no_row(database: Database):
 # --- OpenTelemetry -------------------------------------------------------------------------------------------
 
 
-def test_without_opentelemetry_nobody_listens_for_it(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+@pytest.mark.parametrize("of_the_name", [None, types.ModuleType("opentelemetry")], ids=["nothing", "another part"])
+def test_without_opentelemetrys_api_nobody_listens_for_it(monkeypatch: pytest.MonkeyPatch, of_the_name: Any):
+    """`opentelemetry` is a namespace: that something of it is installed does not mean that its API is."""
+    monkeypatch.setitem(sys.modules, "opentelemetry", of_the_name)
+    monkeypatch.delitem(sys.modules, "opentelemetry.trace", raising=False)
     assert telemetry() == []
 
 
@@ -268,7 +271,6 @@ def test_with_opentelemetry_every_request_is_a_client_span_and_a_measurement(
     monkeypatch.setitem(sys.modules, "opentelemetry", types.ModuleType("opentelemetry"))
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", trace)
     monkeypatch.setitem(sys.modules, "opentelemetry.metrics", metrics)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     moods.statuses = [429]
     with client_of(server[0], KEY, redis_client, patience=TWICE, observers=telemetry()) as calcom:
         calcom.me()

@@ -162,7 +162,7 @@ def test_looking_ahead_takes_nothing(world: World):
 # --- what others do with the key -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("at", [40.0, 41.37])
+@pytest.mark.parametrize("at", [40.0, 40.98, 41.37, 52.5])
 def test_after_a_block_all_workers_resume_within_two_seconds_and_nothing_is_lost(redis_client: redis.Redis, at: float):
     world = World(redis_client, seed=int(at))
     workers = [world.worker() for _ in range(8)]
@@ -173,7 +173,7 @@ def test_after_a_block_all_workers_resume_within_two_seconds_and_nothing_is_lost
     assert world.calcom.blocks == 1
     assert world.calcom.refused["sync"] <= 2  # what was under way when the block began
     for worker in workers:
-        assert min(g for g in worker.grants if g >= over - 1) - over < 2
+        assert min(g for g in worker.grants if g >= over - 1) - over < 1.5  # 2 are promised, on a busy machine too
         assert worker.answers.total() >= len(worker.grants) - 1  # the last one may still be under way
 
 

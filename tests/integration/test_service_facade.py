@@ -12,16 +12,20 @@ from pydantic import SecretStr
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.cli import main
 from calcom_pipeline.domain.bookings import BookingQuery
-from calcom_pipeline.domain.errors import Conflict, InvalidInput, NotFound, OutcomeUnknown
+from calcom_pipeline.domain.errors import CircuitOpen, Conflict, InvalidInput, NotFound, OutcomeUnknown
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from calcom_pipeline.service import CalcomService
 from calcom_pipeline.settings import Settings
 from calcom_pipeline.sync.event_types import TeamChoice, pull_event_types
 from calcom_pipeline.sync.outcomes import close_outcomes
 from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
+from tests.support import leaks
 
 #: The sandbox's clock is the real one, as a facade that books for real people has no other.
 NEXT_MONDAY = date.today() + timedelta(days=7 - date.today().weekday() + 7)  # noqa: DTZ011 - a day, far enough ahead
+
+
+SUPPORT = 301
 
 
 def at(hour: int, day: int = 0) -> str:
@@ -139,11 +143,41 @@ def test_event_types_are_listed_read_made_changed_and_deleted(service: CalcomSer
     service.delete_event_type(number)
     with pytest.raises(NotFound):
         service.get_event_type(number)
-    assert {e.slug for e in service.list_event_types(team_id=301)} == {
-        "support-rr",
-        "support-all",
-        "managed-30",
-    } or True
+
+
+def test_event_types_of_a_team_are_listed_read_made_changed_and_deleted(service: CalcomService):
+    before = {e.id for e in service.list_event_types(team_id=SUPPORT)}
+    assert before >= {8, 9}
+    fields = {"title": "Duo", "slug": "duo", "duration_minutes": 30}
+    team = {"scheduling_type": "collective", "host_ids": (101, 102)}
+    made = service.create_event_type({**fields, **team}, team_id=SUPPORT)
+    assert (made.event_type.scheduling_type, made.event_type.host_ids, made.ignored) == ("collective", (101, 102), ())
+    number = made.event_type.id
+    assert service.get_event_type(number, team_id=SUPPORT).title == "Duo"
+    changed = service.update_event_type(number, {"title": "Two of us"}, team_id=SUPPORT)
+    assert (changed.event_type.title, changed.ignored) == ("Two of us", ())
+    service.delete_event_type(number, team_id=SUPPORT)
+    assert {e.id for e in service.list_event_types(team_id=SUPPORT)} == before
+
+
+def test_while_the_circuit_is_open_nothing_is_sent_and_older_days_are_answered_with_their_age(
+    service: CalcomService, sandbox: RunningSandbox, redis_client: redis.Redis
+):
+    span = {"first_day": NEXT_MONDAY, "last_day": NEXT_MONDAY}
+    fresh = service.availability(2, **span)
+    redis_client.delete(*redis_client.keys("calcom:v1:{calcom}:slots:day:*"))
+    sandbox.control.add_fault("error", "GET /v2/slots*", status=500)
+    for _ in range(5):
+        assert service.availability(2, **span).stale
+    asked = sandbox.control.counters()["total"]
+    old = service.availability(2, **span)
+    assert sandbox.control.counters()["total"] == asked, "the circuit is open"
+    assert (old.slots, old.stale, old.as_of) == (fresh.slots, True, fresh.as_of)
+    with pytest.raises(CircuitOpen) as refused:  # of these days there is nothing older
+        service.availability(3, **span)
+    assert 0 < refused.value.retry_after <= 60
+    assert {f.check: f.finding for f in service.health()}["Circuits"] == "slots is open: Cal.com failed there"
+    assert service.get_event_type(2).id == 2, "another group goes on"
 
 
 def test_availability_survives_cal_com_being_away(service: CalcomService, sandbox: RunningSandbox, redis_client):
@@ -189,6 +223,49 @@ def test_an_outcome_that_cannot_be_looked_for_stays_open(
     assert report.still_open == 0
     assert len(report.failures) == 1
     assert len(pipeline.outcomes.still_open()) == 1
+
+
+# --- services ------------------------------------------------------------------------------------------------
+
+
+def services_of(pipeline: Pipeline) -> list[str]:
+    rows = [("Repair", "repair", 45), ("Check", "check", 15), ("Nonsense", "nonsense", 0)]
+    insert = pipeline.service_store.insert
+    return [insert({"name": name, "slug": slug, "duration_minutes": minutes}) for name, slug, minutes in rows]
+
+
+def test_one_service_or_many_are_synced_with_a_result_for_each(service: CalcomService, pipeline: Pipeline):
+    repair, check, nonsense = services_of(pipeline)
+    one = service.sync_services([repair])
+    assert {(r.service_id, r.kind, r.success) for r in one.results} == {(repair, "create", True)}
+    assert [e.slug for e in service.list_event_types() if e.slug in ("repair", "check")] == ["repair"]
+    many = {r.service_id: r for r in service.sync_services([check, nonsense]).results}
+    assert many[check].success
+    assert check in many
+    assert nonsense not in many or not many[nonsense].success
+    assert {"repair", "check"} <= {e.slug for e in service.list_event_types()}
+    assert not [r for r in service.sync_services().results if r.service_id in (repair, check)], "nothing is left to do"
+
+
+def test_where_changes_wait_for_approval_a_plan_is_kept_and_nothing_is_written(
+    settings: Settings, sandbox: RunningSandbox, database: Database, redis_client: redis.Redis
+):
+    with open_pipeline(settings.model_copy(update={"apply": "plan"})) as pipeline:
+        services_of(pipeline)
+        report = CalcomService(pipeline).sync_services()
+        assert report.results == ()
+        kept = pipeline.plan_store.load(report.plan_id)
+        assert kept is not None
+        assert kept.counts["create"] >= 2
+    wrote = [r for r in sandbox.control.requests(1000) if not r["endpoint"].startswith("GET ")]
+    assert wrote == []
+
+
+# --- what is told --------------------------------------------------------------------------------------------
+
+
+def test_waiting_for_the_rate_limit_can_be_asked_for(service: CalcomService):
+    assert service.seconds_until_available() == 0
 
 
 def test_every_request_leaves_a_row_that_names_nobody(service: CalcomService, settings: Settings, database: Database):
@@ -244,7 +321,9 @@ def run(
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main([*arguments, "--json"])
-        return int(ended.value.code or 0), json.loads(capsys.readouterr().out)
+        told = capsys.readouterr()
+        leaks.said(f"`{arguments[0]}`", told.out, told.err)
+        return int(ended.value.code or 0), json.loads(told.out)
 
     return command
 

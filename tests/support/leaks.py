@@ -1,26 +1,39 @@
 """A watch over the whole run: what is logged, raised, stored or shown holds no API key and no mail address.
 
-Every test is watched: lines of our loggers and of urllib3, the texts of our errors, Dagster's events with their
-metadata, what stands in Redis, and all rows in PostgreSQL but those of the mirror and of quarantine, which are meant to
-hold addresses. A leak fails the test in which it happened. `conftest.py` imports the fixture.
+Every test is watched, and a leak fails the test in which it happened: lines of all loggers with their tracebacks, the
+texts of our errors, what our processes say (a watched `subprocess` hands it over), Dagster's events with their
+metadata, what stands in Redis, and all rows in PostgreSQL but those of the mirror and of quarantine, which are meant
+to hold addresses. At the end of the run whole databases are looked through, Dagster's storage among them (which is
+written by processes of Dagster, too), and the log files of the embedded servers and of everything under pytest's own
+folder. `conftest.py` imports the fixture and ends the servers with `nothing_leaked_anywhere`.
 """
 
 import logging
 import re
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import redis
+from psycopg import sql
 
-from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.domain import errors
 
-_LEAK = re.compile(r"\bcal_(?:live_)?[a-z0-9]{8,}|[\w.+-]+(?:@|%40)[\w-]+\.[a-z]{2,}", re.IGNORECASE)
+_KEY = r"\mcal_(?:live_)?[a-z0-9]{8,}"
+_ADDRESS = r"[\w.+-]+(?:@|%40)[\w-]+\.[a-z]{2,}"
+#: As PostgreSQL spells it; `\m`, the beginning of a word, is `\b` in Python.
+_LEAK_IN_SQL = f"{_KEY}|{_ADDRESS}"
+_LEAK = re.compile(_LEAK_IN_SQL.replace(r"\m", r"\b"), re.IGNORECASE)
 #: Tables that are meant to hold addresses: the mirror with its users, and records that could not be read.
 _MEANT_TO = ("bookings", "booking_attendees", "booking_hosts", "calcom_users", "quarantine", "webhook_inbox")
 _SHOWN_CHARACTERS = 60
+_SHOWN_LEAKS = 5
+#: What processes leave behind: logs of servers and of Dagster's steps.
+_LOGS = ("*.log", "*.jsonl", "*.out", "*.err")
 
 _written: list[tuple[str, str]] = []
 
@@ -34,19 +47,28 @@ def leaks_of(texts: Iterable[tuple[str, str]]) -> list[str]:
     return found
 
 
+def said(who: str, *texts: str | bytes | None) -> None:
+    """Hand over what a command or a process wrote to its terminal."""
+    for text in texts:
+        plain = text.decode(errors="replace") if isinstance(text, bytes) else text
+        _written.append((f"output of {who}", plain or ""))
+
+
+# --- while tests run -----------------------------------------------------------------------------------------
+
+
 class _Watch(logging.Handler):
-    """Keeps every line that is logged."""
+    """Keeps every line that is logged, with its traceback."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _written.append((f"log of {record.name}", record.getMessage()))
+        _written.append((f"log of {record.name}", self.format(record)))
 
 
 def _watch_logs() -> None:
     watch = _Watch(level=logging.DEBUG)
+    logging.getLogger().addHandler(watch)
     for name in ("calcom_pipeline", "urllib3"):
-        logger = logging.getLogger(name)
-        logger.setLevel(logging.DEBUG)
-        logger.addHandler(watch)
+        logging.getLogger(name).setLevel(logging.DEBUG)
 
 
 def _watch_errors() -> None:
@@ -67,6 +89,18 @@ def _watch_errors() -> None:
     errors.CalcomError.__init__ = told_with_body  # type: ignore[method-assign]  # same
 
 
+def _watch_processes() -> None:
+    """What a process of ours writes to its pipes is read by `communicate`, also for `subprocess.run`."""
+    plain = subprocess.Popen.communicate
+
+    def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
+        out, err = plain(self, *args, **kwargs)
+        said("a process", out, err)
+        return out, err
+
+    subprocess.Popen.communicate = watched  # type: ignore[method-assign]  # same
+
+
 def _watch_dagster() -> None:
     """Dagster's events, once a test has imported it: what a person reads in the UI."""
     dagster = sys.modules.get("dagster")
@@ -84,6 +118,7 @@ def _watch_dagster() -> None:
 
 _watch_logs()
 _watch_errors()
+_watch_processes()
 
 
 @pytest.fixture(autouse=True)
@@ -92,36 +127,78 @@ def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     _watch_dagster()
     _written.clear()
     # Asked for here so that they are still there when this fixture looks.
-    database = request.getfixturevalue("empty_database") if "empty_database" in request.fixturenames else None
-    store = request.getfixturevalue("redis_client") if "redis_client" in request.fixturenames else None
+    asked = {
+        name: request.getfixturevalue(name)
+        for name in ("servers", "schema_name", "environment", "empty_database", "redis_client")
+        if name in request.fixturenames
+    }
     yield
     found = leaks_of(_written)
-    if database is not None:
-        found += leaks_of(_rows(database))
-    if store is not None:
-        found += leaks_of(_values(store))
-    assert not found, "a key or an address was written: " + "; ".join(found[:5])
+    if "schema_name" in asked:
+        found += leaks_of(stored(asked["servers"].database_url, schema=asked["schema_name"]))
+    if "redis_client" in asked:
+        found += leaks_of(_values(asked["redis_client"]))
+    _refuse(found)
 
 
-def _rows(database: Database) -> Iterator[tuple[str, str]]:
-    with database.transaction("Looking for leaks") as cursor:
-        cursor.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
-        )
-        tables = [name for (name,) in cursor.fetchall() if name not in _MEANT_TO]
-        for table in tables:
-            cursor.execute(f'SELECT row_to_json(t)::text FROM "{table}" t LIMIT 2000')
-            for (row,) in cursor.fetchall():
-                yield f"table {table}", row
+# --- what is left of a run -----------------------------------------------------------------------------------
+
+
+def nothing_leaked_anywhere(servers: Any, *folders: Path) -> None:
+    """Fails the run when a database of the servers, Dagster's too, or a log below the folders holds a leak."""
+    found = leaks_of(stored(servers.database_url))
+    found += leaks_of(stored(servers.dagster_pg_url))
+    for folder in folders:
+        found += leaks_of(_logged(folder))
+    _refuse(found)
+
+
+def stored(url: str, *, schema: str | None = None) -> Iterator[tuple[str, str]]:
+    """Rows that hold a leak, of a schema or of all of them; the tables that are meant to are left out."""
+    with psycopg.connect(url.replace("+psycopg2", ""), autocommit=True) as connection:
+        tables = connection.execute(
+            "SELECT relnamespace::regnamespace::text, relname FROM pg_class WHERE relkind = 'r'"
+            " AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)'"
+            " AND (%(schema)s::text IS NULL OR relnamespace::regnamespace::text = %(schema)s)",
+            {"schema": schema},
+        ).fetchall()
+        for home, table in tables:
+            if table not in _MEANT_TO:
+                yield from _rows(connection, home, table)
+
+
+def _rows(connection: psycopg.Connection, home: str, table: str) -> Iterator[tuple[str, str]]:
+    named = sql.Identifier(home.strip('"'), table)
+    statement = sql.SQL("SELECT t::text FROM {} t WHERE t::text ~* %s LIMIT 5").format(named)
+    try:
+        for (row,) in connection.execute(statement, (_LEAK_IN_SQL,)).fetchall():
+            yield f"table {home}.{table}", row
+    except psycopg.errors.UndefinedTable:
+        return  # of another test that has ended meanwhile
+
+
+def _logged(folder: Path) -> Iterator[tuple[str, str]]:
+    for pattern in _LOGS:
+        for file in folder.rglob(pattern):
+            if not file.is_file():
+                continue
+            for line in file.read_text(errors="replace").splitlines():
+                yield f"file {file.relative_to(folder)}", line
 
 
 def _values(store: redis.Redis) -> Iterator[tuple[str, str]]:
+    ways: dict[bytes, Any] = {
+        b"none": lambda key: "",  # has expired meanwhile
+        b"string": store.get,
+        b"hash": store.hgetall,
+        b"zset": lambda key: store.zrange(key, 0, -1),
+        b"set": store.smembers,
+        b"list": lambda key: store.lrange(key, 0, -1),
+        b"stream": store.xrange,
+    }
     for key in store.scan_iter(count=1000):
-        kind = store.type(key)
-        values: Any = {
-            b"string": lambda key=key: store.get(key),
-            b"hash": lambda key=key: store.hgetall(key),
-            b"zset": lambda key=key: store.zrange(key, 0, -1),
-            b"set": lambda key=key: store.smembers(key),
-        }.get(kind, lambda: "")()
-        yield "a value in Redis", f"{key!r} {values!r}"
+        yield "a value in Redis", f"{key!r} {ways[store.type(key)](key)!r}"
+
+
+def _refuse(found: list[str]) -> None:
+    assert not found, "a key or an address was written: " + "; ".join(found[:_SHOWN_LEAKS])

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import orjson
 
 from calcom_pipeline.adapters.calcom.account import AccountEndpoints
+from calcom_pipeline.adapters.calcom.booking_bodies import carries_key, create_body, ignored_details
 from calcom_pipeline.adapters.calcom.booking_lists import instant, parameters_of, path_of
 from calcom_pipeline.adapters.calcom.booking_rows import booking_page, one_booking, replayed
 from calcom_pipeline.adapters.calcom.calls import Answer, Kind
@@ -20,7 +21,7 @@ from calcom_pipeline.adapters.calcom.event_types import EventTypeEndpoints
 from calcom_pipeline.domain.bookings import BookingPage, BookingQuery, Unreadable
 from calcom_pipeline.domain.errors import CalcomError, Conflict, ContractBroken, Exchange, Rejected
 from calcom_pipeline.domain.models import Booking, EventType
-from calcom_pipeline.domain.requests import KEY_NAME, BookingRequest
+from calcom_pipeline.domain.requests import BookingRequest
 from calcom_pipeline.ports import Booked
 
 _LOOK_ROWS = 100
@@ -91,30 +92,34 @@ class BookingEndpoints(EventTypeEndpoints, AccountEndpoints):
             )
             return (found,) if found else None
 
-        made = self._once(
-            lambda: self._write("Booking", "/bookings", _body(request), "create"),
-            look,
-            key=request.key,
-            after_doubt=lambda: self._after_doubt(request.event_type_id),
-        )
-        return Booked(made.value[0], made.value, made.adopted)
+        def create() -> Made[tuple[Booking, ...]]:
+            return self._once(
+                lambda: self._write("Booking", "/bookings", create_body(request), "create"),
+                look,
+                key=request.key,
+                after_doubt=lambda: self._after_doubt(request.event_type_id),
+            )
+
+        made = _made_before(create, look) if request.may_come_twice else create()
+        return _booked(made, request)
 
     def cancel_booking(self, uid: str, *, reason: str = "", seat_uid: str | None = None) -> Booking:
         """Cancel a booking, or one seat of it; a host has to give a reason."""
         body = {"cancellationReason": reason} if reason else {}
         if seat_uid is None:
-            return self._made(uid, "cancel", body, "Cancelling a booking", "cancelled")
-        # A booking whose seat was cancelled stays accepted (fact sheet 6.6); doing it twice is refused.
-        return self._write("Cancelling a seat", _path(uid, "cancel"), body | {"seatUid": seat_uid}, "create")[0]
+            return self._made(uid, "cancel", body, "Cancelling a booking", lambda found: found.status == "cancelled")
+        # A booking whose seat was cancelled stays accepted (fact sheet 6.6): whether it went, the other seats tell.
+        body |= {"seatUid": seat_uid}
+        return self._made(uid, "cancel", body, "Cancelling a seat", lambda found: _seat_is_gone(found, seat_uid))
 
     def confirm_booking(self, uid: str) -> Booking:
         """Accept a pending booking; of a series all pending occurrences (fact sheet 6.8)."""
-        return self._made(uid, "confirm", {}, "Confirming a booking", "accepted")
+        return self._made(uid, "confirm", {}, "Confirming a booking", lambda found: found.status == "accepted")
 
     def decline_booking(self, uid: str, *, reason: str = "") -> Booking:
         """Reject a pending booking; the reason is never shown again (fact sheet 6.8)."""
         body = {"reason": reason} if reason else {}
-        return self._made(uid, "decline", body, "Declining a booking", "rejected")
+        return self._made(uid, "decline", body, "Declining a booking", lambda found: found.status == "rejected")
 
     def reschedule_booking(
         self, uid: str, start: datetime, *, reason: str = "", rescheduled_by: str | None = None
@@ -140,12 +145,14 @@ class BookingEndpoints(EventTypeEndpoints, AccountEndpoints):
 
     # --- inside ------------------------------------------------------------------------------------------
 
-    def _made(self, uid: str, verb: str, body: Mapping[str, Any], operation: str, status: str) -> Booking:
-        """An action that leaves a booking in a known status: after a doubt the booking itself tells."""
+    def _made(
+        self, uid: str, verb: str, body: Mapping[str, Any], operation: str, is_done: Callable[[Booking], bool]
+    ) -> Booking:
+        """An action whose traces are known: after a doubt the booking itself tells whether it was done."""
 
         def look() -> tuple[Booking, ...] | None:
             found = self.get_booking(uid)
-            return (found,) if found.status == status else None
+            return (found,) if is_done(found) else None
 
         act = lambda: self._write(operation, _path(uid, verb), body, "create")  # noqa: E731 - one line, used once
         return self._once(act, look, key=uid, rules=_AT_ONCE).value[0]
@@ -207,39 +214,35 @@ def has_one_place(event_type: EventType) -> bool:
     return event_type.seats_per_slot is None and event_type.scheduling_type is None and not event_type.recurring
 
 
-def carries_key(booking: Booking, key: str) -> bool:
-    """Whether our key stands in the metadata of a booking, or of one of its seats."""
-    payload: dict[str, Any] = orjson.loads(booking.raw)
-    holders: list[dict[str, Any]] = [payload, *(payload.get("attendees") or ())]
-    metadata: list[dict[str, Any]] = [holder.get("metadata") or {} for holder in holders]
-    return any(one.get(KEY_NAME) == key for one in metadata)
+def _made_before(
+    create: Callable[[], Made[tuple[Booking, ...]]], look: Callable[[], tuple[Booking, ...] | None]
+) -> Made[tuple[Booking, ...]]:
+    """A request that may have been made by an earlier call: looked for first, and again when its time is taken."""
+    if found := look():
+        return Made(found, adopted=True)
+    try:
+        return create()
+    except Conflict:
+        if found := look():
+            return Made(found, adopted=True)
+        raise
+
+
+def _booked(made: Made[tuple[Booking, ...]], request: BookingRequest) -> Booked:
+    first = made.value[0]
+    # Instead of a second booking of one attendee at one time Cal.com answers the first (fact sheet 6.5): not ours.
+    adopted = made.adopted or not carries_key(first, request.key)
+    return Booked(first, made.value, adopted, ignored_details(request, first))
+
+
+def _seat_is_gone(booking: Booking, seat_uid: str) -> bool:
+    """An empty list proves nothing: the seats may be hidden from this key."""
+    seats = {attendee.seat_uid for attendee in booking.attendees}
+    return booking.status == "cancelled" or (bool(seats) and seat_uid not in seats)
 
 
 def _path(uid: str, verb: str = "") -> str:
     return f"/bookings/{quote(uid, safe='')}" + (f"/{verb}" if verb else "")
-
-
-def _body(request: BookingRequest) -> dict[str, Any]:
-    """The body of a create. An unknown property would be refused (fact sheet 2.3), so nothing empty is sent."""
-    who = request.attendee
-    attendee = {
-        "name": who.name,
-        "timeZone": who.time_zone,
-        "language": who.language,
-        "email": who.email,
-        "phoneNumber": who.phone_number,
-    }
-    body = {
-        "start": instant(request.start),
-        "eventTypeId": request.event_type_id,
-        "attendee": {name: value for name, value in attendee.items() if value is not None},
-        "lengthInMinutes": request.length_minutes,
-        "guests": list(request.guests) or None,
-        "bookingFieldsResponses": dict(request.responses) or None,
-        "location": request.location,
-        "metadata": {**request.metadata, KEY_NAME: request.key},
-    }
-    return {name: value for name, value in body.items() if value is not None}
 
 
 def _bookings_of(answer: Answer) -> tuple[Booking, ...]:

@@ -6,7 +6,6 @@ business.
 """
 
 import importlib
-import importlib.util
 from typing import Any
 
 from calcom_pipeline.ports import CallObserver, CallRecord
@@ -18,7 +17,10 @@ _TOO_MANY = 429
 
 def telemetry() -> list[CallObserver]:
     """The observer, or none when OpenTelemetry's API is not installed."""
-    return [TelemetryCalls()] if importlib.util.find_spec("opentelemetry") else []
+    try:
+        return [TelemetryCalls()]
+    except ModuleNotFoundError:  # `opentelemetry` alone proves nothing: other distributions share the name
+        return []
 
 
 class TelemetryCalls:

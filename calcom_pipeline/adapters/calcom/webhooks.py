@@ -27,7 +27,7 @@ class WebhookEndpoints(Endpoints):
                 return found
 
     def create_webhook(self, webhook: NewWebhook, scope: WebhookScope = OWN) -> Webhook:
-        """Subscribe, exactly once: after a doubt the URL tells.
+        """Subscribe, exactly once: after a doubt the URL tells, and what is found there is made what it should be.
 
         Raises:
             Conflict: the URL is subscribed already.
@@ -44,18 +44,17 @@ class WebhookEndpoints(Endpoints):
             return next((one for one in self.list_webhooks(scope) if one.url == webhook.url), None)
 
         context = self._context
-        return (
-            ExactlyOnce(
-                create,
-                look,
-                key=webhook.url,
-                rules=context.options.grace,
-                sleep=context.sleep,
-                clock=context.clock,
-            )
-            .run()
-            .value
+        once = ExactlyOnce(
+            create,
+            look,
+            key=webhook.url,
+            rules=context.options.grace,
+            sleep=context.sleep,
+            clock=context.clock,
         )
+        made = once.run()
+        # The URL alone was looked for: what was found may be an older subscription of it.
+        return made.value if _says(made.value, webhook) else self.update_webhook(made.value.id, webhook, scope)
 
     def update_webhook(self, webhook_id: str, webhook: NewWebhook, scope: WebhookScope = OWN) -> Webhook:
         """Make a subscription what it should be."""
@@ -75,6 +74,11 @@ class WebhookEndpoints(Endpoints):
             self._send("Deleting a webhook", "DELETE", _path(scope, webhook_id), group="webhooks", kind="absolute")
         except NotFound:
             return
+
+
+def _says(found: Webhook, wanted: NewWebhook) -> bool:
+    same = (found.active, found.secret) == (wanted.active, wanted.secret)
+    return same and set(found.triggers) == set(wanted.triggers)
 
 
 def _path(scope: WebhookScope, webhook_id: str = "") -> str:

@@ -5,9 +5,12 @@ from datetime import datetime
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.domain.outcomes import OpenOutcome
 
+# A caller's key may end in doubt again, also after it was closed: the newest doubt counts.
 _OPEN = """
 INSERT INTO open_outcomes (key, event_type_id, starts_at, opened_at)
-VALUES (%(key)s, %(event_type_id)s, %(start)s, %(opened_at)s) ON CONFLICT (key) DO NOTHING"""
+VALUES (%(key)s, %(event_type_id)s, %(start)s, %(opened_at)s)
+ON CONFLICT (key) DO UPDATE SET event_type_id = excluded.event_type_id, starts_at = excluded.starts_at,
+    opened_at = excluded.opened_at, looks = 0, looked_at = NULL, closed_at = NULL, booking_uid = NULL"""
 _STILL_OPEN = """
 SELECT key, event_type_id, starts_at, opened_at, looks FROM open_outcomes WHERE closed_at IS NULL ORDER BY opened_at"""
 _CLOSE = """
@@ -23,7 +26,7 @@ class PostgresOutcomeStore:
         self._database = database
 
     def open(self, outcome: OpenOutcome) -> None:
-        """Write a doubt down; one that is known already stays as it is."""
+        """Write a doubt down; of several under one key the newest counts."""
         values = {
             "key": outcome.key,
             "event_type_id": outcome.event_type_id,

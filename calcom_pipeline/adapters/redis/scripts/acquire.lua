@@ -12,6 +12,7 @@ local INTERACTIVE, WARM, BACKFILL = 1, 3, 4
 local OTHERS_BETWEEN = 9     -- a waiting lower lane gets every tenth grant that is not interactive
 local COLD_POLL = 100        -- ms between looks while one request finds out what Cal.com thinks
 local TURN_POLL = 20         -- ms between looks while a request may go, but another waiter is first
+local AFTER_BLOCK = 2000     -- ms after a block in which all who waited it out get going: the burst is doubled
 local CLOCK_SLACK = 1000     -- ms that the server's clock may step back unnoticed
 
 local state = {}
@@ -51,6 +52,14 @@ local function pace_of(which)
   return window / math.max(cap_of(which) - expected, cap_of(which) / 10)
 end
 
+-- How far ahead of an even pace a lane may be: its burst.
+local function tolerance_of(which)
+  local requests = burst - 1
+  if which == INTERACTIVE then requests = requests + reserve end
+  if now - (state.pause or -AFTER_BLOCK) < AFTER_BLOCK then requests = requests + burst end
+  return requests * even
+end
+
 -- Milliseconds until a request of this lane may go, whoever is first in its queue; 0 is now.
 local function wait_of(which)
   if (state.pause or 0) > now then return state.pause - now end
@@ -65,9 +74,7 @@ local function wait_of(which)
     if carried > 0 then wait = math.min(wait, even) end  -- the carried ones leave meanwhile
   end
 
-  local tolerance = (burst - 1) * even
-  if which == INTERACTIVE then tolerance = tolerance + reserve * even end
-  wait = math.max(wait, math.max(state.tat or 0, now) - now - tolerance)
+  wait = math.max(wait, math.max(state.tat or 0, now) - now - tolerance_of(which))
 
   if (state.window_end or 0) > now then
     local unseen = math.max(0, redis.call("ZCOUNT", LOG, string.format("(%.0f", state.asked), "+inf") - 1)
@@ -115,9 +122,15 @@ local function ahead_of(which, place)
   return first + higher + place
 end
 
+-- Milliseconds that those before this place take, about: the first of them, a burst, go at once.
+local function queue_before(place)
+  local at_once = math.floor((tolerance_of(lane) - math.max(0, (state.tat or 0) - now)) / even)
+  return math.ceil(math.max(0, ahead_of(lane, place) - math.max(0, at_once)) * pace_of(lane))
+end
+
 local available = wait_of(lane)
 if mode == "peek" then
-  local queued = math.ceil(ahead_of(lane, waiting(lane)) * pace_of(lane))
+  local queued = queue_before(waiting(lane))
   return {0, available + queued, available, 0}
 end
 
@@ -146,7 +159,7 @@ if available == 0 and place == 0 and next_lane() == lane then
     end
   end
 else
-  again = available + math.ceil(ahead_of(lane, place) * pace_of(lane))
+  again = available + queue_before(place)
   if available == 0 then again = TURN_POLL * (1 + place) end
   again = math.max(1, math.min(again, lease / 2))
 end

@@ -1,0 +1,288 @@
+"""The doctor: each look has something that it must find, and one that fails stops no other."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis
+from pydantic import SecretStr
+
+from calcom_pipeline import doctor
+from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
+from calcom_pipeline.adapters.redis import connection
+from calcom_pipeline.adapters.redis.connection import ServerFacts
+from calcom_pipeline.cli import exit_codes, main
+from calcom_pipeline.domain.outcomes import OpenOutcome
+from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
+from calcom_pipeline.settings import Settings
+from calcom_pipeline.sync.health import Finding, examine
+from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
+from tests.support import leaks
+
+LIMIT = 10_000
+NOBODY = "127.0.0.1:1"
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[RunningSandbox]:
+    with serve_sandbox("captures", limit=LIMIT, in_thread=True) as running:
+        yield running
+
+
+@pytest.fixture
+def account(served: RunningSandbox) -> RunningSandbox:
+    served.control.reset(account=True)
+    served.control.mutate("set_key", name="alice", limits=[{"hits": LIMIT, "window_seconds": 60, "block_seconds": 60}])
+    return served
+
+
+@pytest.fixture
+def settings(
+    account: RunningSandbox, servers: Any, schema_name: str, redis_url: str, redis_client: redis.Redis
+) -> Settings:
+    return Settings(
+        api_key=SecretStr(account.keys["alice"]),
+        base_url=account.url,
+        database_url=SecretStr(servers.database_url),
+        redis_url=SecretStr(redis_url),
+        database_schema=schema_name,
+        rate_limit_per_minute=LIMIT,
+        rate_burst_requests=50,
+        read_timeout_seconds=2,
+        retry_attempts=1,
+    )
+
+
+@pytest.fixture
+def pipeline(settings: Settings, database: Database) -> Iterator[Pipeline]:
+    with open_pipeline(settings) as opened:
+        yield opened
+
+
+def found(pipeline: Pipeline) -> dict[str, Finding]:
+    return {finding.check: finding for finding in examine(doctor.examinations(pipeline))}
+
+
+def with_settings(settings: Settings, **changes: Any) -> dict[str, Finding]:
+    with open_pipeline(settings.model_copy(update=changes)) as opened:
+        return found(opened)
+
+
+def problems(findings: dict[str, Finding]) -> set[str]:
+    return {check for check, finding in findings.items() if finding.verdict == "problem"}
+
+
+def test_a_world_in_order_has_no_problem_and_nothing_to_note(pipeline: Pipeline):
+    assert {check: f.finding for check, f in found(pipeline).items() if f.verdict != "ok"} == {}
+
+
+# --- Cal.com -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "state"), [("alice", {"gone": True}), ("expired", {})], ids=["gone", "expired"])
+def test_a_key_that_is_refused(settings: Settings, database: Database, account: RunningSandbox, name: str, state: dict):
+    if state:
+        account.control.mutate("set_key", name=name, **state)
+    findings = with_settings(settings, api_key=SecretStr(account.keys[name]))
+    assert problems(findings) >= {"Cal.com key", "Event types version"}
+    assert "CALCOM_API_KEY" in findings["Cal.com key"].finding
+    assert not [f for f in findings.values() if account.keys[name] in f.finding]
+    assert findings["PostgreSQL"].verdict == findings["Redis"].verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    ("choice", "named"),
+    [({"team_ids": (301, 999)}, "CALCOM_TEAM_IDS names team 999"), ({"team_slug": "x"}, "CALCOM_TEAM_SLUG names team")],
+)
+def test_a_scope_that_the_key_cannot_see(settings: Settings, database: Database, choice: dict, named: str):
+    findings = with_settings(settings, **choice)
+    assert problems(findings) == {"Cal.com scope"}
+    assert named in findings["Cal.com scope"].finding
+
+
+@pytest.mark.parametrize(
+    ("check", "endpoint"),
+    [
+        ("Event types version", "GET /v2/event-types"),
+        ("Slots version", "GET /v2/slots"),
+        ("Bookings version", "GET /v2/bookings"),
+    ],
+)
+def test_an_endpoint_group_that_does_not_answer_as_promised(
+    pipeline: Pipeline, account: RunningSandbox, check: str, endpoint: str
+):
+    account.control.add_fault("malformed", endpoint)
+    assert check in problems(found(pipeline))
+    assert found(pipeline)["Cal.com key"].verdict == "ok"
+
+
+def test_a_version_that_this_calcom_answers_in_an_older_shape(settings: Settings, database: Database):
+    """The settings refuse such a version; a self-hosted server may be too old for ours, which looks the same."""
+    findings = with_settings(settings, bookings_version="2024-04-15")
+    assert problems(findings) == {"Bookings version", "Clock"}
+    assert "cal-api-version" in findings["Bookings version"].finding
+
+
+@pytest.mark.parametrize(("granted", "advice"), [(5_000, "lower it"), (20_000, f"only {LIMIT} are used")])
+def test_a_limit_other_than_the_one_that_is_set(pipeline: Pipeline, account: RunningSandbox, granted: int, advice: str):
+    limits = [{"hits": granted, "window_seconds": 60, "block_seconds": 60}]
+    account.control.mutate("set_key", name="alice", limits=limits)
+    finding = found(pipeline)["Rate limit"]
+    assert finding.verdict == "note"
+    assert f"Cal.com grants {granted} a window" in finding.finding
+    assert advice in finding.finding
+
+
+def test_a_server_that_names_no_limit(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pipeline.calcom._context.transport, "limit_seen", lambda: None)
+    finding = found(pipeline)["Rate limit"]
+    assert (finding.verdict, finding.finding) == ("note", "Cal.com named no limit; a self-hosted server may have none")
+
+
+@pytest.mark.parametrize(("ahead", "sign"), [(3600, "-"), (-3600, "+")])
+def test_a_clock_that_is_off(pipeline: Pipeline, account: RunningSandbox, ahead: int, sign: str):
+    account.control.set_clock((utc_now() + timedelta(seconds=ahead)).isoformat())
+    finding = found(pipeline)["Clock"]
+    account.control.set_clock(utc_now().isoformat())
+    assert finding.verdict == "note"
+    assert f"this clock is {sign}3" in finding.finding
+    assert "NTP" in finding.finding
+
+
+# --- PostgreSQL ----------------------------------------------------------------------------------------------
+
+
+def test_a_database_that_is_away(settings: Settings):
+    findings = with_settings(settings, database_url=SecretStr(f"postgresql://me:hidden@{NOBODY}/none"))
+    assert problems(findings) == {"PostgreSQL", "Schema", "Open outcomes"}
+    assert not [f for f in findings.values() if "hidden" in f.finding]
+    assert findings["Cal.com key"].verdict == "ok"
+
+
+def test_a_database_that_is_too_old(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pipeline.database, "server_version", lambda: 13)
+    finding = found(pipeline)["PostgreSQL"]
+    assert (finding.verdict, finding.finding) == ("problem", "PostgreSQL 13 is too old. Use 14 or newer.")
+
+
+def test_a_schema_that_is_not_there(settings: Settings, empty_database: Database):
+    with open_pipeline(settings) as opened:
+        finding = examine([doctor.examinations(opened)[1]])[0]
+    assert (finding.check, finding.verdict) == ("Schema", "problem")
+    assert "calcom-pipeline migrate" in finding.finding
+
+
+def test_a_schema_of_an_older_and_of_a_newer_release(settings: Settings, empty_database: Database):
+    shipped = shipped_migrations()
+    migrate(empty_database, shipped[:-1])
+    older = with_settings(settings)["Schema"]
+    assert older.verdict == "problem"
+    assert f"lacks {shipped[-1].version:04d}_{shipped[-1].name}" in older.finding
+    assert "calcom-pipeline migrate" in older.finding
+    migrate(empty_database, shipped)
+    with empty_database.transaction("Testing") as cursor:
+        cursor.execute("UPDATE schema_migrations SET version = 9999 WHERE version = %s", (shipped[-1].version,))
+    newer = with_settings(settings)["Schema"]
+    assert newer.verdict == "problem"
+    assert "which this release does not know" in newer.finding
+
+
+def test_bookings_in_doubt(pipeline: Pipeline):
+    now = utc_now()
+    pipeline.outcomes.open(OpenOutcome("order-4711", 6, now + timedelta(days=3), opened_at=now))
+    finding = found(pipeline)["Open outcomes"]
+    assert (finding.verdict, finding.finding[:13]) == ("note", "of 1 bookings")
+
+
+# --- Redis, the limiter, the circuits ------------------------------------------------------------------------
+
+
+def test_a_redis_that_is_away(settings: Settings, database: Database):
+    findings = with_settings(settings, redis_url=SecretStr(f"redis://:hidden@{NOBODY}/0"), rate_limit_per_minute=60_000)
+    assert problems(findings) == {"Redis", "Limiter", "Circuits"}
+    assert not [f for f in findings.values() if "hidden" in f.finding]
+    assert findings["Cal.com key"].verdict == "ok", "without Redis each process takes its share"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (ServerFacts("Redis", 6, "noeviction", evicts=False), "Redis 6 is older than 7"),
+        (ServerFacts("Redis", 7, "allkeys-lru", evicts=True), "evicts keys when full (allkeys-lru)"),
+    ],
+)
+def test_a_redis_that_may_lose_the_limiter(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, facts: ServerFacts, said: str
+):
+    monkeypatch.setattr(connection, "facts", lambda client: facts)
+    finding = found(pipeline)["Redis"]
+    assert finding.verdict == "note"
+    assert said in finding.finding
+
+
+def test_a_key_that_is_blocked(pipeline: Pipeline):
+    grant = pipeline.limiter.acquire("sync")
+    blocked = {"X-RateLimit-Limit-Default": "120", "X-RateLimit-Remaining-Default": "0"}
+    pipeline.limiter.complete(grant, status=429, headers=blocked | {"X-RateLimit-Reset-Default": "55"})
+    findings = found(pipeline)
+    assert findings["Limiter"].verdict == "note"
+    assert findings["Limiter"].finding.startswith("Cal.com blocks the key for another 5")
+    assert "Cal.com key" in problems(findings), "nobody waits out a whole block here"
+
+
+def test_others_with_the_same_key(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    seen = pipeline.limiter.view()
+    monkeypatch.setattr(
+        pipeline.limiter, "view", lambda: type(seen)(3, 118, 17, seen.waiting, paused_seconds=0.0, learned=True)
+    )
+    finding = found(pipeline)["Limiter"]
+    assert (finding.verdict, "and 17 by others with the same key" in finding.finding) == ("note", True)
+
+
+def test_a_circuit_that_is_open(pipeline: Pipeline):
+    for _ in range(pipeline.settings.breaker_failures):
+        pipeline.breaker.report(pipeline.breaker.enter("slots", longest_seconds=1), "failed")
+    findings = found(pipeline)
+    assert (findings["Circuits"].verdict, findings["Circuits"].finding[:13]) == ("note", "slots is open")
+    assert problems(findings) == {"Slots version"}
+
+
+# --- the command ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], database: Database
+) -> Callable[..., tuple[int, dict[str, Any], str]]:
+    """Exit code, JSON and errors of `calcom-pipeline doctor`, with some variables changed."""
+
+    def command(**changes: str) -> tuple[int, dict[str, Any], str]:
+        given = {
+            "CALCOM_API_KEY": settings.api_key.get_secret_value() if settings.api_key else "",
+            "CALCOM_BASE_URL": settings.base_url,
+            "DATABASE_URL": settings.database_url.get_secret_value() if settings.database_url else "",
+            "REDIS_URL": settings.redis_url.get_secret_value() if settings.redis_url else "",
+            "CALCOM_DATABASE_SCHEMA": settings.schema_name,
+            "CALCOM_RATE_LIMIT_PER_MINUTE": str(LIMIT),
+        }
+        for name, value in (given | changes).items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main(["doctor", "--json"])
+        told = capsys.readouterr()
+        leaks.said("`doctor`", told.out, told.err)
+        return int(ended.value.code or 0), json.loads(told.out), told.err
+
+    return command
+
+
+def test_the_exit_code_says_whether_anything_is_wrong(run: Callable[..., Any]):
+    code, told, _ = run()
+    assert (code, {f["verdict"] for f in told["findings"]}) == (0, {"ok"})
+    code, told, errors = run(CALCOM_TEAM_IDS="999")
+    assert code == exit_codes.UNHEALTHY
+    assert [f["check"] for f in told["findings"] if f["verdict"] == "problem"] == ["Cal.com scope"]
+    assert "Traceback" not in errors
