@@ -1,4 +1,4 @@
-"""What else happens to a booking: absence, guests, another place, another host, a series. Fact sheet 6.8, 9.46, 9.52."""
+"""What else happens to a booking: absence, guests, another place, another host, a series. Fact sheet 6.8, 9.46."""
 
 import pytest
 
