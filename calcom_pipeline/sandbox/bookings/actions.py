@@ -56,8 +56,7 @@ async def confirm_booking(call: Call) -> Answer:
     for one in changed:
         one.status, one.updated = "accepted", now
         call.world.bookings.save(one)
-    for one in changed:
-        await notify.about_confirmed(call.sandbox, Occasion(one, event_type))
+    await notify.about_confirmed(call.sandbox, Occasion(booking, event_type))  # of a series: once
     return success(shown_now(call, booking.uid))
 
 

@@ -56,20 +56,19 @@ async def _cancel(call: Call, uid: str, body: Json) -> None:
     booking = series[0] if series else call.world.bookings.find_uid(uid)
     if booking is None:
         raise not_found(f"Booking with uid={uid} not found")
-    if series and all(one.status == "cancelled" for one in series):
-        raise Bare(HTTPStatus.BAD_REQUEST, "This booking has already been cancelled.")
-    if not series and booking.status == "cancelled":
+    if booking.status == "cancelled":  # of a series its first occurrence decides
         raise bad_request(
             f"Can't cancel booking with uid={uid} because it has been cancelled already. Please provide uid of a "
             "booking that is not cancelled."
         )
     event_type = call.world.event_types.get(booking.event_type_id or 0)
-    _check_allowed(call, booking, event_type, body, is_series=bool(series))
+    _check_allowed(call, booking, event_type, body)
     reason = body.get("cancellationReason")
     if "seatUid" in body and len(booking.attendees) >= _FEWEST_FOR_ONE_SEAT:
-        await _give_back(call, booking, event_type, body["seatUid"])
+        await _give_back(call, booking, event_type, body["seatUid"], reason)
         return
-    await notify.about_cancelled(call.sandbox, Occasion(booking, event_type), reason=reason)
+    occasion = Occasion(booking, event_type)
+    await notify.about_cancelled(call.sandbox, occasion, reason=reason, whole_series=bool(series))
     if booking.series_uid is not None and (series or body.get("cancelSubsequentBookings")):
         since = call.now if series else booking.start
         _cancel_all(call, booking.series_uid, since, reason)
@@ -77,30 +76,30 @@ async def _cancel(call: Call, uid: str, body: Json) -> None:
         _cancel_one(call, booking.id, reason)
 
 
-def _check_allowed(call: Call, booking: Booking, event_type: EventType | None, body: Json, *, is_series: bool) -> None:
+def _check_allowed(call: Call, booking: Booking, event_type: EventType | None, body: Json) -> None:
     user_id = call.user.id if call.user is not None else None
     if booking.user_id is None or booking.user_id not in call.world.users:
         raise Bare(HTTPStatus.BAD_REQUEST, "User not found")
-    if booking.end < call.now and not is_series:
-        raise Bare(HTTPStatus.BAD_REQUEST, "Cannot cancel a booking that has already ended")
     if event_type is not None and event_type.settings.get("disableCancelling"):
         raise Bare(HTTPStatus.BAD_REQUEST, "This event type does not allow cancellations")
-    if not body.get("cancellationReason") and user_id == booking.user_id:
+    if not (body.get("cancellationReason") or "").strip() and user_id == booking.user_id:
         raise Bare(HTTPStatus.BAD_REQUEST, "Cancellation reason is required when you are the host")
+    if booking.end < call.now:
+        raise Bare(HTTPStatus.BAD_REQUEST, "Cannot cancel a booking that has already ended")
     if event_type is not None and event_type.seats_per_slot and "seatUid" not in body:
         is_host = user_id is not None and user_id in call.world.host_ids(event_type)
         if not is_host:
-            raise Bare(HTTPStatus.UNAUTHORIZED, "User not a host of this event")
+            raise Bare(HTTPStatus.UNAUTHORIZED, "User not a host of this event or an admin of the booking user")
 
 
-async def _give_back(call: Call, booking: Booking, event_type: EventType | None, seat_uid: str) -> None:
+async def _give_back(
+    call: Call, booking: Booking, event_type: EventType | None, seat_uid: str, reason: str | None
+) -> None:
     """One seat is free again; the booking stays accepted and its `updatedAt` where it was."""
     attendee = next(one for one in booking.attendees if one.seat is not None and one.seat.uid == seat_uid)
-    await notify.about_cancelled(call.sandbox, Occasion(booking, event_type, attendee=attendee), reason=None)
-    current = call.world.bookings.find_id(booking.id)
-    if current is not None:
-        current.attendees = [one for one in current.attendees if one.id != attendee.id]
-        call.world.bookings.save(current)
+    booking.attendees = [one for one in booking.attendees if one.id != attendee.id]
+    call.world.bookings.save(booking)
+    await notify.about_cancelled(call.sandbox, Occasion(booking, event_type, attendee=attendee), reason=reason)
 
 
 def _cancel_one(call: Call, booking_id: int, reason: str | None) -> None:

@@ -68,7 +68,7 @@ async def list_organization_bookings(call: Call) -> Answer:
 
 async def list_organization_team_bookings(call: Call) -> Answer:
     """GET /v2/organizations/{orgId}/teams/{teamId}/bookings."""
-    require_organization(call)
+    require_organization(call, admin=False)
     return await list_team_bookings(call)
 
 

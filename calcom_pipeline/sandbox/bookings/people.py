@@ -3,6 +3,7 @@
 Facts: fact sheet 3 and 6.8.
 """
 
+from http import HTTPStatus
 from typing import Final
 
 from calcom_pipeline.sandbox.bookings import place
@@ -13,7 +14,7 @@ from calcom_pipeline.sandbox.event_types.personal_api import may_read, read_whol
 from calcom_pipeline.sandbox.http.answers import Answer, created, success
 from calcom_pipeline.sandbox.http.call import Call, Guard, Route
 from calcom_pipeline.sandbox.http.versions import BOOKINGS
-from calcom_pipeline.sandbox.state.model import Attendee, Booking
+from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType
 from calcom_pipeline.sandbox.validation import bookings as rules
 from calcom_pipeline.sandbox.validation.engine import clean
 
@@ -22,27 +23,56 @@ GUESTS_LIMIT: Final = "booking_guests_add"
 LOCATION_LIMIT: Final = "booking_location_update"
 ATTENDEE_ADD_LIMIT: Final = "booking_attendees_add"
 ATTENDEE_REMOVE_LIMIT: Final = "booking_attendees_remove"
+_NOT_LOCATED: Final = (
+    "User is not authorized to update this booking location. User must be the event type owner, host, team admin or "
+    "owner, or org admin or owner."
+)
+# The member of a new location that says where it is.
+_LOCATION_MEMBERS: Final = {
+    "address": "address",
+    "link": "link",
+    "phone": "phone",
+    "attendeeAddress": "address",
+    "attendeePhone": "phone",
+    "attendeeDefined": "location",
+}
+
+
+def _base(email: str) -> str:
+    """An address without what stands after a plus sign, in lower case: how Cal.com tells guests apart."""
+    name, _, domain = email.rpartition("@")
+    return f"{name.partition('+')[0]}@{domain}".lower()
+
+
+def _is_hosts_or_attendees(call: Call, booking: Booking) -> bool:
+    """Whether the caller organizes the booking, administers its team or takes part."""
+    event_type = call.world.event_types.get(booking.event_type_id or 0)
+    is_admin = event_type is not None and may_read(call.world, call.caller, event_type)
+    return booking.user_id == call.caller.id or is_admin or any(a.email == call.caller.email for a in booking.attendees)
 
 
 def _own_booking(call: Call) -> Booking:
     """The booking of the path, if the caller is its host, an admin or takes part; raises 403."""
     booking = find_booking(call)
-    event_type = call.world.event_types.get(booking.event_type_id or 0)
-    is_admin = event_type is not None and may_read(call.world, call.caller, event_type)
-    takes_part = any(one.email == call.caller.email for one in booking.attendees)
-    if booking.user_id != call.caller.id and not is_admin and not takes_part:
+    if not _is_hosts_or_attendees(call, booking):
         raise forbidden("You do not have permission to access this booking")
     return booking
 
 
 async def add_guests(call: Call) -> Answer:
     """POST …/guests."""
-    booking = _own_booking(call)
+    booking = find_booking(call)
     guests: list[Json] = clean(rules.GUESTS_BODY, call.body)["guests"]
-    present = {one.email for one in booking.attendees}
-    new = [guest for guest in guests if guest["email"] not in present]
+    if not _is_hosts_or_attendees(call, booking):
+        raise trpc(HTTPStatus.FORBIDDEN, "you_do_not_have_permission")
+    seen = {_base(one.email) for one in booking.attendees}
+    new: list[Json] = []
+    for guest in guests:
+        if _base(guest["email"]) not in seen:
+            seen.add(_base(guest["email"]))
+            new.append(guest)
     if not new:
-        raise trpc(400, "emails_must_be_unique_valid")
+        raise trpc(HTTPStatus.BAD_REQUEST, "emails_must_be_unique_valid")
     if len(booking.attendees) - 1 + len(new) > MOST_GUESTS:
         raise bad_request(f"Total number of guests cannot exceed {MOST_GUESTS} per booking.")
     for guest in new:
@@ -56,41 +86,51 @@ async def add_guests(call: Call) -> Answer:
 
 
 def _attendee(call: Call, booking: Booking, given: Json) -> Attendee:
-    """Somebody new, with the booker's zone and language if none are given."""
-    booker = booking.attendees[0] if booking.attendees else None
-    time_zone = booker.time_zone if booker else call.caller.time_zone
-    locale = booker.locale if booker else "en"
+    """Somebody new, with the organizer's zone if none is given."""
+    organizer = call.world.users.get(booking.user_id or 0) or call.caller
     return Attendee(
         call.world.sequences.take("attendee"),
         given.get("name") or "",
         given["email"],
-        given.get("timeZone") or time_zone,
-        given.get("language") or locale,
+        given.get("timeZone") or organizer.time_zone,
+        given.get("language") or "en",
         given.get("phoneNumber"),
     )
 
 
 async def change_location(call: Call) -> Answer:
-    """PATCH …/location."""
-    booking = _own_booking(call)
-    given = clean(rules.LOCATION_BODY, call.body)["location"]
+    """PATCH …/location: for hosts and admins; without a location nothing changes."""
+    booking = find_booking(call)
+    given: Json | None = clean(rules.LOCATION_BODY, call.body).get("location")
     event_type = call.world.event_types.get(booking.event_type_id or 0)
+    if event_type is not None and not may_read(call.world, call.caller, event_type):
+        raise forbidden(_NOT_LOCATED)
+    if not given:
+        return success(shown_now(call, booking.uid))
+    if booking.user_id is None:
+        raise not_found(f"No user found for booking with uid={booking.uid}")
     if event_type is None:
-        raise bad_request(f"Booking with uid {booking.uid} has no event type")
-    location = place.stored_location(event_type, given)
-    if isinstance(given, dict) and given.get("type") in {"address", "link", "phone"}:  # pyright: ignore[reportUnknownMemberType] - any JSON
-        location = str(given.get(given["type"]) or location)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] - any JSON
-    video = place.video_url(location, call.world.booker_url, booking.uid)
+        raise not_found(f"No event type found for booking with uid={booking.uid}")
+    location = _new_location(event_type, given)
     metadata = {key: value for key, value in booking.metadata.items() if key != "videoCallUrl"}
-    booking.metadata = as_stored(metadata | ({"videoCallUrl": video} if video else {}))
-    booking.location = location
-    responses: Json = dict(booking.responses or {})
-    response = place.as_response(given)
-    if booking.responses is not None and response is not None:
-        booking.responses = as_stored(responses | {"location": response})
+    if given["type"] == "integration":
+        video = place.video_url(location, call.world.booker_url, booking.uid)
+        metadata |= {"videoCallUrl": video} if video else {}
+    booking.metadata, booking.location = as_stored(metadata), location
+    booking.responses = as_stored(dict(booking.responses or {}) | {"location": place.as_response(given)})
     booking.updated = call.now
     call.world.bookings.save(booking)
     return success(shown_now(call, booking.uid))
+
+
+def _new_location(event_type: EventType, given: Json) -> str:
+    if given["type"] == "integration":
+        return place.stored_location(event_type, given) or place.CAL_VIDEO_LOCATION
+    member = _LOCATION_MEMBERS.get(given["type"])
+    value = given.get(member) if member else None
+    if not value:
+        raise bad_request(f"Missing or invalid location value for type: {given['type']}")
+    return str(value)
 
 
 def _shown(booking: Booking, attendee: Attendee) -> Json:
@@ -132,7 +172,7 @@ async def add_attendee(call: Call) -> Answer:
     booking = _own_booking(call)
     body = clean(rules.ATTENDEE_BODY, call.body)
     if any(one.email == body["email"] for one in booking.attendees):
-        raise trpc(400, "emails_must_be_unique_valid")
+        raise trpc(HTTPStatus.BAD_REQUEST, "emails_must_be_unique_valid")
     attendee = _attendee(call, booking, body)
     booking.attendees.append(attendee)
     call.world.bookings.save(booking)
@@ -147,7 +187,8 @@ async def remove_attendee(call: Call) -> Answer:
         raise bad_request("Cannot remove the primary attendee of a booking.")
     booking.attendees = [one for one in booking.attendees if one.id != attendee.id]
     call.world.bookings.save(booking)
-    return success(_shown(booking, attendee))
+    shown = _shown(booking, attendee)
+    return success({name: shown[name] for name in ("id", "bookingId", "name", "email", "timeZone")})
 
 
 _ONE: Final = "/v2/bookings/{uid}"

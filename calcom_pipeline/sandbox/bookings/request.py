@@ -123,6 +123,7 @@ def from_predecessor(event_type: EventType, old: Booking, start: int, body: Json
     metadata = {key: value for key, value in old.metadata.items() if key != "videoCallUrl"}
     responses: Json = dict(old.responses or {"name": first.name, "email": first.email})
     reason = body.get("reschedulingReason")
+    responses.pop("rescheduledReason", None)
     if reason is not None:
         responses["rescheduledReason"] = reason
     guests = responses.get("guests")

@@ -14,7 +14,7 @@ from calcom_pipeline.sandbox.bookings.hosts import assign
 from calcom_pipeline.sandbox.bookings.reading import find_booking
 from calcom_pipeline.sandbox.bookings.request import Booker, Request, from_predecessor
 from calcom_pipeline.sandbox.bookings.seats import seated_at, take_seat
-from calcom_pipeline.sandbox.core.errors import Bare, bad_request, not_found
+from calcom_pipeline.sandbox.core.errors import Bare, bad_request, internal_error, not_found
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import MINUTE_MS, parse_iso
 from calcom_pipeline.sandbox.event_types.personal_api import may_read
@@ -27,6 +27,14 @@ from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType
 from calcom_pipeline.sandbox.validation import bookings as rules
 from calcom_pipeline.sandbox.validation.engine import clean, clean_strictly
 
+_SEAT_NEEDED: Final = (
+    "Booking with uid={uid} is a seated booking which means you have to provide seatUid in the request body to specify "
+    "which seat specifically you want to reschedule. First, fetch the booking using "
+    "https://cal.com/docs/api-reference/v2/bookings/get-a-booking and then within the attendees array you will find "
+    "the seatUid of the booking you want to reschedule. Second, provide the seatUid in the request body to specify "
+    "which seat specifically you want to reschedule using the reschedule endpoint "
+    "https://cal.com/docs/api-reference/v2/bookings/reschedule-a-booking#option-2"
+)
 _MOVABLE: Final = frozenset({"accepted", "pending"})
 
 
@@ -101,8 +109,10 @@ def _check_settings(call: Call, booking: Booking, event_type: EventType) -> None
 async def _move_seats(call: Call, booking: Booking, event_type: EventType, start: int, body: Json) -> Json:
     if "seatUid" in body:
         return await _move_one_seat(call, booking, event_type, start, body)
-    if call.user is None or call.user.id not in call.world.host_ids(event_type):
-        raise bad_request("To reschedule a seated booking you have to pass seatUid in the request body.")
+    if call.user is None:
+        raise internal_error()  # nobody foresaw that an unknown caller sends no seat
+    if call.user.id not in call.world.host_ids(event_type):
+        raise bad_request(_SEAT_NEEDED.format(uid=booking.uid))
     return await _move_all_seats(call, booking, event_type, start, body)
 
 
@@ -118,8 +128,9 @@ async def _move_one_seat(call: Call, booking: Booking, event_type: EventType, st
         booker=_booker(attendee),
         metadata=attendee.seat.metadata,
         responses={key: value for key, value in attendee.seat.responses.items() if key != "guests"},
+        moved_by=body.get("rescheduledBy"),
     )
-    moved, seat_uid, _ = await take_seat(call.sandbox, request)
+    moved, seat_uid, _ = await take_seat(call.sandbox, request, booking)
     current = call.world.bookings.find_id(booking.id)
     if current is not None:
         current.attendees = [one for one in current.attendees if one.id != attendee.id]

@@ -33,8 +33,11 @@ def seated_at(world: World, event_type: EventType, start: int) -> Booking | None
     return None
 
 
-async def take_seat(sandbox: Sandbox, request: Request) -> tuple[Booking, str, bool]:
-    """A seat for the booker: the booking, the seat's uid, and whether it is the booking's first."""
+async def take_seat(sandbox: Sandbox, request: Request, moved_from: Booking | None = None) -> tuple[Booking, str, bool]:
+    """A seat for the booker: the booking, the seat's uid, and whether it is the booking's first.
+
+    `moved_from` is the booking in which the booker sat until now.
+    """
     world, now = sandbox.world, sandbox.clock.now()
     bounds.check_booker(world, request, now)
     bounds.check_time(world, request, now)
@@ -42,13 +45,13 @@ async def take_seat(sandbox: Sandbox, request: Request) -> tuple[Booking, str, b
         await asyncio.sleep(INSERT_DELAY_SECONDS)
         booking = seated_at(world, request.event_type, request.start)
         if booking is not None:
-            return await _join(sandbox, request, booking)
+            return await _join(sandbox, request, booking, moved_from)
     refuse_past_limits(world, request.event_type, request.start, request.minutes)
     assignment = assign(world, question_of(request))
     await asyncio.sleep(INSERT_DELAY_SECONDS)
     taken_meanwhile = seated_at(world, request.event_type, request.start)
     if taken_meanwhile is not None:
-        return await _join(sandbox, request, taken_meanwhile)
+        return await _join(sandbox, request, taken_meanwhile, moved_from)
     booking = insert(sandbox, replace(request, guests=()), assignment, pending=False)
     attendee = booking.attendees[0]
     attendee.seat = _new_seat(sandbox, request)
@@ -56,7 +59,10 @@ async def take_seat(sandbox: Sandbox, request: Request) -> tuple[Booking, str, b
     booking.ical_uid = f"{sandbox.ids.booking_uid()}@Cal.com"
     booking.metadata = {key: value for key, value in booking.metadata.items() if key == "videoCallUrl"}
     world.bookings.save(booking)
-    await notify.about_new(sandbox, Occasion(booking, request.event_type, attendee=attendee))
+    occasion = Occasion(
+        booking, request.event_type, attendee=attendee, predecessor=moved_from, moved_by=request.moved_by
+    )
+    await notify.about_new(sandbox, occasion)
     return stamp(sandbox, booking), attendee.seat.uid, True
 
 
@@ -67,7 +73,9 @@ def _new_seat(sandbox: Sandbox, request: Request) -> Seat:
     return Seat(sandbox.ids.uuid(), as_stored(given | {"guests": guests}), as_stored(metadata))
 
 
-async def _join(sandbox: Sandbox, request: Request, booking: Booking) -> tuple[Booking, str, bool]:
+async def _join(
+    sandbox: Sandbox, request: Request, booking: Booking, moved_from: Booking | None
+) -> tuple[Booking, str, bool]:
     """One more seat in a booking that exists: its `updatedAt` stays as it is (measured)."""
     world, event_type, booker = sandbox.world, request.event_type, request.booker
     if any(attendee.email == booker.email for attendee in booking.attendees):
@@ -93,6 +101,8 @@ async def _join(sandbox: Sandbox, request: Request, booking: Booking) -> tuple[B
         event_type,
         attendee=attendee,
         joins=True,
+        predecessor=moved_from,
+        moved_by=request.moved_by,
         ical_uid=f"{sandbox.ids.booking_uid()}@Cal.com",
         title=title,
     )

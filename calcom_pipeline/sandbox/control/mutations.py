@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any, Final
 
-from calcom_pipeline.sandbox.control.selecting import bookings_of, instant, set_fields
+from calcom_pipeline.sandbox.control.selecting import bookings_of, check_names, instant, set_fields
 from calcom_pipeline.sandbox.core.errors import ApiError
 from calcom_pipeline.sandbox.core.json_types import Json, is_list
 from calcom_pipeline.sandbox.core.times import MINUTE_MS, SECOND_MS, moment_of
@@ -54,6 +54,7 @@ def update_bookings(sandbox: Sandbox, body: Json) -> Json:
         table.stamp(found, updated)
         return {"bookings": len(found)}
     times = {name: instant(changes.pop(name)) for name in _BOOKING_TIMES if name in changes}
+    check_names(changes, _BOOKING_FIELDS)
     for position in found:
         booking = table.at(position)
         set_fields(booking, changes, _BOOKING_FIELDS)

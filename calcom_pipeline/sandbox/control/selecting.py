@@ -24,11 +24,17 @@ def instant(value: Any) -> int | None:
 
 def set_fields(target: Any, changes: Json, allowed: Iterable[str]) -> None:
     """Writes plain fields; raises ValueError for one that is not offered."""
-    names = tuple(allowed)
+    check_names(changes, allowed)
     for name, value in changes.items():
+        setattr(target, name, value)
+
+
+def check_names(changes: Json, allowed: Iterable[str]) -> None:
+    """Raises ValueError for a field that is not offered."""
+    names = tuple(allowed)
+    for name in changes:
         if name not in names:
             raise ValueError(f"Unknown field {name!r}; there are {', '.join(names)}")
-        setattr(target, name, value)
 
 
 def bookings_of(world: World, where: Json) -> list[int]:

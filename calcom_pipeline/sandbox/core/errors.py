@@ -106,6 +106,12 @@ def database_error() -> Enveloped:
     return Enveloped(500, "There was an error, please try again later.", code="INTERNAL_SERVER_ERROR", details=None)
 
 
+def duplicate_record() -> Enveloped:
+    """What Prisma's unique violations become."""
+    message = "Invalid Input: Trying to create a record that already exists."
+    return Enveloped(409, message, code="CONFLICT", details=None)
+
+
 def zod(*issues: tuple[str, str]) -> Enveloped:
     """A schema failure of the core: `path - text, `, the last issue first."""
     message = "".join(f"{path} - {text}, " for path, text in reversed(issues))

@@ -35,21 +35,39 @@ _INHERITED: Final = (
 
 
 def require_team(call: Call, *, admin: bool) -> Team:
-    """The team of the path, if the caller may; raises 403 as Cal.com's role guard does."""
+    """The team of the path, if the caller may; raises 403 as Cal.com's role guard does.
+
+    Below an organization its admins may everything; elsewhere a team's own membership is what counts.
+    """
     team = call.world.teams.get(read_whole_number(call.params["teamId"]))
-    if team is None or team.is_organization:
-        raise forbidden(f"RolesGuard - User is not a member of the team with id={call.params['teamId']}.")
-    role = call.world.role_in(call.caller.id, team.id)
-    if not admin and (role is not None or call.world.is_admin_of(call.caller.id, team.id)):
+    role = None if team is None or team.is_organization else call.world.role_in(call.caller.id, team.id)
+    if team is not None and "orgId" in call.params and _rules_organization(call, int(call.params["orgId"])):
         return team
-    if not call.world.is_admin_of(call.caller.id, team.id):
-        if role is None:
-            raise forbidden(f"RolesGuard - User is not a member of the team with id={team.id}.")
-        raise forbidden(
-            f"RolesGuard - User {call.caller.id} does not have the minimum required role=TEAM_ADMIN within team "
-            f"{team.id}."
-        )
+    if team is None or role is None:
+        raise forbidden(_not_a_member(call))
+    if admin and role not in ADMIN_ROLES:
+        raise forbidden(_too_low(call, "TEAM_ADMIN"))
     return team
+
+
+def _not_a_member(call: Call) -> str:
+    team_id = call.params["teamId"]
+    if "orgId" not in call.params:
+        return f"RolesGuard - User is not a member of the team with id={team_id}."
+    return (
+        f"RolesGuard - User is not part of the team with id={team_id} and/or, is not an admin nor an owner of the "
+        f"organization with id={call.params['orgId']}."
+    )
+
+
+def _rules_organization(call: Call, organization_id: int) -> bool:
+    return call.world.role_in(call.caller.id, organization_id) in ADMIN_ROLES
+
+
+def _too_low(call: Call, role: str) -> str:
+    named = (("orgId", "organization"), ("teamId", "team"))
+    within = "".join(f" {what} with id={call.params[name]}" for name, what in named if name in call.params)
+    return f"RolesGuard - user with id={call.caller.id} does not have the minimum required role={role} within{within}."
 
 
 async def list_team_types(call: Call) -> Answer:
@@ -67,7 +85,7 @@ async def list_team_types(call: Call) -> Answer:
 def _find(call: Call, team: Team) -> EventType:
     event_type = call.world.event_types.get(read_whole_number(call.params["id"]))
     if event_type is None or event_type.team_id != team.id:
-        raise not_found(f"Event type with id {call.params['id']} not found in team with id {team.id}.")
+        raise not_found(f"Event type with id {call.params['id']} not found")
     return event_type
 
 
@@ -176,7 +194,10 @@ async def update_team_type(call: Call) -> Answer:
 
 async def delete_team_type(call: Call) -> Answer:
     """DELETE …/event-types/{id}."""
-    event_type = _find(call, require_team(call, admin=True))
+    team = require_team(call, admin=True)
+    event_type = call.world.event_types.get(read_whole_number(call.params["id"]))
+    if event_type is None or event_type.team_id != team.id:
+        raise not_found(f"Event type with ID={call.params['id']} does not exist.")
     remove(call.world, event_type)
     return success({"id": event_type.id, "title": event_type.title})
 
@@ -193,20 +214,18 @@ async def list_organization_types(call: Call) -> Answer:
     return success([views.for_team(call.world, one, full_team=True) for one in page])
 
 
-def require_organization(call: Call) -> Team:
-    """The organization of the path, if the caller is one of its admins; raises 403."""
+def require_organization(call: Call, *, admin: bool = True) -> Team:
+    """The organization of the path, if the caller is one of its admins, or just a member; raises 403."""
     organization = call.world.teams.get(read_whole_number(call.params["orgId"]))
     if organization is None or not organization.is_organization:
         wrong = call.params["orgId"]
         raise forbidden(f"IsOrgGuard - provided organization id={wrong} does not represent any existing organization.")
     role = call.world.role_in(call.caller.id, organization.id)
     if role is None:
-        raise forbidden(f"RolesGuard - User is not a member of the organization with id={organization.id}.")
-    if role not in ADMIN_ROLES:
-        raise forbidden(
-            f"RolesGuard - User {call.caller.id} does not have the minimum required role=ORG_ADMIN within organization "
-            f"{organization.id}."
-        )
+        belongs = "a member" if admin else "part"
+        raise forbidden(f"RolesGuard - User is not {belongs} of the organization with id={organization.id}.")
+    if admin and role not in ADMIN_ROLES:
+        raise forbidden(_too_low(call, "ORG_ADMIN"))
     return organization
 
 
@@ -214,7 +233,7 @@ def in_organization(handler: Handler) -> Handler:
     """The same handler below an organization's path: the organization is checked first."""
 
     async def checked(call: Call) -> Answer:
-        organization = require_organization(call)
+        organization = require_organization(call, admin=False)
         team = call.world.teams.get(read_whole_number(call.params["teamId"]))
         if team is None or team.organization_id != organization.id:
             raise forbidden(f"IsTeamInOrg - Team ({call.params['teamId']}) not found.")

@@ -3,18 +3,17 @@
 Facts: fact sheet 7.1, recordings `06*`.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
-from calcom_pipeline.sandbox.core.errors import bad_request, conflict, forbidden, not_found
+from calcom_pipeline.sandbox.core.errors import bad_request, conflict, duplicate_record, forbidden, not_found
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import iso
-from calcom_pipeline.sandbox.event_types.personal_api import read_whole_number
-from calcom_pipeline.sandbox.event_types.team_api import require_organization, require_team
+from calcom_pipeline.sandbox.event_types.personal_api import read_id
+from calcom_pipeline.sandbox.event_types.team_api import require_organization
 from calcom_pipeline.sandbox.http.answers import Answer, created, success
 from calcom_pipeline.sandbox.http.call import Call, Route
 from calcom_pipeline.sandbox.http.versions import ANY
-from calcom_pipeline.sandbox.state.model import Webhook
+from calcom_pipeline.sandbox.state.model import ADMIN_ROLES, Webhook
 from calcom_pipeline.sandbox.validation import webhooks as rules
 from calcom_pipeline.sandbox.validation.engine import clean
 
@@ -35,16 +34,22 @@ _MEMBERS: Final = {
 class Scope:
     """Whose webhooks a route is about: how they are found, marked, and what a clash is called."""
 
-    def __init__(self, owner: Callable[[Call], int], attribute: str, member: str, called: str) -> None:
-        self._owner = owner
-        self._attribute = attribute
-        self._member = member
-        self._called = called
+    attribute = ""  # of a webhook's row, in which its owner stands
+    member = ""  # of an answer, in which the owner is shown
+    called = ""  # in the sentence about a clash
+
+    def owner(self, call: Call) -> int:
+        """The id of the owner that the path names, if the caller may; raises 403 or 404."""
+        raise NotImplementedError
+
+    def refuse_foreign(self, call: Call, webhook: Webhook) -> None:
+        """Raises what Cal.com answers about a webhook of another owner."""
+        raise NotImplementedError
 
     def owned(self, call: Call) -> list[Webhook]:
         """The owner's webhooks, oldest first."""
-        owner = self._owner(call)
-        return [one for one in call.world.webhooks.values() if getattr(one, self._attribute) == owner]
+        owner = self.owner(call)
+        return [one for one in call.world.webhooks.values() if getattr(one, self.attribute) == owner]
 
     def shown(self, webhook: Webhook) -> Json:
         """A webhook as lists and writes answer it."""
@@ -55,7 +60,7 @@ class Scope:
             "subscriberUrl": webhook.url,
             "active": webhook.active,
             "secret": webhook.secret,
-            self._member: getattr(webhook, self._attribute),
+            self.member: getattr(webhook, self.attribute),
         }
 
     async def list_all(self, call: Call) -> Answer:
@@ -71,9 +76,9 @@ class Scope:
         owned = self.owned(call)
         _check_url(call, body)
         if any(one.url == body["subscriberUrl"] for one in owned):
-            raise conflict(f"Webhook with this subscriber url already exists for this {self._called}")
+            raise conflict(f"Webhook with this subscriber url already exists for this {self.called}")
         webhook = Webhook(call.sandbox.ids.uuid(), "", [], active=True, created=call.now)
-        setattr(webhook, self._attribute, self._owner(call))
+        setattr(webhook, self.attribute, self.owner(call))
         _write(webhook, body)
         call.world.webhooks[webhook.id] = webhook
         return created(self.shown(webhook))
@@ -83,32 +88,30 @@ class Scope:
         return success(self.shown(self.find(call)))
 
     def find(self, call: Call) -> Webhook:
-        """The webhook of the path; raises 404 if there is none, 403 if it is another owner's."""
-        owner = self._owner(call)
+        """The webhook of the path; raises 404 if there is none, and what fits if it is another owner's."""
+        owner = self.owner(call)
         webhook = call.world.webhooks.get(call.params["webhookId"])
         if webhook is None:
-            raise not_found(f"Webhook ({call.params['webhookId']}) not found")
-        if getattr(webhook, self._attribute) != owner:
-            raise forbidden(self._not_owner(call, webhook))
+            raise not_found(self.unknown(call))
+        if getattr(webhook, self.attribute) != owner:
+            self.refuse_foreign(call, webhook)
         return webhook
 
-    def _not_owner(self, call: Call, webhook: Webhook) -> str:
-        if self._attribute == "user_id":
-            return (
-                f"IsUserWebhookGuard - user with id=({call.caller.id}) is not the owner of webhook with "
-                f"id=({webhook.id})"
-            )
-        return f"Webhook ({webhook.id}) is not associated with {self._called} ({self._owner(call)})"
+    def unknown(self, call: Call) -> str:
+        """The sentence about a webhook that does not exist."""
+        return f"Webhook ({call.params['webhookId']}) not found"
 
     async def update(self, call: Call) -> Answer:
         """PATCH one."""
         webhook = self.find(call)
         body = clean(rules.UPDATE_BODY, call.body)
         _check_url(call, body)
-        if any(one.url == body.get("subscriberUrl") and one.id != webhook.id for one in self.owned(call)):
-            raise conflict(f"Webhook with this subscriber url already exists for this {self._called}")
+        self.check_change(call, webhook, body)
         _write(webhook, body)
         return success(self.shown(webhook))
+
+    def check_change(self, call: Call, webhook: Webhook, body: Json) -> None:
+        """Raises what the database answers to a change that it does not take."""
 
     async def delete(self, call: Call) -> Answer:
         """DELETE one."""
@@ -155,6 +158,20 @@ def _write(webhook: Webhook, body: Json) -> None:
 
 
 class _UserScope(Scope):
+    attribute, member, called = "user_id", "userId", "user"
+
+    def owner(self, call: Call) -> int:
+        return call.caller.id
+
+    def refuse_foreign(self, call: Call, webhook: Webhook) -> None:
+        raise forbidden(
+            f"IsUserWebhookGuard - user with id=({call.caller.id}) is not the owner of webhook with id=({webhook.id})"
+        )
+
+    def check_change(self, call: Call, webhook: Webhook, body: Json) -> None:
+        if any(one.url == body.get("subscriberUrl") and one.id != webhook.id for one in self.owned(call)):
+            raise duplicate_record()
+
     async def read(self, call: Call) -> Answer:
         """GET one: a user's own webhook is answered with its whole row."""
         webhook = self.find(call)
@@ -180,29 +197,61 @@ class _UserScope(Scope):
         )
 
 
-def _own_event_type(call: Call) -> int:
-    event_type_id = read_whole_number(call.params["eventTypeId"])
-    event_type = call.world.event_types.get(event_type_id)
-    if event_type is None:
-        raise not_found(f"Event type ({event_type_id}) not found")
-    if event_type.owner_id != call.caller.id:
-        raise forbidden(f"User ({call.caller.id}) is not the owner of event type ({event_type_id})")
-    return event_type_id
+class _EventTypeScope(Scope):
+    attribute, member, called = "event_type_id", "eventTypeId", "event type"
+    guard = "IsUserEventTypeWebhookGuard"
+
+    def owner(self, call: Call) -> int:
+        event_type_id = read_id(call.params["eventTypeId"])
+        event_type = call.world.event_types.get(event_type_id)
+        if event_type is None:
+            raise not_found(f"{self.guard} - Event type ({event_type_id}) not found")
+        if event_type.owner_id != call.caller.id:
+            raise forbidden(f"{self.guard} - User ({call.caller.id}) is not the owner of event type ({event_type_id})")
+        return event_type_id
+
+    def refuse_foreign(self, call: Call, webhook: Webhook) -> None:
+        about = f"{self.guard} - Webhook ({webhook.id}) is not associated with"
+        if webhook.event_type_id is None:
+            raise bad_request(f"{about} an event type")
+        raise forbidden(f"{about} event type ({call.params['eventTypeId']})")
 
 
-def _team_event_type(call: Call) -> int:
-    team = require_team(call, admin=True)
-    event_type_id = read_whole_number(call.params["eventTypeId"])
-    event_type = call.world.event_types.get(event_type_id)
-    if event_type is None or event_type.team_id != team.id:
-        raise not_found(f"Event type ({event_type_id}) not found")
-    return event_type_id
+class _TeamEventTypeScope(_EventTypeScope):
+    guard = "IsTeamEventTypeWebhookGuard"
+
+    def owner(self, call: Call) -> int:
+        team_id, event_type_id = read_id(call.params["teamId"]), read_id(call.params["eventTypeId"])
+        user_id = call.caller.id
+        if call.world.role_in(user_id, team_id) not in ADMIN_ROLES:
+            raise forbidden(f"{self.guard} - User ({user_id}) is not an admin/owner of team ({team_id})")
+        event_type = call.world.event_types.get(event_type_id)
+        if event_type is None or event_type.team_id != team_id:
+            raise not_found(f"{self.guard} - Event type ({event_type_id}) not found for team ({team_id})")
+        return event_type_id
+
+    def refuse_foreign(self, call: Call, webhook: Webhook) -> None:  # noqa: ARG002 - the shape of its siblings
+        if webhook.event_type_id is None:
+            raise bad_request(f"{self.guard} - Webhook ({webhook.id}) no event type")
+        raise forbidden(f"{self.guard} - Webhook mismatch with event type")
+
+    def unknown(self, call: Call) -> str:
+        return f"{self.guard} - Webhook ({call.params['webhookId']}) not found"
 
 
-_USER = _UserScope(lambda call: call.caller.id, "user_id", "userId", "user")
-_EVENT_TYPE = Scope(_own_event_type, "event_type_id", "eventTypeId", "event type")
-_TEAM_EVENT_TYPE = Scope(_team_event_type, "event_type_id", "eventTypeId", "event type")
-_ORGANIZATION = Scope(lambda call: require_organization(call).id, "team_id", "teamId", "organization")
+class _OrganizationScope(Scope):
+    attribute, member, called = "team_id", "teamId", "organization"
+
+    def owner(self, call: Call) -> int:
+        return require_organization(call).id
+
+    def refuse_foreign(self, call: Call, webhook: Webhook) -> None:
+        organization_id = call.params["orgId"]
+        raise forbidden(f"Webhook ({webhook.id}) is not associated with organization ({organization_id})")
+
+
+_USER, _EVENT_TYPE, _TEAM_EVENT_TYPE = _UserScope(), _EventTypeScope(), _TeamEventTypeScope()
+_ORGANIZATION = _OrganizationScope()
 ROUTES: Final = [
     *_USER.routes("/v2/webhooks"),
     *_EVENT_TYPE.routes("/v2/event-types/{eventTypeId}/webhooks", whole=True),

@@ -5,7 +5,7 @@ from typing import Final
 
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import iso
-from calcom_pipeline.sandbox.hooks import payloads
+from calcom_pipeline.sandbox.hooks import afterwards, payloads
 from calcom_pipeline.sandbox.hooks.delivery import compose
 from calcom_pipeline.sandbox.hooks.payloads import Occasion
 from calcom_pipeline.sandbox.runtime import Sandbox
@@ -50,7 +50,7 @@ async def about_new(sandbox: Sandbox, occasion: Occasion) -> None:
         trigger = RESCHEDULED
     webhooks = subscribers(sandbox.world, booking, occasion.event_type, trigger)
     if webhooks:
-        payload = payloads.created(sandbox.world, occasion, sandbox.clock.now())
+        payload = payloads.created(sandbox.world, occasion)
         await _send(sandbox, trigger, webhooks, payload)
 
 
@@ -59,14 +59,15 @@ async def about_cancelled(
     occasion: Occasion,
     *,
     reason: str | None,
-    by: str | None = None,
+    whole_series: bool = False,
     asks_to_move: bool = False,
 ) -> None:
-    """A booking, a series or one seat is being cancelled; the row changes only after this."""
+    """A booking or a series is being cancelled, and the row changes only after this; or a seat was given back."""
     webhooks = subscribers(sandbox.world, occasion.booking, occasion.event_type, CANCELLED)
     if webhooks:
-        payload = payloads.cancelled(sandbox.world, occasion, sandbox.clock.now(), reason=reason, by=by)
-        payload["requestReschedule"] = asks_to_move
+        payload = afterwards.cancelled(
+            sandbox.world, occasion, reason=reason, whole_series=whole_series, asks_to_move=asks_to_move
+        )
         await _send(sandbox, CANCELLED, webhooks, payload)
 
 
@@ -74,7 +75,7 @@ async def about_confirmed(sandbox: Sandbox, occasion: Occasion) -> None:
     """A pending booking was confirmed."""
     webhooks = subscribers(sandbox.world, occasion.booking, occasion.event_type, CREATED)
     if webhooks:
-        payload = payloads.created(sandbox.world, occasion, sandbox.clock.now())
+        payload = afterwards.confirmed(sandbox.world, occasion)
         await _send(sandbox, CREATED, webhooks, payload)
 
 
@@ -82,7 +83,7 @@ async def about_rejected(sandbox: Sandbox, occasion: Occasion, reason: str | Non
     """A pending booking was declined."""
     webhooks = subscribers(sandbox.world, occasion.booking, occasion.event_type, REJECTED)
     if webhooks:
-        payload = payloads.rejected(sandbox.world, occasion, sandbox.clock.now(), reason=reason)
+        payload = afterwards.rejected(sandbox.world, occasion, reason)
         await _send(sandbox, REJECTED, webhooks, payload)
 
 
@@ -92,4 +93,4 @@ async def about_absent(
     """Attendees were marked absent."""
     webhooks = subscribers(sandbox.world, booking, event_type, ABSENT)
     if webhooks:
-        await _send(sandbox, ABSENT, webhooks, payloads.absent(booking, marked))
+        await _send(sandbox, ABSENT, webhooks, afterwards.absent(booking, marked))

@@ -10,7 +10,6 @@ from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import (
     iso,
     iso_seconds,
-    iso_seconds_offset,
     utc_offset_minutes,
 )
 from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType, User
@@ -18,6 +17,8 @@ from calcom_pipeline.sandbox.state.world import World
 
 _STATUS: Final = {"accepted": "ACCEPTED", "pending": "PENDING", "cancelled": "CANCELLED", "rejected": "REJECTED"}
 _SCHEDULING: Final = {"roundRobin": "ROUND_ROBIN", "collective": "COLLECTIVE", "managed": "MANAGED"}
+_FREQUENCIES: Final = {"yearly": 0, "monthly": 1, "weekly": 2}
+_HOURS_OF_A_LONG_CLOCK: Final = 24
 # Every field that the booking form may have, with its label and whether the form hides it.
 _FORM: Final = (
     ("attendeePhoneNumber", "phone_number", True),
@@ -48,24 +49,56 @@ class Occasion:
     one_time_password: str | None = None
 
 
-def created(world: World, occasion: Occasion, now: int) -> Json:
+def created(world: World, occasion: Occasion) -> Json:
     """The payload of `BOOKING_CREATED`, `BOOKING_REQUESTED` and `BOOKING_RESCHEDULED`."""
     booking, event_type = occasion.booking, occasion.event_type
-    payload = _event(world, occasion, now)
+    payload = _event(world, occasion)
     info = _event_type_info(event_type, booking)
     seat = occasion.attendee.seat if occasion.attendee else None
     own: Json = {"uid": booking.uid}
+    if booking.series_uid is not None and event_type is not None and event_type.recurrence:
+        payload["recurringEvent"] = stored_series(event_type, with_count=False)
     if seat is not None and not occasion.joins:
         own["attendeeSeatId"] = seat.uid
+    if occasion.predecessor is not None and seat is None:
+        own |= _moved(occasion)
+        del payload["iCalUID"]  # taken from the calendar's answer, and no calendar is connected
+    old = occasion.predecessor
     if occasion.joins:
         payload |= info | own | {"bookingId": booking.id} | ({"attendeeSeatId": seat.uid} if seat else {})
+        payload |= {key: value for key, value in _moved_from(old).items() if key != "rescheduleId"}
+    elif seat is not None:  # the first seat of a booking: the core has forgotten all but the uid of the old one
+        payload |= own | info | {"bookingId": booking.id} | ({"rescheduleUid": old.uid} if old else {})
     else:
-        payload |= own | info | {"bookingId": booking.id} | _moved_from(occasion.predecessor)
+        payload |= own | info | {"bookingId": booking.id} | _moved_from(old)
     payload["metadata"] = _metadata(booking)
-    payload["status"] = _STATUS.get(booking.status, booking.status.upper())
-    if occasion.moved_by is not None:
-        payload["rescheduledBy"] = occasion.moved_by
+    payload["status"] = stored_status(booking)
     return payload
+
+
+def _moved(occasion: Occasion) -> Json:
+    """What moving a booking adds before everything that is said of the event type."""
+    by = {"rescheduledBy": occasion.moved_by} if occasion.moved_by is not None else {}
+    return by | {"appsStatus": list[Json]()}
+
+
+def stored_status(booking: Booking) -> str:
+    """A booking's state as the database spells it."""
+    return _STATUS.get(booking.status, booking.status.upper())
+
+
+def stored_scheduling(event_type: EventType | None) -> str | None:
+    """How a team's type finds its host, as the database spells it."""
+    return _SCHEDULING.get(event_type.scheduling or "") if event_type else None
+
+
+def stored_series(event_type: EventType, *, with_count: bool) -> Json | None:
+    """A type's recurrence as payloads show it; a new booking of a series does not say how many there are."""
+    rule = event_type.recurrence
+    if not rule:
+        return None
+    count = {"count": rule["occurrences"]} if with_count else {}
+    return {"interval": rule["interval"]} | count | {"freq": _FREQUENCIES[rule["frequency"]]}
 
 
 def _metadata(booking: Booking) -> Json:
@@ -95,7 +128,7 @@ def _event_type_info(event_type: EventType | None, booking: Booking) -> Json:
     }
 
 
-def _event(world: World, occasion: Occasion, now: int) -> Json:
+def _event(world: World, occasion: Occasion) -> Json:
     booking, event_type = occasion.booking, occasion.event_type
     setting: Json = event_type.settings if event_type else {}
     seats: Json = (event_type.seats if event_type else None) or {}
@@ -107,20 +140,20 @@ def _event(world: World, occasion: Occasion, now: int) -> Json:
         "endTime": iso_seconds(booking.end),
         "additionalNotes": booking.description or "",
         "type": event_type.slug if event_type else "",
-        "description": (event_type.description if event_type else None) or "",
+        "description": described(event_type, booking) or "",
         "eventTypeId": booking.event_type_id,
         "hideCalendarNotes": setting.get("hideCalendarNotes", False),
         "hideCalendarEventDetails": setting.get("hideCalendarEventDetails", False),
         "hideOrganizerEmail": setting.get("hideOrganizerEmail", False),
-        "schedulingType": _SCHEDULING.get(event_type.scheduling or "") if event_type else None,
+        "schedulingType": stored_scheduling(event_type),
         "seatsPerTimeSlot": (event_type.seats_per_slot or None) if event_type else None,
         "seatsShowAttendees": bool(seats.get("showAttendeeInfo", True)),
         "seatsShowAvailabilityCount": bool(seats.get("showAvailabilityCount", True)),
         "customReplyToEmail": None,
         "disableRescheduling": bool(setting.get("disableRescheduling", False)),
         "disableCancelling": bool(setting.get("disableCancelling", False)),
-        "organizer": _organizer(world, booking, now),
-        "attendees": [_attendee(one, now) for one in _shown_attendees(occasion)],
+        "organizer": _organizer(world, booking),
+        "attendees": [_attendee(booking, one) for one in _shown_attendees(occasion)],
         "customInputs": {},
         **_responses(occasion),
         "location": booking.location,
@@ -153,7 +186,18 @@ def _team(world: World, occasion: Occasion) -> Json:
     return {"team": {"members": members, "name": team.name, "id": team.id}}
 
 
-def _organizer(world: World, booking: Booking, now: int) -> Json:
+def described(event_type: EventType | None, booking: Booking) -> str | None:
+    """What stands for the description: the type's, or else the booker's notes."""
+    own = event_type.description if event_type else None
+    return own or booking.description
+
+
+def clock_format(user: User) -> str:
+    """How a user's clock writes a time."""
+    return "HH:mm" if user.time_format == _HOURS_OF_A_LONG_CLOCK else "h:mma"
+
+
+def _organizer(world: World, booking: Booking) -> Json:
     user: User | None = world.users.get(booking.user_id or 0)
     if user is None:
         return {}
@@ -164,12 +208,12 @@ def _organizer(world: World, booking: Booking, now: int) -> Json:
         "username": user.username,
         "timeZone": user.time_zone,
         "language": {"locale": "en"},
-        "timeFormat": "HH:mm" if user.time_format == 24 else "h:mma",  # noqa: PLR2004 - hours of the clock
-        "utcOffset": utc_offset_minutes(now, user.time_zone),
+        "timeFormat": clock_format(user),
+        "utcOffset": utc_offset_minutes(booking.start, user.time_zone),
     }
 
 
-def _attendee(attendee: Attendee, now: int) -> Json:
+def _attendee(booking: Booking, attendee: Attendee) -> Json:
     found: Json = {"email": attendee.email, "name": attendee.name}
     if attendee.phone is not None:
         found["phoneNumber"] = attendee.phone
@@ -178,7 +222,7 @@ def _attendee(attendee: Attendee, now: int) -> Json:
         "lastName": "",
         "timeZone": attendee.time_zone,
         "language": {"locale": attendee.locale},
-        "utcOffset": utc_offset_minutes(now, attendee.time_zone),
+        "utcOffset": utc_offset_minutes(booking.start, attendee.time_zone),
     }
 
 
@@ -189,84 +233,25 @@ def _given(occasion: Occasion) -> Json:
     return {"location": place} | (stored or {})
 
 
-def _entry(label: str, value: Any, *, hidden: bool) -> Json:
-    entry: Json = {"label": label}
+def entry(label: str, value: Any, *, hidden: bool) -> Json:
+    """One field of the booking form with its answer."""
+    found: Json = {"label": label}
     if value is not None:
-        entry["value"] = value
-    return entry | {"isHidden": hidden}
+        found["value"] = value
+    return found | {"isHidden": hidden}
 
 
 def _responses(occasion: Occasion) -> Json:
     given = _given(occasion)
     fields = occasion.event_type.booking_fields if occasion.event_type else []
     own = {
-        field["name"]: _entry(field["label"], given.get(field["name"]), hidden=bool(field.get("hidden")))
+        field["name"]: entry(field["label"], given.get(field["name"]), hidden=bool(field.get("hidden")))
         for field in fields
         if not field["editable"].startswith("system")
     }
-    form = {name: _entry(label, given.get(name), hidden=hidden) for name, label, hidden in _FORM}
-    end = {name: _entry(label, given.get(name), hidden=hidden) for name, label, hidden in _FORM_END}
+    form = {name: entry(label, given.get(name), hidden=hidden) for name, label, hidden in _FORM}
+    end = {name: entry(label, given.get(name), hidden=hidden) for name, label, hidden in _FORM_END}
     return {"responses": form | own | end, "userFieldsResponses": own}
-
-
-def cancelled(world: World, occasion: Occasion, now: int, *, reason: str | None, by: str | None) -> Json:
-    """The payload of `BOOKING_CANCELLED`; its times end in `+00:00`."""
-    booking, event_type = occasion.booking, occasion.event_type
-    payload: Json = {
-        "bookerUrl": world.booker_url,
-        "title": booking.title,
-        "length": event_type.length if event_type else booking.minutes,
-        "type": event_type.slug if event_type else "",
-        "additionalNotes": booking.description,
-        "description": event_type.description if event_type else None,
-        "customInputs": {},
-        "eventTypeId": booking.event_type_id,
-        **_responses(occasion),
-        "startTime": iso_seconds_offset(booking.start),
-        "endTime": iso_seconds_offset(booking.end),
-        "organizer": _organizer(world, booking, now),
-        "attendees": [_attendee(one, now) for one in _shown_attendees(occasion)],
-        "uid": booking.uid,
-        "bookingId": booking.id,
-        "location": booking.location,
-        "destinationCalendar": [],
-        "cancellationReason": reason,
-        **_team(world, occasion),
-        "seatsPerTimeSlot": (event_type.seats_per_slot or None) if event_type else None,
-        "seatsShowAttendees": bool(event_type.seats["showAttendeeInfo"]) if event_type and event_type.seats else True,
-        "iCalUID": booking.ical_uid,
-        "iCalSequence": booking.ical_sequence + 1,
-        "hideOrganizerEmail": bool(event_type.settings.get("hideOrganizerEmail")) if event_type else False,
-        "customReplyToEmail": None,
-        "eventTitle": event_type.title if event_type else None,
-        "eventDescription": (event_type.description or None) if event_type else None,
-        "requiresConfirmation": True if event_type and event_type.confirmation else None,
-        "price": None,
-        "currency": event_type.currency if event_type else None,
-        "status": "CANCELLED",
-        "requestReschedule": False,
-    }
-    if by is not None:
-        payload["cancelledBy"] = by
-    return payload
-
-
-def rejected(world: World, occasion: Occasion, now: int, *, reason: str | None) -> Json:
-    """The payload of `BOOKING_REJECTED`."""
-    payload = created(world, occasion, now) | {"status": "REJECTED"}
-    return payload | ({"rejectionReason": reason} if reason else {})
-
-
-def absent(booking: Booking, marked: list[Attendee]) -> Json:
-    """The payload of `BOOKING_NO_SHOW_UPDATED`."""
-    emails = ", ".join(one.email for one in marked)
-    is_absent = any(one.absent for one in marked)
-    return {
-        "message": f"{emails} marked as {'no-show' if is_absent else 'attended'}",
-        "attendees": [{"email": one.email, "noShow": one.absent} for one in marked],
-        "bookingUid": booking.uid,
-        "bookingId": booking.id,
-    }
 
 
 def meeting_row(booking: Booking, trigger: str) -> Json:
@@ -288,7 +273,7 @@ def meeting_row(booking: Booking, trigger: str) -> Json:
         "endTime": iso(booking.end),
         "location": booking.location,
         "updatedAt": None if booking.updated is None else iso(booking.updated),
-        "status": _STATUS.get(booking.status, booking.status.upper()),
+        "status": stored_status(booking),
         "paid": False,
         "cancellationReason": booking.cancellation_reason,
         "rejectionReason": booking.rejection_reason,

@@ -5,6 +5,7 @@ later (fact sheet 1.3, recordings `07q`, `07r`, `08-version-*-404`).
 """
 
 import logging
+import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 
 from calcom_pipeline.sandbox.core.errors import ApiError, Bare, internal_error, not_found, too_many_requests
-from calcom_pipeline.sandbox.core.times import http_date
+from calcom_pipeline.sandbox.core.times import SECOND_MS, http_date
 from calcom_pipeline.sandbox.http import failing
 from calcom_pipeline.sandbox.http.answers import Answer, finish
 from calcom_pipeline.sandbox.http.auth import guard, limits_for, read_credentials
 from calcom_pipeline.sandbox.http.bodies import BODY_LIMIT_BYTES, read_body, read_query
 from calcom_pipeline.sandbox.http.call import Call, Route
-from calcom_pipeline.sandbox.http.limiter import ENDPOINT_LIMIT, Limit, headers_of, is_refused
+from calcom_pipeline.sandbox.http.limiter import ENDPOINT_LIMIT, Limit, Verdict, headers_of, is_refused
 from calcom_pipeline.sandbox.http.routing import Router
 from calcom_pipeline.sandbox.http.versions import resolve
 from calcom_pipeline.sandbox.runtime import Sandbox
@@ -79,10 +80,23 @@ class Gate:
         call.who = credentials.who
         if self._sandbox.faults:
             outcome.faults = self._sandbox.faults.for_request(route.name, call.who)
+            self._storm(call, outcome)
             await failing.before(outcome.faults, scope)
         self._throttle(call, route, outcome)
         call.user = guard(call, route.guard, credentials)
         return await route.handler(call)
+
+    def _storm(self, call: Call, outcome: "_Outcome") -> None:
+        """Gives a refusal that a fault is about to make the headers of a real one; its seconds are the block's."""
+        fault = next((one for one in outcome.faults if one.kind == "rate_limited"), None)
+        if fault is None:
+            return
+        limits = limits_for(call.world, read_credentials(call), self._sandbox.key_limit)
+        outcome.admitted = False
+        outcome.headers = headers_of(
+            Verdict(one.name, one.hits, 0, math.ceil(fault.seconds) or one.block_ms // SECOND_MS, blocked=True)
+            for one in limits
+        )
 
     def _throttle(self, call: Call, route: Route, outcome: "_Outcome") -> None:
         credentials = read_credentials(call)

@@ -100,14 +100,16 @@ def check_location(value: Any) -> bool:
     found = is_object(value)
     if found is None:
         raise bad_request("'location' must be an object.")
+    return _check_members(found, _LOCATION_MEMBERS)
+
+
+def _check_members(found: Json, members: dict[str, tuple[str, ...]]) -> bool:
     kind = found.get("type")
     if not kind:
         raise bad_request("'location' must have a 'type' property.")
     if kind not in LOCATION_TYPES:
         raise bad_request(f"Unsupported booking location type '{kind}'. Valid types are: {', '.join(LOCATION_TYPES)}")
-    wrong = [
-        STRING.message(member) for member in _LOCATION_MEMBERS.get(kind, ()) if not isinstance(found.get(member), str)
-    ]
+    wrong = [STRING.message(member) for member in members.get(kind, ()) if not isinstance(found.get(member), str)]
     if wrong:
         raise bad_request(f"Validation failed for {kind} location: {', '.join(wrong)}")
     return True
@@ -242,7 +244,23 @@ ATTENDEE_BODY: Final = Schema(
         Field("email", (_EMAIL,)),
     )
 )
-LOCATION_BODY: Final = Schema((Field("location", (_LOCATION, DEFINED)),))
+_NEW_LOCATION_MEMBERS: Final = _LOCATION_MEMBERS | {
+    "address": ("address",),
+    "link": ("link",),
+    "phone": ("phone",),
+}
+
+
+def check_new_location(value: Any) -> bool:
+    """Whether a new location is an object of a known type that says where; raises 400 otherwise."""
+    found = is_object(value)
+    if found is None:
+        raise bad_request("'location' must be an object.")
+    return _check_members(found, _NEW_LOCATION_MEMBERS)
+
+
+_NEW_LOCATION = Rule("ValidateBookingLocation", "Validation failed for booking location.", check_new_location)
+LOCATION_BODY: Final = Schema((Field("location", (_NEW_LOCATION,), optional=True),))
 
 _STRICT = Rule("isIso8601", "", lambda value: is_iso_date(value, strict=True))
 _AFTER = with_text(_STRICT, "fromDate must be a valid ISO 8601 date.")
