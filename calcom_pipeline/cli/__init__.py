@@ -89,14 +89,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in argv
     output = Output(as_json="--json" in argv)
     try:
-        answer = cli.main(args=[a for a in argv if a != "--debug"], prog_name="calcom-pipeline", standalone_mode=False)
+        with output.warnings(all_of_them=debug):
+            answer = cli.main([a for a in argv if a != "--debug"], prog_name="calcom-pipeline", standalone_mode=False)
         code = answer if isinstance(answer, int) else exit_codes.OK
     except click.exceptions.Abort:
         code = exit_codes.INTERRUPTED
     except KeyboardInterrupt:
         code = exit_codes.INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        output.misuse(error)
         code = exit_codes.USAGE
     except PipelineError as error:
         if debug:

@@ -6,12 +6,13 @@ added without a new one, none is renamed or dropped.
 
 import functools
 import json
+import logging
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -19,6 +20,10 @@ from calcom_pipeline.domain.errors import PipelineError
 from calcom_pipeline.ports import Progress
 
 JSON_SCHEMA_VERSION = 1
+
+# What ends a command is told by the command; an attempt that failed on the way to it would be a second telling.
+_TOLD_OTHERWISE = frozenset({"call_failed"})
+_NOT_FOR_PEOPLE = frozenset({"event", "level", "reason", "timestamp"})
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -64,11 +69,28 @@ class Output:
         if error.advice:
             click.echo(f"  {error.advice}", err=True)
 
+    def misuse(self, error: click.ClickException) -> None:
+        """A command that was called wrongly: its usage, and what is wrong."""
+        if self.as_json:
+            told = {"kind": type(error).__name__, "message": error.format_message(), "advice": "See --help."}
+            self.result("error", {"error": told})
+        error.show()
+
     def bug(self, error: BaseException) -> None:
         """An error that nobody foresaw. Its text may hold anything, so only its kind is told."""
         if self.as_json:
             self.result("error", {"error": {"kind": type(error).__name__, "message": "unexpected", "advice": ""}})
         click.echo(f"calcom-pipeline: an unexpected {type(error).__name__}; run again with --debug to see it", err=True)
+
+    @contextmanager
+    def warnings(self, *, all_of_them: bool) -> Generator[None]:
+        """Our loggers' warnings in this block as lines on standard error; `all_of_them` adds failed attempts."""
+        logger, handler = logging.getLogger("calcom_pipeline"), _WarningLines(all_of_them=all_of_them)
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
 
     @contextmanager
     def progress(self, title: str) -> Generator[Progress]:
@@ -87,6 +109,35 @@ class Output:
                 bars.update(task, completed=done, total=total, description=f"{title}: {what}")
 
             yield report
+
+
+class _WarningLines(logging.Handler):
+    """An event as one line for a person: what happened, why, and its other fields."""
+
+    def __init__(self, *, all_of_them: bool) -> None:
+        super().__init__(logging.WARNING)
+        self._all_of_them = all_of_them
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, unless the event is told otherwise."""
+        fields = _event_fields(record.getMessage())
+        event = str(fields.get("event", record.getMessage()))
+        if event in _TOLD_OTHERWISE and not self._all_of_them:
+            return
+        told = {name.replace("_", " "): value for name, value in fields.items() if name not in _NOT_FOR_PEOPLE}
+        reason = f" ({fields['reason']})" if fields.get("reason") else ""
+        details = ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
+        line = f"calcom-pipeline: {event.replace('_', ' ')}{reason}"
+        click.echo(f"{line}; {details}" if details else line, err=True)
+
+
+def _event_fields(text: str) -> dict[str, Any]:
+    """The fields of one of our events; none for any other line."""
+    try:
+        found: object = json.loads(text)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def _silent(done: int, total: int | None, what: str) -> None:

@@ -30,7 +30,7 @@ MEANING = {
     REFUSED: "Cal.com refuses or answers something else than it promises",
     DATABASE: "PostgreSQL",
     REDIS: "Redis",
-    EMBEDDED: "the embedded servers",
+    EMBEDDED: "the embedded servers or Dagster did not start",
     PARTIAL: "done in part, see the output",
     UNHEALTHY: "doctor found a problem",
     BUSY: "another apply is running, try again",
@@ -53,5 +53,5 @@ _BY_KIND: tuple[tuple[type[PipelineError], int], ...] = (
 
 
 def of(error: PipelineError) -> int:
-    """The exit code of an error; what is none of the known kinds comes from the embedded servers."""
+    """The exit code of an error; what is none of the known kinds comes from the embedded servers or from Dagster."""
     return next((code for kind, code in _BY_KIND if isinstance(error, kind)), EMBEDDED)

@@ -14,13 +14,17 @@ from typing import IO
 
 import click
 
-from calcom_pipeline.domain.errors import ConfigurationError
+from calcom_pipeline.domain.errors import ConfigurationError, PipelineError
 
 _LINES_OF_TROUBLE = 15
 # Dagster ends its own children within this; past it they are ended for it.
 _STOP_SECONDS = 20.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STOPPED = (0, -signal.SIGTERM, 128 + signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGINT)
+
+
+class DagsterEnded(PipelineError):  # noqa: N818 - says what happened
+    """The UI or the daemon ended, and nobody asked them to."""
 
 
 @click.command()
@@ -45,7 +49,7 @@ def up(port: int | None, host: str) -> None:
         code = _serve(options, environment, file)
     if code not in _STOPPED:
         click.echo("\n".join(log.read_text(errors="replace").splitlines()[-_LINES_OF_TROUBLE:]), err=True)
-        raise click.ClickException(f"Dagster ended with exit code {code}; its log is {log}")
+        raise DagsterEnded(f"Dagster ended with exit code {code}", advice=f"Its log is {log}.")
 
 
 def _require_free(host: str, port: int) -> None:

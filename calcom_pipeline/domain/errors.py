@@ -105,7 +105,7 @@ class RateLimited(TransientError):  # noqa: N818 - names a state the caller wait
     """The budget is spent. Ask again in `retry_after` seconds."""
 
     def __init__(self, message: str, *, retry_after: float, exchange: Exchange | None = None) -> None:
-        super().__init__(message, exchange=exchange)
+        super().__init__(message, exchange=exchange, advice=f"Try again in {retry_after:.0f} s.")
         self.retry_after = retry_after
 
 
@@ -113,7 +113,7 @@ class CircuitOpen(TransientError):  # noqa: N818 - names a state the caller wait
     """Too many failures in a row: nothing is sent for `retry_after` seconds."""
 
     def __init__(self, message: str, *, retry_after: float, exchange: Exchange | None = None) -> None:
-        super().__init__(message, exchange=exchange)
+        super().__init__(message, exchange=exchange, advice=f"Try again in {retry_after:.0f} s.")
         self.retry_after = retry_after
 
 

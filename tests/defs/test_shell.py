@@ -1,57 +1,87 @@
 """Dagster's own commands from a shell, as CI would call them after `local up` and `local env`."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from calcom_pipeline.definitions import defs
-from calcom_pipeline.hosting import dagster_defaults
 
 CHECKOUT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+HISTORY = "calcom/bookings_history"
+MONTH = "2026-06-01"
 ASSETS = sorted(key.to_user_string() for asset in defs.assets or [] for key in asset.keys)
-COMMANDS = {"dagster": ["dagster", "asset", "materialize", "--select"], "dg": ["dg", "launch", "--assets"]}
+COMMANDS = {"dagster": "dagster asset materialize --select", "dg": "dg launch --assets"}
+# Small, so that the sandbox is up at once.
+ACCOUNT = {"CALCOM_SANDBOX_EVENT_TYPES": "6", "CALCOM_SANDBOX_BOOKINGS": "50", "CALCOM_ENV_FILE": ""}
 
 
-@pytest.fixture
-def shell(environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    shutil.copy(CHECKOUT / "dagster_home" / "dagster.yaml", tmp_path)
-    bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return {**bare, **environment, **dagster_defaults(), "DAGSTER_HOME": str(tmp_path), "PYTHONPATH": str(CHECKOUT)}
+class Shell:
+    """A POSIX shell with this environment's commands, a data folder and a Dagster home of its own, nothing else."""
+
+    def __init__(self, folder: Path) -> None:
+        shutil.copy(CHECKOUT / "dagster_home" / "dagster.yaml", folder)
+        kept = {name: value for name, value in os.environ.items() if name == "HOME" or name.startswith("COVERAGE_")}
+        self._variables = {
+            **kept,
+            **ACCOUNT,
+            "PATH": f"{BIN}{os.pathsep}{os.defpath}",
+            "CALCOM_DATA_DIR": str(folder / "data"),
+            "DAGSTER_HOME": str(folder),
+        }
+
+    def run(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run lines, the first that fails ends them."""
+        return subprocess.run(
+            ["/bin/sh", "-ec", script], env=self._variables, cwd=CHECKOUT, capture_output=True, text=True, check=False
+        )
 
 
-def materialize(command: str, asset: str, shell: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    name, *options = COMMANDS[command]
-    return subprocess.run(
-        [BIN / name, *options, f"key:{asset}"], env=shell, cwd=CHECKOUT, capture_output=True, text=True, check=False
-    )
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """After `calcom-pipeline local up`."""
+    opened = Shell(tmp_path_factory.mktemp("shell"))
+    up = opened.run("calcom-pipeline local up")
+    assert up.returncode == 0, up.stderr
+    try:
+        yield opened
+    finally:
+        assert opened.run("calcom-pipeline local remove").returncode == 0
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_an_asset_is_materialized_from_a_shell(command: str, shell: dict[str, str]):
-    done = materialize(command, "calcom/event_types", shell)
+def materialized(shell: Shell, command: str, asset: str) -> None:
+    month = f" --partition {MONTH}" if asset == HISTORY else ""
+    words = f"{COMMANDS[command]} {shlex.quote(f'key:{asset}')}{month}"
+    done = shell.run(f'eval "$(calcom-pipeline local env)"\n{words}')
     assert done.returncode == 0, done.stderr[-2000:]
     assert "RUN_SUCCESS" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(("command", "asset"), [("dagster", "calcom/event_types"), ("dg", HISTORY)])
+def test_an_asset_is_materialized_from_a_shell(command: str, asset: str, shell: Shell):
+    materialized(shell, command, asset)
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("asset", ASSETS)
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_every_asset_is_materialized_from_a_shell(command: str, asset: str, shell: dict[str, str]):
-    assert materialize(command, asset, shell).returncode == 0
+def test_every_asset_is_materialized_from_a_shell(command: str, asset: str, shell: Shell):
+    materialized(shell, command, asset)
 
 
-def test_the_definitions_validate(shell: dict[str, str]):
-    done = subprocess.run(
-        [BIN / "dagster", "definitions", "validate"],
-        env=shell,
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_the_definitions_validate(shell: Shell):
+    done = shell.run('eval "$(calcom-pipeline local env)"\ndagster definitions validate')
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_without_running_servers_the_shell_is_told_what_to_do(tmp_path: Path):
+    done = Shell(tmp_path).run("calcom-pipeline local env")
+    assert done.returncode == 10
+    assert "Run `calcom-pipeline local up` first." in done.stderr
+    assert not done.stdout

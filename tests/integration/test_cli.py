@@ -54,7 +54,9 @@ def command(*arguments: str, environment: dict[str, str], cwd: Path | None = Non
 
 def process(*arguments: str, environment: dict[str, str]) -> Done:
     """Run a command as a shell would."""
-    bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    bare = {
+        name: value for name, value in os.environ.items() if name in ("PATH", "HOME") or name.startswith("COVERAGE_")
+    }
     ran = subprocess.run(
         [sys.executable, "-m", "calcom_pipeline.cli", *arguments],
         env={**bare, "PYTHONPATH": str(CHECKOUT), **environment},
@@ -122,7 +124,8 @@ class TestSync:
             "try: main(['sync', 'bookings', '--json'])\n"
             "finally: assert not [m for m in sys.modules if m.split('.')[0].startswith('dagster')]"
         )
-        bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **environment}
+        covered = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+        bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **covered, **environment}
         first, second = (
             json.loads(
                 subprocess.run([sys.executable, "-c", program], env=bare, capture_output=True, check=True).stdout
@@ -253,6 +256,7 @@ class TestTrouble:
             ({"DATABASE_URL": "postgresql://x:pw@127.0.0.1:9/x"}, exit_codes.DATABASE, "nothing listens"),
             ({"DATABASE_URL": "nonsense"}, exit_codes.CONFIGURATION, "no postgresql:// address"),
             ({"CALCOM_API_KY": "x"}, exit_codes.CONFIGURATION, "did you mean CALCOM_API_KEY?"),
+            ({"REDIS_URL": "nonsense"}, exit_codes.CONFIGURATION, "no redis://"),
             ({"CALCOM_TEAM_IDS": "424242"}, exit_codes.CONFIGURATION, "team 424242, which this key cannot see"),
             ({"CALCOM_LOCAL": "never", "REDIS_URL": ""}, exit_codes.CONFIGURATION, "REDIS_URL is not set"),
         ],

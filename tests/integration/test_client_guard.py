@@ -12,7 +12,7 @@ import redis
 from calcom_pipeline.adapters.calcom.calls import Attempt, Call
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.adapters.calcom.guard import GuardedAdapter
-from calcom_pipeline.adapters.calcom.retries import Patience
+from calcom_pipeline.adapters.calcom.retries import Patience, Retries
 from calcom_pipeline.adapters.calcom.signing import SIGNATURE_HEADER, TIMESTAMP_HEADER, Signer
 from calcom_pipeline.adapters.redis.breaker import Passage
 from calcom_pipeline.adapters.redis.rate_limiter import Grant
@@ -258,3 +258,17 @@ def test_what_counts_against_the_service(server: tuple[str, Heard], kind: str, t
     with contextlib.suppress(requests.RequestException):
         sent(script, server[0], kind=kind, timeout_seconds=0.2)
     assert script.told[-2:] == told
+
+
+def test_where_the_breaker_lets_no_other_attempt_follow_the_cause_is_told_and_not_the_breaker():
+    outcomes = [TransientError("cannot be reached"), CircuitOpen("open", retry_after=7)]
+
+    def attempt(number: int, deadline: float) -> None:
+        raise outcomes[number - 1]
+
+    retries = Retries(Patience(60, 6), clock=lambda: 0.0, sleep=lambda _: None)
+    with pytest.raises(TransientError, match="cannot be reached"):
+        retries.run(Call("Testing", "GET", "/me", "account"), attempt)
+    with pytest.raises(CircuitOpen) as refused:
+        retries.run(Call("Testing", "GET", "/me", "account"), lambda _number, _deadline: attempt(2, 0.0))
+    assert refused.value.advice == "Try again in 7 s."

@@ -208,5 +208,5 @@ class TestTrouble:
         assert "secretword" not in str(refused.value)
 
     def test_an_address_that_is_no_redis(self):
-        with pytest.raises(CacheError, match="no redis://"), open_redis("http://x"):
+        with pytest.raises(ConfigurationError, match="no redis://"), open_redis("http://x"):
             pass

@@ -51,7 +51,7 @@ class Retries:
         """The result of the first attempt that succeeds; `attempt` gets its number and the deadline.
 
         Raises:
-            CalcomError: of the last attempt.
+            CalcomError: of the last attempt that was made: where the breaker lets no other follow, its cause is told.
         """
         patience = self._patience
         allowed = patience.deadline_seconds if call.deadline_seconds is None else call.deadline_seconds
@@ -59,9 +59,14 @@ class Retries:
         bounds = backoff.expo(factor=patience.first_pause_seconds, max_value=patience.longest_pause_seconds)
         next(bounds)  # the generator's first value is none
         number = 1
+        failure: CalcomError | None = None
         while True:
             try:
                 return attempt(number, deadline)
+            except CircuitOpen:
+                if failure is None:
+                    raise
+                raise failure from None
             except RateLimited as error:
                 if error.status is None:  # the limiter refuses: no turn before the deadline
                     raise
@@ -70,6 +75,7 @@ class Retries:
                 if not may_repeat(call, error) or number >= patience.attempts or self._clock() + pause > deadline:
                     raise
                 self._sleep(pause)
+                failure = error
                 number += 1
 
 

@@ -59,7 +59,7 @@ class PostgresOverview:
         """Services that need somebody: service, what is the matter, why."""
         with self._database.transaction("Reading open problems") as cursor:
             cursor.execute(service_queries.OPEN_PROBLEMS, {"limit": limit})
-            failed = [(s, f"{state}, {n} attempts", why) for s, state, n, _, why in cursor.fetchall()]
+            failed = [(s, f"{state}, attempt {n} failed", why) for s, state, n, _, why in cursor.fetchall()]
             cursor.execute(service_queries.OPEN_ACTIONS, {"limit": limit})
             known = {service for service, _, _ in failed}
             return failed + [row for row in cursor.fetchall() if row[0] not in known]

@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 
-from calcom_pipeline.domain.errors import CacheError
+from calcom_pipeline.domain.errors import CacheError, ConfigurationError
 
 Client = redis.Redis
 _CONNECT_SECONDS = 3.0
@@ -24,7 +24,7 @@ def open_redis(url: str) -> Generator[Client]:
     """A client that is open as long as the block. `url` is redis://, rediss:// or unix://.
 
     Raises:
-        CacheError: when the URL cannot be understood.
+        ConfigurationError: when the URL cannot be understood.
     """
     try:
         client = redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  # redis-py types keywords loosely
@@ -37,7 +37,7 @@ def open_redis(url: str) -> Generator[Client]:
             retry=Retry(NoBackoff(), 1),
         )
     except ValueError:
-        raise CacheError("REDIS_URL is no redis://, rediss:// or unix:// address", advice="Correct it.") from None
+        raise ConfigurationError(["REDIS_URL is no redis://, rediss:// or unix:// address"]) from None
     try:
         yield client
     finally:
