@@ -8,8 +8,8 @@ import pytest
 from calcom_pipeline.adapters.calcom import endpoints
 from calcom_pipeline.domain.errors import ContractBroken, NotFound
 from calcom_pipeline.domain.models import Owner
-from calcom_pipeline.ports import StoredPlan
 from calcom_pipeline.sandbox.testing import RunningSandbox
+from calcom_pipeline.service_ports import StoredPlan
 from calcom_pipeline.settings import load_settings
 from calcom_pipeline.sync.event_types import pull_event_types
 from calcom_pipeline.sync.planning import PlanRequest, make_plan

@@ -8,7 +8,7 @@ import pytest
 from calcom_pipeline.domain.errors import PlanUnusable
 from calcom_pipeline.domain.fields import remote_values
 from calcom_pipeline.domain.plans import Brakes
-from calcom_pipeline.ports import ActionResult
+from calcom_pipeline.service_ports import ActionResult
 from calcom_pipeline.sync.event_types import TeamChoice
 from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan
 from calcom_pipeline.sync.review import Undone, explain, settle_conflict, try_again, undo
