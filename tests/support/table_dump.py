@@ -1,0 +1,17 @@
+"""Every value of every table of a schema as text, for tests that look for what must not be there."""
+
+import psycopg
+from psycopg import sql
+
+
+def dumped(database_url: str, schema: str) -> str:
+    """All rows of all tables, one a line; binary columns as text where they are one."""
+    lines: list[str] = []
+    with psycopg.connect(database_url) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (schema,)).fetchall()
+        for (table,) in tables:
+            name = sql.Identifier(schema, table)
+            lines += [row[0] for row in connection.execute(sql.SQL("SELECT to_jsonb(t)::text FROM {} t").format(name))]
+        raw = sql.SQL("SELECT raw FROM {}").format(sql.Identifier(schema, "quarantine"))
+        lines += [bytes(row[0]).decode(errors="replace") for row in connection.execute(raw)]
+    return "\n".join(lines)
