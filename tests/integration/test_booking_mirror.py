@@ -14,6 +14,7 @@ from calcom_pipeline.domain.bookings import MINE, BookingPage, Listing
 from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.ports import Changes
 from tests.support.booking_rows import NOW, attendee, host, page, row, stamp
+from tests.support.tables import fetch
 
 SECOND = timedelta(seconds=1)
 TEAM = Listing("team", 301)
@@ -23,12 +24,6 @@ TABLES = ("bookings", "booking_attendees", "booking_hosts")
 @pytest.fixture
 def mirror(database: Database) -> PostgresBookingMirror:
     return PostgresBookingMirror(database)
-
-
-def fetch(database: Database, query: str) -> list[tuple[Any, ...]]:
-    with database.transaction("Testing") as cursor:
-        cursor.execute(query)
-        return cursor.fetchall()
 
 
 def store(mirror: PostgresBookingMirror, page: BookingPage, listing: Listing = MINE, **more: Any) -> Changes:

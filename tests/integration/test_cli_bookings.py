@@ -16,7 +16,7 @@ from calcom_pipeline.sandbox.testing import RunningSandbox
 from tests.integration.test_cli import command
 from tests.support.booking_rows import row, stamp
 from tests.support.booking_server import BookingServer, booking_server
-from tests.support.table_dump import dumped
+from tests.support.tables import dumped
 
 THIS_MONTH = f"{datetime.now(UTC):%Y-%m}"
 

@@ -1,7 +1,18 @@
-"""Every value of every table of a schema as text, for tests that look for what must not be there."""
+"""Looking into tables: a query, or every value of every table as text for tests of what must not be there."""
+
+from typing import Any
 
 import psycopg
 from psycopg import sql
+
+from calcom_pipeline.adapters.postgres.database import Database, statement
+
+
+def fetch(database: Database, query: str) -> list[tuple[Any, ...]]:
+    """All rows of a query that a test has written."""
+    with database.transaction("Testing") as cursor:
+        cursor.execute(statement(query))
+        return cursor.fetchall()
 
 
 def dumped(database_url: str, schema: str) -> str:
