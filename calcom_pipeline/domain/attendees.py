@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
+from urllib.parse import quote, unquote
 
 import orjson
 
@@ -67,7 +68,17 @@ class Pseudonyms:
 def addresses_in(raw: bytes) -> set[str]:
     """Everything in a payload that looks like an address, in lower case; those in web addresses too."""
     text = raw.decode(errors="replace").replace("%40", "@").replace("\\u0040", "@")
-    return {found.strip(".").lower() for found in _ADDRESS.findall(text)} if "@" in text else set()
+    if "@" not in text:
+        return set()
+    found = {address.strip(".").lower() for address in _ADDRESS.findall(text)}
+    return found | {unquote(address) for address in found if "%" in address}
+
+
+def spellings_of(address: str) -> set[str]:
+    """How an address may stand in a payload, in lower case: as it is, and as web addresses write it."""
+    return {
+        spelled.lower() for spelled in (address, address.replace("@", "%40"), quote(address, safe="@"), quote(address))
+    }
 
 
 @dataclass(frozen=True, slots=True)

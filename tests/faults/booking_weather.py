@@ -102,8 +102,8 @@ class Weather:
             self._change("leave the instant", self._rng.sample(self._bulk, 2), title=self._words())
 
     def gain_or_lose_a_team(self) -> None:
-        if self._rng.random() < 0.1:
-            role = self._rng.choice(("OWNER", "OWNER", None))
+        if self._rng.random() < 0.4:
+            role = self._rng.choice(("OWNER", "OWNER", "OWNER", None))
             self._control.mutate("set_membership", user_id=self._sky.user_id, team_id=self._sky.team_id, role=role)
             self._note("gain a team" if role else "lose a team", [])
 

@@ -20,6 +20,7 @@ from calcom_pipeline.sync.quarantine import ReplayReport, replay
 from tests.support.booking_rows import attendee, row
 from tests.support.booking_server import BookingServer, booking_server
 from tests.support.clients import client_of
+from tests.support.tables import fetch
 
 UNKNOWN = dict.fromkeys(("id", "name", "email", "username", "timeZone"), "unknown")
 
@@ -96,12 +97,6 @@ def now() -> datetime:
 
 def pull(calcom: CalcomClient, database: Database, mode: Mode = "full") -> BookingsReport:
     return pull_bookings(calcom, PostgresBookingMirror(database), BookingOptions(), now=now, mode=mode)
-
-
-def fetch(database: Database, query: str) -> list[tuple[Any, ...]]:
-    with database.transaction("Testing") as cursor:
-        cursor.execute(query)
-        return cursor.fetchall()
 
 
 def uids(database: Database) -> list[str]:

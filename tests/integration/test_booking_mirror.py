@@ -14,6 +14,7 @@ from calcom_pipeline.domain.bookings import MINE, BookingPage, Listing
 from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.ports import Changes
 from tests.support.booking_rows import NOW, attendee, host, page, row, stamp
+from tests.support.tables import fetch
 
 SECOND = timedelta(seconds=1)
 TEAM = Listing("team", 301)
@@ -23,12 +24,6 @@ TABLES = ("bookings", "booking_attendees", "booking_hosts")
 @pytest.fixture
 def mirror(database: Database) -> PostgresBookingMirror:
     return PostgresBookingMirror(database)
-
-
-def fetch(database: Database, query: str) -> list[tuple[Any, ...]]:
-    with database.transaction("Testing") as cursor:
-        cursor.execute(query)
-        return cursor.fetchall()
 
 
 def store(mirror: PostgresBookingMirror, page: BookingPage, listing: Listing = MINE, **more: Any) -> Changes:
@@ -385,3 +380,19 @@ class TestAppointments:
         store(mirror, page(row("a"), row("b", id=2)))
         mirror.mark_gone("a", read_at=NOW + SECOND)
         assert appointments(database) == [("b", "b", 0)]
+
+    def test_tens_of_thousands_are_folded_in_a_moment(self, database: Database, mirror):
+        """Three of ten were moved, one of them twice; looking through all bookings for each takes a minute."""
+        store(mirror, page(row("template", status="cancelled")))
+        columns = "title, cancellation_reason, absent_host, raw, payload_hash, read_started_at, starts_at, ends_at"
+        with database.transaction("Testing") as cursor:
+            cursor.execute(
+                f"""INSERT INTO bookings (uid, id, status, rescheduled_from_uid, {columns})
+                    SELECT 'u' || n, n + 1, CASE WHEN n % 10 IN (1, 2, 5) THEN 'cancelled' ELSE 'accepted' END,
+                           CASE WHEN n % 10 IN (2, 3, 6) THEN 'u' || n - 1 END, {columns}
+                    FROM bookings, generate_series(1, 60000) n WHERE uid = 'template'"""
+            )
+            cursor.execute("ANALYZE bookings")
+            cursor.execute("SET LOCAL statement_timeout TO '15s'")
+            cursor.execute("SELECT moves, count(*) FROM appointments WHERE uid <> 'template' GROUP BY 1 ORDER BY 1")
+            assert cursor.fetchall() == [(0, 30_000), (1, 6_000), (2, 6_000)]

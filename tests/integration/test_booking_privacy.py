@@ -25,15 +25,10 @@ from calcom_pipeline.ports import Changes
 from calcom_pipeline.sync.booking_proofs import reread_known_now
 from calcom_pipeline.sync.quarantine import ReplayReport, replay
 from tests.support.booking_rows import NOW, attendee, host, page, row, stamp
+from tests.support.tables import fetch
 
 CAROL = "carol@example.org"
 SECOND = timedelta(seconds=1)
-
-
-def fetch(database: Database, query: str) -> list[tuple[Any, ...]]:
-    with database.transaction("Testing") as cursor:
-        cursor.execute(query)
-        return cursor.fetchall()
 
 
 def everything(database: Database) -> str:
@@ -103,6 +98,20 @@ class TestErasing:
         assert people == [("class", dan), ("class", None), ("hers", None), ("mentions", dan), ("other", dan)]
         (title,) = fetch(database, "SELECT title FROM bookings WHERE uid = 'other'")
         assert title == (row()["title"],)
+
+    @pytest.mark.parametrize(
+        "spelled", ["Carol+Box@Example.org", "carol%2Bbox%40example.org", "carol%2bbox@example.org"]
+    )
+    def test_an_address_is_found_as_web_addresses_write_it(self, database: Database, spelled: str):
+        mirror, eraser = self.filled(database)
+        link = row(
+            "link", attendees=[attendee("Dan")], bookingFieldsResponses={}, location=f"https://x.example/{spelled}"
+        )
+        mirror.store(page(link), listing=MINE)
+        assert eraser.erase("carol+box@example.org", now=NOW).bookings == 1
+        assert spelled not in everything(database)
+        mirror.store(page({**link, "updatedAt": stamp(NOW + SECOND)}, at=NOW + SECOND), listing=MINE)
+        assert spelled not in everything(database)
 
     def test_the_receipt_is_kept_and_names_nobody(self, database: Database):
         _, eraser = self.filled(database)

@@ -164,6 +164,7 @@ class TestErasing:
         ('"Jo <Jo.Doe+tag@Y.example>, and b@c.example."', {"jo.doe+tag@y.example", "b@c.example"}),
         ("https://a.example/?m=x%40y.example&n=1", {"x@y.example"}),
         ("ünï@exämple.org", {"ünï@exämple.org"}),
+        ("https://a.example/?m=X%2By%40Z.example", {"x%2by@z.example", "x+y@z.example"}),
     ],
 )
 def test_addresses_are_found_in_any_text(text: str, found: set[str]):

@@ -10,8 +10,8 @@ import pytest
 from calcom_pipeline.domain.bookings import MINE, BookingPage, BookingQuery
 from calcom_pipeline.domain.errors import ContractBroken, TransientError
 from calcom_pipeline.sync.booking_pages import QUIET_PASSES, created_between
-from tests.support.booking_reads import HOUR, SMALL, assert_mirrors, expected, filled, later, pull
-from tests.support.booking_world import BEGIN, FAR, MemoryMirror, World
+from tests.support.booking_reads import HOUR, OPTIONS, SMALL, assert_mirrors, expected, filled, later, pull
+from tests.support.booking_world import BEGIN, FAR, MS, MemoryMirror, World
 
 
 class TestOneThingAtATime:
@@ -127,6 +127,34 @@ class TestOneThingAtATime:
         pull(world, mirror)
         later(world, delay + 1)
         world.change("u000006", title="after it")
+        pull(world, mirror)
+        assert_mirrors(mirror, world)
+
+    def test_a_commit_that_is_late_is_found_even_if_the_read_outlasts_the_overlap(self):
+        """Stamped before a page that had been read, seen within the second in which the read began."""
+        world, mirror = filled(12), MemoryMirror()
+        pull(world, mirror)
+        begins = world.now.replace(microsecond=0) + OPTIONS.overlap
+        for n in range(1, 11):
+            earlier = begins - OPTIONS.overlap + timedelta(milliseconds=100 + n)
+            world.change(f"u{n:06d}", silently=True, updated=earlier, title="before")
+        world.now = begins
+        read_before = len(world.queries)
+
+        def meanwhile() -> None:
+            if len(world.queries) == read_before + 1:
+                world.tick(20)
+                late = world.now - OPTIONS.overlap + 10 * MS
+                world.change("u000012", silently=True, updated=late, title="stamped before the first page's last row")
+                world.tick(480)
+                world.change("u000011", title="seen by this read")
+            elif len(world.queries) > read_before + 1:
+                world.tick(200_000)
+
+        world.between_pages = meanwhile
+        pull(world, mirror)
+        world.between_pages = lambda: None
+        later(world)
         pull(world, mirror)
         assert_mirrors(mirror, world)
 

@@ -167,6 +167,14 @@ def test_a_page_whose_rows_all_fail_alike_is_another_shape_and_nothing_of_it_is_
     assert len(page(*renamed, row()).unreadable) == 3
 
 
+@pytest.mark.parametrize(
+    "changes", [{"title": "half\x00a title"}, {"start": "never"}, {"status": "dreaming"}, {"id": 2**63}]
+)
+def test_values_that_are_wrong_alike_are_no_other_shape(changes: dict[str, Any]):
+    found = page(*({**row(uid=f"u{n}"), **changes} for n in range(20)))
+    assert (len(found.bookings), len(found.unreadable)) == (0, 20)
+
+
 def test_fields_that_nobody_knows_are_kept_and_counted():
     found = page(row(newField=1), row(uid="b", newField=2, other={}), row(uid="c"))
     assert found.unknown_fields == {"newField": 2, "other": 1}

@@ -2,7 +2,7 @@
 
 A row that is wrong in itself (no uid, a date that is none) does not fail its page: it is handed on as `Unreadable`
 with the keys that could be read. An answer of another shape altogether (the legacy list is an object, fact sheet 1.3),
-or one in which every row fails for the same reason, is `ContractBroken`: nothing of it is used.
+or one in which the same field of every row is missing or of another kind, is `ContractBroken`: nothing of it is used.
 
 Which shape a row has depends on the booking now (fact sheet 6.4); one reader takes them all. It is written by hand,
 because it is the hot path: validating 100,000 rows with a model class costs 2 s, this a third of that.
@@ -35,7 +35,7 @@ _STATUSES = frozenset({"accepted", "pending", "cancelled", "rejected", "awaiting
 _LARGEST_ID = 2**63 - 1  # bigint
 # Longer ones do not fit into an index page of PostgreSQL (2,704 bytes, four to a character).
 _LONGEST_INDEXED = 600
-# That many rows, all wrong in the same way, are no accident but another shape.
+# That many rows, all with the same field missing or of another kind, are no accident but another shape.
 _ROWS_OF_A_NEW_SHAPE = 3
 _ESCAPED_NUL = b"\\u0000"
 _NO_JSON_TEXT = "is no valid JSON text: bytes that are no UTF-8, half a surrogate pair, or a number that is none"
@@ -73,6 +73,8 @@ class _Shape:
 
 
 _CALLED: dict[type | None, str] = {str: "text", int: "whole number", bool: "flag", dict: "object", list: "list"}
+#: How reasons end that speak of a field's kind and not of its value.
+_SHAPE_REASONS = ("is missing", *(f"is no {called}" for called in _CALLED.values()))
 _TEXT, _TEXT_OR_NULL, _FLAG_OR_NULL = (str,), (str, None), (bool, None)
 _BOOKING = _Shape(
     uid=_TEXT,
@@ -336,7 +338,8 @@ def _keys(row: Any) -> Keys:
 
 def _refuse_another_shape(bookings: list[Booking], unreadable: list[Unreadable], exchange: Exchange) -> None:
     reasons = {record.reason for record in unreadable}
-    if not bookings and len(unreadable) >= _ROWS_OF_A_NEW_SHAPE and len(reasons) == 1:
+    tells_shape = all(reason.endswith(_SHAPE_REASONS) for reason in reasons)
+    if not bookings and len(unreadable) >= _ROWS_OF_A_NEW_SHAPE and len(reasons) == 1 and tells_shape:
         raise ContractBroken(
             f"{exchange.operation} answered {len(unreadable)} rows that all fail alike ({reasons.pop()}); nothing of "
             "it was stored",

@@ -12,7 +12,7 @@ from calcom_pipeline.adapters.postgres import queries_bookings as queries
 from calcom_pipeline.adapters.postgres.booking_people import read_ours
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
 from calcom_pipeline.adapters.postgres.mirrors import counts, lock_stream
-from calcom_pipeline.domain.attendees import People, Pseudonyms, busy_time
+from calcom_pipeline.domain.attendees import People, Pseudonyms, busy_time, spellings_of
 from calcom_pipeline.domain.booking_reads import CHANGES_STREAM
 from calcom_pipeline.domain.bookings import Ours, Unreadable, payload_hash
 from calcom_pipeline.domain.errors import ConfigurationError
@@ -81,7 +81,7 @@ class Eraser:
         people = replace(self._people, erased=self._people.erased | {subject})
         with self._database.transaction("Erasing a person") as cursor:
             lock_stream(cursor, CHANGES_STREAM)
-            needles = [address, address.replace("@", "%40"), people.pseudonyms.token(address)]
+            needles = [*spellings_of(address), people.pseudonyms.token(address)]
             cursor.execute(queries.FIND_PERSON, {"needles": needles})
             found = [(uid, raw.encode()) for uid, raw in cursor.fetchall()]
             bookings = sum(self._bare(cursor, uid, raw, people) for uid, raw in found)
