@@ -30,7 +30,7 @@ MEDIAN_SECONDS, LONGEST_SECONDS = 20.0, 40.0
 PORT = 3977
 HORIZON_DAYS = 28
 #: As `make up` has them on its own sandbox; the tests' account is named by a key like a real one.
-LOOKS = {"CALCOM_BOOKING_LOOK_SECONDS": "10", "CALCOM_EVENT_TYPE_LOOK_SECONDS": "20"}
+LOOKS = {"CALCOM_BOOKING_LOOK_SECONDS": "10", "CALCOM_EVENT_TYPE_LOOK_SECONDS": "60"}
 
 
 @pytest.fixture
