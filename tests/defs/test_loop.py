@@ -195,7 +195,9 @@ class TestDrift:
     def test_it_reaches_its_service_and_the_mirror_once_through_the_sensor(
         self, instance, pipeline: Pipeline, sandbox: RunningSandbox
     ):
-        assert "No event type is mirrored" in str(ask(event_type_drift, instance).skip_reason)
+        first = ask(event_type_drift, instance)
+        assert first.run_requests[0].tags["calcom/cause"] == "no event type is mirrored yet"
+        assert not ask(event_type_drift, instance, first.cursor).run_requests
         service_id = add_service(pipeline, "Massage", "massage")
         assert run(instance, "event_types_sync").success
         quiet = ask(event_type_drift, instance)
