@@ -49,12 +49,20 @@ def service_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
     description="Facts in the outbox are applied to the caches.",
 )
 def new_invalidations() -> dg.RunRequest | dg.SkipReason:
-    """The key changes whenever a fact is added, tried or done, so each state of the outbox is handed over once."""
+    """The key changes whenever a fact is added, tried or done, so each state of the outbox is handed over once.
+
+    Once a minute: a run that died before it could touch a fact must not be the last one.
+    """
     with open_pipeline(load_settings()) as pipeline:
         backlog = pipeline.outbox.backlog()
     if not backlog.pending:
         return dg.SkipReason("The outbox is empty")
-    return dg.RunRequest(run_key=backlog.key, tags={"calcom/cause": f"{backlog.pending} facts in the outbox"})
+    if not backlog.due:
+        return dg.SkipReason(f"{backlog.pending} facts in the outbox wait for their next attempt")
+    return dg.RunRequest(
+        run_key=f"{backlog.key}:{utc_now():%Y%m%dT%H%M}",
+        tags={"calcom/cause": f"{backlog.due} facts in the outbox"},
+    )
 
 
 @dg.sensor(

@@ -11,10 +11,12 @@ from typing import Any
 import dagster as dg
 import pytest
 import requests
+import time_machine
 
 from calcom_pipeline.adapters.postgres.services import PostgresServiceStore
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.defs.sensors import changed_bookings, event_type_drift, new_invalidations, service_changes
+from calcom_pipeline.domain.invalidation import Fact
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import load_settings
 from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
@@ -298,6 +300,21 @@ class TestBookings:
 
 
 class TestSensors:
+    def test_a_fact_is_handed_over_until_it_was_applied_once_a_minute(self, instance, pipeline: Pipeline):
+        """A run that died before it touched the fact left the outbox as it was, and its key was taken for ever."""
+        pipeline.outbox.add([Fact("event_type", "changed", 7)])
+        with time_machine.travel(utc_now(), tick=False) as clock:
+            first, same = ask(new_invalidations, instance), ask(new_invalidations, instance)
+            clock.shift(timedelta(minutes=1))
+            later = ask(new_invalidations, instance)
+        keys = [answer.run_requests[0].run_key for answer in (first, same, later)]
+        assert keys[0] == keys[1] != keys[2]
+
+    def test_a_fact_that_waits_for_its_next_attempt_starts_no_run(self, instance, pipeline: Pipeline):
+        pipeline.outbox.add([Fact("event_type", "changed", 7)])
+        pipeline.outbox.failed(pipeline.outbox.pending(limit=1), "Redis is away")
+        assert "wait for their next attempt" in str(ask(new_invalidations, instance).skip_reason)
+
     def test_with_nothing_to_do_each_says_so_in_a_sentence(self, instance, pipeline: Pipeline):
         assert pipeline.store
         cursor = ask(service_changes, instance).cursor
