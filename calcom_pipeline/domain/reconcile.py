@@ -194,9 +194,8 @@ class _Planner:
             return self._action("wait", service, link.owner, "a create without an answer may still turn up")
         if free:
             numbers = ", ".join(str(e.id) for e in free)
-            return self._action(
-                "conflict", service, link.owner, f"an earlier create may have become one of event types {numbers}"
-            )
+            said = f"an earlier create may have become one of event types {numbers}; if not: resolve it with --retry"
+            return self._action("conflict", service, link.owner, said)
         return self._unlinked(service)
 
     def _free_since(self, link: Link, intent: Intent) -> list[EventType]:
