@@ -79,6 +79,12 @@ def add_service(pipeline: Pipeline, name: str, slug: str, minutes: int = 30, **c
     return pipeline.service_store.insert({"name": name, "slug": slug, "duration_minutes": minutes, **columns})
 
 
+def writes(sandbox: RunningSandbox) -> int:
+    """Requests that write, of everybody."""
+    endpoints = sandbox.control.counters()["endpoints"]
+    return sum(sum(s.values()) for name, s in endpoints.items() if name.split()[0] in ("POST", "PATCH", "DELETE"))
+
+
 def update(pipeline: Pipeline, service_id: str, name: str) -> None:
     """Somebody else's UPDATE, not one of the pipeline's."""
     with pipeline.store.transaction("Testing") as cursor:
@@ -86,19 +92,34 @@ def update(pipeline: Pipeline, service_id: str, name: str) -> None:
 
 
 class TestFullSync:
-    def test_everything_is_mirrored_and_a_second_run_writes_nothing(self, instance, pipeline: Pipeline, sandbox):
+    def test_everything_is_done_and_a_second_run_writes_nothing_but_the_retry_of_what_failed(
+        self, instance, pipeline: Pipeline, sandbox: RunningSandbox
+    ):
+        for number in range(3):
+            add_service(pipeline, f"Good {number}", f"good-{number}")
+        add_service(pipeline, "Brochure", "brochure", description="x" * 120_000)
         first = run(instance, "full_sync")
         assert first.success
+        assert (metadata(first, "service_sync")["done"], metadata(first, "service_sync")["failed"]) == (3, 1)
         assert metadata(first, "event_types")["rows added"] >= 8
         assert metadata(first, "bookings")["rows added"] >= 60
         assert metadata(first, "slots")["free starts"] > 0
         assert metadata(first, "event_types")["calls"] > 0
+        stored = (pipeline.service_store.services(), pipeline.service_store.links(), writes(sandbox))
+
         second = run(instance, "full_sync")
+        assert metadata(second, "service_sync")["result"] == "nothing to do"
         for asset in ("event_types", "bookings", "slots"):
             told = metadata(second, asset)
             assert (told["rows added"], told["rows changed"], told["rows gone"]) == (0, 0, 0)
+        assert (pipeline.service_store.services(), pipeline.service_store.links(), writes(sandbox)) == stored
         assert instance.get_run_by_id(first.run_id).status == dg.DagsterRunStatus.SUCCESS
         assert pipeline.overview.counts().bookings >= 60
+
+        with pipeline.store.transaction("Testing") as cursor:
+            cursor.execute("UPDATE service_links SET next_attempt_at = now() WHERE attempts > 0")
+        retried = metadata(run(instance, "services_sync"), "service_sync")
+        assert (retried["failed"], retried.get("done", 0)) == (1, 0)
 
     def test_a_picture_of_free_starts_and_the_calls_are_in_the_metadata(self, instance):
         told = metadata(run(instance, "slots_refresh"), "slots")
