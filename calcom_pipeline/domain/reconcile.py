@@ -357,12 +357,15 @@ def _not_writable(event_type: EventType) -> str | None:
 
 
 def _made_by(intent: Intent, candidates: Sequence[EventType]) -> EventType | None:
-    """The event type that an interrupted create made: by the slug that was sent, or renamed but otherwise as sent."""
-    for candidate in candidates:
-        if remote_values(candidate)["slug"] == intent.fields.get("slug"):
-            return candidate
+    """The event type that an interrupted create made: by the slug that was sent, or renamed but otherwise as sent.
+
+    None when nobody can tell: ours may have been renamed, and a stranger's may have got the slug since.
+    """
     sent = {name: value for name, value in intent.fields.items() if name != "slug"}
     alike = [c for c in candidates if sent.items() <= remote_values(c).items()]
+    named = next((c for c in candidates if remote_values(c)["slug"] == intent.fields.get("slug")), None)
+    if named is not None:
+        return named if named in alike or not alike else None
     return alike[0] if len(alike) == 1 and len(candidates) == 1 else None
 
 

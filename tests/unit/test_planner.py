@@ -272,6 +272,17 @@ class TestIntents:
         assert action.event_type_id == 7
         assert action.kind != "create"
 
+    def test_ours_that_was_renamed_is_not_mistaken_for_a_stranger_s_that_got_its_slug(self):
+        """The stranger's was adopted as ours, and ours was left behind, a twin that nobody knew of."""
+        renamed, strangers = (
+            event_type(7, slug="renamed", title="Service 1"),
+            event_type(8, slug="service-1", title="X"),
+        )
+        assert only(plan([service(1)], [renamed, strangers], [self.begun])).kind == "conflict"
+        edited = event_type(7, slug="service-1", title="Edited since")
+        made = plan([service(1)], [edited, event_type(8, slug="y", title="Y")], [self.begun])
+        assert only(made).event_type_id == 7
+
     def test_when_nobody_can_tell_whose_it_is_nothing_is_created(self):
         strange = [event_type(7, slug="x", title="X"), event_type(8, slug="y", title="Y")]
         assert only(plan([service(1)], strange, [self.begun])).kind == "conflict"
