@@ -267,7 +267,7 @@ class _Planner:
         for link in self._s.links:
             if link.service_id in self._present or link.service_id in self._settled:
                 continue
-            if link.state in ("retired", "parked") or link.owner not in self._s.listed:
+            if link.state == "retired" or link.owner not in self._s.listed:
                 continue
             known = link if link.event_type_id is not None else self._found_again(link)
             if known.event_type_id is not None and (action := self._lost(known, known.event_type_id)):
@@ -284,6 +284,8 @@ class _Planner:
     def _lost(self, link: Link, event_type_id: int) -> Action | None:
         found = self._types.get(event_type_id)
         gone = Service(link.service_id, None, None, None, is_active=False)
+        if said := self._must_wait(gone, link):
+            return self._action("wait", gone, link.owner, said, event_type_id=event_type_id)
         if found is None:  # proven before it is believed: this listing may be the one that is wrong
             said = f"{GONE}, and so is its service"
             return self._action("park", gone, link.owner, said, event_type_id=event_type_id)
