@@ -369,11 +369,12 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is pending in the outbox. It differs whenever a fact is added, tried or done."""
+    """What is pending in the outbox, and how much of it is due. It differs whenever a fact is added, tried or done."""
 
     pending: int
     newest: int | None
     attempts: int
+    due: int
 
     @property
     def key(self) -> str:

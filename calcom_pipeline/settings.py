@@ -300,7 +300,7 @@ class Settings(BaseModel):
         default=None,
         ge=5,
         le=86_400,
-        description="How often a sensor lists event types, a call per owner. Unset: 20 on the sandbox, else 120.",
+        description="How often a sensor lists event types, a call per owner. Unset: 60 on the sandbox, else 120.",
     )
 
     # --- the sandbox of the demo -------------------------------------------------------------------------
@@ -341,7 +341,7 @@ class Settings(BaseModel):
     @property
     def event_type_look(self) -> int:
         """Seconds between two looks for changed event types."""
-        return self.event_type_look_seconds or (20 if self.uses_sandbox else 120)
+        return self.event_type_look_seconds or (60 if self.uses_sandbox else 120)
 
     @property
     def key_name(self) -> str:

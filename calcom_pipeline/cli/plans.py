@@ -11,13 +11,17 @@ from calcom_pipeline.cli.console import Output, with_output
 from calcom_pipeline.domain.errors import ConfigurationError, NotFound, PlanUnusable
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from calcom_pipeline.domain.models import EventType
     from calcom_pipeline.domain.plans import Plan
     from calcom_pipeline.service_ports import ActionResult, StoredPlan
+    from calcom_pipeline.sync.review import Explanation
     from calcom_pipeline.sync.services import ApplyReport
     from calcom_pipeline.wiring import Pipeline
 
 _HISTORY = 10
+_HISTORY_COLUMNS = ("plan", "kind", "outcome", "message", "finished_at", "before", "after")
 
 
 @click.command()
@@ -159,30 +163,46 @@ def explain(output: Output, service: str) -> None:
         found = _event_type_of(pipeline, service)
         told = explained(pipeline.service_store, service, found)
         history = pipeline.plan_store.history(service, limit=_HISTORY)
-        link = told.link
-        state = f"{link.state}, event type {link.event_type_id}" if link else "not linked"
-        if link and link.attempts:
-            state += f", {link.attempts} failures: {link.reason}"
-        output.line(f"Service {service} ({told.service.name}): {state}")
-        for problem in told.problems:
-            output.line(f"  refused: {problem}")
-        drift = [(d.field, d.local, d.remote, d.base) for d in told.drift]
-        output.table("What differs now", ("field", "here", "Cal.com", "last agreed"), drift)
-        rows = [(done or "", kind, outcome or "planned", said) for _, kind, outcome, said, done, _, _ in history]
-        output.table(
-            "What happened", ("when (UTC)", "action", "outcome", "message"), [(str(r[0])[:19], *r[1:]) for r in rows]
-        )
-        names = ("plan", "kind", "outcome", "message", "finished_at", "before", "after")
-        output.result(
-            "explain",
-            {
-                "service": asdict(told.service),
-                "problems": told.problems,
-                "link": {**asdict(link), "owner": str(link.owner)} if link else None,
-                "drift": [asdict(d) for d in told.drift],
-                "history": [dict(zip(names, row, strict=True)) for row in history],
-            },
-        )
+        _show_explanation(output, told, [dict(zip(_HISTORY_COLUMNS, row, strict=True)) for row in history])
+
+
+def _show_explanation(output: Output, told: "Explanation", history: list[dict[str, Any]]) -> None:
+    link, service = told.link, told.service
+    state = f"{link.state}, event type {link.event_type_id}" if link else "not linked"
+    if link and link.reason:
+        state += f", {link.attempts} failures: {link.reason}"
+    if link and link.next_attempt_at:
+        state += f"; next attempt from {_minute(link.next_attempt_at)} UTC"
+    output.line(f"Service {service.id} ({service.name}): {state}")
+    for problem in told.problems:
+        output.line(f"  refused: {problem}")
+    last_plan = history[0] if history else None
+    last_write = next((past for past in history if past["outcome"] == "done"), None)
+    if last_plan:
+        output.line(f"Last plan: {last_plan['plan']}, {last_plan['kind']}, {last_plan['outcome'] or 'not applied'}")
+    if last_write:
+        output.line(f"Last write: {_minute(last_write['finished_at'])} UTC, {last_write['message']}")
+    drift = [(d.field, d.local, d.remote, d.base) for d in told.drift]
+    output.table("What differs now", ("field", "here", "Cal.com", "last agreed"), drift)
+    rows = [
+        (_minute(past["finished_at"]), past["kind"], past["outcome"] or "planned", past["message"]) for past in history
+    ]
+    output.table("What happened", ("when (UTC)", "action", "outcome", "message"), rows)
+    shown = {
+        "service": asdict(service),
+        "problems": told.problems,
+        "link": {**asdict(link), "owner": str(link.owner)} if link else None,
+        "drift": [asdict(d) for d in told.drift],
+        "attempts": link.attempts if link else 0,
+        "last_plan": last_plan,
+        "last_write": last_write,
+        "history": history,
+    }
+    output.result("explain", shown)
+
+
+def _minute(at: "datetime | None") -> str:
+    return f"{at:%Y-%m-%d %H:%M}" if at else ""
 
 
 @click.command()

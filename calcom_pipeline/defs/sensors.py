@@ -49,12 +49,20 @@ def service_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
     description="Facts in the outbox are applied to the caches.",
 )
 def new_invalidations() -> dg.RunRequest | dg.SkipReason:
-    """The key changes whenever a fact is added, tried or done, so each state of the outbox is handed over once."""
+    """The key changes whenever a fact is added, tried or done, so each state of the outbox is handed over once.
+
+    Once a minute: a run that died before it could touch a fact must not be the last one.
+    """
     with open_pipeline(load_settings()) as pipeline:
         backlog = pipeline.outbox.backlog()
     if not backlog.pending:
         return dg.SkipReason("The outbox is empty")
-    return dg.RunRequest(run_key=backlog.key, tags={"calcom/cause": f"{backlog.pending} facts in the outbox"})
+    if not backlog.due:
+        return dg.SkipReason(f"{backlog.pending} facts in the outbox wait for their next attempt")
+    return dg.RunRequest(
+        run_key=f"{backlog.key}:{utc_now():%Y%m%dT%H%M}",
+        tags={"calcom/cause": f"{backlog.due} facts in the outbox"},
+    )
 
 
 @dg.sensor(
@@ -89,19 +97,18 @@ def event_type_drift(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
             drift = look_for_drift(pipeline.calcom.within(_LOOK_DEADLINE_SECONDS), pipeline.event_type_mirror)
         except (RateLimited, CircuitOpen) as busy:
             return dg.SkipReason(f"Cal.com is not to be asked for another {busy.retry_after:.0f} s")
-    if not drift.owners:
-        return dg.SkipReason("No event type is mirrored yet; the first full sync does that")
-    if not drift.digest:
+    if drift.owners and not drift.digest:
         return dg.SensorResult(skip_reason=f"The event types of {drift.owners} owners are as mirrored", cursor="")
-    if drift.digest == context.cursor:
+    difference = drift.digest or "nothing-mirrored"
+    if difference == context.cursor:
         return dg.SkipReason("The difference from the mirror was handed over already")
     named = ", ".join(map(str, drift.event_type_ids[:_CAUSES_NAMED]))
+    cause = f"event types differ from the mirror: {named}" if named else "no event type is mirrored yet"
     # The same difference may come again later, so its name alone would be taken for a repetition.
     request = dg.RunRequest(
-        run_key=f"event-types:{drift.digest}:{utc_now():%Y%m%dT%H%M%S}",
-        tags={"calcom/cause": f"event types differ from the mirror: {named}"[:_LONGEST_TAG]},
+        run_key=f"event-types:{difference}:{utc_now():%Y%m%dT%H%M%S}", tags={"calcom/cause": cause[:_LONGEST_TAG]}
     )
-    return dg.SensorResult([request], cursor=drift.digest)
+    return dg.SensorResult([request], cursor=difference)
 
 
 ALL = [service_changes, new_invalidations, changed_bookings, event_type_drift]

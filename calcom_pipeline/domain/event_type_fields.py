@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from calcom_pipeline.domain.errors import InvalidInput
+from calcom_pipeline.domain.event_type_wire import LEGACY_NAMES, NEWER_BUILDS, READ_ONLY, TEAM_ONLY, WRITABLE
 from calcom_pipeline.domain.models import EventType, Owner
 
 #: `writable` on every type; `team` on team types only; `create` on team types, when they are made; `read_only` never.
@@ -213,10 +214,23 @@ def _body(fields: Mapping[str, object], owner: Owner, *, creating: bool, problem
     return body
 
 
+def _unknown(name: str) -> str:
+    """Why a name that is none of ours is refused: Cal.com's own names are told from typing errors."""
+    wire = LEGACY_NAMES.get(name, name)
+    ours = next((field.name for field in FIELDS if field.wire == wire), None)
+    if ours is not None:
+        return f"is called {ours} here"
+    if wire in WRITABLE | TEAM_ONLY:
+        return "is not kept in sync; set it in Cal.com"
+    if wire in READ_ONLY | NEWER_BUILDS:
+        return "cannot be written: Cal.com ignores it"
+    return "is no field of an event type"
+
+
 def _refusal(name: str, field: EventTypeField | None, owner: Owner, *, creating: bool) -> str:
     """Why this field cannot be written here; empty when it can."""
     if field is None:
-        return "is no field of an event type"
+        return _unknown(name)
     if field.access == "read_only":
         return f"cannot be written: {field.why}"
     if field.access in ("team", "create") and owner.kind != "team":

@@ -194,9 +194,8 @@ class _Planner:
             return self._action("wait", service, link.owner, "a create without an answer may still turn up")
         if free:
             numbers = ", ".join(str(e.id) for e in free)
-            return self._action(
-                "conflict", service, link.owner, f"an earlier create may have become one of event types {numbers}"
-            )
+            said = f"an earlier create may have become one of event types {numbers}; if not: resolve it with --retry"
+            return self._action("conflict", service, link.owner, said)
         return self._unlinked(service)
 
     def _free_since(self, link: Link, intent: Intent) -> list[EventType]:
@@ -268,7 +267,7 @@ class _Planner:
         for link in self._s.links:
             if link.service_id in self._present or link.service_id in self._settled:
                 continue
-            if link.state in ("retired", "parked") or link.owner not in self._s.listed:
+            if link.state == "retired" or link.owner not in self._s.listed:
                 continue
             known = link if link.event_type_id is not None else self._found_again(link)
             if known.event_type_id is not None and (action := self._lost(known, known.event_type_id)):
@@ -285,6 +284,8 @@ class _Planner:
     def _lost(self, link: Link, event_type_id: int) -> Action | None:
         found = self._types.get(event_type_id)
         gone = Service(link.service_id, None, None, None, is_active=False)
+        if said := self._must_wait(gone, link):
+            return self._action("wait", gone, link.owner, said, event_type_id=event_type_id)
         if found is None:  # proven before it is believed: this listing may be the one that is wrong
             said = f"{GONE}, and so is its service"
             return self._action("park", gone, link.owner, said, event_type_id=event_type_id)
@@ -358,12 +359,15 @@ def _not_writable(event_type: EventType) -> str | None:
 
 
 def _made_by(intent: Intent, candidates: Sequence[EventType]) -> EventType | None:
-    """The event type that an interrupted create made: by the slug that was sent, or renamed but otherwise as sent."""
-    for candidate in candidates:
-        if remote_values(candidate)["slug"] == intent.fields.get("slug"):
-            return candidate
+    """The event type that an interrupted create made: by the slug that was sent, or renamed but otherwise as sent.
+
+    None when nobody can tell: ours may have been renamed, and a stranger's may have got the slug since.
+    """
     sent = {name: value for name, value in intent.fields.items() if name != "slug"}
     alike = [c for c in candidates if sent.items() <= remote_values(c).items()]
+    named = next((c for c in candidates if remote_values(c)["slug"] == intent.fields.get("slug")), None)
+    if named is not None:
+        return named if named in alike or not alike else None
     return alike[0] if len(alike) == 1 and len(candidates) == 1 else None
 
 

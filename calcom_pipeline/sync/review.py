@@ -117,9 +117,17 @@ def try_again(services: ServiceStore, service_id: str) -> Link:
 
 
 def unparked(link: Link) -> Link:
-    """The link as if nothing had failed."""
-    state = "linked" if link.event_type_id is not None else "creating"
-    return replace(link, state=state, attempts=0, next_attempt_at=None, reason="", failed_version=None)
+    """The link as if nothing had failed. A create whose end nobody knows is given up: a person has looked."""
+    linked = link.event_type_id is not None
+    return replace(
+        link,
+        state="linked" if linked else "creating",
+        intent=link.intent if linked else None,
+        attempts=0,
+        next_attempt_at=None,
+        reason="",
+        failed_version=None,
+    )
 
 
 def _link_of(services: ServiceStore, service_id: str) -> Link:

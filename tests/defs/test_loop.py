@@ -11,10 +11,12 @@ from typing import Any
 import dagster as dg
 import pytest
 import requests
+import time_machine
 
 from calcom_pipeline.adapters.postgres.services import PostgresServiceStore
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.defs.sensors import changed_bookings, event_type_drift, new_invalidations, service_changes
+from calcom_pipeline.domain.invalidation import Fact
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import load_settings
 from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
@@ -77,6 +79,12 @@ def add_service(pipeline: Pipeline, name: str, slug: str, minutes: int = 30, **c
     return pipeline.service_store.insert({"name": name, "slug": slug, "duration_minutes": minutes, **columns})
 
 
+def writes(sandbox: RunningSandbox) -> int:
+    """Requests that write, of everybody."""
+    endpoints = sandbox.control.counters()["endpoints"]
+    return sum(sum(s.values()) for name, s in endpoints.items() if name.split()[0] in ("POST", "PATCH", "DELETE"))
+
+
 def update(pipeline: Pipeline, service_id: str, name: str) -> None:
     """Somebody else's UPDATE, not one of the pipeline's."""
     with pipeline.store.transaction("Testing") as cursor:
@@ -84,19 +92,34 @@ def update(pipeline: Pipeline, service_id: str, name: str) -> None:
 
 
 class TestFullSync:
-    def test_everything_is_mirrored_and_a_second_run_writes_nothing(self, instance, pipeline: Pipeline, sandbox):
+    def test_everything_is_done_and_a_second_run_writes_nothing_but_the_retry_of_what_failed(
+        self, instance, pipeline: Pipeline, sandbox: RunningSandbox
+    ):
+        for number in range(3):
+            add_service(pipeline, f"Good {number}", f"good-{number}")
+        add_service(pipeline, "Brochure", "brochure", description="x" * 120_000)
         first = run(instance, "full_sync")
         assert first.success
+        assert (metadata(first, "service_sync")["done"], metadata(first, "service_sync")["failed"]) == (3, 1)
         assert metadata(first, "event_types")["rows added"] >= 8
         assert metadata(first, "bookings")["rows added"] >= 60
         assert metadata(first, "slots")["free starts"] > 0
         assert metadata(first, "event_types")["calls"] > 0
+        stored = (pipeline.service_store.services(), pipeline.service_store.links(), writes(sandbox))
+
         second = run(instance, "full_sync")
+        assert metadata(second, "service_sync")["result"] == "nothing to do"
         for asset in ("event_types", "bookings", "slots"):
             told = metadata(second, asset)
             assert (told["rows added"], told["rows changed"], told["rows gone"]) == (0, 0, 0)
+        assert (pipeline.service_store.services(), pipeline.service_store.links(), writes(sandbox)) == stored
         assert instance.get_run_by_id(first.run_id).status == dg.DagsterRunStatus.SUCCESS
         assert pipeline.overview.counts().bookings >= 60
+
+        with pipeline.store.transaction("Testing") as cursor:
+            cursor.execute("UPDATE service_links SET next_attempt_at = now() WHERE attempts > 0")
+        retried = metadata(run(instance, "services_sync"), "service_sync")
+        assert (retried["failed"], retried.get("done", 0)) == (1, 0)
 
     def test_a_picture_of_free_starts_and_the_calls_are_in_the_metadata(self, instance):
         told = metadata(run(instance, "slots_refresh"), "slots")
@@ -195,7 +218,9 @@ class TestDrift:
     def test_it_reaches_its_service_and_the_mirror_once_through_the_sensor(
         self, instance, pipeline: Pipeline, sandbox: RunningSandbox
     ):
-        assert "No event type is mirrored" in str(ask(event_type_drift, instance).skip_reason)
+        first = ask(event_type_drift, instance)
+        assert first.run_requests[0].tags["calcom/cause"] == "no event type is mirrored yet"
+        assert not ask(event_type_drift, instance, first.cursor).run_requests
         service_id = add_service(pipeline, "Massage", "massage")
         assert run(instance, "event_types_sync").success
         quiet = ask(event_type_drift, instance)
@@ -296,6 +321,21 @@ class TestBookings:
 
 
 class TestSensors:
+    def test_a_fact_is_handed_over_until_it_was_applied_once_a_minute(self, instance, pipeline: Pipeline):
+        """A run that died before it touched the fact left the outbox as it was, and its key was taken for ever."""
+        pipeline.outbox.add([Fact("event_type", "changed", 7)])
+        with time_machine.travel(utc_now(), tick=False) as clock:
+            first, same = ask(new_invalidations, instance), ask(new_invalidations, instance)
+            clock.shift(timedelta(minutes=1))
+            later = ask(new_invalidations, instance)
+        keys = [answer.run_requests[0].run_key for answer in (first, same, later)]
+        assert keys[0] == keys[1] != keys[2]
+
+    def test_a_fact_that_waits_for_its_next_attempt_starts_no_run(self, instance, pipeline: Pipeline):
+        pipeline.outbox.add([Fact("event_type", "changed", 7)])
+        pipeline.outbox.failed(pipeline.outbox.pending(limit=1), "Redis is away")
+        assert "wait for their next attempt" in str(ask(new_invalidations, instance).skip_reason)
+
     def test_with_nothing_to_do_each_says_so_in_a_sentence(self, instance, pipeline: Pipeline):
         assert pipeline.store
         cursor = ask(service_changes, instance).cursor

@@ -55,6 +55,8 @@ class Sides:
     latest: dict[tuple[str, str], Value] = field(default_factory=dict)
     edits: Counter[str] = field(default_factory=Counter)
     strangers: set[int] = field(default_factory=set)
+    #: Titles of event types that somebody made by hand: nobody decided about them, so they stay.
+    titles: dict[int, Value] = field(default_factory=dict)
     wanted_slugs: list[str] = field(default_factory=list)
     made: int = 0
 
@@ -105,6 +107,7 @@ class Sides:
         made = requests.post(f"{self.here.place.url}/event-types", json=body, headers=headers, timeout=10)
         if made.status_code == requests.codes.created:  # else the slug is taken
             self.strangers.add(made.json()["data"]["id"])
+            self.titles[made.json()["data"]["id"]] = "Stranger"
             self.edits["strangers"] += 1
 
     def edit_here(self) -> None:
@@ -123,6 +126,8 @@ class Sides:
         value = self.value(name)
         self.here.sandbox.control.mutate("update_event_type", id=linked[service_id], set={WIRE[name]: value})
         self.latest[service_id, name] = value
+        if name == "title" and linked[service_id] in self.titles:
+            self.titles[linked[service_id]] = value
         self.edits["edits at Cal.com"] += 1
 
     def delete_service(self) -> None:
@@ -261,6 +266,8 @@ def check(sides: Sides, end: End) -> dict[str, set[str]]:
     made = set(types) - sides.strangers
     unsure = [a for a in end.plan.actions if "an earlier create may have become" in a.reason]
     assert len(made - set(linked)) <= len(unsure), f"event types {made - set(linked)} were made and forgotten"
+    for number, title in sides.titles.items():
+        assert types[number].title == title, f"event type {number} of somebody else was overwritten"
     for link in links.values():
         if link.service_id not in rows and link.event_type_id in types:
             assert types[link.event_type_id].hidden, "an event type of a deleted service can still be booked"

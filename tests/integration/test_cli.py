@@ -204,6 +204,10 @@ class TestPlans:
         explained = json.loads(command("explain", "1", "--json", environment=environment).stdout)
         assert explained["link"]["state"] == "linked"
         assert explained["drift"] == []
+        assert (explained["last_plan"]["plan"], explained["last_write"]["kind"]) == (plan, "create")
+        shown = command("explain", "1", environment=environment).stdout
+        assert f"Last plan: {plan}, create, done" in shown
+        assert "created as event type" in shown
 
         undone = json.loads(command("revert", plan, "--json", environment=environment).stdout)
         assert undone["counts"] == {"done": 1}
@@ -222,6 +226,11 @@ class TestPlans:
         assert failed.returncode == exit_codes.PARTIAL
         assert "too large" in failed.stdout
         assert "service 2" in failed.stdout
+        assert "too large" in command("status", environment=environment).stdout
+        explained = command("explain", "2", environment=environment).stdout
+        assert "1 failures" in explained
+        assert "next attempt from" in explained
+        assert json.loads(command("explain", "2", "--json", environment=environment).stdout)["attempts"] == 1
         assert "tried with the next plan" in command("resolve", "2", "--retry", environment=environment).stdout
 
     def test_a_conflict_is_settled_by_the_side_that_is_taken(self, environment, servers, schema_name, sandbox):
@@ -233,6 +242,31 @@ class TestPlans:
         assert conflict["counts"]["conflict"] == 1
         command("resolve", "1", "--take", "local", environment=environment)
         assert "1 done" in command("sync", "services", environment=environment).stdout
+
+    def test_an_adopted_service_is_let_go_by_its_name_and_a_plan_by_its_own(
+        self, environment, servers, schema_name, sandbox
+    ):
+        command("migrate", environment=environment)
+        found = next(e for e in sandbox.control.account()["eventTypes"] if e["ownerId"] and not e["parentId"])
+        self.service(servers, schema_name, found["slug"], "Our own title")
+        command("sync", "services", environment=environment)
+        undone = json.loads(command("revert", "--service", "1", "--json", environment=environment).stdout)
+        assert [u["done"] for u in undone["undone"]] == [True]
+        assert json.loads(command("explain", "1", "--json", environment=environment).stdout)["drift"] != []
+        assert "nothing to do" in command("sync", "services", environment=environment).stdout
+        assert "Nothing was ever done" in said(command("revert", "--service", "77", environment=environment))
+
+    def test_event_types_are_offered_as_services_and_become_them_when_the_plan_is_named(self, environment, sandbox):
+        offering = {**environment, "CALCOM_IMPORT_POLICY": "propose"}
+        command("migrate", environment=offering)
+        offered = json.loads(command("plan", "--json", environment=offering).stdout)
+        assert set(offered["counts"]) == {"import", "nothing"}
+        command("sync", "services", environment=offering)
+        assert "Nothing to do" in command("plan", environment=environment).stdout, "or they are left alone"
+        again = json.loads(command("plan", "--json", environment=offering).stdout)
+        applied = json.loads(command("apply", again["plan"], "--json", environment=offering).stdout)
+        assert applied["counts"] == {"done": offered["counts"]["import"]}
+        assert "Nothing to do" in command("plan", environment=offering).stdout
 
     @pytest.mark.parametrize(
         "words", [["apply", "nonesuch"], ["explain", "999"], ["revert", "nonesuch"], ["resolve", "9", "--retry"]]

@@ -250,14 +250,21 @@ def test_a_create_that_never_left_is_sent_again(calcom: CalcomClient, sandbox: R
 
 
 def test_what_an_earlier_process_made_for_the_same_intent_is_adopted_and_completed(calcom: CalcomClient):
-    before = calcom.create_event_type(ME, {**NEW, "title": "Half made", "hidden": False})
-    written = calcom.create_event_type(ME, NEW, above_id=before.event_type.id - 1)
+    before = calcom.create_event_type(ME, {**NEW, "description": "Half made", "hidden": False})
+    whole = {**NEW, "description": "Whole"}
+    written = calcom.create_event_type(ME, whole, above_id=before.event_type.id - 1)
     assert written.adopted
-    assert (written.event_type.id, written.event_type.title, written.event_type.hidden) == (
-        before.event_type.id,
-        "Made",
-        True,
-    )
+    there = written.event_type
+    assert (there.id, there.description, there.hidden) == (before.event_type.id, "Whole", True)
+
+
+def test_a_strangers_event_type_that_got_the_slug_since_the_listing_is_neither_adopted_nor_overwritten(calcom):
+    """Its id is above the intent's, as that of a create without an answer would be; its contents are not ours."""
+    above = max(e.id for e in calcom.list_owner(ME))
+    theirs = calcom.create_event_type(ME, {**NEW, "title": "Theirs"}).event_type
+    with pytest.raises(Conflict):
+        calcom.create_event_type(ME, NEW, above_id=above)
+    assert [(e.id, e.title) for e in personal(calcom)] == [(theirs.id, "Theirs")]
 
 
 def test_a_strangers_slug_below_the_intent_is_a_conflict_even_after_a_doubt(

@@ -9,6 +9,8 @@ import pytest
 
 from calcom_pipeline.domain.errors import InvalidInput
 from calcom_pipeline.domain.event_type_fields import BY_NAME, FIELDS, create_body, ignored_fields, update_body
+from calcom_pipeline.domain.event_type_wire import LEGACY_NAMES, NEWER_BUILDS, READ_ONLY, TEAM_ONLY, WRITABLE
+from calcom_pipeline.domain.fields import FIELD_NAMES
 from calcom_pipeline.domain.models import EventType, Owner
 
 ME, TEAM = Owner("user", 101), Owner("team", 301)
@@ -33,19 +35,30 @@ def test_every_attribute_of_an_event_type_stands_in_the_table_once():
 
 
 @pytest.mark.skipif(not OPENAPI.exists(), reason="the OpenAPI data is not shipped with the project")
-def test_the_table_agrees_with_the_openapi_data():
+def test_the_extracted_lists_are_those_of_the_openapi_data():
     schemas = json.loads(OPENAPI.read_text())["components"]["schemas"]
-    personal = [schemas[f"{verb}EventTypeInput_2024_06_14"]["properties"] for verb in ("Create", "Update")]
-    team = [schemas[f"{verb}TeamEventTypeInput_2024_06_14"]["properties"] for verb in ("Create", "Update")]
-    shown = (
-        schemas["EventTypeOutput_2024_06_14"]["properties"] | schemas["TeamEventTypeOutput_2024_06_14"]["properties"]
-    )
+
+    def names(schema: str) -> set[str]:
+        return set(schemas[f"{schema}_2024_06_14"]["properties"])
+
+    for verb in ("Create", "Update"):
+        assert names(f"{verb}EventTypeInput") == WRITABLE
+        assert names(f"{verb}TeamEventTypeInput") == WRITABLE | TEAM_ONLY
+    shown = names("EventTypeOutput") | names("TeamEventTypeOutput")
+    assert shown == WRITABLE | TEAM_ONLY | READ_ONLY | NEWER_BUILDS
+
+
+def test_what_we_call_writable_is_what_cal_com_takes():
+    allowed = {"writable": WRITABLE, "team": TEAM_ONLY, "create": TEAM_ONLY, "read_only": READ_ONLY | {"recurrence"}}
     for field in (f for f in FIELDS if f.wire):
-        assert field.wire in shown, field.name
-        in_personal = all(field.wire in properties for properties in personal)
-        in_team = all(field.wire in properties for properties in team)
-        assert in_team == (field.access in ("writable", "team", "create") or field.name == "recurring"), field.name
-        assert in_personal == (field.access == "writable" or field.name == "recurring"), field.name
+        assert field.wire in allowed[field.access], field.name
+    assert not (WRITABLE | TEAM_ONLY) & (READ_ONLY | NEWER_BUILDS)
+    assert set(LEGACY_NAMES.values()) <= WRITABLE
+
+
+def test_every_field_that_services_have_can_be_written():
+    for name in FIELD_NAMES:
+        assert BY_NAME[name].access == "writable", name
 
 
 def test_fields_travel_under_cal_coms_names():
@@ -105,6 +118,10 @@ def test_fields_travel_under_cal_coms_names():
         (ME, {**NEW, "schedule_zone": "UTC"}, "schedule_zone: cannot be written"),
         (ME, {**NEW, "host_ids": (1,)}, "host_ids: only team event types have it"),
         (ME, {**NEW, "lenght": 3}, "lenght: is no field of an event type"),
+        (ME, {**NEW, "lengthInMinutes": 3}, "lengthInMinutes: is called duration_minutes here"),
+        (ME, {**NEW, "length": 3}, "length: is called duration_minutes here"),
+        (ME, {**NEW, "bookingWindow": {}}, "bookingWindow: is not kept in sync; set it in Cal.com"),
+        (ME, {**NEW, "metadata": {}}, "metadata: cannot be written: Cal.com ignores it"),
         (TEAM, {**NEW, "scheduling_type": "managed"}, "scheduling_type: is neither collective nor roundRobin"),
         (TEAM, {**NEW, "scheduling_type": "collective", "host_ids": ()}, "host_ids: is no list of user ids"),
     ],

@@ -215,6 +215,15 @@ class TestLostSides:
         action = only(plan([], [], [linked(1)]))
         assert (action.kind, action.event_type_id) == ("park", 1)
 
+    def test_an_event_type_is_hidden_even_if_its_deleted_service_had_been_parked(self):
+        parked = linked(1, state="parked", reason="no", failed_version="1")
+        assert only(plan([], [event_type(1)], [parked])).kind == "hide"
+
+    def test_a_hide_that_failed_is_tried_again_when_its_time_has_come(self):
+        failed = linked(1, attempts=2, next_attempt_at=LATER, reason="no", failed_version="")
+        assert only(plan([], [event_type(1)], [failed])).kind == "wait"
+        assert only(plan([], [event_type(1)], [failed], now=LATER)).kind == "hide"
+
     def test_what_a_create_made_before_its_service_was_deleted_is_found_and_hidden(self):
         begun = Link("1", ME, state="creating", intent=Intent("create", local_values(service(1)), NOW, above_id=6))
         made = plan([], [event_type(7, slug="service-1", title="Service 1")], [begun])
@@ -271,6 +280,17 @@ class TestIntents:
         action = only(plan([service(1)], [renamed], [self.begun]))
         assert action.event_type_id == 7
         assert action.kind != "create"
+
+    def test_ours_that_was_renamed_is_not_mistaken_for_a_stranger_s_that_got_its_slug(self):
+        """The stranger's was adopted as ours, and ours was left behind, a twin that nobody knew of."""
+        renamed, strangers = (
+            event_type(7, slug="renamed", title="Service 1"),
+            event_type(8, slug="service-1", title="X"),
+        )
+        assert only(plan([service(1)], [renamed, strangers], [self.begun])).kind == "conflict"
+        edited = event_type(7, slug="service-1", title="Edited since")
+        made = plan([service(1)], [edited, event_type(8, slug="y", title="Y")], [self.begun])
+        assert only(made).event_type_id == 7
 
     def test_when_nobody_can_tell_whose_it_is_nothing_is_created(self):
         strange = [event_type(7, slug="x", title="X"), event_type(8, slug="y", title="Y")]

@@ -7,6 +7,7 @@ import pytest
 
 from calcom_pipeline.domain.errors import PlanUnusable
 from calcom_pipeline.domain.fields import remote_values
+from calcom_pipeline.domain.links import Intent, Link
 from calcom_pipeline.domain.plans import Brakes
 from calcom_pipeline.service_ports import ActionResult
 from calcom_pipeline.sync.event_types import TeamChoice
@@ -184,6 +185,14 @@ class TestAsking:
     def test_one_that_does_not_exist_is_said(self):
         with pytest.raises(PlanUnusable, match="does not exist"):
             explain(Desk().services, "1", None)
+
+    def test_a_create_of_which_nobody_knows_is_given_up_when_a_person_says_so(self):
+        begun = Intent("create", {"slug": "service-1", "title": "Service 1"}, NOW - timedelta(hours=1), above_id=3)
+        link = Link("1", ME, state="creating", intent=begun)
+        desk = Desk([service(1)], [event_type(4, slug="x"), event_type(5, slug="y")], [link])
+        assert not [r for r in desk.sync() if r.service_id == "1"], "it may be either of them"
+        try_again(desk.services, "1")
+        assert [(r.kind, r.outcome) for r in desk.sync() if r.service_id == "1"] == [("create", "done")]
 
     def test_trying_again_forgets_every_failure(self):
         parked = linked(1, state="parked", attempts=5, next_attempt_at=NOW, reason="no", failed_version="1")

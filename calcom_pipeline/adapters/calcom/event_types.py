@@ -15,6 +15,8 @@ from calcom_pipeline.ports import Written
 
 # Zones are looked up for the mirror's listings alone; everything else is compared without them.
 _NO_ZONES = ScheduleZones((), "UTC")
+# Cal.com's create is two writes; these are in the first one, so ours has them whatever became of the second.
+_INSERTED = ("title", "duration_minutes")
 
 
 class EventTypeEndpoints(AccountEndpoints):
@@ -59,8 +61,10 @@ class EventTypeEndpoints(AccountEndpoints):
             return _one(self._post(owner, body))
 
         def look() -> EventType | None:
-            mine = [e for e in self.list_owner(owner) if e.slug == fields["slug"] and e.id > above]
-            return mine[0] if mine else None
+            found = next((e for e in self.list_owner(owner) if e.slug == fields["slug"] and e.id > above), None)
+            if found is not None and any(getattr(found, name) != fields[name] for name in _INSERTED):
+                raise Conflict(f"Creating an event type: somebody else's has its slug, as event type {found.id}")
+            return found
 
         once = ExactlyOnce(
             create,

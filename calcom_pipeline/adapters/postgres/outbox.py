@@ -39,7 +39,10 @@ FAILED = """
 UPDATE invalidations SET attempts = attempts + 1, error = %(error)s,
        next_attempt_at = now() + least(interval '10 minutes', interval '10 seconds' * power(2, least(attempts, 10)))
 WHERE id = ANY(%(ids)s)"""
-BACKLOG = "SELECT count(*), max(id), coalesce(sum(attempts), 0) FROM invalidations WHERE state = 'pending'"
+BACKLOG = """
+SELECT count(*), max(id), coalesce(sum(attempts), 0),
+       count(*) FILTER (WHERE next_attempt_at IS NULL OR next_attempt_at <= now())
+FROM invalidations WHERE state = 'pending'"""
 PRUNE_DONE = "DELETE FROM invalidations WHERE state = 'done' AND finished_at < %(before)s"
 CONCERNED = f"""
 SELECT {EVENT_TYPE_COLUMNS} FROM event_types
@@ -67,7 +70,7 @@ class PostgresOutbox:
         """How much is pending; changes whenever a fact is added or tried."""
         with self._database.transaction("Reading the outbox") as cursor:
             cursor.execute(BACKLOG)
-            row: tuple[int, int | None, int] = cursor.fetchone() or (0, None, 0)
+            row: tuple[int, int | None, int, int] = cursor.fetchone() or (0, None, 0, 0)
             return Backlog(*row)
 
     def concerned(self, fact: Fact) -> list[EventType]:

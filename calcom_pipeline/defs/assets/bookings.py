@@ -4,7 +4,6 @@ import warnings
 from typing import Any, cast, get_args
 
 import dagster as dg
-import pandas as pd
 from pydantic import Field
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
@@ -191,6 +190,7 @@ def _pictures(months: list[MonthCount]) -> dict[str, Any]:
     if not months:
         return {}
     import matplotlib as mpl
+    import pandas as pd  # here, because it would be a fifth of the time that every run takes to start
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt

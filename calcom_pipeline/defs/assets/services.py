@@ -43,6 +43,8 @@ def service_plan(
     }
     if plan.actions:
         metadata["actions"] = table([_action_row(a) for a in plan.actions[:_ROWS_SHOWN]])
+    if notes := sorted({note for action in plan.actions for note in action.notes}):
+        metadata["notes"] = "; ".join(notes)
     if stored.held:
         metadata["held until applied by name"] = table([{"kind": k, "why": why} for k, why in stored.held.items()])
     return dg.MaterializeResult(metadata=metadata)
