@@ -266,9 +266,10 @@ def test_proof_two_hundred_kills_leave_nothing_stuck():
         kinds = Counter(line["kind"] for line in here.told("refused") if line["lane"] == "tester")
         print(
             f"\n{crew.killed} kills: densest window {here.key_counters()['max_in_window']}, {told['ok']} calls, "
-            f"{told['mirrored']} times mirrored under locks, {told['struck']} failures and {kinds['CircuitOpen']} "
+            f"{told['locked']} times locked, {told['struck']} failures and {kinds['CircuitOpen']} "
             f"refusals of an open circuit; no lane, lease, probe or lock is stuck ({machine()})"
         )
         assert crew.killed >= 200
         assert kinds["CircuitOpen"] >= 20
-        assert told["mirrored"] >= 20
+        assert told["locked"] >= 10
+        assert told["mirrored"] >= 1
