@@ -9,7 +9,14 @@ from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror
 from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
 from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
 from calcom_pipeline.adapters.redis.breaker import BreakerRules
-from calcom_pipeline.domain.errors import CalcomError, CircuitOpen, OutcomeUnknown, RateLimited
+from calcom_pipeline.domain.errors import (
+    AnotherApply,
+    CalcomError,
+    CircuitOpen,
+    OutcomeUnknown,
+    RateLimited,
+    StoreError,
+)
 from calcom_pipeline.domain.models import Owner
 from calcom_pipeline.domain.requests import BookingRules, booking_request
 from calcom_pipeline.ports import CallRecord
@@ -120,6 +127,9 @@ def mirrorer(desk: Desk) -> None:
                     pull_event_types(calcom, mirror, teams=TeamChoice(), now=lambda: datetime.now(UTC))
             except CalcomError as error:
                 desk.tell("failed", lane="mirrorer", kind=type(error).__name__)
+            except (StoreError, AnotherApply) as error:
+                desk.tell("without_lock", kind=type(error).__name__)
+                time.sleep(0.1)
             else:
                 desk.tell("mirrored")
 

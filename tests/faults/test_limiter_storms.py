@@ -4,6 +4,7 @@ import itertools
 import statistics
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -111,6 +112,25 @@ def test_processes_that_are_killed_leave_no_lane_no_probe_and_no_lock():
         no_lock_is_held(here)
         no_probe_is_held(here)
         nothing_is_stuck(here)
+
+
+def test_postgresql_that_dies_under_its_locks_comes_back_and_the_work_goes_on():
+    with site(budget=SCALED, with_database=True, **SANDBOX) as here, here.crew() as crew:
+        crew.hire(roles.mirrorer, count=2)
+        until(lambda: here.counted()["mirrored"] >= 2)
+        here.restart_postgres()
+        back = time.time()
+        until(lambda: len([line for line in here.told("mirrored") if line["at"] > back]) >= 3)
+        crew.dismiss()
+        no_lock_is_held(here)
+        nothing_over_the_limit(here)
+
+
+def until(so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not so():
+        assert time.monotonic() < end, "it did not come to that within 30 s"
+        time.sleep(0.05)
 
 
 # --- at full size --------------------------------------------------------------------------------------------
