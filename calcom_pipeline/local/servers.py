@@ -190,10 +190,10 @@ class Postgres:
             with psycopg.connect(
                 host=str(self._home.sockets), user=ADMINISTRATOR, dbname=ADMINISTRATOR, autocommit=True
             ) as connection:
-                if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [DATABASE]).fetchone():
+                if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [DATABASE]).fetchone():
                     connection.execute(f"CREATE ROLE {DATABASE} LOGIN CREATEDB CREATEROLE")
                 for name in (DATABASE, DAGSTER_DATABASE):
-                    if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone():
+                    if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                         connection.execute(f"CREATE DATABASE {name} OWNER {DATABASE}")
         except psycopg.errors.DiskFull as error:
             raise LocalServerError(full_disk(self._home.base, str(error)) or str(error)) from error

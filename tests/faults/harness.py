@@ -47,6 +47,7 @@ _PROCESSES.set_forkserver_preload(["tests.faults.roles", "tests.faults.booking_r
 _DISMISS_SECONDS = 5.0
 _SERVER_BACK_SECONDS = 30.0
 SCHEMA = "calcom"
+_log = logging.getLogger("tests.faults")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,11 @@ def _work(role: Callable[..., None], place: Place, name: str, seed: int, argumen
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Everything that could be logged is, so that the audit can look for what must not be.
     logging.basicConfig(filename=place.folder / f"{name}.log", level=logging.DEBUG, force=True)
-    role(Desk(place, name, seed), *arguments)
+    try:
+        role(Desk(place, name, seed), *arguments)
+    except BaseException:
+        _log.exception("%s ended", name)  # for the audit, and for whoever wonders why
+        raise
 
 
 @dataclass

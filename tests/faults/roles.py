@@ -11,7 +11,14 @@ from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
 from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
 from calcom_pipeline.adapters.postgres.services import PostgresServiceStore
 from calcom_pipeline.adapters.redis.breaker import BreakerRules
-from calcom_pipeline.domain.errors import AnotherApply, CalcomError, CircuitOpen, OutcomeUnknown, RateLimited
+from calcom_pipeline.domain.errors import (
+    AnotherApply,
+    CalcomError,
+    CircuitOpen,
+    OutcomeUnknown,
+    RateLimited,
+    StoreError,
+)
 from calcom_pipeline.domain.models import Owner
 from calcom_pipeline.domain.plans import Brakes
 from calcom_pipeline.domain.requests import BookingRules, booking_request
@@ -105,7 +112,8 @@ def stranger(desk: Desk, every_seconds: float) -> None:
 def tester(desk: Desk) -> None:
     """Calls one endpoint group whose circuit opens soon and not for long, so that a probe is often under way."""
     rules = BreakerRules(failures=2, open_seconds=PROBED_OPEN_SECONDS, successes=2)
-    with desk.calcom(breaker=rules, patience=Patience(deadline_seconds=20, attempts=1)) as calcom:
+    with desk.calcom(breaker=rules, patience=Patience(deadline_seconds=20, attempts=1)) as opened:
+        calcom = opened.in_lane("interactive")
         while True:
             try:
                 calcom.list_webhooks()
@@ -120,7 +128,8 @@ def tester(desk: Desk) -> None:
 
 def mirrorer(desk: Desk) -> None:
     """Mirrors event types under the lock of applies, for ever: the limiter, a stream's lock and a session's lock."""
-    with desk.database() as database, desk.calcom() as calcom:
+    with desk.database() as database, desk.calcom() as opened:
+        calcom = opened.in_lane("interactive")
         plans, mirror = PostgresPlanStore(database), PostgresEventTypeMirror(database)
         while True:
             try:
@@ -129,6 +138,9 @@ def mirrorer(desk: Desk) -> None:
                     pull_event_types(calcom, mirror, teams=TeamChoice(), now=lambda: datetime.now(UTC))
             except CalcomError as error:
                 desk.tell("failed", lane="mirrorer", kind=type(error).__name__)
+            except (StoreError, AnotherApply) as error:
+                desk.tell("without_lock", kind=type(error).__name__)
+                time.sleep(0.1)
             else:
                 desk.tell("mirrored")
 

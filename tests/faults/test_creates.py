@@ -30,13 +30,14 @@ from tests.support.raw_server import answer, raw_server
 INTRO_15 = 1  # the event type with most places a day: 32
 CLASS_60, ROUND_ROBIN = 6, 8
 BERLIN = ZoneInfo("Europe/Berlin")
-#: Cal.com's times divided by about 150. The circuit stays closed: exactness is what is tested here.
+#: Cal.com's times of creates divided by about 100; reads may take their time, since a busy machine is no fault of
+#: Cal.com's. The circuit stays closed: exactness is what is tested here.
 QUICK = {
-    "options": ClientOptions(0.5, 0.4, "2024-08-13", GraceRules(0.6, 5.0, 0.05, 0.2, attempts=6)),
-    "patience": Patience(deadline_seconds=20, attempts=5, first_pause_seconds=0.01),
+    "options": ClientOptions(3.0, 0.6, "2024-08-13", GraceRules(0.6, 30.0, 0.05, 0.2, attempts=10)),
+    "patience": Patience(deadline_seconds=60, attempts=5, first_pause_seconds=0.01),
     "breaker": BreakerRules(failures=10_000, open_seconds=60, successes=2),
 }
-STALL_SECONDS = 0.7
+STALL_SECONDS = 0.9
 #: What strikes creates, and how often. Of the first kinds the row exists, of the last two it does not.
 DOUBTS: tuple[tuple[str, float, dict[str, Any]], ...] = (
     ("fail_after_create", 0.12, {"status": 500}),
@@ -98,7 +99,7 @@ def strikes(here: Site) -> Counter[str]:
 def exactly_one_each(here: Site, event_types: int, bookings: int) -> Counter[str]:
     """Everything was made, whole, and once."""
     here.quiet()
-    assert not here.told("unmade"), here.told("unmade")[:3]
+    assert not here.told("unmade"), Counter((line["kind"], line["why"]) for line in here.told("unmade"))
     assert not here.told("unbooked"), here.told("unbooked")[:3]
     made, booked = here.told("made"), here.told("booked")
     assert (len(made), len(booked)) == (event_types, bookings)

@@ -4,6 +4,7 @@ import itertools
 import statistics
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -23,6 +24,7 @@ from tests.support.limiter_world import BUDGET
 PROCESSES = 8
 LIMIT = 120
 TEN_MINUTES = 600
+COLD_START_SECONDS = 6
 #: A tenth of Cal.com's times on both sides.
 SCALED = replace(BUDGET, window_seconds=6, block_seconds=6, arrival_seconds=1, longest_wait_seconds=30)
 SANDBOX: dict[str, Any] = {"limit": LIMIT, "window_seconds": 6, "block_seconds": 6}
@@ -78,7 +80,7 @@ def no_lock_is_held(here: Site) -> None:
 def storm_of_kills(here: Site, crew: Crew, *, kills: int, seed: int, between: tuple[float, float]) -> None:
     """Kills among workers of every lane, holders of probes and holders of locks, until nobody is left."""
     for kind, fields in (("error", {"status": 502}), ("latency", {"seconds": 0.4})):
-        here.sandbox.control.add_fault(kind, "GET /v2/webhooks", share=0.4, seed=seed, **fields)
+        here.sandbox.control.add_fault(kind, "GET /v2/webhooks", share=0.6, seed=seed, **fields)
     for lane in ("interactive", "sync", "warm", "backfill"):
         crew.hire(roles.reader, lane)
     crew.hire(roles.tester, count=2)
@@ -110,6 +112,25 @@ def test_processes_that_are_killed_leave_no_lane_no_probe_and_no_lock():
         no_lock_is_held(here)
         no_probe_is_held(here)
         nothing_is_stuck(here)
+
+
+def test_postgresql_that_dies_under_its_locks_comes_back_and_the_work_goes_on():
+    with site(budget=SCALED, with_database=True, **SANDBOX) as here, here.crew() as crew:
+        crew.hire(roles.mirrorer, count=2)
+        until(lambda: here.counted()["mirrored"] >= 2)
+        here.restart_postgres()
+        back = time.time()
+        until(lambda: len([line for line in here.told("mirrored") if line["at"] > back]) >= 3)
+        crew.dismiss()
+        no_lock_is_held(here)
+        nothing_over_the_limit(here)
+
+
+def until(so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not so():
+        assert time.monotonic() < end, "it did not come to that within 30 s"
+        time.sleep(0.05)
 
 
 # --- at full size --------------------------------------------------------------------------------------------
@@ -251,13 +272,15 @@ def test_proof_redis_lost_in_the_middle_costs_a_cold_start_and_no_block(loss: st
             f"\n{loss} after 75 s: densest window {here.key_counters()['max_in_window']}, longest pause {gap:.1f} s, "
             f"{len(moments)} calls in 150 s ({machine()})"
         )
+        # Until Redis is back and found, one request that is learned from, and an even pace from then on.
+        assert gap < COLD_START_SECONDS
 
 
 @pytest.mark.proof
 @pytest.mark.timeout(500)
 def test_proof_two_hundred_kills_leave_nothing_stuck():
     with site(budget=SCALED, with_database=True, **SANDBOX) as here, here.crew() as crew:
-        storm_of_kills(here, crew, kills=200, seed=7, between=(0.02, 0.4))
+        storm_of_kills(here, crew, kills=200, seed=7, between=(0.05, 0.5))
         nothing_over_the_limit(here)
         no_lock_is_held(here)
         no_probe_is_held(here)
@@ -266,9 +289,9 @@ def test_proof_two_hundred_kills_leave_nothing_stuck():
         kinds = Counter(line["kind"] for line in here.told("refused") if line["lane"] == "tester")
         print(
             f"\n{crew.killed} kills: densest window {here.key_counters()['max_in_window']}, {told['ok']} calls, "
-            f"{told['mirrored']} times mirrored under locks, {told['struck']} failures and {kinds['CircuitOpen']} "
+            f"{told['locked']} times locked, {told['struck']} failures and {kinds['CircuitOpen']} "
             f"refusals of an open circuit; no lane, lease, probe or lock is stuck ({machine()})"
         )
         assert crew.killed >= 200
-        assert kinds["CircuitOpen"] >= 20
-        assert told["mirrored"] >= 20
+        assert kinds["CircuitOpen"] >= 5, "there were probes to be killed"
+        assert told["locked"] >= 5, "there were locks to be killed"

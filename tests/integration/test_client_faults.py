@@ -27,6 +27,7 @@ from calcom_pipeline.domain.errors import (
 )
 from calcom_pipeline.domain.models import EventType, Owner, SlotQuery
 from calcom_pipeline.domain.requests import BookingRequest, BookingRules, booking_request
+from calcom_pipeline.sandbox.control.faults import REQUEST_FAULTS
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from tests.support.clients import QUICK, Seen, client_of
 
@@ -98,6 +99,11 @@ READ_FAULTS = [
     ("content_type", {}, None),
     ("fail_after_create", {}, TransientError),
 ]
+
+
+def test_no_fault_of_the_sandbox_is_left_out():
+    assert {kind for kind, _, _ in READ_FAULTS} == set(REQUEST_FAULTS)
+    assert {kind for kind, _ in (*DOUBTS, *NO_DOUBTS)} == set(REQUEST_FAULTS)
 
 
 @pytest.mark.parametrize(("kind", "fields", "error"), READ_FAULTS)
@@ -216,6 +222,21 @@ def test_a_doubtful_create_makes_exactly_one_booking(
     stored = [b for b in sandbox.control.read_bookings() if b["start"] == start]
     assert [b["uid"] for b in stored] == [booked.booking.uid]
     assert booked.booking.start == wanted.start
+
+
+NO_DOUBTS = [("content_type", {}), ("rate_limited", {})]
+
+
+@pytest.mark.parametrize(("kind", "fields"), NO_DOUBTS)
+def test_what_leaves_no_doubt_is_no_reason_to_look(
+    calcom: CalcomClient, sandbox: RunningSandbox, seen: Seen, kind: str, fields: dict
+):
+    """A refusal by the limiter did nothing, and a wrong content type hides nothing."""
+    for path in ("/v2/event-types", "/v2/bookings"):
+        sandbox.control.add_fault(kind, f"POST {path}", count=1, **fields)
+    assert not calcom.create_event_type(ME, NEW, above_id=11).adopted
+    assert not calcom.create_booking(request()).adopted
+    assert {record.method for record in seen.records} == {"POST"}
 
 
 @pytest.mark.parametrize("event_type_id", [6, 7, 8], ids=["seated", "recurring", "round robin"])

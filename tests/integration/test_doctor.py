@@ -21,21 +21,23 @@ from calcom_pipeline.settings import Settings
 from calcom_pipeline.sync.health import Finding, examine
 from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
 from tests.support import leaks
+from tests.support.given import ROOMY_LIMIT, settings_of, variables_of
 
-LIMIT = 10_000
 NOBODY = "127.0.0.1:1"
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[RunningSandbox]:
-    with serve_sandbox("captures", limit=LIMIT, in_thread=True) as running:
+    with serve_sandbox("captures", limit=ROOMY_LIMIT, in_thread=True) as running:
         yield running
 
 
 @pytest.fixture
 def account(served: RunningSandbox) -> RunningSandbox:
     served.control.reset(account=True)
-    served.control.mutate("set_key", name="alice", limits=[{"hits": LIMIT, "window_seconds": 60, "block_seconds": 60}])
+    served.control.mutate(
+        "set_key", name="alice", limits=[{"hits": ROOMY_LIMIT, "window_seconds": 60, "block_seconds": 60}]
+    )
     return served
 
 
@@ -43,17 +45,7 @@ def account(served: RunningSandbox) -> RunningSandbox:
 def settings(
     account: RunningSandbox, servers: Any, schema_name: str, redis_url: str, redis_client: redis.Redis
 ) -> Settings:
-    return Settings(
-        api_key=SecretStr(account.keys["alice"]),
-        base_url=account.url,
-        database_url=SecretStr(servers.database_url),
-        redis_url=SecretStr(redis_url),
-        database_schema=schema_name,
-        rate_limit_per_minute=LIMIT,
-        rate_burst_requests=50,
-        read_timeout_seconds=2,
-        retry_attempts=1,
-    )
+    return settings_of(account, servers, schema_name, redis_url, retry_attempts=1)
 
 
 @pytest.fixture
@@ -126,7 +118,7 @@ def test_a_version_that_this_calcom_answers_in_an_older_shape(settings: Settings
     assert "cal-api-version" in findings["Bookings version"].finding
 
 
-@pytest.mark.parametrize(("granted", "advice"), [(5_000, "lower it"), (20_000, f"only {LIMIT} are used")])
+@pytest.mark.parametrize(("granted", "advice"), [(5_000, "lower it"), (20_000, f"only {ROOMY_LIMIT} are used")])
 def test_a_limit_other_than_the_one_that_is_set(pipeline: Pipeline, account: RunningSandbox, granted: int, advice: str):
     limits = [{"hits": granted, "window_seconds": 60, "block_seconds": 60}]
     account.control.mutate("set_key", name="alice", limits=limits)
@@ -260,15 +252,7 @@ def run(
     """Exit code, JSON and errors of `calcom-pipeline doctor`, with some variables changed."""
 
     def command(**changes: str) -> tuple[int, dict[str, Any], str]:
-        given = {
-            "CALCOM_API_KEY": settings.api_key.get_secret_value() if settings.api_key else "",
-            "CALCOM_BASE_URL": settings.base_url,
-            "DATABASE_URL": settings.database_url.get_secret_value() if settings.database_url else "",
-            "REDIS_URL": settings.redis_url.get_secret_value() if settings.redis_url else "",
-            "CALCOM_DATABASE_SCHEMA": settings.schema_name,
-            "CALCOM_RATE_LIMIT_PER_MINUTE": str(LIMIT),
-        }
-        for name, value in (given | changes).items():
+        for name, value in (variables_of(settings) | changes).items():
             monkeypatch.setenv(name, value)
         with pytest.raises(SystemExit) as ended:
             main(["doctor", "--json"])

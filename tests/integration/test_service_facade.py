@@ -1,18 +1,27 @@
 """The facade and its commands, on the sandbox, a real PostgreSQL and a real Valkey."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
 import redis
-from pydantic import SecretStr
 
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.cli import main
 from calcom_pipeline.domain.bookings import BookingQuery
-from calcom_pipeline.domain.errors import CircuitOpen, Conflict, InvalidInput, NotFound, OutcomeUnknown
+from calcom_pipeline.domain.errors import (
+    CircuitOpen,
+    ConfigurationError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    TransientError,
+)
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from calcom_pipeline.service import CalcomService
 from calcom_pipeline.settings import Settings
@@ -20,6 +29,7 @@ from calcom_pipeline.sync.event_types import TeamChoice, pull_event_types
 from calcom_pipeline.sync.outcomes import close_outcomes
 from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
 from tests.support import leaks
+from tests.support.given import settings_of, variables_of
 
 #: The sandbox's clock is the real one, as a facade that books for real people has no other.
 NEXT_MONDAY = date.today() + timedelta(days=7 - date.today().weekday() + 7)  # noqa: DTZ011 - a day, far enough ahead
@@ -52,18 +62,7 @@ def sandbox(served: RunningSandbox) -> RunningSandbox:
 
 @pytest.fixture
 def settings(sandbox: RunningSandbox, servers: Any, schema_name: str, redis_url: str) -> Settings:
-    return Settings(
-        api_key=SecretStr(sandbox.keys["alice"]),
-        base_url=sandbox.url,
-        database_url=SecretStr(servers.database_url),
-        redis_url=SecretStr(redis_url),
-        database_schema=schema_name,
-        rate_limit_per_minute=10_000,
-        rate_burst_requests=50,
-        create_grace_seconds=0.3,
-        read_timeout_seconds=2,
-        apply="auto",
-    )
+    return settings_of(sandbox, servers, schema_name, redis_url, apply="auto")
 
 
 @pytest.fixture
@@ -264,6 +263,27 @@ def test_where_changes_wait_for_approval_a_plan_is_kept_and_nothing_is_written(
 # --- what is told --------------------------------------------------------------------------------------------
 
 
+def test_an_error_tracker_that_the_settings_name_hears_of_what_failed_for_good(
+    settings: Settings, sandbox: RunningSandbox, database: Database, redis_client: redis.Redis
+):
+    heard = __name__.replace(".", "_")  # a module of our own, so that nothing else is imported by name
+    tracker = ModuleType(heard)
+    tracker.told = []  # type: ignore[attr-defined]  # what it heard
+    tracker.hear = lambda error, context: tracker.told.append((type(error).__name__, context["operation"]))  # type: ignore[attr-defined]  # same
+    sys.modules[heard] = tracker
+    try:
+        with CalcomService.open(settings.model_copy(update={"error_hook": f"{heard}:hear"})) as service:
+            sandbox.control.add_fault("error", "GET /v2/bookings/*", status=500)
+            with pytest.raises(TransientError):
+                service.get_booking("nosuchbooking")
+        assert tracker.told == [("TransientError", "Reading a booking")]
+        wrong = settings.model_copy(update={"error_hook": f"{heard}:nobody"})
+        with pytest.raises(ConfigurationError, match="CALCOM_ERROR_HOOK"), CalcomService.open(wrong):
+            pass
+    finally:
+        del sys.modules[heard]
+
+
 def test_waiting_for_the_rate_limit_can_be_asked_for(service: CalcomService):
     assert service.seconds_until_available() == 0
 
@@ -306,15 +326,7 @@ def run(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], pipeline: Pipeline
 ) -> Callable[..., tuple[int, dict[str, Any]]]:
     """A command's exit code and its JSON."""
-    given = {
-        "CALCOM_API_KEY": settings.api_key.get_secret_value() if settings.api_key else "",
-        "CALCOM_BASE_URL": settings.base_url,
-        "DATABASE_URL": settings.database_url.get_secret_value() if settings.database_url else "",
-        "REDIS_URL": settings.redis_url.get_secret_value() if settings.redis_url else "",
-        "CALCOM_DATABASE_SCHEMA": settings.schema_name,
-        "CALCOM_RATE_LIMIT_PER_MINUTE": "10000",
-    }
-    for name, value in given.items():
+    for name, value in variables_of(settings).items():
         monkeypatch.setenv(name, value)
 
     def command(*arguments: str) -> tuple[int, dict[str, Any]]:

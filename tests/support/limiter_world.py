@@ -169,6 +169,10 @@ class World:
         self.client.flushdb()
         self._set_clock()
 
+    def is_waiting(self, worker: Worker) -> bool:
+        """Whether it has a place in the queue at this moment."""
+        return self.client.zscore(f"calcom:v1:{{limit-test}}:waiting:{worker.lane}", worker.waiter) is not None
+
     # --- time --------------------------------------------------------------------------------------------
 
     def after(self, seconds: float, what: Callable[[], None]) -> None:
