@@ -152,9 +152,9 @@ class SandboxServer(uvicorn.Server):
 
 def run(options: Options) -> None:
     """Serves until SIGTERM or SIGINT; the process then ends with 0."""
+    server = SandboxServer(options, on_ready=None if options.ready_file else lambda port: _say(options, port))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stay)
-    server = SandboxServer(options, on_ready=None if options.ready_file else lambda port: _say(options, port))
     try:
         server.run()
     except SystemExit as error:  # how uvicorn says that it cannot open the port
