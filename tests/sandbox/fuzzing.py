@@ -35,7 +35,7 @@ _NAMES = """
     bookingUidToReschedule value rolling noticeThreshold __proto__ constructor a[b][c] [] sortCreatedAt
     hostsLimit orgId eventSlug routing meetingUrl disabled customName calVideoSettings bookerLayouts
     disableRescheduling minutesBefore offsetStart minimumBookingNotice
-""".split()
+""".split()  # noqa: SIM905 - a word list reads best as words
 _RAW = [
     b"", b"{", b"}", b"null", b"[[[[", b'"', b'{"a":', b"\xff\xfe\x00", b"[" * 5_000, b'{"a":1}garbage',
     b"\x1f\x8b\x08", b"NaN", b"-", b"1e999",
@@ -144,7 +144,7 @@ class Fuzzer:
         draw = self._random
         attendee = {"name": "Fuzz", "email": "fuzz@example.org", "timeZone": "Europe/Berlin"}
         body = draw.choice([
-            {"start": "2026-11-23T08:00:00Z", "eventTypeId": draw.choice([1, 2, 4, 5, 6, 7, 8, 9]), "attendee": attendee},
+            {"start": "2026-11-23T08:00:00Z", "eventTypeId": draw.choice([1, 2, 4, 5, 6, 7, 8]), "attendee": attendee},
             {"lengthInMinutes": 30, "title": "F", "slug": f"f-{draw.randrange(10**9)}"},
             {"active": True, "subscriberUrl": "http://127.0.0.1:1/x", "triggers": ["FORM_SUBMITTED"]},
             {"eventTypeId": 2, "slotStart": "2026-11-23T08:00:00Z"},
