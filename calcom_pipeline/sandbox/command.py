@@ -3,6 +3,7 @@
 import click
 
 _HELP_COLUMNS = 120
+_INSERT_SECONDS = 0.1  # the real server takes some 0.3 s
 _HELP = (
     "Serve an account until SIGTERM or Ctrl-C; prints its address.\n"
     "\n"
@@ -52,6 +53,13 @@ def cli() -> None:
 @click.option("--limit", type=click.IntRange(min=1), help="Requests per window of keys without limits of their own.")
 @click.option("--window-seconds", type=click.FloatRange(min=0, min_open=True), help="Length of that window.")
 @click.option("--block-seconds", type=click.FloatRange(min=0, min_open=True), help="Length of the block after it.")
+@click.option(
+    "--insert-seconds",
+    default=_INSERT_SECONDS,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="From a create's check to its insert; creates for one slot that come in between race.",
+)
 @click.option("--ready-file", type=click.Path(dir_okay=False), help="Written as JSON (url, port, pid) when it answers.")
 def serve(**options: object) -> None:
     """Serves an account until it is told to end."""

@@ -19,7 +19,7 @@ from calcom_pipeline.sandbox.core.clock import Clock
 from calcom_pipeline.sandbox.core.times import SECOND_MS, parse_iso
 from calcom_pipeline.sandbox.http.limiter import Limit
 from calcom_pipeline.sandbox.http.transport import WatchedProtocol
-from calcom_pipeline.sandbox.runtime import Sandbox
+from calcom_pipeline.sandbox.runtime import QUICK_INSERT_SECONDS, Sandbox
 
 _SAVE_EVERY_SECONDS: Final = 5.0  # a killed process loses at most so much
 _GRACE_SECONDS: Final = 3  # for open requests when it ends
@@ -43,6 +43,7 @@ class Options:
     limit: int | None = None
     window_seconds: float | None = None
     block_seconds: float | None = None
+    insert_seconds: float = QUICK_INSERT_SECONDS
     ready_file: Path | None = None
 
     @classmethod
@@ -89,6 +90,7 @@ def open_sandbox(options: Options) -> tuple[Sandbox, AccountSpec]:
         seed=options.seed,
         key_limit=options.key_limit(),
         shuffles_rows=spec.shuffles_rows,
+        insert_seconds=options.insert_seconds,
     )
     return sandbox, spec
 
