@@ -201,7 +201,7 @@ def attendees(world: World, request: Request, assignment: Assignment) -> list[At
         if guest not in seen:
             seen.add(guest)
             attendee_id = world.sequences.take("attendee")
-            found.append(Attendee(attendee_id, "", guest, booker.time_zone, booker.locale))
+            found.append(Attendee(attendee_id, "", guest, booker.time_zone))
     for user in assignment.others:
         attendee_id = world.sequences.take("attendee")
         found.append(Attendee(attendee_id, user.name, user.email, user.time_zone))
