@@ -102,7 +102,7 @@ class SandboxServer(uvicorn.Server):
         self.sandbox, self._spec = open_sandbox(options)
         self._options = options
         self._on_ready = on_ready
-        self._saved: tuple[object, ...] = ()
+        self._saved = -1  # of the sandbox's writes; a file is made at once
         super().__init__(
             uvicorn.Config(
                 build_app(self.sandbox, control=options.control),
@@ -140,11 +140,10 @@ class SandboxServer(uvicorn.Server):
 
     def save(self) -> None:
         """Writes the state file if there is one and something changed since."""
-        path, world = self._options.state, self.sandbox.world
-        marks = (world.bookings.version, world.event_types_version, len(world.webhooks), len(world.reservations))
-        if path is not None and (id(world), *marks, repr(world.sequences)) != self._saved:
-            persistence.save(path, persistence.snapshot(self._spec, world))
-            self._saved = (id(world), *marks, repr(world.sequences))
+        path, writes = self._options.state, self.sandbox.writes
+        if path is not None and writes != self._saved:
+            persistence.save(path, persistence.snapshot(self._spec, self.sandbox.world))
+            self._saved = writes
 
     async def _keep(self) -> None:
         while True:

@@ -206,6 +206,20 @@ def test_a_state_file_keeps_what_happened(tmp_path: Path):
         assert talker.booked(2, f"{_MONDAY}T10:00:00Z")["id"] == seated["id"] + 1
 
 
+def test_what_changes_in_place_is_kept_too(tmp_path: Path):
+    state = tmp_path / "state.json"
+    options: dict[str, Any] = {"state": state, "now": NOW, "in_thread": True}
+    hook = {"active": True, "subscriberUrl": "https://example.org", "triggers": ["BOOKING_CREATED"]}
+    with serve_sandbox("captures", **options) as running, Talker(running) as talker:
+        webhook_id = talker.post("/webhooks", hook).data["id"]
+    with serve_sandbox("captures", **options) as running, Talker(running) as talker:
+        talker.patch(f"/webhooks/{webhook_id}", {"active": False})
+        running.control.mutate("set_user", id=101, set={"name": "Alicia"})
+    with serve_sandbox("captures", **options) as running, Talker(running) as talker:
+        assert talker.get(f"/webhooks/{webhook_id}").data["active"] is False
+        assert talker.get("/me").data["name"] == "Alicia"
+
+
 def test_a_state_file_of_a_generated_account_holds_only_what_changed(tmp_path: Path):
     state = tmp_path / "state.json"
     options = _GENERATED | {"bookings": 5_000, "state": state, "seed": 8}
