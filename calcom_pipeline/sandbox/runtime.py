@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from calcom_pipeline.sandbox.slots.cache import SlotCache
 from calcom_pipeline.sandbox.state.model import EventType
 from calcom_pipeline.sandbox.state.world import World
 
+QUICK_INSERT_SECONDS: Final = 0.02  # long enough for requests that a test sends at once to overlap
+
 
 @dataclass(slots=True)
 class Switches:
@@ -30,7 +33,9 @@ class Switches:
 class Sandbox:
     """The state behind all requests. `key_limit` replaces the default limit of API keys without one of their own.
 
-    `build` makes the account as it was at the start, for the start and for every reset.
+    `insert_seconds` pass between a create's check and its insert; requests that come in between race it. `writes`
+    counts what may have changed the account, for whoever keeps it in a file. `build` makes the account as it was at
+    the start, for the start and for every reset.
     """
 
     build: Callable[[], World]
@@ -38,6 +43,8 @@ class Sandbox:
     seed: int = 1
     key_limit: Limit | None = None
     shuffles_rows: bool = True
+    insert_seconds: float = QUICK_INSERT_SECONDS
+    writes: int = 0
     switches: Switches = field(default_factory=Switches)
     limiter: Limiter = field(default_factory=Limiter)
     faults: Faults = field(default_factory=Faults)

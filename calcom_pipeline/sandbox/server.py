@@ -19,7 +19,7 @@ from calcom_pipeline.sandbox.core.clock import Clock
 from calcom_pipeline.sandbox.core.times import SECOND_MS, parse_iso
 from calcom_pipeline.sandbox.http.limiter import Limit
 from calcom_pipeline.sandbox.http.transport import WatchedProtocol
-from calcom_pipeline.sandbox.runtime import Sandbox
+from calcom_pipeline.sandbox.runtime import QUICK_INSERT_SECONDS, Sandbox
 
 _SAVE_EVERY_SECONDS: Final = 5.0  # a killed process loses at most so much
 _GRACE_SECONDS: Final = 3  # for open requests when it ends
@@ -43,6 +43,7 @@ class Options:
     limit: int | None = None
     window_seconds: float | None = None
     block_seconds: float | None = None
+    insert_seconds: float = QUICK_INSERT_SECONDS
     ready_file: Path | None = None
 
     @classmethod
@@ -89,6 +90,7 @@ def open_sandbox(options: Options) -> tuple[Sandbox, AccountSpec]:
         seed=options.seed,
         key_limit=options.key_limit(),
         shuffles_rows=spec.shuffles_rows,
+        insert_seconds=options.insert_seconds,
     )
     return sandbox, spec
 
@@ -100,7 +102,7 @@ class SandboxServer(uvicorn.Server):
         self.sandbox, self._spec = open_sandbox(options)
         self._options = options
         self._on_ready = on_ready
-        self._saved: tuple[object, ...] = ()
+        self._saved = -1  # of the sandbox's writes; a file is made at once
         super().__init__(
             uvicorn.Config(
                 build_app(self.sandbox, control=options.control),
@@ -138,11 +140,10 @@ class SandboxServer(uvicorn.Server):
 
     def save(self) -> None:
         """Writes the state file if there is one and something changed since."""
-        path, world = self._options.state, self.sandbox.world
-        marks = (world.bookings.version, world.event_types_version, len(world.webhooks), len(world.reservations))
-        if path is not None and (id(world), *marks, repr(world.sequences)) != self._saved:
-            persistence.save(path, persistence.snapshot(self._spec, world))
-            self._saved = (id(world), *marks, repr(world.sequences))
+        path, writes = self._options.state, self.sandbox.writes
+        if path is not None and writes != self._saved:
+            persistence.save(path, persistence.snapshot(self._spec, self.sandbox.world))
+            self._saved = writes
 
     async def _keep(self) -> None:
         while True:
@@ -152,9 +153,9 @@ class SandboxServer(uvicorn.Server):
 
 def run(options: Options) -> None:
     """Serves until SIGTERM or SIGINT; the process then ends with 0."""
+    server = SandboxServer(options, on_ready=None if options.ready_file else lambda port: _say(options, port))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stay)
-    server = SandboxServer(options, on_ready=None if options.ready_file else lambda port: _say(options, port))
     try:
         server.run()
     except SystemExit as error:  # how uvicorn says that it cannot open the port

@@ -164,6 +164,7 @@ def serve_sandbox(  # noqa: PLR0913 - every part of an account may be chosen, al
     limit: int | None = None,
     window_seconds: float | None = None,
     block_seconds: float | None = None,
+    insert_seconds: float = 0.02,
     now: str | None = None,
     seed: int = 1,
     event_types: int | None = None,
@@ -177,7 +178,8 @@ def serve_sandbox(  # noqa: PLR0913 - every part of an account may be chosen, al
     """Serves an account as long as the block runs.
 
     `limit`, `window_seconds` and `block_seconds` (fractions are fine) replace the limit of keys without one of their
-    own; `now` is the instant at which the clock starts. Raises RuntimeError if it does not start.
+    own; `insert_seconds` pass between a create's check and its insert; `now` is the instant at which the clock starts.
+    Raises RuntimeError if it does not start.
     """
     options: dict[str, Any] = {
         "account": account,
@@ -193,6 +195,7 @@ def serve_sandbox(  # noqa: PLR0913 - every part of an account may be chosen, al
         "limit": limit,
         "window_seconds": window_seconds,
         "block_seconds": block_seconds,
+        "insert_seconds": insert_seconds,
     }
     running = _in_thread(options) if in_thread else _in_process(options)
     with running as (url, pid):

@@ -236,6 +236,15 @@ class Player:
             found.append(f"the body is {raw[:200]!r}, not {body!r}")
         return Outcome(capture.name, found)
 
+    @contextmanager
+    def slow_inserts(self, seconds: float) -> Iterator[None]:
+        """Lets creates race: so much time passes between their check and their insert."""
+        before = self._control.mutate("set_pace", insert_seconds=seconds)
+        try:
+            yield
+        finally:
+            self._control.mutate("set_pace", **before)
+
     def _here(self, text: str) -> str:
         """A recorded text with our receiver, and with the key that the recordings mask."""
         return text.replace(RECORDED_RECEIVER, self._receiver_url).replace("cal_<alice>", KEYS["alice"])

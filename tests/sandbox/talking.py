@@ -3,7 +3,7 @@
 import http.client
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
 from calcom_pipeline.sandbox.testing import Control, RunningSandbox
@@ -146,3 +146,9 @@ class Talker:
 
     def close(self) -> None:
         self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -182,6 +182,30 @@ def test_team_lists_strip_the_change_filters_unless_a_newer_build_is_played(fill
     assert filled.get(path, key=None).status == 401
 
 
+def test_an_admin_sees_what_the_members_of_his_teams_host_and_attend(calcom: Talker):
+    private = calcom.control.mutate(
+        "add_event_type", owner_id=102, set={"lengthInMinutes": 30, "title": "P", "slug": "p"}
+    )
+    calcom.booked(private["id"], f"{_DAYS[0]}T09:00:00Z", "Ann")
+    assert _names(calcom) == ["Ann"]
+    calcom.control.mutate("set_membership", user_id=101, team_id=301, role="MEMBER")
+    assert _names(calcom) == []
+
+
+def test_a_team_list_is_the_callers_own_with_a_filter_that_an_empty_team_does_not_have(calcom: Talker):
+    calcom.booked(2, f"{_DAYS[0]}T09:00:00Z")
+    calcom.booked(8, f"{_DAYS[0]}T10:00:00Z", "Team")
+    child = calcom.booked(11, f"{_DAYS[0]}T11:00:00Z", "Child")
+    rows = calcom.get("/teams/301/bookings", sortStart="asc").data
+    assert [row["attendees"][0]["name"] for row in rows] == ["Team", "Child"]
+    assert [row["uid"] for row in calcom.get("/teams/301/bookings", attendeeName="Child", teamsIds="999").data] == [
+        child["uid"]
+    ]
+    for event_type_id in (8, 9, 10):
+        calcom.delete(f"/teams/301/event-types/{event_type_id}")
+    assert len(calcom.get("/teams/301/bookings").data) == 3  # everything that the caller sees
+
+
 @pytest.mark.parametrize(
     ("status", "names"),
     [(None, ["First", "Second", "Pending", "Team"]), ("past", ["Past"]), ("cancelled", ["Gone", "Rejected"])],

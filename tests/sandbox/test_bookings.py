@@ -347,6 +347,16 @@ def test_a_move_is_refused_in_cal_coms_words(calcom: Talker):
     )
 
 
+def test_a_cancelled_booking_is_not_revived_and_a_rejected_one_may_be_moved(calcom: Talker):
+    made = calcom.create_type(slug="reviving", allowReschedulingCancelledBookings=True)["id"]
+    gone = calcom.booked(made, _NINE)["uid"]
+    calcom.post(f"/bookings/{gone}/cancel", {"cancellationReason": "x"})
+    assert calcom.post(f"/bookings/{gone}/reschedule", {"start": _TEN}).status == 400
+    rejected = calcom.booked(5, _TEN)["uid"]
+    calcom.post(f"/bookings/{rejected}/decline")
+    assert calcom.post(f"/bookings/{rejected}/reschedule", {"start": _NINE}).data["status"] == "pending"
+
+
 @pytest.mark.parametrize(
     ("setting", "status", "message"),
     [

@@ -5,7 +5,6 @@ the check, and the database lets one of them in (`10-*`). A lost race uses up an
 """
 
 import asyncio
-from typing import Final
 
 from calcom_pipeline.sandbox.bookings import bounds, place
 from calcom_pipeline.sandbox.bookings.hosts import Assignment, assign, unavailable
@@ -20,8 +19,6 @@ from calcom_pipeline.sandbox.slots.availability import Question
 from calcom_pipeline.sandbox.slots.limits import refuse_past_limits
 from calcom_pipeline.sandbox.state.model import Attendee, Booking, Status, User
 from calcom_pipeline.sandbox.state.world import World
-
-INSERT_DELAY_SECONDS: Final = 0.02  # the real server takes some 0.3 s; long enough for racing requests to overlap
 
 
 def question_of(request: Request) -> Question:
@@ -78,7 +75,7 @@ async def create(sandbox: Sandbox, request: Request, *, owner_moves: bool = Fals
     old = request.predecessor
     refuse_past_limits(world, request.event_type, request.start, request.minutes, old.uid if old else None)
     assignment = _assign(world, request)
-    await asyncio.sleep(INSERT_DELAY_SECONDS)
+    await asyncio.sleep(sandbox.insert_seconds)
     booking = insert(sandbox, request, assignment, pending=pending)
     occasion = Occasion(
         booking,
@@ -204,7 +201,7 @@ def attendees(world: World, request: Request, assignment: Assignment) -> list[At
         if guest not in seen:
             seen.add(guest)
             attendee_id = world.sequences.take("attendee")
-            found.append(Attendee(attendee_id, "", guest, booker.time_zone, booker.locale))
+            found.append(Attendee(attendee_id, "", guest, booker.time_zone))
     for user in assignment.others:
         attendee_id = world.sequences.take("attendee")
         found.append(Attendee(attendee_id, user.name, user.email, user.time_zone))

@@ -55,7 +55,6 @@ class Wanted:
     created: Bounds = field(default_factory=Bounds)
     updated: Bounds = field(default_factory=Bounds)
     positions: tuple[Positions, ...] = ()
-    user_ids: tuple[int, ...] | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -66,7 +65,6 @@ class Wanted:
             and self.start.is_open
             and self.end.is_open
             and not self.positions
-            and self.user_ids is None
         )
 
 
@@ -92,8 +90,6 @@ def counted(columns: Columns, wanted: Wanted, visible: Mask, now: int) -> Mask:
         found &= np.logical_or.reduce([bucket(columns, name, now) for name in wanted.statuses])
     if wanted.event_type_ids is not None:
         found &= np.isin(columns.event_type, wanted.event_type_ids)
-    if wanted.user_ids is not None:
-        found &= np.isin(columns.user, wanted.user_ids)
     if not wanted.start.is_open:
         found &= wanted.start.mask(columns.start)
     if not wanted.end.is_open:

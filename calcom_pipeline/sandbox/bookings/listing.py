@@ -3,7 +3,8 @@
 Facts: fact sheet 6.1 to 6.3, recordings `03*`, `26*`, `29a`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from http import HTTPStatus
 from typing import Final
 
 import numpy as np
@@ -52,18 +53,20 @@ async def list_bookings(call: Call) -> Answer:
 
 
 async def list_team_bookings(call: Call) -> Answer:
-    """GET /v2/teams/{teamId}/bookings: the created and updated filters are stripped, unless a newer build is played."""
+    """GET /v2/teams/{teamId}/bookings: the caller's list with the team as its filter.
+
+    The created and updated filters are stripped, unless a newer build is played.
+    """
     team = require_team(call, admin=True)
-    ids = [one.id for one in call.world.event_types.of_team(team.id)]
     honours = call.sandbox.switches.team_lists_filter_updates
-    schema = rules.LIST_QUERY if honours else rules.TEAM_QUERY
-    return _answer(call, schema, Visible(np.isin(call.world.bookings.columns.event_type, ids)))
+    schema = rules.NEWER_TEAM_QUERY if honours else rules.TEAM_QUERY
+    return _answer(call, schema, visible_to(call.sandbox, call.caller), team_id=team.id)
 
 
 async def list_organization_bookings(call: Call) -> Answer:
-    """GET /v2/organizations/{orgId}/bookings."""
-    organization = require_organization(call)
-    return _answer(call, rules.ORGANIZATION_QUERY, Visible(_of_organization(call.world, organization.id)))
+    """GET /v2/organizations/{orgId}/bookings: the caller's list, who administers it all, narrowed to users if asked."""
+    require_organization(call)
+    return _answer(call, rules.ORGANIZATION_QUERY, visible_to(call.sandbox, call.caller))
 
 
 async def list_organization_team_bookings(call: Call) -> Answer:
@@ -84,16 +87,8 @@ def _nobody(world: World) -> Mask:
     return np.zeros(len(world.bookings.columns.start), dtype=np.bool_)
 
 
-def _of_organization(world: World, organization_id: int) -> Mask:
-    users = [user.id for user in world.users.values() if user.organization_id == organization_id]
-    teams = [team.id for team in world.teams.values() if team.organization_id == organization_id]
-    types = world.event_types.ids_of_teams(teams)
-    columns = world.bookings.columns
-    return np.isin(columns.user, users) | np.isin(columns.event_type, types)
-
-
 def visible_to(sandbox: Sandbox, user: User) -> Visible:
-    """The rows whose organizer or attendee the user is, or whose team the user administers."""
+    """The rows that the user or a member of a team that he administers hosts or attends, and those of its types."""
     world = sandbox.world
     version = (world.bookings.version, world.event_types_version)
     return sandbox.visible.get(user.id, version, lambda: _rows_visible_to(world, user), world.bookings)
@@ -103,13 +98,24 @@ def _rows_visible_to(world: World, user: User) -> Mask:
     columns = world.bookings.columns
     teams = {team.id for team in world.administered_by(user.id)}
     types = world.event_types.with_children(world.event_types.ids_of_teams(teams))
-    found = (columns.user == user.id) | np.isin(columns.event_type, list(types))
-    found[world.bookings.positions_with_email(user.email)] = True
+    people = {user.id} | world.members_of(teams)
+    return np.isin(columns.event_type, list(types)) | _of_people(world, people)
+
+
+def _of_people(world: World, user_ids: Collection[int]) -> Mask:
+    """The rows that one of them hosts or attends."""
+    found = np.isin(world.bookings.columns.user, list(user_ids))
+    for user_id in user_ids:
+        found[world.bookings.positions_with_email(world.users[user_id].email)] = True
     return found
 
 
-def _answer(call: Call, schema: Schema, visible: Visible) -> Answer:
+def _answer(call: Call, schema: Schema, visible: Visible, *, team_id: int | None = None) -> Answer:
     query = clean(schema, call.query)
+    if team_id is not None:
+        query["teamId"] = team_id
+    if query.get("userIds"):
+        visible = Visible(_of_people(call.world, _asked_users(call, query["userIds"])))
     wanted = _wanted(call, query)
     positions, total = select(call, wanted, visible)
     rows = render(call.world, positions)
@@ -132,14 +138,16 @@ def _wanted(call: Call, query: Json) -> Wanted:
         created=Bounds(_moment(query, "afterCreatedAt"), _moment(query, "beforeCreatedAt")),
         updated=Bounds(_moment(query, "afterUpdatedAt"), _moment(query, "beforeUpdatedAt")),
         positions=tuple(_found(call.world, query)),
-        user_ids=_user_ids(call.world, query),
     )
 
 
-def _user_ids(world: World, query: Json) -> tuple[int, ...] | None:
-    """The asked users that exist; naming only strangers finds nothing."""
-    asked = query.get("userIds")
-    return tuple(int(one) for one in asked if one in world.users) if asked else None
+def _asked_users(call: Call, asked: list[int | float]) -> set[int]:
+    """The users of the query; the caller must administer all of them, or ask for himself; raises 403."""
+    world, caller = call.world, call.caller.id
+    members = world.members_of({team.id for team in world.administered_by(caller)})
+    if not set(asked) <= members and asked != [caller]:
+        raise trpc(HTTPStatus.FORBIDDEN, "You do not have permissions to fetch bookings for specified userIds")
+    return {int(one) for one in asked}
 
 
 def _sort(query: Json, statuses: tuple[str, ...]) -> tuple[SortKey, bool]:
@@ -170,7 +178,7 @@ def _event_type_ids(call: Call, query: Json) -> tuple[int, ...] | None:
 def _with_children(call: Call, wanted: set[int]) -> tuple[int, ...]:
     known = {one for one in wanted if one in call.world.event_types}
     if not known:
-        raise trpc(400, "The requested event-types do not exist.")
+        raise trpc(HTTPStatus.BAD_REQUEST, "The requested event-types do not exist.")
     return tuple(call.world.event_types.with_children(known))
 
 

@@ -47,7 +47,7 @@ async def reschedule_booking(call: Call) -> Answer:
     start = parse_iso(body["start"])
     if start is None:
         raise bad_request("Invalid start date")
-    _check_state(call, booking)
+    _check_state(booking)
     event_type = call.world.event_types.get(booking.event_type_id or 0)
     if event_type is None:
         raise not_found(f"Booking with uid={booking.uid} is missing event type")
@@ -73,7 +73,7 @@ def _owner_moves(call: Call, booking: Booking, body: Json) -> bool:
     return organizer is not None and body.get("rescheduledBy") == organizer.email
 
 
-def _check_state(call: Call, booking: Booking) -> None:
+def _check_state(booking: Booking) -> None:
     uid = booking.uid
     if booking.status == "cancelled" and booking.rescheduled:
         to = booking.rescheduled_to
@@ -81,15 +81,11 @@ def _check_state(call: Call, booking: Booking) -> None:
             f"Can't reschedule booking with uid={uid} because it has been cancelled and rescheduled already to booking "
             f"with uid={to}. You probably want to reschedule {to} instead by passing it within the request URL."
         )
-    event_type = call.world.event_types.get(booking.event_type_id or 0)
-    revives = event_type is not None and event_type.settings.get("allowReschedulingCancelledBookings")
-    if booking.status == "cancelled" and not revives:
+    if booking.status == "cancelled":  # whatever the type allows: that setting is for booking pages
         raise bad_request(
             f"Can't reschedule booking with uid={uid} because it has been cancelled. Please provide uid of a booking "
             "that is not cancelled."
         )
-    if booking.status not in {*_MOVABLE, "cancelled"}:
-        raise bad_request(f"Can't reschedule booking with uid={uid} because it has been {booking.status}.")
 
 
 def _check_settings(call: Call, booking: Booking, event_type: EventType) -> None:

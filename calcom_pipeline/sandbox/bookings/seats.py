@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Final
 
 from calcom_pipeline.sandbox.bookings import bounds, place
-from calcom_pipeline.sandbox.bookings.creation import INSERT_DELAY_SECONDS, insert, question_of, stamp
+from calcom_pipeline.sandbox.bookings.creation import insert, question_of, stamp
 from calcom_pipeline.sandbox.bookings.hosts import assign
 from calcom_pipeline.sandbox.bookings.request import Request
 from calcom_pipeline.sandbox.core.errors import Bare, conflict
@@ -42,13 +42,13 @@ async def take_seat(sandbox: Sandbox, request: Request, moved_from: Booking | No
     bounds.check_booker(world, request, now)
     bounds.check_time(world, request, now)
     if seated_at(world, request.event_type, request.start) is not None:
-        await asyncio.sleep(INSERT_DELAY_SECONDS)
+        await asyncio.sleep(sandbox.insert_seconds)
         booking = seated_at(world, request.event_type, request.start)
         if booking is not None:
             return await _join(sandbox, request, booking, moved_from)
     refuse_past_limits(world, request.event_type, request.start, request.minutes)
     assignment = assign(world, question_of(request))
-    await asyncio.sleep(INSERT_DELAY_SECONDS)
+    await asyncio.sleep(sandbox.insert_seconds)
     taken_meanwhile = seated_at(world, request.event_type, request.start)
     if taken_meanwhile is not None:
         return await _join(sandbox, request, taken_meanwhile, moved_from)

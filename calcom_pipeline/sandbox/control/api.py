@@ -164,7 +164,9 @@ def _endpoint(sandbox: Sandbox, work: Work) -> Callable[[Request], Awaitable[Res
         try:
             given = {**request.query_params, **await _body(request), **request.path_params}
             found = work(sandbox, given)
-            return _respond(await found if inspect.isawaitable(found) else found)
+            shown = await found if inspect.isawaitable(found) else found
+            sandbox.writes += 1
+            return _respond(shown)
         except LookupError as error:
             return _respond({"error": f"Not there: {error.args[0] if error.args else error}"}, HTTPStatus.NOT_FOUND)
         except (ValueError, TypeError) as error:

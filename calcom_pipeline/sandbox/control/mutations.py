@@ -251,6 +251,12 @@ def set_switch(sandbox: Sandbox, body: Json) -> Json:
     return {}
 
 
+def set_pace(sandbox: Sandbox, body: Json) -> Json:
+    """Sets how many `insert_seconds` pass between a create's check and its insert; answers what it was."""
+    before, sandbox.insert_seconds = sandbox.insert_seconds, float(body["insert_seconds"])
+    return {"insert_seconds": before}
+
+
 def read_booking(sandbox: Sandbox, body: Json) -> Json:
     """Bookings as they are in the database, whoever asks."""
     table = sandbox.world.bookings
@@ -275,6 +281,7 @@ MUTATIONS: Final[dict[str, Mutation]] = {
         set_key,
         set_sequence,
         set_switch,
+        set_pace,
     )
 }
 

@@ -56,7 +56,8 @@ def created(world: World, occasion: Occasion) -> Json:
     info = _event_type_info(event_type, booking)
     seat = occasion.attendee.seat if occasion.attendee else None
     own: Json = {"uid": booking.uid}
-    if booking.series_uid is not None and event_type is not None and event_type.recurrence:
+    in_new_series = booking.series_uid is not None and occasion.predecessor is None
+    if in_new_series and event_type is not None and event_type.recurrence:
         payload["recurringEvent"] = stored_series(event_type, with_count=False)
     if seat is not None and not occasion.joins:
         own["attendeeSeatId"] = seat.uid

@@ -33,6 +33,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 _log = logging.getLogger(__name__)
 _UNROUTED = "(no route)"
+_READING = frozenset({"GET", "HEAD"})
 
 
 class Gate:
@@ -59,6 +60,7 @@ class Gate:
             _log.exception("The sandbox failed at %s %s", call.method, call.path)
             self._sandbox.counters.crashes += 1
             answer = _render(internal_error(), call)
+        self._sandbox.writes += call.method not in _READING
         answer.headers[:0] = outcome.headers
         answer = finish(answer, method=call.method, if_none_match=call.headers.get("if-none-match"))
         self._sandbox.counters.record(outcome.endpoint, call.who, answer.status, call.now, admitted=outcome.admitted)

@@ -1,6 +1,7 @@
 """One account: its tables, its sequences of ids, and the questions everything asks of them."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -96,6 +97,10 @@ class World:
         """The teams that the user belongs to, by id."""
         ids = {m.team_id for m in self.memberships.values() if m.user_id == user_id and m.accepted}
         return [team for team_id, team in sorted(self.teams.items()) if team_id in ids]
+
+    def members_of(self, team_ids: Collection[int]) -> set[int]:
+        """The users who belong to one of the teams or organizations."""
+        return {m.user_id for m in self.memberships.values() if m.team_id in team_ids and m.accepted}
 
     def administered_by(self, user_id: int) -> list[Team]:
         """The teams whose bookings the user may see."""

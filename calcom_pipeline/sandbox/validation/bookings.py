@@ -322,6 +322,7 @@ ORGANIZATION_QUERY: Final = Schema(
 )
 # A team's list knows neither the created and updated filters nor sortUpdatedAt: they are stripped without notice.
 TEAM_QUERY: Final = Schema((*_FILTERS, *_BOUNDS, *_SORTS, *PAGE_FIELDS))
+NEWER_TEAM_QUERY: Final = Schema((*_FILTERS, *_BOUNDS, *_CHANGED, *_SORTS, _SORT_UPDATED, *PAGE_FIELDS))
 
 # The body of the oldest version, as far as it was seen to refuse a modern one (`08-version-create-booking-none`).
 LEGACY_CREATE_BODY: Final = Schema(

@@ -46,6 +46,8 @@ _BULK_SHARE: Final = 40
 # How bookings end, in thousandths: cancelled below the first, rejected from the second; those in between that need
 # a confirmation wait for it, more of them before they begin than after.
 _CANCELLED_PERMILLE, _REJECTED_FROM, _OPEN_BELOW, _STALE_BELOW = 110, 940, 400, 130
+# The same of types that ask for no confirmation any more: some were rejected, some waited until they were over.
+_ONCE_REJECTED_FROM, _ONCE_STALE_FROM = 990, 985
 
 
 @dataclass(slots=True)
@@ -260,6 +262,8 @@ def _outcomes(
     drawn = hashes.below(raw, _STATUS, 1_000)
     status = np.full(len(start), STATUS_CODES["accepted"], dtype=np.uint8)
     status[drawn < _CANCELLED_PERMILLE] = STATUS_CODES["cancelled"]
+    status[(start < now) & (drawn >= _ONCE_STALE_FROM)] = STATUS_CODES["pending"]
+    status[drawn >= _ONCE_REJECTED_FROM] = STATUS_CODES["rejected"]
     status[confirmed & (drawn >= _REJECTED_FROM)] = STATUS_CODES["rejected"]
     waits = confirmed & (drawn >= _CANCELLED_PERMILLE) & (drawn < np.where(start > now, _OPEN_BELOW, _STALE_BELOW))
     status[waits] = STATUS_CODES["pending"]
