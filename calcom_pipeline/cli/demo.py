@@ -67,6 +67,8 @@ def _run(output: Output) -> "JobResult":
 
 
 def _tell(output: Output, pipeline: "Pipeline", result: "JobResult", seconds: float) -> int:
+    from calcom_pipeline.wiring import in_checkout
+
     counts = pipeline.overview.counts()
     calls = sum(int(step.get("calls", 0)) for step in result.steps.values())
     written = sum(
@@ -95,7 +97,7 @@ def _tell(output: Output, pipeline: "Pipeline", result: "JobResult", seconds: fl
     for step, why in result.failures.items():
         output.line(f"{step} failed: {why}")
     output.line("Nothing had changed, nothing was written." if not written and result.success else "")
-    output.line("See it in the Dagster UI:  make up   (or: calcom-pipeline up)")
+    output.line(f"See it in the Dagster UI:  {'make up' if in_checkout() else 'calcom-pipeline up'}")
     values: dict[str, Any] = {
         "counts": asdict(counts),
         "calls": calls,

@@ -59,7 +59,8 @@ def _require_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise ConfigurationError(
-                [f"Port {port} at {host} cannot be used ({error.strerror})"], advice="Choose another one with --port."
+                [f"Port {port} at {host} cannot be used ({error.strerror})"],
+                advice="Choose another one with --port or CALCOM_UI_PORT.",
             ) from None
 
 

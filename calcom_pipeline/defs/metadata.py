@@ -1,16 +1,25 @@
 """What a person wants to see of a materialization: counts, calls spent, seconds, tables, pictures."""
 
+# matplotlib leaves some keywords untyped.
+# pyright: reportUnknownMemberType=false
+
 import base64
 import io
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
+from calcom_pipeline.adapters.postgres.overview import CallsOfMinute
 from calcom_pipeline.ports import CallMeter, Changes, Spent
 
 _DPI = 90
+#: How far back the picture of the limiter's use goes.
+LIMITER_PICTURE = timedelta(hours=1)
+_TICKS_EVERY = 10
 
 
 class Meter:
@@ -56,3 +65,30 @@ def picture(figure: Any) -> dg.MarkdownMetadataValue:
     figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight")
     plt.close(figure)
     return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")
+
+
+def limiter_use(calls: Sequence[CallsOfMinute], *, limit: int, now: datetime) -> dict[str, dg.MarkdownMetadataValue]:
+    """Requests of each minute of the last hour by lane, under the line of the limit; nothing if there were none."""
+    if not calls:
+        return {}
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    last = now.replace(second=0, microsecond=0)
+    minutes = [
+        last - LIMITER_PICTURE + timedelta(minutes=n) for n in range(LIMITER_PICTURE // timedelta(minutes=1) + 1)
+    ]
+    figure, axes = plt.subplots(figsize=(8, 2.5))
+    below: Counter[datetime] = Counter()
+    for lane in sorted({c.lane for c in calls}):
+        sent = {c.minute: c.calls for c in calls if c.lane == lane}
+        heights = [sent.get(minute, 0) for minute in minutes]
+        axes.bar(range(len(minutes)), heights, bottom=[below[minute] for minute in minutes], label=lane)
+        below.update(sent)
+    axes.axhline(limit, color="tab:red", linewidth=1, label=f"limit {limit}")
+    axes.set_xticks(range(0, len(minutes), _TICKS_EVERY), [f"{m:%H:%M}" for m in minutes[::_TICKS_EVERY]], fontsize=6)
+    axes.set_ylabel("requests a minute (UTC)", fontsize=6)
+    axes.legend(fontsize=6, loc="upper left")
+    return {"calls to Cal.com in the last hour": picture(figure)}

@@ -116,7 +116,7 @@ def test_everything_is_materialized_from_the_ui_and_its_story_can_be_read(ui: Pa
 
     seen = {
         f"service_sync?view=events&time={failure_of_a_service()}": "Cal.com answered 413",
-        "slots?view=overview": "free starts, event type by day",
+        "event_types?view=overview": "calls to Cal.com in the last hour",
         "bookings?view=checks": "bookings_are_fresh",
         "bookings_history?view=partitions": "Materialized",
     }
@@ -125,6 +125,12 @@ def test_everything_is_materialized_from_the_ui_and_its_story_can_be_read(ui: Pa
         expect(page.get_by_text(text).first).to_be_visible(timeout=30_000)
         page.wait_for_timeout(SETTLE_MILLISECONDS)
         page.screenshot(path=ui / f"{address.partition('?')[0]}.png", full_page=True)
+    page.goto(f"{ROOT}/assets/calcom/slots?view=events")
+    expect(page.get_by_text("free starts, event type by day").first).to_be_visible(timeout=30_000)
+    page.get_by_text("[Show Markdown]").first.click()
+    expect(page.get_by_role("img", name="picture")).to_be_visible(timeout=30_000)
+    page.wait_for_timeout(SETTLE_MILLISECONDS)
+    page.screenshot(path=ui / "slots.png")
     page.goto(f"{ROOT}/asset-groups")
     expect(page.get_by_text("availability").first).to_be_visible(timeout=30_000)
     page.wait_for_timeout(SETTLE_MILLISECONDS)

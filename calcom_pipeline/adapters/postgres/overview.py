@@ -31,6 +31,15 @@ class Watermark:
     read_started_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class CallsOfMinute:
+    """Requests to Cal.com that one lane sent in the minute that began at `minute` (UTC)."""
+
+    minute: datetime
+    lane: str
+    calls: int
+
+
 class PostgresOverview:
     """Reads over all mirrors."""
 
@@ -63,6 +72,12 @@ class PostgresOverview:
             cursor.execute(service_queries.OPEN_ACTIONS, {"limit": limit})
             known = {service for service, _, _ in failed}
             return failed + [row for row in cursor.fetchall() if row[0] not in known]
+
+    def calls_by_minute(self, *, since: datetime) -> list[CallsOfMinute]:
+        """Requests that were sent since then; the latest few seconds of a running client are not written yet."""
+        with self._database.transaction("Counting calls") as cursor:
+            cursor.execute(queries.CALLS_BY_MINUTE, {"since": since})
+            return [CallsOfMinute(*row) for row in cursor.fetchall()]
 
     def dangling_links(self) -> list[tuple[str, int]]:
         """Linked services whose event type the mirror does not have."""

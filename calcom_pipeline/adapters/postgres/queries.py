@@ -150,4 +150,8 @@ FREE_STARTS_BY_DAY = """
 SELECT event_types.slug || ' (' || event_types.owner || ')', day, sum(cardinality(starts))::integer
 FROM slots JOIN event_types ON event_types.id = event_type_id GROUP BY 1, 2 ORDER BY 1, 2"""
 
+CALLS_BY_MINUTE = """
+SELECT date_trunc('minute', called_at), lane, count(*)::integer FROM api_calls WHERE called_at >= %(since)s
+GROUP BY 1, 2 ORDER BY 1, 2"""
+
 WATERMARKS = "SELECT stream, partition, position, read_started_at FROM watermarks ORDER BY stream, partition"

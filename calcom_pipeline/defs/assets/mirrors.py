@@ -8,7 +8,7 @@ from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.defs.assets.services import service_sync
 from calcom_pipeline.defs.columns import column_schema
 from calcom_pipeline.defs.failures import dagster_failures
-from calcom_pipeline.defs.metadata import Meter, change_metadata
+from calcom_pipeline.defs.metadata import LIMITER_PICTURE, Meter, change_metadata, limiter_use
 from calcom_pipeline.defs.naming import OWNERS, POOL, PREFIX
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.ports import EventTypeMirror
@@ -39,11 +39,14 @@ def event_types(
         report = pull_event_types(
             calcom, event_type_mirror, teams=pipeline.teams, now=utc_now, progress=progress_of(context)
         )
+        now = utc_now()
+        calls = pipeline.overview.calls_by_minute(since=now - LIMITER_PICTURE)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": report.event_types,
             "owners": report.owners,
             **change_metadata(report.changes),
             **meter.metadata(),
+            **limiter_use(calls, limit=pipeline.settings.rate_limit_per_minute, now=now),
         }
     )

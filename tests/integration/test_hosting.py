@@ -1,0 +1,187 @@
+"""What stands before Dagster starts: its home, its database, its variables; and `up`, which starts it."""
+
+import fcntl
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from calcom_pipeline import hosting, local
+from calcom_pipeline.adapters.postgres.dagster_storage import dagster_url
+from calcom_pipeline.cli import exit_codes
+from calcom_pipeline.domain.errors import StoreError
+from calcom_pipeline.hosting import dagster_environment, dagster_home, workspace
+from calcom_pipeline.settings import load_settings
+from tests.integration.test_cli import command, said
+
+CHECKOUT = Path(__file__).parents[2]
+UP_SECONDS = 90
+
+
+@pytest.fixture
+def own_database(servers: local.Servers, schema_name: str) -> Iterator[str]:
+    """The URL of a database beside the shared one, which may get a `_dagster` of its own."""
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(schema_name)))
+        yield servers.database_url.replace("@/calcom", f"@/{schema_name}")
+        for name in (f"{schema_name}_dagster", schema_name):
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+class TestDagstersDatabase:
+    def test_beside_a_given_database_it_is_made_once_with_the_driver_dagster_needs(self, own_database: str):
+        first, second = (dagster_url(own_database, create=True) for _ in range(2))
+        assert first == second
+        assert first.startswith("postgresql+psycopg2://")
+        with psycopg.connect(first.replace("+psycopg2", "")) as connection:
+            assert connection.info.dbname.endswith("_dagster")
+
+    def test_a_given_one_is_only_spelled_for_dagster(self):
+        assert dagster_url("postgresql://u:p@host/x", create=False) == "postgresql+psycopg2://u:p@host/x"
+
+    def test_who_may_not_create_it_is_told_which_statement_to_ask_for(self, own_database: str):
+        with psycopg.connect(own_database, autocommit=True) as connection:
+            connection.execute(
+                "DO $$ BEGIN CREATE ROLE pauper; GRANT pauper TO CURRENT_USER; "
+                "EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+            )
+        with pytest.raises(StoreError, match="needs a database of its own") as refused:
+            dagster_url(own_database + "&options=-crole%3Dpauper", create=True)
+        assert re.search(r'CREATE DATABASE "\w+_dagster", or set DAGSTER_PG_URL', refused.value.advice)
+
+    def test_an_embedded_database_has_one_already(self, in_environment: dict[str, str], tmp_path: Path, monkeypatch):
+        for name in ("DATABASE_URL", "DAGSTER_PG_URL"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("CALCOM_DATA_DIR", str(tmp_path / "data"))
+        monkeypatch.setenv("CALCOM_SANDBOX_BOOKINGS", "1")
+        try:
+            with dagster_environment(load_settings()) as (variables, pipeline):
+                assert variables["DAGSTER_PG_URL"] == pipeline.endpoints.servers.dagster_pg_url
+                assert pipeline.overview.counts().bookings == 0
+        finally:
+            local.remove(tmp_path / "data")
+
+    def test_beside_a_given_database_its_variables_name_the_one_made(
+        self, in_environment: dict[str, str], own_database: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.delenv("DAGSTER_PG_URL")
+        monkeypatch.setenv("DATABASE_URL", own_database)
+        with dagster_environment(load_settings()) as (variables, _):
+            assert "_dagster?" in variables["DAGSTER_PG_URL"]
+
+
+class TestDagstersHome:
+    def test_in_a_checkout_it_is_the_checkouts(self):
+        assert dagster_home(load_settings({})) == CHECKOUT / "dagster_home"
+        assert workspace() == CHECKOUT / "workspace.yaml"
+
+    def test_one_that_is_set_is_kept(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+        monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+        assert dagster_home(load_settings({})) == tmp_path
+
+    def test_an_installed_wheel_makes_one_beside_its_data(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+        shipped = tmp_path / "package" / "_shipped"
+        shipped.mkdir(parents=True)
+        (shipped / "dagster.yaml").write_text("storage: {}\n")
+        monkeypatch.setattr(hosting, "in_checkout", lambda: False)
+        monkeypatch.setattr(hosting.resources, "files", lambda _: tmp_path / "package")
+        home = dagster_home(load_settings({"CALCOM_DATA_DIR": str(tmp_path / "data")}))
+        assert (home / "dagster.yaml").read_text() == "storage: {}\n"
+        assert workspace() == shipped / "workspace.yaml"
+
+
+def test_a_wheel_holds_what_it_needs_outside_a_checkout(tmp_path: Path):
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
+    subprocess.run([*build, str(CHECKOUT)], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    listed = subprocess.run([sys.executable, "-m", "zipfile", "-l", str(wheel)], check=True, capture_output=True)
+    held = {line.split()[0] for line in listed.stdout.decode().splitlines()}
+    shipped = {f"calcom_pipeline/_shipped/sql/{file.name}" for file in (CHECKOUT / "sql").iterdir()}
+    shipped |= {f"calcom_pipeline/_shipped/{name}" for name in ("dagster.yaml", "workspace.yaml")}
+    package = CHECKOUT / "calcom_pipeline"
+    shipped |= {str(file.relative_to(CHECKOUT)) for file in package.rglob("*") if file.suffix in (".py", ".lua")}
+    assert shipped <= held
+
+
+def test_the_locks_name_exact_versions_and_no_place():
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        for line in (CHECKOUT / name).read_text().splitlines():
+            assert re.fullmatch(r"[a-z0-9][a-z0-9._-]*(\[[a-z,]+\])?==[\w.+!-]+( ; .+)?", line), line
+
+
+class TestUp:
+    def variables(self, environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
+        home = tmp_path / "home"
+        home.mkdir()
+        (home / "dagster.yaml").write_text((CHECKOUT / "dagster_home" / "dagster.yaml").read_text())
+        covered = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+        mine = {"DAGSTER_HOME": str(home), "CALCOM_DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": str(CHECKOUT)}
+        return {"PATH": os.environ["PATH"], **covered, **environment, **mine}
+
+    def started(self, variables: dict[str, str], *options: str) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-m", "calcom_pipeline.cli", "up", *options]
+        return subprocess.Popen(argv, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def test_two_for_one_data_folder_would_fire_every_sensor_twice(self, environment: dict[str, str], tmp_path: Path):
+        variables = self.variables(environment, tmp_path)
+        (tmp_path / "data" / "log").mkdir(parents=True)
+        with (tmp_path / "data" / "log" / "up.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            second = command("up", "--port", str(free_port()), environment=variables)
+        assert (second.returncode, second.stdout) == (exit_codes.CONFIGURATION, "")
+        assert "is running already" in said(second)
+
+    def test_a_port_that_is_taken_is_named_before_anything_starts(self, environment: dict[str, str], tmp_path: Path):
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            refused = command("up", "--port", str(port), environment=self.variables(environment, tmp_path))
+        assert refused.returncode == exit_codes.CONFIGURATION
+        assert f"Port {port} at 127.0.0.1 cannot be used" in said(refused)
+        assert not (tmp_path / "data").exists()
+
+    @pytest.mark.proof
+    def test_it_serves_until_ctrl_c_and_leaves_nothing_behind(self, environment: dict[str, str], tmp_path: Path):
+        port = free_port()
+        with self.started(self.variables(environment, tmp_path), "--port", str(port)) as up:
+            wait_until_it_listens(port)
+            up.send_signal(signal.SIGINT)
+            out, err = up.communicate(timeout=UP_SECONDS)
+        assert up.returncode == 0, err
+        assert f"Dagster UI: http://127.0.0.1:{port}" in out
+        assert not listens(port)
+
+    def test_when_dagster_cannot_start_its_last_words_are_shown(self, environment: dict[str, str], tmp_path: Path):
+        variables = self.variables(environment, tmp_path)
+        (tmp_path / "home" / "dagster.yaml").write_text("nonsense: true\n")
+        with self.started(variables, "--port", str(free_port())) as up:
+            _, err = up.communicate(timeout=UP_SECONDS)
+        assert up.returncode == exit_codes.EMBEDDED, err
+        assert "nonsense" in err
+        assert "Dagster ended with exit code" in err
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until_it_listens(port: int) -> None:
+    deadline = time.monotonic() + UP_SECONDS
+    while not listens(port):
+        assert time.monotonic() < deadline, "did not come up"
+        time.sleep(0.2)
