@@ -23,6 +23,11 @@ def calls_so_far() -> int:
         return sum(key["requests"] for key in json.load(answer)["keys"].values())
 
 
+def rounds() -> tuple[str, ...]:
+    """Prefixes of the figures: of a first read and, unless BENCH_ONCE is set, of one with nothing changed."""
+    return ("",) if os.environ.get("BENCH_ONCE") else ("", "unchanged_")
+
+
 def tell(**figures: object) -> None:
     """One line of JSON on standard output: the figures, this program's CPU seconds and its peak of memory."""
     used = resource.getrusage(resource.RUSAGE_SELF)

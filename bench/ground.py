@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,6 +43,10 @@ class Ground:
             "DAGSTER_PG_URL": self.servers.dagster_pg_url,
             **settings,
         }
+
+    def cpu_seconds(self) -> float:
+        """CPU that PostgreSQL, Valkey and the sandbox have used so far; it depends little on what else runs here."""
+        return sum(map(_cpu_seconds, _with_descendants([self.servers.owner_pid, self.sandbox.pid])))
 
 
 @contextmanager
@@ -104,6 +108,23 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table in Markdown, as it is pasted into RESULTS.md."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _with_descendants(pids: list[int]) -> Iterator[int]:
+    for pid in pids:
+        yield pid
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+        if children.exists():
+            yield from _with_descendants([int(child) for child in children.read_text("ascii").split()])
+
+
+def _cpu_seconds(pid: int) -> float:
+    """User and system time of a process and of its children that have ended."""
+    try:
+        fields = _lines(f"/proc/{pid}/stat")[0].rpartition(")")[2].split()
+    except FileNotFoundError:  # a backend that has just ended: its parent has its time now
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _lines(path: str) -> list[str]:

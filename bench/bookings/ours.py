@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from bench.child import tell
+from bench.child import rounds, tell
 
 SCHEMA = "bench_ours"
 
@@ -22,7 +22,7 @@ def main() -> None:
     found: dict[str, Any] = {}
     with open_pipeline(load_settings({**os.environ, "CALCOM_DATABASE_SCHEMA": SCHEMA})) as pipeline:
         pipeline.store  # noqa: B018 - the schema is made here, which is no part of a read
-        for name in ("", "unchanged_"):
+        for name in rounds():
             before, at = pipeline.calcom.spent(), time.perf_counter()
             report = pull_bookings(pipeline.calcom, pipeline.booking_mirror, pipeline.booking_options, now=utc_now)
             after = pipeline.calcom.spent()
