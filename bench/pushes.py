@@ -8,14 +8,17 @@ in calls, and how wide the gap between a batch's listing and its writes was.
 
 import argparse
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bench.ground import UNLIMITED, Ground, ground, machine, table
 from calcom_pipeline.cli.plans import planned
 from calcom_pipeline.domain.fields import remote_values, service_columns
 from calcom_pipeline.domain.links import Link
+from calcom_pipeline.ports import StoredPlan
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.sync.services import apply_plan
+from calcom_pipeline.sync.services import ApplyReport, apply_plan
 from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
 
 ONE_BY_ONE, AT_ONCE = 1, 10
@@ -33,13 +36,33 @@ class Applied:
     cpu_seconds: float
 
 
-def drift(pipeline: Pipeline, count: int) -> None:
-    """So many services, each with an event type of its own whose title differs."""
-    store, me = pipeline.service_store, pipeline.calcom.me().user_id
-    mine = [e for e in pipeline.calcom.list_personal() if e.parent_id is None and e.owner.id == me]
-    for found in mine[:count]:
-        columns = {**service_columns(remote_values(found)), "name": f"{found.title[:200]} (new)"}
+def drift(pipeline: Pipeline, wanted: Mapping[str, int]) -> dict[str, int]:
+    """Linked services whose title was edited here; how many by owner. `wanted`: how many of each kind of owner."""
+    calcom, store = pipeline.calcom, pipeline.service_store
+    me, made = calcom.me().user_id, dict[str, int]()
+    listed = [e for e in calcom.list_personal() if e.owner.id == me]
+    listed += [e for team in calcom.teams() for e in calcom.list_team(team)]
+    for found in (e for e in listed if e.parent_id is None and not e.is_managed_parent):
+        owner = str(found.owner)
+        if made.get(owner, 0) >= wanted.get(found.owner.kind, 0):
+            continue
+        columns: dict[str, Any] = {**service_columns(remote_values(found)), "name": f"{found.title[:200]} (new)"}
+        columns |= {"team_id": found.owner.id} if found.owner.kind == "team" else {}
         store.begin(Link(store.insert(columns), found.owner, found.id, remote_values(found)))
+        made[owner] = made.get(owner, 0) + 1
+    return made
+
+
+def apply_now(pipeline: Pipeline, stored: StoredPlan) -> ApplyReport:
+    """Apply a plan as the command line does."""
+    return apply_plan(
+        stored,
+        pipeline.calcom,
+        pipeline.service_store,
+        pipeline.plan_store,
+        rules=pipeline.apply_rules,
+        now=utc_now,
+    )
 
 
 def applied(here: Ground, workers: int, services: int, latency: float) -> Applied:
@@ -56,18 +79,11 @@ def applied(here: Ground, workers: int, services: int, latency: float) -> Applie
         )
     )
     with open_pipeline(settings) as pipeline:
-        drift(pipeline, services)
+        drift(pipeline, {"user": services})
         stored, _ = planned(pipeline, "bench")
         fault = control.add_fault("latency", seconds=latency)
         before, began, cpu = pipeline.calcom.spent().calls, time.perf_counter(), time.process_time()
-        report = apply_plan(
-            stored,
-            pipeline.calcom,
-            pipeline.service_store,
-            pipeline.plan_store,
-            rules=pipeline.apply_rules,
-            now=utc_now,
-        )
+        report = apply_now(pipeline, stored)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         control.remove_fault(fault)
         calls = pipeline.calcom.spent().calls - before

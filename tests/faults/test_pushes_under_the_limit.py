@@ -7,35 +7,17 @@ from typing import Any
 
 import pytest
 
+from bench.pushes import apply_now, drift
 from calcom_pipeline.cli.plans import planned
-from calcom_pipeline.domain.fields import remote_values, service_columns
-from calcom_pipeline.domain.links import Link
 from calcom_pipeline.sandbox.testing import serve_sandbox
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.sync.services import ApplyReport, apply_plan
-from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
+from calcom_pipeline.sync.services import ApplyReport
+from calcom_pipeline.wiring import open_pipeline
 from tests.faults.harness import machine
 
 BATCH = 10
 #: Fewer than a minute's calls do not show that it is paced; three scopes show that each is listed by itself.
 PUSHES = {"user": 101, "team": 24}
-
-
-def drift(pipeline: Pipeline) -> dict[str, int]:
-    """Linked services whose title was edited here, of the key's user and of its teams; how many by owner."""
-    calcom, store = pipeline.calcom, pipeline.service_store
-    me, made = calcom.me().user_id, dict[str, int]()
-    listed = [e for e in calcom.list_personal() if e.owner.id == me]
-    listed += [e for team in calcom.teams() for e in calcom.list_team(team)]
-    for found in (e for e in listed if e.parent_id is None and not e.is_managed_parent):
-        owner = str(found.owner)
-        if made.get(owner, 0) >= PUSHES[found.owner.kind]:
-            continue
-        columns: dict[str, Any] = {**service_columns(remote_values(found)), "name": f"{found.title[:200]} (new)"}
-        columns |= {"team_id": found.owner.id} if found.owner.kind == "team" else {}
-        store.begin(Link(store.insert(columns), found.owner, found.id, remote_values(found)))
-        made[owner] = made.get(owner, 0) + 1
-    return made
 
 
 @dataclass(frozen=True)
@@ -55,21 +37,14 @@ def pushed(environment: dict[str, str], **account: Any) -> Pushed:
         named = {"CALCOM_BASE_URL": sandbox.url, "CALCOM_API_KEY": sandbox.keys["owner"]}
         limits = {"CALCOM_RATE_LIMIT_PER_MINUTE": "120", "CALCOM_RATE_BURST_REQUESTS": "6"}
         with open_pipeline(load_settings({**environment, **named, **limits})) as pipeline:
-            owners = drift(pipeline)
+            owners = drift(pipeline, PUSHES)
             stored, _ = planned(pipeline, "test")
             before, listed, began = (
                 pipeline.calcom.spent().calls,
                 listings(sandbox.control.counters()),
                 time.monotonic(),
             )
-            report = apply_plan(
-                stored,
-                pipeline.calcom,
-                pipeline.service_store,
-                pipeline.plan_store,
-                rules=pipeline.apply_rules,
-                now=utc_now,
-            )
+            report = apply_now(pipeline, stored)
             seconds, calls = time.monotonic() - began, pipeline.calcom.spent().calls - before
         counters = sandbox.control.counters()
         refused = counters["keys"]["owner"].get("refused", 0)
