@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.ground import ROOT
@@ -12,6 +14,32 @@ PACKAGES = {
     "airbyte": ("airbyte-cdk", "psycopg[binary]", "pandas<3"),
 }
 DISTRIBUTIONS = {"dlt": "dlt", "airbyte": "airbyte-cdk"}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A peer with its settings, and what tells them apart in a table."""
+
+    peer: str
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    note: str = ""
+
+    @property
+    def module(self) -> str:
+        """What it runs."""
+        return f"bench.bookings.peer_{self.peer}"
+
+    @property
+    def name(self) -> str:
+        """Name, version and note, as they stand beside its figures."""
+        return f"{version_of(self.peer)}{self.note}"
+
+
+CONTENDERS = {
+    "dlt": Contender("dlt"),
+    "airbyte": Contender("airbyte"),
+    "airbyte published": Contender("airbyte", {"BENCH_PUBLISHED": "1"}, ", as its Cal.com connector: 100 a page"),
+}
 
 
 def python_of(peer: str) -> str:
@@ -28,7 +56,7 @@ def python_of(peer: str) -> str:
 
 
 def version_of(peer: str) -> str:
-    """Name and version, as they stand beside its figures."""
+    """Name and version of a peer."""
     name = DISTRIBUTIONS[peer]
     asked = f"import importlib.metadata as m; print(m.version({name!r}))"
     found = subprocess.run([python_of(peer), "-c", asked], check=True, capture_output=True, text=True, cwd=Path("/"))

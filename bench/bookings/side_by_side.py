@@ -9,11 +9,12 @@ that both meet the same noise, and medians count. "kept" is what stands in the t
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import psycopg
 
 from bench.ground import UNLIMITED, Ground, Run, ground, machine, middle, run, table
-from bench.peers import PACKAGES, python_of, version_of
+from bench.peers import CONTENDERS, python_of
 
 #: Room for as fast as it goes: the server has no limit here.
 NO_LIMIT = {"CALCOM_RATE_LIMIT_PER_MINUTE": "100000", "CALCOM_RATE_BURST_REQUESTS": "50"}
@@ -22,6 +23,7 @@ KEPT = {
     "ours": "bench_ours.bookings",
     "dlt": "bench_dlt.bookings",
     "airbyte": "lower_bound.bookings",
+    "airbyte published": "lower_bound.bookings",
 }
 # "all CPU": the program's own, PostgreSQL's and the sandbox's; start-up and the unchanged read included.
 HEAD = ("", "seconds", "ratio", "its CPU s", "all CPU s", "ratio", "peak MB", "calls", "kept", "unchanged: calls")
@@ -66,7 +68,7 @@ class Contest:
     def _row(self, who: str, runs: list[Run]) -> list[object]:
         seconds, all_cpu = middle(runs, "seconds"), middle(runs, "all_cpu")
         bound, told = self.runs["lower_bound"], runs[-1].told
-        name = version_of(who) if who in PACKAGES else who.replace("_", " ")
+        name = CONTENDERS[who].name if who in CONTENDERS else who.replace("_", " ")
         return [
             name,
             f"{seconds:.1f}",
@@ -87,16 +89,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--without-peers", action="store_true")
     given = parser.parse_args()
-    peers = {} if given.without_peers else {peer: python_of(peer) for peer in PACKAGES}
+    peers = {} if given.without_peers else {who: python_of(one.peer) for who, one in CONTENDERS.items()}
     with ground(bookings=given.bookings, limit=UNLIMITED) as here:
         contest, environment = Contest(here), here.environment(**NO_LIMIT)
         print(machine(), flush=True)
         for _ in range(given.rounds):
             contest.hold("lower_bound", lambda: run("bench.bookings.lower_bound", environment))
             contest.hold("ours", lambda: run("bench.bookings.ours", environment))
-        for peer, python in peers.items():
-            module = f"bench.bookings.peer_{peer}"
-            contest.hold(peer, lambda module=module, python=python: run(module, environment, python=python))
+        for who, python in peers.items():
+            one = CONTENDERS[who]
+            contest.hold(who, partial(run, one.module, {**environment, **one.settings}, python=python))
         print(f"\n{given.bookings:,} bookings, {given.rounds} rounds, medians\n\n{table(HEAD, contest.rows())}")
         print(f"\n{machine()}")
 

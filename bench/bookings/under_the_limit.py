@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from bench.bookings.side_by_side import kept
 from bench.ground import Run, ground, machine, run, table
-from bench.peers import PACKAGES, python_of, version_of
+from bench.peers import CONTENDERS, python_of
 
-HEAD = ("", "bookings", "rows a page", "ends after", "calls", "of them 429", "kept", "its last words")
+HEAD = ("", "bookings", "ends after", "calls", "of them 429", "kept", "its last words")
 OURS = {"CALCOM_RATE_LIMIT_PER_MINUTE": "120", "CALCOM_RATE_BURST_REQUESTS": "6"}
 #: Of a last word, as much as tells what happened.
 LAST_WORDS = 110
@@ -19,19 +19,18 @@ LAST_WORDS = 110
 
 @dataclass(frozen=True)
 class Try:
-    """One program, one size of account. 100 rows a page is what Cal.com answers when nobody says a number."""
+    """One program, one size of account."""
 
     who: str
     bookings: int
-    page: int = 250
 
 
 TRIES = (
     Try("dlt", 20_000),
     Try("dlt", 50_000),
     Try("airbyte", 20_000),
-    Try("airbyte", 20_000, page=100),
     Try("airbyte", 50_000),
+    Try("airbyte published", 20_000),
     Try("ours", 20_000),
     Try("ours", 50_000),
 )
@@ -43,13 +42,13 @@ def tried(one: Try) -> list[object]:
         if one.who == "ours":
             ended = run("bench.bookings.ours", here.environment(BENCH_ONCE="1", **OURS))
         else:
-            environment = here.environment(BENCH_ONCE="1", BENCH_PAGE_SIZE=str(one.page))
-            ended = run(f"bench.bookings.peer_{one.who}", environment, python=python_of(one.who))
+            peer = CONTENDERS[one.who]
+            environment = here.environment(BENCH_ONCE="1", **peer.settings)
+            ended = run(peer.module, environment, python=python_of(peer.peer))
         counted = here.sandbox.control.counters()["keys"]["owner"]
         return [
-            version_of(one.who) if one.who in PACKAGES else one.who,
+            CONTENDERS[one.who].name if one.who in CONTENDERS else one.who,
             f"{one.bookings:,}",
-            one.page,
             _end(ended),
             counted["requests"],
             counted.get("refused", 0),
