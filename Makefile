@@ -10,7 +10,7 @@ DEAF := env -u DATABASE_URL -u REDIS_URL -u DAGSTER_PG_URL -u DAGSTER_HOME \
 	$$(env | sed -n 's/^\(CALCOM_[A-Za-z0-9_]*\)=.*/-u \1/p')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test ui live proof lint clean distclean
+.PHONY: help demo up test ui live proof bench lint clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -49,6 +49,11 @@ live: $(VENV)/.dev ## Book and cancel on a real account; needs CALCOM_LIVE_KEY
 proof: $(VENV)/.dev ## Every must-show of the issues at full size, with figures; takes long
 	@$(DEAF) $(BIN)/python -m pytest -m proof -s -q
 
+bench: $(VENV)/.dev ## Every figure of bench/RESULTS.md once more; an hour, and makes environments for the peers
+	@for one in planner pushes bookings.side_by_side bookings.growth bookings.under_the_limit; do \
+		echo "# $$one"; $(DEAF) $(BIN)/python -m bench.$$one || exit 1; echo; \
+	done
+
 lint: $(VENV)/.dev ## Style, types, direction of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -60,5 +65,5 @@ clean: ## Stop the embedded servers and drop their data
 	@rm -rf .calcom
 	@find dagster_home -mindepth 1 ! -name dagster.yaml -delete
 
-distclean: clean ## The same, and the virtual environment
-	@rm -rf $(VENV)
+distclean: clean ## The same, and the virtual environments
+	@rm -rf $(VENV) .venv-bench-*

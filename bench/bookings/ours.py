@@ -1,10 +1,12 @@
 """Our own reader on an empty schema: `sync bookings` as the command line runs it, once full and once unchanged."""
 
-import json
 import os
 import time
+from typing import Any
 
 import psycopg
+
+from bench.child import rounds, tell
 
 SCHEMA = "bench_ours"
 
@@ -17,15 +19,20 @@ def main() -> None:
 
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
-    found = {}
+    found: dict[str, Any] = {}
     with open_pipeline(load_settings({**os.environ, "CALCOM_DATABASE_SCHEMA": SCHEMA})) as pipeline:
         pipeline.store  # noqa: B018 - the schema is made here, which is no part of a read
-        for name in ("rows", "unchanged"):
-            before, at = pipeline.calcom.spent().calls, time.perf_counter()
+        for name in rounds():
+            before, at = pipeline.calcom.spent(), time.perf_counter()
             report = pull_bookings(pipeline.calcom, pipeline.booking_mirror, pipeline.booking_options, now=utc_now)
-            calls = pipeline.calcom.spent().calls - before
-            found |= {name: report.read, f"{name} seconds": time.perf_counter() - at, f"{name} calls": calls}
-    print(json.dumps({**found, "seconds": found["rows seconds"], "with start": time.perf_counter() - began}))
+            after = pipeline.calcom.spent()
+            found |= {
+                f"{name}rows": report.read,
+                f"{name}seconds": time.perf_counter() - at,
+                f"{name}calls": after.calls - before.calls,
+                f"{name}refused": after.refused - before.refused,
+            }
+    tell(**found, with_start=time.perf_counter() - began)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,11 @@ by their start, and where one start fills a page too, by creation. Offsets are u
 page that are alike in every way; those are read again and again until nothing more turns up.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import Literal
 
 from calcom_pipeline.booking_ports import BookingApi
 from calcom_pipeline.domain.booking_reads import Covered
@@ -154,7 +156,7 @@ def _alike(api: BookingApi, query: BookingQuery, value: datetime) -> Generator[S
         before, skip = len(seen), 0
         while True:
             page = _fetch(api, replace(query, skip=skip))
-            seen.update(k.uid for k in page.keys if _key(k, query.sort) == value)
+            seen.update(k.uid for k in page.keys if _READ[query.sort](k) == value)
             yield Stretch(page, value)
             if page.rows < query.take or _is_past(_last_key(page, query), value):
                 break
@@ -169,45 +171,46 @@ def _fetch(api: BookingApi, query: BookingQuery) -> BookingPage:
         ContractBroken: a row lies outside the bounds or the order: the server ignores a filter (fact sheet 6.3).
     """
     page = api.page(query)
-    last: datetime | None = None
-    for keys in page.keys:
-        key = _key(keys, query.sort)
-        if key is not None:
-            if last is not None and key < last:
-                raise ContractBroken(f"Listing bookings of {query.listing}: rows are not in the order of {query.sort}")
-            last = key
-        if not _is_within(keys, query):
-            raise ContractBroken(
-                f"Listing bookings of {query.listing}: a row lies outside the bounds that were asked for"
-            )
-    if last is None and page.rows == query.take:
+    keys = _known(page, query.sort)
+    if keys != sorted(keys):
+        raise ContractBroken(f"Listing bookings of {query.listing}: rows are not in the order of {query.sort}")
+    if not (
+        _between(query.after_updated_at, page, "updatedAt", query.before_updated_at)
+        and _between(query.after_created_at, page, "createdAt", query.before_created_at)
+        and _between(query.after_start, page, "start", None)
+        and _between(None, page, "end", query.before_end)
+    ):
+        raise ContractBroken(f"Listing bookings of {query.listing}: a row lies outside the bounds that were asked for")
+    if not keys and page.rows == query.take:
         raise ContractBroken(f"Listing bookings of {query.listing}: no row of a whole page has a {query.sort}")
     return page
 
 
-def _is_within(keys: Booking | Keys, query: BookingQuery) -> bool:
-    return (
-        _between(query.after_updated_at, keys.updated_at, query.before_updated_at)
-        and _between(query.after_created_at, keys.created_at, query.before_created_at)
-        and _between(query.after_start, keys.start, None)
-        and _between(None, keys.end, query.before_end)
-    )
+def _between(
+    low: datetime | None, page: BookingPage, name: BookingSort | Literal["end"], high: datetime | None
+) -> bool:
+    """Whether all keys of a kind lie inside; one that could not be read is taken for it."""
+    if low is None and high is None:
+        return True
+    keys = _known(page, name)
+    return not keys or ((low is None or low <= min(keys)) and (high is None or max(keys) <= high))
 
 
-def _between(low: datetime | None, key: datetime | None, high: datetime | None) -> bool:
-    """Whether a key lies inside; one that could not be read is taken for it."""
-    return key is None or ((low is None or low <= key) and (high is None or key <= high))
+def _known(page: BookingPage, name: BookingSort | Literal["end"]) -> list[datetime]:
+    """The keys of one kind that a page's rows have, in Cal.com's order."""
+    return [key for key in map(_READ[name], page.keys) if key is not None]
 
 
-def _key(keys: Booking | Keys, sort: BookingSort) -> datetime | None:
-    if sort == "updatedAt":
-        return keys.updated_at
-    return keys.created_at if sort == "createdAt" else keys.start
+_READ: dict[str, Callable[[Booking | Keys], datetime | None]] = {
+    "updatedAt": attrgetter("updated_at"),
+    "createdAt": attrgetter("created_at"),
+    "start": attrgetter("start"),
+    "end": attrgetter("end"),
+}
 
 
 def _last_key(page: BookingPage, query: BookingQuery) -> datetime | None:
-    keys = (_key(k, query.sort) for k in page.keys)
-    return max((k for k in keys if k is not None), default=None)
+    return max(_known(page, query.sort), default=None)
 
 
 def _is_past(key: datetime | None, limit: datetime | None) -> bool:

@@ -15,7 +15,7 @@ from calcom_pipeline.domain.booking_reads import FULL_STREAM, Forecast, ListingS
 from calcom_pipeline.domain.bookings import MINE, BookingPage, BookingQuery, Listing
 from calcom_pipeline.domain.errors import ContractBroken
 from calcom_pipeline.ports import AccountApi, Progress
-from calcom_pipeline.sync.ahead import read_ahead
+from calcom_pipeline.sync.ahead import heap_at_rest, read_ahead
 from calcom_pipeline.sync.booking_pages import Stretch, changed_since, created_between, starting_between
 from calcom_pipeline.sync.booking_proofs import Proven, prove_missing, reread_known_now
 from calcom_pipeline.sync.booking_scope import ListingChoice, ScopeApi, look_at_scope, named
@@ -92,6 +92,7 @@ class _Tally:
             self._progress(self.read, max(total, self.read) if total else None, "bookings")
 
 
+@heap_at_rest()
 def pull_bookings(
     calcom: BookingSource,
     mirror: BookingMirror,

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -12,6 +11,7 @@ from calcom_pipeline.domain.errors import PlanUnusable
 from calcom_pipeline.domain.plans import DOING, Action
 from calcom_pipeline.ports import AccountApi, EventTypeApi, EventTypeWrites, Progress
 from calcom_pipeline.service_ports import ActionResult, PlanStore, ServiceStore, StoredPlan
+from calcom_pipeline.sync.batches import Batch, Look, look_at, write_batches
 from calcom_pipeline.sync.planning import plan_hash
 from calcom_pipeline.sync.writer import ApplyRules, Writer
 
@@ -57,16 +57,20 @@ def apply_plan(
     gap = 0.0
     with plans.exclusive():
         links = {link.service_id: link for link in services.links()}
-        for batch in _batches(allowed, rules.batch):
-            owner = batch[0][1].owner
-            listed = {e.id: e for e in calcom.list_owner(owner)} if owner else {}
-            listed_at, rows = now(), {s.id: s for s in services.services([a.service_id for _, a in batch])}
-            writer = Writer(calcom, services, rules, now, listed=listed, rows=rows, links=links)
-            with ThreadPoolExecutor(rules.workers) as pool:
-                done = list(pool.map(writer.result, [n for n, _ in batch], [a for _, a in batch]))
-            gap = max(gap, (now() - listed_at).total_seconds())
-            plans.record(plan.id, done)
-            results += done
+
+        def write(look: Look, position: int, action: Action) -> ActionResult:
+            writer = Writer(calcom, services, rules, now, listed=look.listed, rows=look.rows, links=links)
+            return writer.result(position, action)
+
+        for done in write_batches(
+            _batches(allowed, rules.batch),
+            look=lambda batch: look_at(batch, calcom, services, now),
+            write=write,
+            workers=rules.workers,
+        ):
+            gap = max(gap, (now() - done.looked_at).total_seconds())
+            plans.record(plan.id, done.results)
+            results += done.results
             if progress:
                 progress(len(results), len(todo), "services")
         plans.record(plan.id, [r for r in results if r.outcome == "held"])
@@ -83,7 +87,7 @@ def _require_usable(plan: StoredPlan, now: datetime) -> None:
         raise PlanUnusable(f"Plan {plan.id} is not what its hash says", advice="Make a new one: calcom-pipeline plan")
 
 
-def _batches(items: Sequence[tuple[int, Action]], size: int) -> Iterable[list[tuple[int, Action]]]:
+def _batches(items: Sequence[tuple[int, Action]], size: int) -> Iterable[Batch]:
     """Batches of one owner scope each, so that one listing serves a whole batch."""
     ordered = sorted(items, key=lambda item: (str(item[1].owner), item[0]))
     for _, group in groupby(ordered, key=lambda item: item[1].owner):

@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import orjson
@@ -37,6 +38,8 @@ _LARGEST_ID = 2**63 - 1  # bigint
 _LONGEST_INDEXED = 600
 # That many rows, all with the same field missing or of another kind, are no accident but another shape.
 _ROWS_OF_A_NEW_SHAPE = 3
+# An account has few hosts, who stand in all its bookings.
+_HOSTS_REMEMBERED = 1024
 _ESCAPED_NUL = b"\\u0000"
 _NO_JSON_TEXT = "is no valid JSON text: bytes that are no UTF-8, half a surrogate pair, or a number that is none"
 
@@ -53,14 +56,14 @@ class _Shape:
 
     def __init__(self, **fields: tuple[type | None, ...]) -> None:
         self._fields = fields
+        self._names = tuple(fields)
         self._right: set[tuple[type, ...]] = set()
 
-    def values(self, row: Any) -> list[Any]:
+    def values(self, row: Any) -> tuple[Any, ...]:
         """The fields' values in order, None for those that are missing. Raises _WrongFieldError for a wrong kind."""
         if type(row) is not dict:
             raise _WrongFieldError("is no object")
-        get = cast("Row", row).get
-        values = [get(name) for name in self._fields]
+        values = tuple(map(cast("Row", row).get, self._names))
         kinds = tuple(map(type, values))
         if kinds not in self._right:
             for (name, allowed), value in zip(self._fields.items(), values, strict=True):
@@ -246,8 +249,10 @@ def _booking(row: Any, raw: bytes) -> Booking:
     slug = None
     if ref:
         type_id, slug = _within("eventType", _EVENT_TYPE.values, ref)
-    for name, text in (("uid", uid), ("moved", moved_from), ("moved", moved_to), ("series", series)):
-        _indexable(name, text)
+    _indexable("uid", uid)
+    if moved_from or moved_to or series:
+        for name, text in (("moved", moved_from), ("moved", moved_to), ("series", series)):
+            _indexable(name, text)
     return Booking(
         uid,
         _whole("id", number),
@@ -266,8 +271,8 @@ def _booking(row: Any, raw: bytes) -> Booking:
         moved_to,
         series,
         absent_host or False,
-        tuple([_within("attendees", _attendee, a) for a in attendees]),
-        tuple([_within("hosts", _host, h) for h in hosts]),
+        _each("attendees", _attendee, attendees),
+        _each("hosts", _host, hosts),
         raw,
         payload_hash(raw),
     )
@@ -280,6 +285,13 @@ def _within(name: str, read: Callable[[Any], T], value: Any) -> T:
         raise _WrongFieldError(f"{name}: {wrong}") from None
 
 
+def _each(name: str, read: Callable[[Any], T], values: list[Any]) -> tuple[T, ...]:
+    try:
+        return tuple([read(value) for value in values])
+    except _WrongFieldError as wrong:
+        raise _WrongFieldError(f"{name}: {wrong}") from None
+
+
 def _attendee(value: Any) -> Attendee:
     values = _ATTENDEE.values(value)
     _indexable("email", values[0])
@@ -287,7 +299,13 @@ def _attendee(value: Any) -> Attendee:
 
 
 def _host(value: Any) -> Host:
-    host_id, username, name, email, time_zone = _HOST.values(value)
+    return _host_of(*_HOST.values(value))
+
+
+@lru_cache(maxsize=_HOSTS_REMEMBERED, typed=True)  # typed: a 1 is no True
+def _host_of(
+    host_id: int | str | None, username: str | None, name: str | None, email: str | None, time_zone: str | None
+) -> Host:
     _indexable("email", email)
     known = None if host_id is None or host_id == _UNKNOWN else _whole("id", host_id)
     return Host(known, username, name, email, time_zone)

@@ -136,10 +136,14 @@ def _write_moves(cursor: Cursor, listing: Listing, moves: Moves, sent_at: dateti
             other.execute(queries.SET_POSITION, {**names, **instants})
         if covered is None:
             return 0
-        bounds = {"low": covered.low, "high": covered.high, "uids": list(covered.uids)}
         names = {"listing": str(listing), "sent_at": sent_at}
-        cursor.execute(statement(queries.UNLIST[covered.sort]), {**names, **bounds})
-    return cursor.rowcount
+        cursor.execute(
+            statement(queries.LISTED_BEFORE[covered.sort]), {**names, "low": covered.low, "high": covered.high}
+        )
+    missing = [uid for (uid,) in cursor.fetchall() if uid not in covered.uids]
+    if missing:
+        cursor.execute(queries.UNLIST, {"listing": str(listing), "uids": missing})
+    return len(missing)
 
 
 def _write(cursor: Cursor, changes: Sequence[_Change], listing: Listing, read_started_at: datetime) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from calcom_pipeline.adapters.postgres.database import Cursor, statement
 
+_NULL = r"\N"
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
@@ -24,16 +25,11 @@ def _flag(value: object) -> str:
     return "t" if value else "f"
 
 
-def _null(_: object) -> str:
-    return r"\N"
-
-
 _WRITERS: dict[type, Callable[[Any], str]] = {
     int: str,
     bool: _flag,
     datetime: datetime.isoformat,
     bytes: _bytes,
-    type(None): _null,
 }
 
 
@@ -44,8 +40,10 @@ def line(values: Iterable[Any], *, plain: bool) -> str:
     """
     writers = _WRITERS
     if plain:
-        return "\t".join([v if type(v) is str else writers[type(v)](v) for v in values])
-    return "\t".join([v.translate(_ESCAPES) if type(v) is str else writers[type(v)](v) for v in values])
+        return "\t".join([v if type(v) is str else _NULL if v is None else writers[type(v)](v) for v in values])
+    return "\t".join(
+        [v.translate(_ESCAPES) if type(v) is str else _NULL if v is None else writers[type(v)](v) for v in values]
+    )
 
 
 def copy_lines(cursor: Cursor, copy: str, lines: Sequence[str]) -> None:

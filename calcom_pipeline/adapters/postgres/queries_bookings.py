@@ -54,15 +54,18 @@ COPY_ATTENDEES = (
 )
 COPY_HOSTS = "COPY booking_hosts (booking_uid, position, user_id, username, name, email, time_zone) FROM STDIN"
 
-# A listing no longer shows what lies inside the keys of a page and is not on it. Rows from a later read stay.
-_UNLIST = """
-UPDATE bookings SET listings = array_remove(listings, %(listing)s)
+# What a listing showed inside the keys of a page, before that page. Rows from this read or a later one are not meant.
+_LISTED_BEFORE = """
+SELECT uid FROM bookings
 WHERE {key} >= coalesce(%(low)s, '-infinity'::timestamptz) AND {key} < coalesce(%(high)s, 'infinity'::timestamptz)
-  AND %(listing)s = ANY(listings) AND read_started_at < %(sent_at)s AND NOT uid = ANY(%(uids)s)"""
-UNLIST = {
-    "createdAt": _UNLIST.format(key="created_at"),
-    "start": _UNLIST.format(key="starts_at"),
+  AND %(listing)s = ANY(listings) AND read_started_at < %(sent_at)s"""
+LISTED_BEFORE = {
+    "createdAt": _LISTED_BEFORE.format(key="created_at"),
+    "start": _LISTED_BEFORE.format(key="starts_at"),
 }
+
+# Those of them that the page does not show.
+UNLIST = "UPDATE bookings SET listings = array_remove(listings, %(listing)s) WHERE uid = ANY(%(uids)s)"
 
 # --- who is who ------------------------------------------------------------------------------------------------------
 

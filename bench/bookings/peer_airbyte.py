@@ -1,0 +1,87 @@
+"""Airbyte's CDK with a declarative bookings stream, once full, once more from the state that the first run left.
+
+With BENCH_PUBLISHED set the stream is what Airbyte's published Cal.com connector has: 100 rows a page, no cursor.
+
+The CDK has no destination in its process, so its records are stored as the lower bound stores its own: batches of 250
+by COPY, one upsert. That is less than any real destination does. Retries are the CDK's defaults. Runs in an
+environment of its own, so it imports nothing of ours.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from airbyte_cdk.models import (
+    AirbyteMessage,
+    AirbyteStateMessage,
+    ConfiguredAirbyteCatalog,
+    ConfiguredAirbyteStream,
+    DestinationSyncMode,
+    SyncMode,
+    Type,
+)
+from airbyte_cdk.sources.declarative.concurrent_declarative_source import ConcurrentDeclarativeSource
+
+from bench.bookings.lower_bound import PAGE, Row, store
+from bench.child import calls_so_far, rounds, tell
+
+PUBLISHED = bool(os.environ.get("BENCH_PUBLISHED"))
+PUBLISHED_PAGE = 100
+MANIFEST = Path(__file__).with_name("bookings.yaml")
+
+
+def messages(state: list[AirbyteStateMessage]) -> Iterator[AirbyteMessage]:
+    """Everything that one sync says."""
+    manifest = yaml.safe_load(MANIFEST.read_text("utf-8"))
+    mode = SyncMode.incremental
+    if PUBLISHED:
+        (stream,) = manifest["streams"]
+        del stream["incremental_sync"], stream["retriever"]["requester"]["request_parameters"]
+        mode = SyncMode.full_refresh
+    config = {
+        "base_url": os.environ["CALCOM_BASE_URL"],
+        "api_key": os.environ["CALCOM_API_KEY"],
+        "page_size": PUBLISHED_PAGE if PUBLISHED else PAGE,
+    }
+    log = logging.getLogger("airbyte")
+    source = ConcurrentDeclarativeSource(catalog=None, config=config, state=state, source_config=manifest)
+    stream = source.discover(log, config).streams[0]
+    chosen = ConfiguredAirbyteStream(
+        stream=stream, sync_mode=mode, destination_sync_mode=DestinationSyncMode.append_dedup
+    )
+    catalog = ConfiguredAirbyteCatalog(streams=[chosen])
+    source = ConcurrentDeclarativeSource(catalog=catalog, config=config, state=state, source_config=manifest)
+    yield from source.read(log, config, catalog, state)
+
+
+def batches(state: list[AirbyteStateMessage], found: list[AirbyteStateMessage]) -> Iterator[list[Row]]:
+    """Records in batches; states go into `found`."""
+    rows: list[Row] = []
+    for message in messages(state):
+        if message.type is Type.STATE:
+            found.append(message.state)
+        elif message.type is Type.RECORD:
+            rows.append(message.record.data)
+            if len(rows) == PAGE:
+                yield rows
+                rows = []
+    yield rows
+
+
+def main() -> None:
+    told: dict[str, Any] = {}
+    state: list[AirbyteStateMessage] = []
+    for name in rounds():
+        began, before, found = time.perf_counter(), calls_so_far(), list[AirbyteStateMessage]()
+        store(batches(state, found), anew=not name)
+        told |= {f"{name}seconds": time.perf_counter() - began, f"{name}calls": calls_so_far() - before}
+        state = [] if PUBLISHED else found[-1:]
+    tell(**told)
+
+
+if __name__ == "__main__":
+    main()
