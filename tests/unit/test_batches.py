@@ -8,7 +8,7 @@ import pytest
 
 from calcom_pipeline.domain.models import Owner
 from calcom_pipeline.domain.plans import Action
-from calcom_pipeline.ports import ActionResult
+from calcom_pipeline.service_ports import ActionResult
 from calcom_pipeline.sync.batches import Batch, Look, write_batches
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
