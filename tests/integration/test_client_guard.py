@@ -3,11 +3,13 @@
 import hashlib
 import hmac
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 import redis
+import time_machine
 
 from calcom_pipeline.adapters.calcom.calls import Attempt, Call
 from calcom_pipeline.adapters.calcom.client import CalcomClient
@@ -153,8 +155,9 @@ def request() -> BookingRequest:
 class Script:
     """A limiter and a breaker that write down when they were asked; `open_from` names the visit that is refused."""
 
-    def __init__(self, *, refuse: str = "", slow_grants: int = 0) -> None:
+    def __init__(self, *, refuse: str = "", slow_grants: int = 0, waiting: Callable[[], object] = lambda: None) -> None:
         self.told: list[str] = []
+        self._waiting = waiting
         self.now = 0.0
         self._refuse = refuse
         self._slow_grants = slow_grants
@@ -165,6 +168,7 @@ class Script:
     def acquire(self, lane: str, *, deadline_seconds: float | None = None) -> Grant:
         self.told.append(f"turn in {deadline_seconds:.0f} s")
         self.now += 2
+        self._waiting()
         if self._slow_grants:
             self._slow_grants -= 1
             self.now += 30  # the machine slept between the grant and its use
@@ -195,16 +199,18 @@ class Script:
             raise CircuitOpen("open", retry_after=7)
 
 
-def sent(script: Script, url: str, **call: object) -> None:
+def sent(script: Script, url: str, *, signer: Signer | None = None, **call: object) -> Attempt:
     import requests
 
     from calcom_pipeline.adapters.calcom.guard import attempting
 
     session = requests.Session()
-    session.mount("http://", GuardedAdapter(script, script, connect_timeout_seconds=1, clock=script.clock))
-    wanted = Call("Testing", "GET", "/me", "account", **call)
-    with session, attempting(Attempt(wanted, 1, deadline=100.0)):
+    adapter = GuardedAdapter(script, script, connect_timeout_seconds=1, signer=signer, clock=script.clock)
+    session.mount("http://", adapter)
+    attempt = Attempt(Call("Testing", "GET", "/me", "account", **call), 1, deadline=100.0)
+    with session, attempting(attempt):
         session.get(f"{url}/me")
+    return attempt
 
 
 _USED = ["enter", "complete 200", "report ok"]
@@ -214,6 +220,17 @@ def test_a_request_looks_waits_enters_goes_and_is_told_in_this_order(server: tup
     script = Script()
     sent(script, server[0])
     assert script.told == ["look", "turn in 100 s", *_USED]
+
+
+def test_it_is_stamped_and_signed_when_it_goes_out_not_when_it_queued(server: tuple[str, Heard]):
+    """A turn may be minutes away: gateways refuse old signatures, and a row must not look older than its read."""
+    url, heard = server
+    queued = datetime(2026, 12, 1, 8, tzinfo=UTC)
+    with time_machine.travel(queued, tick=False) as world:
+        attempt = sent(Script(waiting=lambda: world.shift(timedelta(seconds=90))), url, signer=Signer("gate"))
+    assert attempt.sent_at == queued + timedelta(seconds=90)
+    ((_, _, headers, _),) = heard.requests
+    assert int(headers[TIMESTAMP_HEADER]) == int(attempt.sent_at.timestamp())
 
 
 def test_with_an_open_circuit_nobody_queues_for_a_turn(server: tuple[str, Heard]):

@@ -40,13 +40,16 @@ class Call:
 
 @dataclass(slots=True)
 class Attempt:
-    """One sending of a call, filled in on the way. Instants in seconds of the monotonic clock."""
+    """One sending of a call, filled in on the way. `deadline` is an instant of the monotonic clock, in seconds.
+
+    `sent_at` (UTC) is when it went out, its turn at the limiter waited for; None while it has not.
+    """
 
     call: Call
     number: int
     deadline: float
     waited_seconds: float = 0.0
-    sent: bool = False
+    sent_at: datetime | None = None
     status: int | None = None
     request_id: str | None = None
 

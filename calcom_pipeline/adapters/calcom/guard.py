@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, Literal, Protocol
 
@@ -18,6 +19,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from calcom_pipeline.adapters.calcom.calls import Attempt
+from calcom_pipeline.adapters.calcom.signing import Signer
 from calcom_pipeline.adapters.redis.breaker import Passage
 from calcom_pipeline.adapters.redis.limit_headers import read_limit_headers
 from calcom_pipeline.adapters.redis.rate_limiter import GRANT_SECONDS, TOO_MANY, Grant
@@ -98,6 +100,7 @@ class GuardedAdapter(HTTPAdapter):
         breaker: Breaker,
         *,
         connect_timeout_seconds: float,
+        signer: Signer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(pool_maxsize=_POOL_CONNECTIONS)
@@ -107,6 +110,7 @@ class GuardedAdapter(HTTPAdapter):
         self._limiter = limiter
         self._breaker = breaker
         self._connect_timeout_seconds = connect_timeout_seconds
+        self._signer = signer
         self._clock = clock
         self._lock = Lock()
         self._spent = Spent()
@@ -130,7 +134,7 @@ class GuardedAdapter(HTTPAdapter):
         self._breaker.refuse_when_open(attempt.call.group)
         grant = self._turn(attempt)
         with self._told(attempt, grant) as outcome:
-            attempt.sent = True
+            self._stamp(request, attempt)
             response = self._exchange(request, attempt, options)
             attempt.status, attempt.request_id = response.status_code, response.headers.get("X-Request-Id")
             outcome.status, outcome.headers = response.status_code, response.headers
@@ -154,6 +158,15 @@ class GuardedAdapter(HTTPAdapter):
             if self._clock() - asked_at - grant.waited_seconds <= GRANT_SECONDS:
                 return grant
             self._limiter.give_back(grant)
+
+    def _stamp(self, request: requests.PreparedRequest, attempt: Attempt) -> None:
+        """When it goes out. Not earlier: a turn may be minutes away, and old signatures are refused."""
+        attempt.sent_at = datetime.now(UTC)
+        if self._signer:
+            body = request.body if isinstance(request.body, bytes) else b""
+            seconds = int(attempt.sent_at.timestamp())
+            method, path = request.method or "GET", request.path_url
+            request.headers.update(self._signer.headers(method, path, body, unix_seconds=seconds))
 
     @contextmanager
     def _told(self, attempt: Attempt, grant: Grant) -> Generator[_Outcome]:

@@ -104,7 +104,7 @@ class Observation:
             lane=call.lane,
             attempt=attempt.number,
             outcome=outcome,
-            sent=attempt.sent,
+            sent=attempt.sent_at is not None,
             status=attempt.status,
             request_id=attempt.request_id,
             waited_seconds=attempt.waited_seconds,

@@ -73,7 +73,9 @@ class Transport:
         # A load balancer's cookie would only pin us to one server.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         seconds = options.connect_timeout_seconds
-        self._adapter = GuardedAdapter(limiter, breaker, connect_timeout_seconds=seconds, clock=clock)
+        self._adapter = GuardedAdapter(
+            limiter, breaker, connect_timeout_seconds=seconds, signer=options.signer, clock=clock
+        )
         self._session.mount("http://", self._adapter)
         self._session.mount("https://", self._adapter)
 
@@ -116,7 +118,7 @@ class Transport:
         return answer
 
     def _exchange(self, attempt: Attempt) -> Answer:
-        call, sent_at = attempt.call, datetime.now(UTC)
+        call, asked_at = attempt.call, datetime.now(UTC)
         request = self._session.prepare_request(self._request(call))
         exchange = Exchange(call.operation, in_doubt=call.kind != "read")
         with attempting(attempt):
@@ -137,6 +139,7 @@ class Transport:
                 exchange=exchange,
                 advice="Check CALCOM_BASE_URL: something else than Cal.com seems to answer.",
             )
+        sent_at = attempt.sent_at or asked_at
         return Answer(exchange, response.content, _date_of(response.headers, sent_at), sent_at)
 
     def _request(self, call: Call) -> requests.Request:
@@ -146,10 +149,6 @@ class Transport:
         if body:
             request.data = body
             request.headers["Content-Type"] = "application/json"
-        if self._options.signer:
-            path = self._session.prepare_request(request).path_url
-            seconds = int(time.time())
-            request.headers.update(self._options.signer.headers(call.method, path, body, unix_seconds=seconds))
         return request
 
 
