@@ -254,6 +254,16 @@ def test_a_users_subscription_does_not_hear_of_team_types(calcom: Talker, hooks:
     assert (team["name"], [one["email"] for one in team["members"]]) == ("Support", ["bob@example.com"])
 
 
+def test_of_a_teams_type_a_user_hears_of_rejections_alone(calcom: Talker, hooks: Receiver):
+    _subscribe(calcom, hooks)
+    policy = {"type": "always", "blockUnconfirmedBookingsInBooker": False}
+    calcom.patch("/teams/301/event-types/8", {"confirmationPolicy": policy, "hosts": [{"userId": 101}]})
+    uid = calcom.booked(8, _NINE)["uid"]
+    calcom.post(f"/bookings/{uid}/decline", {"reason": "busy"})
+    assert _triggers(hooks) == ["BOOKING_REJECTED"]
+    assert _said(hooks)[0]["payload"]["team"] == {"name": "Support", "id": 301, "members": []}
+
+
 def test_an_inactive_or_other_subscription_is_silent(calcom: Talker, hooks: Receiver):
     _subscribe(calcom, hooks, active=False)
     _subscribe(calcom, hooks, where="/other", triggers=["BOOKING_CANCELLED"])

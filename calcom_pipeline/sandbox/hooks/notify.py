@@ -21,9 +21,12 @@ ABSENT: Final = "BOOKING_NO_SHOW_UPDATED"
 
 
 def subscribers(world: World, booking: Booking, event_type: EventType | None, trigger: str) -> list[Webhook]:
-    """The active subscriptions to a trigger: of the organizer (no team's type), of the type, of the organization."""
+    """The active subscriptions to a trigger: of the organizer, of the type, of the organization.
+
+    Of a team's type the organizer hears nothing but that one of its bookings was rejected.
+    """
     is_teams = event_type is not None and event_type.team_id is not None
-    organizer = None if is_teams else booking.user_id
+    organizer = None if is_teams and trigger != REJECTED else booking.user_id
     user = world.users.get(booking.user_id or 0)
     found: list[Webhook] = []
     for webhook in world.webhooks.values():
