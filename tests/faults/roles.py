@@ -164,7 +164,7 @@ def event_type_maker(desk: Desk, count: int, options: dict[str, Any]) -> None:
             try:
                 written = calcom.create_event_type(ME, fields, above_id=above)
             except CalcomError as error:
-                desk.tell("unmade", slug=slug, kind=type(error).__name__, why=str(error))
+                desk.tell("unmade", slug=slug, why=str(error), cause=str(error.__cause__))
             else:
                 whole = written.ignored == () and written.event_type.hidden
                 desk.tell("made", slug=slug, id=written.event_type.id, adopted=written.adopted, whole=whole)

@@ -33,7 +33,7 @@ def test_nobody_starves_and_nobody_jumps_the_queue(redis_client: redis.Redis, **
 
 @pytest.mark.proof
 @pytest.mark.timeout(900)
-@settings(max_examples=150, suppress_health_check=_CHECKS)
+@settings(max_examples=100, suppress_health_check=_CHECKS)
 @_CROWD
 def test_proof_nobody_starves_whatever_the_crowd(redis_client: redis.Redis, **drawn: Any):
     nobody_starves(redis_client, **drawn)
