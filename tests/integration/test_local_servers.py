@@ -261,9 +261,9 @@ class TestComingAndGoing:
         assert not (data / "run").exists()
 
     def test_they_stay_until_the_last_user_has_left(self, data: Path) -> None:
-        with somebody_using(data), local.join(data, **QUICK) as servers:
-            pass
         with somebody_using(data):
+            with local.join(data, **QUICK) as servers:
+                pass
             time.sleep(3 * QUICK["linger_seconds"])
             assert local.status(data) == servers
         assert eventually(lambda: not is_running(servers.owner_pid))
