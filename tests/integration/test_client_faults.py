@@ -101,9 +101,14 @@ READ_FAULTS = [
 ]
 
 
+#: A whole answer with fewer rows looks right; whoever compares it with what he knows finds out (test_listing_trust.py).
+UNSEEN_BY_A_CLIENT = {"half_list", "empty_list"}
+
+
 def test_no_fault_of_the_sandbox_is_left_out():
-    assert {kind for kind, _, _ in READ_FAULTS} == set(REQUEST_FAULTS)
-    assert {kind for kind, _ in (*DOUBTS, *NO_DOUBTS)} == set(REQUEST_FAULTS)
+    seen = set(REQUEST_FAULTS) - UNSEEN_BY_A_CLIENT
+    assert {kind for kind, _, _ in READ_FAULTS} == seen
+    assert {kind for kind, _ in (*DOUBTS, *NO_DOUBTS)} == seen
 
 
 @pytest.mark.parametrize(("kind", "fields", "error"), READ_FAULTS)

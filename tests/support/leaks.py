@@ -24,7 +24,8 @@ from psycopg import sql
 from calcom_pipeline.domain import errors
 
 _KEY = r"\mcal_(?:live_)?[a-z0-9]{8,}"
-_ADDRESS = r"[\w.+-]+(?:@|%40)[\w-]+\.[a-z]{2,}"
+# Bounded by what an address may be: texts of a hundred thousand letters are logged, too.
+_ADDRESS = r"[\w.+-]{1,64}(?:@|%40)[\w-]{1,63}\.[a-z]{2,}"
 #: As PostgreSQL spells it; `\m`, the beginning of a word, is `\b` in Python.
 _LEAK_IN_SQL = f"{_KEY}|{_ADDRESS}"
 _LEAK = re.compile(_LEAK_IN_SQL.replace(r"\m", r"\b"), re.IGNORECASE)
@@ -52,6 +53,11 @@ def said(who: str, *texts: str | bytes | None) -> None:
     for text in texts:
         plain = text.decode(errors="replace") if isinstance(text, bytes) else text
         _written.append((f"output of {who}", plain or ""))
+
+
+def forget() -> None:
+    """What was written until now was meant to be."""
+    _written.clear()
 
 
 # --- while tests run -----------------------------------------------------------------------------------------
