@@ -4,7 +4,7 @@ An unchanged page costs one comparison of hashes. What can be sent together is: 
 cost more than the work.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ import orjson
 from calcom_pipeline.adapters.postgres import booking_quarantine
 from calcom_pipeline.adapters.postgres import queries_bookings as queries
 from calcom_pipeline.adapters.postgres.booking_people import Gatekeeper
-from calcom_pipeline.adapters.postgres.copy_text import copy_lines, line
+from calcom_pipeline.adapters.postgres.copy_text import copy_lines, copying, line
 from calcom_pipeline.adapters.postgres.database import Cursor, statement
 from calcom_pipeline.adapters.postgres.mirrors import counts, lock_stream, move_watermark
 from calcom_pipeline.adapters.postgres.outbox import insert_facts
@@ -90,6 +90,7 @@ class PageStore:
             compared = {"read_started_at": read_started_at, "listing": str(listing)}
             with cursor.connection.cursor() as situation:
                 with cursor.connection.pipeline():
+                    cursor.execute(queries.COMMIT_WITHOUT_WAITING)
                     lock_stream(cursor, CHANGES_STREAM)
                     situation.execute(queries.SITUATION, {"stream": CHANGES_STREAM})
                     cursor.execute(queries.COMPARE, {"rows": orjson.dumps(rows).decode(), **compared})
@@ -148,24 +149,42 @@ def _write_moves(cursor: Cursor, listing: Listing, moves: Moves, sent_at: dateti
 
 def _write(cursor: Cursor, changes: Sequence[_Change], listing: Listing, read_started_at: datetime) -> None:
     """New rows go straight in: under the lock of the stream nobody else adds any. Others by one upsert."""
-    added, changed, attendees, hosts = list[str](), list[str](), list[str](), list[str]()
-    read_at, shown_by = read_started_at.isoformat(), f"{{{listing}}}"
-    for change in changes:
-        b, plain = change.booking, b"\\" not in change.booking.raw
-        row = line((*_row(b), read_at, shown_by, change.is_private), plain=plain)
-        (added if change.added else changed).append(row)
-        attendees += [line((b.uid, n, *_person(a)), plain=plain) for n, a in enumerate(b.attendees)]
-        hosts += [line((b.uid, n, *_organizer(h)), plain=plain) for n, h in enumerate(b.hosts)]
-    copy_lines(cursor, queries.COPY_BOOKINGS, added)
+    said_of_all = (read_started_at.isoformat(), f"{{{listing}}}")
+    added, changed = ([c for c in changes if c.added is new] for new in (True, False))
+    if added:
+        with copying(cursor, queries.COPY_BOOKINGS) as send:
+            send(_lines(added, said_of_all))
+            attendees, hosts = _people(changes)  # while PostgreSQL stores the rows
+    else:
+        attendees, hosts = _people(changes)
     if changed:
-        known = {"uids": [change.booking.uid for change in changes if not change.added]}
+        known = {"uids": [change.booking.uid for change in changed]}
         cursor.execute(queries.STAGE)
-        copy_lines(cursor, queries.COPY_STAGE, changed)
+        copy_lines(cursor, queries.COPY_STAGE, list(_lines(changed, said_of_all)))
         cursor.execute(statement(queries.UPSERT))
         cursor.execute(queries.DROP_ATTENDEES, known)
         cursor.execute(queries.DROP_HOSTS, known)
     copy_lines(cursor, queries.COPY_ATTENDEES, attendees)
     copy_lines(cursor, queries.COPY_HOSTS, hosts)
+
+
+def _lines(changes: Iterable[_Change], said_of_all: tuple[str, str]) -> Iterator[str]:
+    for change in changes:
+        yield line((*_row(change.booking), *said_of_all, change.is_private), plain=_is_plain(change.booking))
+
+
+def _people(changes: Iterable[_Change]) -> tuple[list[str], list[str]]:
+    """Lines of attendees and of hosts."""
+    attendees, hosts = list[str](), list[str]()
+    for change in changes:
+        b, plain = change.booking, _is_plain(change.booking)
+        attendees += [line((b.uid, n, *_person(a)), plain=plain) for n, a in enumerate(b.attendees)]
+        hosts += [line((b.uid, n, *_organizer(h)), plain=plain) for n, h in enumerate(b.hosts)]
+    return attendees, hosts
+
+
+def _is_plain(booking: Booking) -> bool:
+    return b"\\" not in booking.raw
 
 
 def _person(a: Attendee) -> tuple[Any, ...]:

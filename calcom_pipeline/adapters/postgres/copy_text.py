@@ -7,13 +7,17 @@ A row whose texts all come from a JSON document without a backslash needs no esc
 and backslashes with one.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from calcom_pipeline.adapters.postgres.database import Cursor, statement
 
 _NULL = r"\N"
+# About 100 KB of bookings: PostgreSQL is busy for milliseconds with it.
+_LINES_AT_ONCE = 50
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
@@ -49,5 +53,22 @@ def line(values: Iterable[Any], *, plain: bool) -> str:
 def copy_lines(cursor: Cursor, copy: str, lines: Sequence[str]) -> None:
     """Send rows to a `COPY ... FROM STDIN`; nothing for no rows."""
     if lines:
-        with cursor.copy(statement(copy)) as sink:
-            sink.write("\n".join(lines) + "\n")
+        with copying(cursor, copy) as send:
+            send(lines)
+
+
+@contextmanager
+def copying(cursor: Cursor, copy: str) -> Generator[Callable[[Iterable[str]], None]]:
+    """A `COPY ... FROM STDIN` as long as the block; hand rows over as they are made.
+
+    They go out in small parts: PostgreSQL stores the first while the next are being made, and the end of the block
+    waits for the last.
+    """
+    with cursor.copy(statement(copy)) as sink:
+
+        def send(lines: Iterable[str]) -> None:
+            rest = iter(lines)
+            while part := list(islice(rest, _LINES_AT_ONCE)):
+                sink.write("\n".join(part) + "\n")
+
+        yield send

@@ -26,6 +26,10 @@ WHERE old.uid IS NULL
        AND (old.payload_hash <> decode(new.hash, 'hex') OR NOT %(listing)s::text = ANY(old.listings)
             OR old.deleted_at IS NOT NULL OR old.out_of_scope_at IS NOT NULL))"""
 
+# A page goes to disk a moment after its commit. A server that dies in that moment loses the page with its positions and
+# its facts, and the next read brings all of it again; the end of a read waits for the disk, and with it for all pages.
+COMMIT_WITHOUT_WAITING = "SET LOCAL synchronous_commit TO off"
+
 # Kept from page to page by the connection: making a table for each would fill the catalog. Its name changes with its
 # columns, since a pooled connection may outlive a migration.
 STAGE = "CREATE TEMP TABLE IF NOT EXISTS incoming_bookings_0004 (LIKE bookings) ON COMMIT DELETE ROWS"
