@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--services", type=int, default=200)
     parser.add_argument("--latency", type=float, default=0.15)
     given = parser.parse_args()
-    with ground(event_types=2 * given.services, teams=1, bookings=0, limit=UNLIMITED) as here:
+    with ground(event_types=8 * given.services // 5, teams=1, bookings=0, limit=UNLIMITED) as here:
         runs = [applied(here, workers, given.services, given.latency) for workers in (AT_ONCE, ONE_BY_ONE)]
     slow = runs[-1].seconds
     rows = [

@@ -56,27 +56,59 @@ def write_batches(
     workers: int,
     clock: Callable[[], float] = time.monotonic,
 ) -> Generator[Written]:
-    """Look at and write every batch, at most `workers` actions at once; with one worker everything happens in turn."""
-    with ThreadPoolExecutor(workers) as pool:
-        last: _UnderWay | None = None
-        seconds, took, free_at = 0.0, 0.0, clock()
-        try:
-            for batch in batches:
-                if last is not None:
-                    last.wait(None if workers == 1 else seconds - _LOOKS_AHEAD * took)
-                began = clock()
-                seen = look(batch)
-                took = clock() - began
-                this = _UnderWay(seen.at, [pool.submit(write, seen, position, action) for position, action in batch])
-                if last is not None:
-                    ended = last.ended()
-                    seconds, free_at = clock() - free_at, clock()
-                    yield ended
-                last = this
+    """Look at and write every batch, at most `workers` actions at once; with one worker everything happens in turn.
+
+    Raises what a look or a write raised; of a look only after the batch before it was handed out.
+    """
+    todo = iter(batches)
+    lookout = _Lookout(look, in_turn=workers == 1, clock=clock)
+    pool, looker = ThreadPoolExecutor(workers), ThreadPoolExecutor(1)
+    last: _UnderWay | None = None
+    try:
+        batch = next(todo, None)
+        coming = looker.submit(lookout.look, batch) if batch else None
+        while batch and coming:
+            if coming.exception() is not None and last is not None:
+                yield last.ended()
+            seen = coming.result()
+            this = _UnderWay(seen.at, [pool.submit(write, seen, position, action) for position, action in batch])
+            batch = next(todo, None)
+            coming = looker.submit(lookout.look_in_time, batch, last, this) if batch else None
             if last is not None:
                 yield last.ended()
-        finally:
-            pool.shutdown(cancel_futures=True)
+            last = this
+        if last is not None:
+            yield last.ended()
+    finally:
+        looker.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
+
+
+class _Lookout:
+    """Looks at batches in a thread of its own, each as late as still comes in time."""
+
+    def __init__(self, look: Callable[[Batch], Look], *, in_turn: bool, clock: Callable[[], float]) -> None:
+        self._look = look
+        self._in_turn = in_turn
+        self._clock = clock
+        self._took = 0.0
+        self._free_at = clock()
+
+    def look(self, batch: Batch) -> Look:
+        """Look now."""
+        began = self._clock()
+        seen = self._look(batch)
+        self._took = self._clock() - began
+        return seen
+
+    def look_in_time(self, batch: Batch, ending: "_UnderWay | None", before: "_UnderWay") -> Look:
+        """Look before the batch `before` has ended, which will take about as long as the one that is `ending`."""
+        seconds = 0.0
+        if ending is not None:
+            ending.settle()
+            seconds, self._free_at = self._clock() - self._free_at, self._clock()
+        before.wait(None if self._in_turn else seconds - _LOOKS_AHEAD * self._took)
+        return self.look(batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +122,11 @@ class _UnderWay:
         """Wait so long, or until all are done."""
         if seconds is None or seconds > 0:
             wait(self.results, seconds)
+
+    def settle(self) -> None:
+        """Wait for all of them, whatever became of them."""
+        for result in self.results:
+            result.exception()
 
     def ended(self) -> Written:
         """Wait for all of them. Raises what a write raised."""

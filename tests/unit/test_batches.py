@@ -130,6 +130,22 @@ def test_an_error_of_a_write_reaches_the_caller_and_what_was_not_begun_never_is(
     assert "look b4" not in told.lines
 
 
+@pytest.mark.parametrize("workers", [1, 4])
+def test_an_error_of_a_look_comes_after_the_results_of_what_was_under_way(workers: int):
+    """What was written must be told, whatever became of the next listing."""
+    told, done = Told(), list[str]()
+
+    def look(batch: Batch) -> Look:
+        if batch[0][1].service_id == "b2-0":
+            raise ConnectionError("away")
+        return told.look(batch)
+
+    with pytest.raises(ConnectionError, match="away"):
+        for batch in write_batches(batches(4), look=look, write=told.write, workers=workers):
+            done += [r.service_id for r in batch.results]
+    assert done == ["b0-0", "b0-1", "b1-0", "b1-1"]
+
+
 def test_nothing_to_do_looks_at_nothing():
     def never(*_: object) -> Iterator[Callable[[], None]]:
         raise AssertionError("nothing is to be looked at or written")

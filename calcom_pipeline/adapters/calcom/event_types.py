@@ -13,8 +13,6 @@ from calcom_pipeline.domain.event_type_fields import BY_NAME, create_body, ignor
 from calcom_pipeline.domain.models import EventType, Owner, Team
 from calcom_pipeline.ports import Written
 
-# Zones are looked up for the mirror's listings alone; everything else is compared without them.
-_NO_ZONES = ScheduleZones((), "UTC")
 # Cal.com's create is two writes; these are in the first one, so ours has them whatever became of the second.
 _INSERTED = ("title", "duration_minutes")
 
@@ -39,7 +37,7 @@ class EventTypeEndpoints(AccountEndpoints):
     def list_owner(self, owner: Owner) -> list[EventType]:
         """One listing, one call, for comparing: `schedule_zone` is not looked up and stays UTC."""
         answer = self._get("Listing event types", _collection(owner), group=_group(owner))
-        return schemas.event_types(answer.data(), answer.exchange, _NO_ZONES)
+        return schemas.event_types(answer.data(), answer.exchange, None)
 
     def get_event_type(self, event_type_id: int, *, owner: Owner | None = None) -> EventType:
         """One event type; `schedule_zone` stays UTC. A team's own route shows types that the personal one may not."""
@@ -147,4 +145,4 @@ def _one(answer: Answer) -> EventType:
     data = answer.data()
     if isinstance(data, list) and data:
         data = cast("list[Any]", data)[0]
-    return schemas.event_type(data, answer.exchange, _NO_ZONES)
+    return schemas.event_type(data, answer.exchange)

@@ -138,13 +138,13 @@ def checked(adapter: TypeAdapter[T], data: Any, exchange: Exchange) -> T:
         ) from None
 
 
-def event_types(data: Any, exchange: Exchange, zones: "ScheduleZones") -> list[EventType]:
-    """A listing of one owner."""
+def event_types(data: Any, exchange: Exchange, zones: "ScheduleZones | None") -> list[EventType]:
+    """A listing of one owner. Without zones they are UTC, and there is no content hash, which covers them."""
     rows = checked(_EVENT_TYPES, data, exchange)
     return [_event_type(wire, raw, zones) for wire, raw in zip(rows, data, strict=True)]
 
 
-def event_type(data: Any, exchange: Exchange, zones: "ScheduleZones") -> EventType:
+def event_type(data: Any, exchange: Exchange, zones: "ScheduleZones | None" = None) -> EventType:
     """One event type, in either shape."""
     return _event_type(checked(_EVENT_TYPE, data, exchange), data, zones)
 
@@ -170,7 +170,7 @@ class ScheduleZones:
         return self._by_id.get(schedule_id, self._default) if schedule_id is not None else self._default
 
 
-def _event_type(wire: WireEventType, raw: Mapping[str, Any], zones: ScheduleZones) -> EventType:
+def _event_type(wire: WireEventType, raw: Mapping[str, Any], zones: ScheduleZones | None) -> EventType:
     owner = Owner("team", wire.teamId) if wire.teamId is not None else Owner("user", wire.ownerId or 0)
     host_ids = {host.userId for host in wire.hosts} or {user.id for user in wire.users}
     read = EventType(
@@ -183,7 +183,7 @@ def _event_type(wire: WireEventType, raw: Mapping[str, Any], zones: ScheduleZone
         duration_options=tuple(wire.lengthInMinutesOptions),
         hidden=wire.hidden,
         schedule_id=wire.scheduleId,
-        schedule_zone=zones.of(wire.scheduleId),
+        schedule_zone=zones.of(wire.scheduleId) if zones else "UTC",
         scheduling_type=wire.schedulingType,
         parent_id=wire.parentEventTypeId,
         slot_interval_minutes=wire.slotInterval,
@@ -200,6 +200,8 @@ def _event_type(wire: WireEventType, raw: Mapping[str, Any], zones: ScheduleZone
         limit_periods=tuple(p for p in _LIMIT_PERIODS if any(p in (raw.get(f) or {}) for f in _LIMIT_FIELDS)),
         raw=raw,
     )
+    if zones is None:
+        return read
     return replace(read, content_hash=content_hash([read.content, list(read.host_ids), read.schedule_zone]))
 
 
