@@ -84,7 +84,7 @@ def _tell(output: Output, pipeline: "Pipeline", result: "JobResult", seconds: fl
         (
             "Calls to Cal.com",
             calls,
-            f"limit {pipeline.settings.rate_limit_per_minute} a minute, never exceeded"
+            f"limit {pipeline.settings.rate_limit_per_minute} a minute, none refused"
             if not _refused(result)
             else f"{_refused(result)} refused",
         ),

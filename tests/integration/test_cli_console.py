@@ -143,7 +143,7 @@ class TestDemo:
         assert "The demo leaves CALCOM_API_KEY, DATABASE_URL alone." in done.stdout
         for row in ("Services", "Event types", "Bookings", "Slot days", "Calls to Cal.com", "Time"):
             assert f"│ {row}" in done.stdout
-        assert "limit 120 a minute, never exceeded" in done.stdout
+        assert "limit 120 a minute, none refused" in done.stdout
         assert "Cal.com answered 413" in done.stdout
         assert not done.stderr
 
