@@ -45,6 +45,10 @@ def up(port: int | None, host: str) -> None:
     log = folder / "dagster.log"
     with _alone(folder / "up.lock"), dagster_environment(settings) as (environment, _), log.open("wb") as file:
         click.echo(f"Dagster UI: http://{host}:{chosen}  (in some seconds; Ctrl-C stops it; its log: {log})")
+        os.environ.update(environment)
+        from calcom_pipeline.defs.pools import make_pool  # seconds of imports, after everything that may be refused
+
+        make_pool()
         options = ["--workspace", str(workspace()), "--port", str(chosen), "--host", host]
         code = _serve(options, environment, file)
     if code not in _STOPPED:

@@ -15,6 +15,8 @@ import time_machine
 
 from calcom_pipeline.adapters.postgres.services import PostgresServiceStore
 from calcom_pipeline.definitions import defs
+from calcom_pipeline.defs.naming import POOL
+from calcom_pipeline.defs.pools import make_pool
 from calcom_pipeline.defs.sensors import changed_bookings, event_type_drift, new_invalidations, service_changes
 from calcom_pipeline.domain.invalidation import Fact
 from calcom_pipeline.sandbox.testing import RunningSandbox
@@ -133,6 +135,14 @@ class TestFullSync:
         (failure, *_) = [e.step_failure_data for e in result.all_events if e.is_step_failure]
         assert "Check CALCOM_API_KEY" in failure.user_failure_data.description
         assert "cal_wrong" not in str(failure)
+
+
+class TestPool:
+    def test_it_is_there_before_the_first_runs_ask_for_it_at_once(self, instance):
+        assert POOL not in instance.event_log_storage.get_concurrency_keys()
+        for _ in range(2):
+            make_pool()
+            assert instance.event_log_storage.get_concurrency_info(POOL).slot_count == 4
 
 
 class TestServices:
