@@ -13,6 +13,7 @@ import dagster as dg
 from calcom_pipeline.defs import jobs
 from calcom_pipeline.defs.invalidation import cache_invalidation
 from calcom_pipeline.defs.naming import BOOKING_LOOK_SECONDS, EVENT_TYPE_LOOK_SECONDS, LOOK_SECONDS
+from calcom_pipeline.domain.bookings import MINE
 from calcom_pipeline.domain.errors import CircuitOpen, RateLimited
 from calcom_pipeline.settings import load_settings
 from calcom_pipeline.sync.booking_changes import newest_change
@@ -76,6 +77,9 @@ def changed_bookings(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     now = utc_now()
     after = datetime.fromisoformat(context.cursor) if context.cursor else now - _FIRST_LOOK_BACK
     with open_pipeline(load_settings()) as pipeline:
+        if context.cursor is None and pipeline.booking_mirror.state(MINE).full_done_at is None:
+            tags = {"calcom/cause": "no booking was read yet"}
+            return dg.SensorResult([dg.RunRequest(run_key=f"bookings:{now:%Y%m%dT%H%M%S}", tags=tags)], cursor=f"{now}")
         newest = newest_change(pipeline.calcom, after=after, now=now)
     if newest is None:
         return dg.SkipReason(f"No booking changed since {after:%Y-%m-%d %H:%M:%S} UTC")
@@ -94,7 +98,8 @@ def event_type_drift(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     """The cursor names the difference that was handed over; it is forgotten once the mirror has followed."""
     with open_pipeline(load_settings()) as pipeline:
         try:
-            drift = look_for_drift(pipeline.calcom.within(_LOOK_DEADLINE_SECONDS), pipeline.event_type_mirror)
+            calcom, links = pipeline.calcom.within(_LOOK_DEADLINE_SECONDS), pipeline.service_store.links()
+            drift = look_for_drift(calcom, pipeline.event_type_mirror, links)
         except (RateLimited, CircuitOpen) as busy:
             return dg.SkipReason(f"Cal.com is not to be asked for another {busy.retry_after:.0f} s")
     if drift.owners and not drift.digest:

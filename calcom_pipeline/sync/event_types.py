@@ -1,11 +1,13 @@
 """Mirror event types: a complete listing per owner, compared by content, since Cal.com gives them no timestamps."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from calcom_pipeline.domain.errors import ConfigurationError
+from calcom_pipeline.domain.fields import remote_values
+from calcom_pipeline.domain.links import Link
 from calcom_pipeline.domain.models import Owner, Team
 from calcom_pipeline.domain.text import content_hash
 from calcom_pipeline.ports import AccountApi, Changes, EventTypeApi, EventTypeMirror, Progress
@@ -76,15 +78,21 @@ def pull_event_types(
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Event types that are not as the mirror has them. `digest` names the difference; empty when there is none."""
+    """Event types that are not as the mirror, or the link of their service, has them.
+
+    `digest` names the difference; empty when there is none.
+    """
 
     owners: int
     event_type_ids: tuple[int, ...]
     digest: str
 
 
-def look_for_drift(calcom: EventTypeApi, mirror: EventTypeMirror) -> Drift:
-    """Compare one listing per mirrored owner with the mirror, by content; costs a call each and writes nothing.
+def look_for_drift(calcom: EventTypeApi, mirror: EventTypeMirror, links: Iterable[Link]) -> Drift:
+    """Compare one listing per mirrored owner with the mirror and with links; costs a call each and writes nothing.
+
+    With the mirror by content; with a link by what both sides last agreed on: an edit that comes between the plan and
+    the mirror of one run is in the mirror already, though no service has heard of it.
 
     What is not compared: the zones of schedules, and owners of whom nothing is mirrored; the full read finds those.
 
@@ -94,7 +102,10 @@ def look_for_drift(calcom: EventTypeApi, mirror: EventTypeMirror) -> Drift:
     mirrored = mirror.present()
     owners = sorted({e.owner for e in mirrored})
     was = {e.id: e.listing_hash for e in mirrored}
-    now = {e.id: e.listing_hash for owner in owners for e in calcom.list_owner(owner)}
-    differing = sorted(i for i in was.keys() | now.keys() if was.get(i) != now.get(i))
+    listed = [e for owner in owners for e in calcom.list_owner(owner)]
+    now = {e.id: e.listing_hash for e in listed}
+    agreed = {link.event_type_id: link.base for link in links if link.state == "linked" and link.intent is None}
+    unheard = {e.id for e in listed if agreed.get(e.id, {}).items() - remote_values(e).items()}
+    differing = sorted(unheard | {i for i in was.keys() | now.keys() if was.get(i) != now.get(i)})
     digest = content_hash([[i, was.get(i), now.get(i)] for i in differing]) if differing else ""
     return Drift(len(owners), tuple(differing), digest)

@@ -21,6 +21,7 @@ from calcom_pipeline.defs.sensors import changed_bookings, event_type_drift, new
 from calcom_pipeline.domain.invalidation import Fact
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import load_settings
+from calcom_pipeline.sync.event_types import pull_event_types
 from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
 
 CHECKOUT = Path(__file__).parents[2]
@@ -139,7 +140,7 @@ class TestFullSync:
 
 class TestPool:
     def test_it_is_there_before_the_first_runs_ask_for_it_at_once(self, instance):
-        assert POOL not in instance.event_log_storage.get_concurrency_keys()
+        instance.event_log_storage.delete_concurrency_limit(POOL)
         for _ in range(2):
             make_pool()
             assert instance.event_log_storage.get_concurrency_info(POOL).slot_count == 4
@@ -251,6 +252,15 @@ class TestDrift:
         again = ask(event_type_drift, instance, answer.cursor)
         assert (again.run_requests, again.cursor) == ([], "")
 
+        # An edit after the plan of a run and before its mirror: the mirror has it, the service has not.
+        sandbox.control.mutate("update_event_type", id=link.event_type_id, set={"title": "Between"})
+        pull_event_types(pipeline.calcom, pipeline.event_type_mirror, teams=pipeline.teams, now=utc_now)
+        between = ask(event_type_drift, instance, again.cursor)
+        assert run(instance, "event_types_sync", tags=between.run_requests[0].tags).success
+        assert pipeline.service_store.services([service_id])[0].name == "Between"
+        again = ask(event_type_drift, instance, between.cursor)
+        assert not again.run_requests
+
         sandbox.control.mutate("update_event_type", id=link.event_type_id, set={"title": "Massage"})
         back = ask(event_type_drift, instance, again.cursor)
         sandbox.control.mutate("delete_event_type", id=link.event_type_id)
@@ -302,6 +312,13 @@ class TestBookings:
         assert cleared.output_for_node("clear_cached_days")["days"] >= len(cached)
         assert pipeline.slot_cache.get(keys) == {}
         assert not ask(new_invalidations, instance).run_requests
+
+    def test_an_empty_mirror_is_filled_at_the_first_look(self, instance, pipeline: Pipeline):
+        first = ask(changed_bookings, instance)
+        assert first.run_requests[0].tags["calcom/cause"] == "no booking was read yet"
+        assert not ask(changed_bookings, instance, first.cursor).run_requests
+        run(instance, "bookings_mirror", tags=first.run_requests[0].tags)
+        assert not ask(changed_bookings, instance).run_requests, "a new cursor is no empty mirror"
 
     def book(self, pipeline: Pipeline, sandbox: RunningSandbox) -> tuple[Any, int]:
         """A booking made at Cal.com by somebody else."""
