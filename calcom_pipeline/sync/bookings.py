@@ -24,6 +24,8 @@ Mode = Literal["changes", "full", "reread"]
 
 _FIRST_READ = "first read"
 _ASKED_FOR = "asked for"
+# A read of changes settles what an interrupted full read, or two reads at once, left unlisted; mostly that is nothing.
+_PROOFS_IN_PASSING = 20
 # No booking is updated later, so a list that shows one for this bound ignores the bound.
 _NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
@@ -122,9 +124,8 @@ def pull_bookings(
             reader.reread(now())
         else:
             full = reader.read(now(), mode, resume=resume) or full
-    proven = Proven()
-    if mode == "reread" or full:
-        proven = prove_missing(calcom, mirror, listings, limit=options.proofs, now=now)
+    limit = options.proofs if mode == "reread" or full else min(options.proofs, _PROOFS_IN_PASSING)
+    proven = prove_missing(calcom, mirror, listings, limit=limit, now=now)
     forgotten = 0 if options.keep_past is None else mirror.forget(before=now() - options.keep_past)
     return BookingsReport(
         read=tally.read,
