@@ -251,6 +251,17 @@ class TestPrivateBookings:
         assert fetch(database, "SELECT is_private, title FROM bookings") == [(False, row()["title"])]
         assert fresh.reclassify() == []
 
+    @pytest.mark.parametrize("gone", ["deleted_at", "out_of_scope_at"])
+    def test_one_that_is_gone_is_not_asked_for(self, database: Database, gone: str):
+        mirror = self.mirror(database)
+        mirror.looked(MINE, Scope((301,)), roles_seen_at=None, needs_full=None)
+        self.know_event_types(database)
+        mirror.store(page({**row("bobs"), **BOBS}), listing=MINE)
+        self.know_event_types(database, event_type(99, TEAM))
+        assert mirror.reclassify() == ["bobs"]
+        fetch(database, f"UPDATE bookings SET {gone} = now() RETURNING uid")
+        assert mirror.reclassify() == []
+
     def test_one_whose_event_type_is_deleted_stays_what_it_was(self, database: Database):
         mirror = self.mirror(database)
         mirror.looked(MINE, Scope((301,)), roles_seen_at=None, needs_full=None)
