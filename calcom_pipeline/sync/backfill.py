@@ -126,18 +126,21 @@ def read_month(
     if position is None or again or position.reached >= month.next.begin:
         mirror.begin(HISTORY_STREAM, str(month))
         position = None
-    report, last, started_at = MonthReport(month), None, position.started_at if position else None
+    report, first, last, started_at = MonthReport(month), None, None, position.started_at if position else None
     low = position.reached if position else month.begin
     for stretch in read_ahead(created_between(calcom, MINE, low, month.next.begin - TICK, take=options.page_size)):
         last = stretch.page
-        started_at = started_at or last.answered_at
-        reached = Position(HISTORY_STREAM, str(month), stretch.reached, started_at) if stretch.reached else None
+        first, started_at = first or last, started_at or last.answered_at
+        # Commits may be late: what was created since then may be followed by rows with earlier stamps.
+        settled = max(first.answered_at - options.overlap, low)
+        at = min(stretch.reached, settled) if stretch.reached else None
+        reached = Position(HISTORY_STREAM, str(month), at, started_at) if at else None
         stored = mirror.store(last, listing=MINE, position=reached, covered=stretch.covered)
         report = _added(report, last, stored)
-    if last is None or started_at is None:
+    if first is None or last is None or started_at is None:
         raise AssertionError("a read has at least one page")
-    # A month that is not over was read up to now; commits may be late.
-    reached_at = min(month.next.begin, max(last.answered_at - options.overlap, month.begin))
+    # A month that is not over was read up to when the read began.
+    reached_at = min(month.next.begin, max(first.answered_at - options.overlap, low))
     end = replace(last, bookings=(), unreadable=(), keys=())
     mirror.store(end, listing=MINE, position=Position(HISTORY_STREAM, str(month), reached_at, started_at))
     return replace(report, done=reached_at == month.next.begin)

@@ -142,10 +142,29 @@ class TestErasing:
 
     def test_hashed_people_can_be_erased_too(self, database: Database):
         _, eraser = self.filled(database, "hash")
-        token = load_pseudonyms(database, None).token(CAROL)
+        pseudonyms = load_pseudonyms(database, None)
+        token, dans = pseudonyms.token(CAROL), pseudonyms.token("dan@example.org")
         assert token in everything(database)
         assert eraser.erase(CAROL, now=NOW).bookings == 2
         assert token not in everything(database)
+        people = fetch(database, "SELECT booking_uid, email FROM booking_attendees ORDER BY booking_uid, position")
+        assert people == [("class", dans), ("class", None), ("hers", None), ("mentions", dans), ("other", dans)]
+
+    @pytest.mark.parametrize(
+        "address", ["o'brien@example.com", "jane/x@y.com", "müller&co@x.de", '"jane doe"@x.de', "**jane@example.com"]
+    )
+    @pytest.mark.parametrize("policy", ["keep", "hash"])
+    def test_an_address_with_odd_characters_can_be_erased(self, database: Database, address: str, policy: Any):
+        mirror, eraser = self.filled(database, policy)
+        hers = row("odd", attendees=[attendee("Jane", email=address)], bookingFieldsResponses={"notes": f"!{address}!"})
+        bad = {**row("worse"), "start": 7, "title": f"for {address}!"}
+        mirror.store(page(hers, bad), listing=MINE)
+        receipt = eraser.erase(address.upper(), now=NOW)
+        assert (receipt.bookings, receipt.quarantined) == (1, 1 if policy == "keep" else 0)
+        assert fetch(database, "SELECT email FROM booking_attendees WHERE booking_uid = 'odd'") == [(None,)]
+        mirror.store(page({**hers, "updatedAt": stamp(NOW + SECOND)}, at=NOW + SECOND), listing=MINE)
+        assert fetch(database, "SELECT email FROM booking_attendees WHERE booking_uid = 'odd'") == [(None,)]
+        assert address not in everything(database)
 
     def test_erasing_again_finds_nothing_more(self, database: Database):
         _, eraser = self.filled(database)
@@ -231,6 +250,17 @@ class TestPrivateBookings:
         assert reread_known_now(Calcom(), fresh, lambda: NOW + SECOND) == 1  # type: ignore[arg-type]
         assert fetch(database, "SELECT is_private, title FROM bookings") == [(False, row()["title"])]
         assert fresh.reclassify() == []
+
+    @pytest.mark.parametrize("gone", ["deleted_at", "out_of_scope_at"])
+    def test_one_that_is_gone_is_not_asked_for(self, database: Database, gone: str):
+        mirror = self.mirror(database)
+        mirror.looked(MINE, Scope((301,)), roles_seen_at=None, needs_full=None)
+        self.know_event_types(database)
+        mirror.store(page({**row("bobs"), **BOBS}), listing=MINE)
+        self.know_event_types(database, event_type(99, TEAM))
+        assert mirror.reclassify() == ["bobs"]
+        fetch(database, f"UPDATE bookings SET {gone} = now() RETURNING uid")
+        assert mirror.reclassify() == []
 
     def test_one_whose_event_type_is_deleted_stays_what_it_was(self, database: Database):
         mirror = self.mirror(database)

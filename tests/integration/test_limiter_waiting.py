@@ -192,6 +192,10 @@ def test_limit_headers_are_read_whole_or_not_at_all(headers: dict[str, str], tol
         ({"Retry-After": "30"}, 30),
         ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
         ({"X-RateLimit-Reset-Default": "17", "X-RateLimit-Reset-Slow": "4"}, 17),
+        ({"X-RateLimit-Reset": "1764126000"}, None),
+        ({"X-RateLimit-Reset": "1764126000", "Retry-After": "30"}, 30),
+        (named("Default", 120, 0, 1764126000), None),
+        (named("Default", 120, 0, 3600), 3600),
     ],
 )
 def test_how_long_a_429_lasts(headers: dict[str, str], seconds: int | None):

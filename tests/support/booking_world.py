@@ -293,7 +293,9 @@ class MemoryMirror:
         if position is not None:
             key = (position.stream, position.partition)
             known_position = self.positions.get(key)
-            if known_position is None or known_position.started_at == position.started_at:
+            if known_position is None or (
+                known_position.started_at == position.started_at and position.reached > known_position.reached
+            ):
                 self.positions[key] = position
         self.written += added + changed
         return Stored(Changes(added, changed, 0, unchanged), unlisted)

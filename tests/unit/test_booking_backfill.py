@@ -138,6 +138,23 @@ class TestReading:
         read_month(world, mirror, MARCH, OPTIONS)
         assert new.uid in mirror.rows
 
+    def test_a_booking_that_is_committed_late_is_read_by_the_next_read(self):
+        world, mirror = history(), MemoryMirror()
+        for _ in range(12):
+            world.tick(1000)
+            world.add()
+        stamp = world.now - timedelta(seconds=5)
+        read_month(world, mirror, MARCH, OPTIONS)
+        late = world.add(created=stamp)
+        read_month(world, mirror, MARCH, OPTIONS)
+        assert late.uid in mirror.rows
+
+    def test_a_month_that_ends_while_it_is_read_is_not_done(self):
+        world, mirror = history(), MemoryMirror()
+        world.tick((MARCH.next.begin - world.now) / timedelta(milliseconds=1) - 1000)
+        world.between_pages = lambda: world.tick(600_000 if len(world.queries) > 1 else 0)
+        assert not read_month(world, mirror, MARCH, OPTIONS).done
+
     def test_one_months_failure_is_that_months_result(self):
         world, mirror = history(), MemoryMirror()
         plan, real = planned(world, mirror, NOVEMBER), world.page

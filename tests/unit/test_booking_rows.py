@@ -132,6 +132,16 @@ def test_a_row_that_is_no_json_to_the_letter_goes_alone(good: bytes, bad: bytes)
     assert b"\xff\xfe" not in bad or b"\xff\xfe" in found.unreadable[0].raw
 
 
+@pytest.mark.parametrize("levels", [260, 600, 1015])
+def test_a_row_that_is_nested_too_deeply_goes_alone(levels: int):
+    deep = orjson.dumps(row("deep"))[:-1] + b',"metadata":' + b"[" * levels + b"]" * levels + b"}"
+    content = b'{"pagination":{},"data":[' + orjson.dumps(row("good")) + b"," + deep + b"]}"
+    found = raw_page(content)
+    assert [b.uid for b in found.bookings] == ["good"]
+    assert [(r.reason, r.keys.uid) for r in found.unreadable] == [("is nested too deeply", "deep")]
+    assert isinstance(replayed(found.unreadable[0].raw), Unreadable)
+
+
 @pytest.mark.parametrize("odd", [None, 7, "x", [], [1]])
 def test_a_row_that_is_no_object_is_unreadable_too(odd: Any):
     found = page(odd, row())

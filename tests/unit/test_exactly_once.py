@@ -13,6 +13,7 @@ from calcom_pipeline.domain.errors import (
     Conflict,
     Exchange,
     OutcomeUnknown,
+    RateLimited,
     Rejected,
     TransientError,
     Unauthorized,
@@ -143,6 +144,18 @@ def test_a_refusal_without_a_doubt_is_the_result(error: CalcomError):
         world.run()
     assert raised.value is error
     assert (world.sent, world.looks) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [CircuitOpen("open", retry_after=9), RateLimited("slow", retry_after=9), Unauthorized("key"), never_left()],
+)
+def test_a_second_create_that_was_never_done_does_not_settle_the_doubt_about_the_first(error: CalcomError):
+    world = World(fails_in_doubt, fails(error))
+    with pytest.raises(OutcomeUnknown) as unknown:
+        world.run()
+    assert unknown.value.exchange.request_id == "req"
+    assert unknown.value.__cause__ is error
 
 
 def test_what_must_not_be_repeated_is_unknown_at_once():

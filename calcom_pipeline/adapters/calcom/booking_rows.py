@@ -43,6 +43,8 @@ _HOSTS_REMEMBERED = 1024
 _ESCAPED_NUL = b"\\u0000"
 _NO_JSON_TEXT = "is no valid JSON text: bytes that are no UTF-8, half a surrogate pair, or a number that is none"
 
+_TOO_DEEP = "is nested too deeply"
+
 
 class _WrongFieldError(ValueError):
     """A field is missing or of another kind. Says which and what is wrong, never the value."""
@@ -204,6 +206,8 @@ def _read(row: Any, *, intact: bool, may_hold_nul: bool = True) -> Booking | Unr
         raw = _payload(row, intact=intact)
     except ValueError:
         return Unreadable(_as_it_came(row), _NO_JSON_TEXT, _keys(row))
+    except (TypeError, RecursionError):  # what orjson and json raise for it
+        return Unreadable(_deep(row), _TOO_DEEP, _keys(row))
     if may_hold_nul and _ESCAPED_NUL in raw and _holds_nul(row):
         return Unreadable(raw, "holds a NUL character, which PostgreSQL cannot store", _keys(row))
     try:
@@ -225,6 +229,15 @@ def _as_it_came(row: Any) -> bytes:
         return text.encode(errors="surrogateescape")
     except UnicodeEncodeError:  # half a surrogate pair that was escaped in the answer
         return json.dumps(row, separators=(",", ":")).encode()
+
+
+def _deep(row: Any) -> bytes:
+    """A row that is nested too deeply to be written in one way or another: without what is nested, if need be."""
+    try:
+        return _as_it_came(row)
+    except RecursionError:
+        fields = cast("Row", row).items() if isinstance(row, dict) else ()
+        return _as_it_came({name: value for name, value in fields if not isinstance(value, dict | list)})
 
 
 def _holds_nul(value: Any) -> bool:

@@ -75,7 +75,8 @@ class ExactlyOnce(Generic[T]):
         """Create, look, adopt or create again.
 
         Raises:
-            OutcomeUnknown: looking was impossible, repeating is not allowed, or every attempt ended in doubt.
+            OutcomeUnknown: looking was impossible, repeating is not allowed or was not possible, or every attempt ended
+                in doubt.
             CalcomError: the create was refused, or never sent, and no attempt before it is in doubt.
         """
         doubt: CalcomError | None = None
@@ -96,8 +97,10 @@ class ExactlyOnce(Generic[T]):
 
     def _refused(self, error: CalcomError, doubt: CalcomError | None) -> Made[T]:
         """Nothing was done by this attempt. An earlier one may be the reason for the refusal."""
-        if doubt is None or isinstance(error, Unauthorized) or not isinstance(error, Conflict | Rejected):
+        if doubt is None:
             raise error
+        if isinstance(error, Unauthorized) or not isinstance(error, Conflict | Rejected):
+            raise self._unknown(doubt) from error
         found = self._looked(doubt)
         if found is None:
             raise self._unknown(doubt) from error

@@ -12,7 +12,7 @@ from calcom_pipeline.adapters.postgres import queries_bookings as queries
 from calcom_pipeline.adapters.postgres.booking_people import read_ours
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
 from calcom_pipeline.adapters.postgres.mirrors import counts, lock_stream
-from calcom_pipeline.domain.attendees import People, Pseudonyms, busy_time, spellings_of
+from calcom_pipeline.domain.attendees import People, Pseudonyms, busy_time, spellings_of, stands_in
 from calcom_pipeline.domain.booking_reads import CHANGES_STREAM
 from calcom_pipeline.domain.bookings import Ours, Unreadable, payload_hash
 from calcom_pipeline.domain.errors import ConfigurationError
@@ -84,8 +84,8 @@ class Eraser:
             needles = [*spellings_of(address), people.pseudonyms.token(address)]
             cursor.execute(queries.FIND_PERSON, {"needles": needles})
             found = [(uid, raw.encode()) for uid, raw in cursor.fetchall()]
-            bookings = sum(self._bare(cursor, uid, raw, people) for uid, raw in found)
-            quarantined = _empty_records(cursor, people)
+            bookings = sum(self._bare(cursor, uid, raw, people, address) for uid, raw in found)
+            quarantined = _empty_records(cursor, people, address)
             cursor.execute(queries.FORGET_USER, {"address": address})
             users = cursor.rowcount
             cursor.execute(queries.HOSTED_BY, {"address": address})
@@ -96,7 +96,7 @@ class Eraser:
             cursor.execute(queries.KEEP_ERASURE, values)
             return replace(receipt, id=int(counts(cursor)[0]))
 
-    def _bare(self, cursor: Cursor, uid: str, raw: bytes, people: People) -> bool:
+    def _bare(self, cursor: Cursor, uid: str, raw: bytes, people: People, address: str) -> bool:
         """Take the person out of one booking; whether there was anything to take."""
         booking = self._read(raw)
         if isinstance(booking, Unreadable):
@@ -104,7 +104,8 @@ class Eraser:
             cursor.execute(queries.BARE_BOOKING, {"uid": uid, "raw": "{}", "payload_hash": payload_hash(nothing)})
             cursor.execute(queries.DROP_ATTENDEES, {"uids": [uid]})
             return True
-        kept = people.kept(booking)
+        hosts = {(host.email or "").lower() for host in booking.hosts}
+        kept = people.kept(booking, mentioned=address not in hosts and stands_in(raw, address))
         if kept is booking or kept.raw == booking.raw:
             return False
         cursor.execute(queries.BARE_BOOKING, {"uid": uid, "raw": kept.raw.decode(), "payload_hash": kept.payload_hash})
@@ -113,9 +114,10 @@ class Eraser:
         return True
 
 
-def _empty_records(cursor: Cursor, people: People) -> int:
+def _empty_records(cursor: Cursor, people: People, address: str) -> int:
     cursor.execute(queries.RAW_RECORDS)
-    named = [(stream, name) for stream, name, raw in cursor.fetchall() if people.mentions_erased(bytes(raw))]
+    records = [(stream, name, bytes(raw)) for stream, name, raw in cursor.fetchall()]
+    named = [(s, name) for s, name, raw in records if stands_in(raw, address) or people.mentions_erased(raw)]
     for stream, name in named:
         cursor.execute(queries.EMPTY_RECORD, {"stream": stream, "hash": name})
     return len(named)

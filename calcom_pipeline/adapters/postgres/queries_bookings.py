@@ -252,7 +252,9 @@ SELECT uid, raw::text FROM bookings
 WHERE NOT is_private AND deleted_at IS NULL AND NOT coalesce(event_type_id = ANY(%(ids)s), NOT %(first_time)s)"""
 
 OURS_AFTER_ALL = """
-SELECT uid FROM bookings WHERE is_private AND event_type_id = ANY(%(ids)s) ORDER BY uid LIMIT %(limit)s"""
+SELECT uid FROM bookings
+WHERE is_private AND event_type_id = ANY(%(ids)s) AND deleted_at IS NULL AND out_of_scope_at IS NULL
+ORDER BY uid LIMIT %(limit)s"""
 
 MAKE_PRIVATE = """
 UPDATE bookings SET is_private = true, title = '', description = NULL, location = NULL, cancellation_reason = '',

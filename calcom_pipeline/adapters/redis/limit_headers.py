@@ -11,6 +11,8 @@ _HEADER = re.compile(r"x-ratelimit-(limit|remaining|reset)-(.+)", re.IGNORECASE)
 _DEFAULT = "default"
 # A reset past this is no reset: garbage in a header must not stop us for ever.
 _LONGEST_RESET_SECONDS = 86_400
+# A 429 that lasts longer names no seconds from now: some gateways write the second since 1970 in which it ends.
+_LONGEST_BLOCK_SECONDS = 3_600
 _RESETS = "x-ratelimit-reset"
 _RETRY = "retry-after"
 
@@ -45,10 +47,13 @@ def read_limit_headers(headers: Mapping[str, str]) -> Headers | None:
 
 
 def seconds_blocked(headers: Mapping[str, str]) -> int | None:
-    """How long a 429 says to wait: its limit's reset, whichever named one is last; a proxy's `Retry-After`; or None."""
+    """How long a 429 says to wait: its limit's reset, whichever named one is last; a proxy's `Retry-After`.
+
+    None where nothing does, or only for longer than is plausible.
+    """
     told = read_limit_headers(headers)
-    if told is not None:
+    if told is not None and told.reset_seconds <= _LONGEST_BLOCK_SECONDS:
         return told.reset_seconds
     named = [value for name, value in headers.items() if name.lower().startswith(_RESETS) or name.lower() == _RETRY]
     seconds = [int(value) for value in named if value.isascii() and value.isdigit()]
-    return min(max(seconds), _LONGEST_RESET_SECONDS) if seconds else None
+    return max((s for s in seconds if s <= _LONGEST_BLOCK_SECONDS), default=None)
