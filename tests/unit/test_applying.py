@@ -8,7 +8,16 @@ from datetime import timedelta
 
 import pytest
 
-from calcom_pipeline.domain.errors import CircuitOpen, OutcomeUnknown, PlanUnusable, StoreError, TransientError
+from calcom_pipeline.domain.errors import (
+    CircuitOpen,
+    Exchange,
+    OutcomeUnknown,
+    PlanUnusable,
+    RateLimited,
+    StoreError,
+    TransientError,
+    Unauthorized,
+)
 from calcom_pipeline.domain.models import Account, EventType, Owner, Team
 from calcom_pipeline.domain.plans import Brakes
 from calcom_pipeline.ports import Written
@@ -220,11 +229,18 @@ class TestFailures:
         assert desk.services.stored["1"].attempts == 0
 
     @pytest.mark.parametrize(
-        "error",
-        [TransientError("away"), CircuitOpen("open", retry_after=60), OutcomeUnknown("?", key="k")],
-        ids=["away", "circuit", "unknown"],
+        ("error", "kept"),
+        [
+            (TransientError("away", exchange=Exchange("update", in_doubt=True)), True),
+            (OutcomeUnknown("?", key="k"), True),
+            (TransientError("away before anything was sent"), False),
+            (CircuitOpen("open", retry_after=60), False),
+            (RateLimited("wait", retry_after=60), False),
+            (Unauthorized("may not write"), False),
+        ],
+        ids=["away", "unknown", "unreached", "circuit", "limited", "key"],
     )
-    def test_an_outage_parks_nothing_and_keeps_the_intent(self, error):
+    def test_an_outage_parks_nothing_and_only_doubt_keeps_the_intent(self, error, kept):
         desk = Desk([service(1, name="New")], [event_type(1)], [linked(1)])
 
         def away(*_: object) -> Written:
@@ -236,7 +252,35 @@ class TestFailures:
             desk.clock.advance(timedelta(hours=12))
         link = desk.services.stored["1"]
         assert (link.state, link.attempts) == ("linked", 0)
-        assert link.intent is not None
+        assert (link.intent is not None) == kept
+
+    def test_a_create_whose_end_could_not_be_stored_is_found_again_and_not_repeated(self):
+        desk = Desk([service(1)])
+        finish, calls = desk.services.finish, []
+
+        def breaks(*args) -> None:
+            calls.append(args)
+            if len(calls) == 1:
+                raise StoreError("away for a moment")
+            finish(*args)
+
+        desk.services.finish = breaks  # type: ignore[method-assign]
+        assert outcomes(desk.sync()) == {"1": "failed"}
+        assert desk.services.stored["1"].intent is not None
+        desk.clock.advance(timedelta(hours=12))
+        desk.sync()
+        assert len(desk.calcom.types) == 1
+        assert desk.services.stored["1"].event_type_id == desk.calcom.created[0]
+
+    def test_a_create_that_was_never_sent_lays_no_claim_to_what_appears_later(self):
+        desk = Desk([service(1)])
+
+        def closed(*_: object, **__: object) -> Written:
+            raise CircuitOpen("open", retry_after=60)
+
+        desk.calcom.create_event_type = closed  # type: ignore[method-assign]
+        desk.sync()
+        assert desk.services.stored["1"].intent is None
 
     def test_a_gone_event_type_is_proven_gone_and_parked(self):
         desk = Desk([service(1), service(2)], [event_type(2)], [linked(1), linked(2)])
