@@ -264,7 +264,8 @@ def _show_plan(output: Output, stored: "StoredPlan", decided: "Plan") -> None:
     rows: list[tuple[object, ...]] = []
     for action in stored.actions:
         fields = "\n".join(f"{d.field}: {d.local!r} here, {d.remote!r} there" for d in action.fields)
-        held = f" (held: {stored.held[action.kind]})" if action.kind in stored.held else ""
+        why = action.why_held(stored.held)
+        held = f" (held: {why})" if why else ""
         shown = fields if action.kind != "create" else ""
         rows.append((action.service_id, action.kind, action.event_type_id or "", f"{action.reason}{held}", shown))
     if rows:

@@ -51,9 +51,9 @@ def apply_plan(
     """
     _require_usable(plan, now())
     todo = [(n, a) for n, a in enumerate(plan.actions) if a.kind in DOING]
-    waiting: set[str] = set() if approved else {"import", *plan.held}
-    allowed = [(n, a) for n, a in todo if a.kind not in waiting]
-    results = [_held(n, a, plan) for n, a in todo if a.kind in waiting]
+    why_not = {n: _why_held(a, plan) for n, a in todo if not approved}
+    allowed = [(n, a) for n, a in todo if not why_not.get(n)]
+    results = [_held(n, a, plan, why_not[n]) for n, a in todo if why_not.get(n)]
     gap = 0.0
     with plans.exclusive():
         links = {link.service_id: link for link in services.links()}
@@ -96,7 +96,13 @@ def _batches(items: Sequence[tuple[int, Action]], size: int) -> Iterable[Batch]:
             yield members[start : start + size]
 
 
-def _held(position: int, action: Action, plan: StoredPlan) -> ActionResult:
-    why = plan.held.get(action.kind) or "an event type becomes a service only when the plan is applied by name"
+def _why_held(action: Action, plan: StoredPlan) -> str:
+    """Why an action waits until the plan is applied by name; empty when it does not."""
+    if action.kind == "import":
+        return "an event type becomes a service only when the plan is applied by name"
+    return action.why_held(plan.held)
+
+
+def _held(position: int, action: Action, plan: StoredPlan, why: str) -> ActionResult:
     said = f"not done: {why}. Review it and run: calcom-pipeline apply {plan.id}"
     return ActionResult(position, "held", said, action.service_id, action.kind, action.event_type_id)

@@ -155,9 +155,11 @@ class Writer:
         before: Sides = {"remote": _subset(action.remote, changes)}
         after: Sides = {"remote": changes}
         if pulled := action.values("pull"):
-            said += f"; {self._pull(action)[0]}"
-            before["local"] = {d.field: d.local for d in action.fields if d.verdict == "pull"}
-            after["local"] = pulled
+            try:
+                pull_said, _, was, became = self._pull(action)
+            except (Stale, StoreError) as error:  # the push is done and keeps its inverse, whatever became of the pull
+                return f"{said}; {', '.join(pulled)} left for the next plan: {error}", found.id, before, after
+            said, before, after = f"{said}; {pull_said}", {**before, **was}, {**after, **became}
         return said, found.id, before, after
 
     def _pull(self, action: Action) -> tuple[str, int | None, Sides, Sides]:

@@ -244,6 +244,15 @@ class TestPlans:
             "Rejected",
         )
 
+    def test_what_was_done_stays_told_when_an_apply_is_tried_again(self, account):
+        _, plans, _, planned = account
+        plan = planned()
+        done = ActionResult(0, "done", "wrote title", "1", "push", 7, {"remote": {"a": 1}}, {"remote": {"a": 2}})
+        plans.record(plan.id, [done])
+        plans.record(plan.id, [replace(done, outcome="stale", message="edited", before={}, after={})])
+        kept = plans.results(plan.id)[0]
+        assert (kept.outcome, kept.before) == ("done", {"remote": {"a": 1}})
+
     def test_one_apply_runs_at_a_time_and_a_killed_one_leaves_no_lock(self, database: Database, servers: local.Servers):
         plans = PostgresPlanStore(database)
         with plans.exclusive():

@@ -182,6 +182,14 @@ class TestEcho:
         assert result.before == {"remote": {"title": "Service 1"}, "local": {"duration_minutes": 30}}
         assert desk.plan().actions == ()
 
+    def test_a_push_that_worked_is_told_with_its_inverse_although_its_pull_came_too_late(self):
+        desk = Desk([service(1, name="Ours")], [event_type(1, duration_minutes=45)], [linked(1)])
+        desk.services.pull = lambda *_, **__: False  # type: ignore[method-assign]
+        result = desk.sync()["1"]
+        assert (result.outcome, result.before) == ("done", {"remote": {"title": "Service 1"}})
+        assert "duration_minutes left for the next plan" in result.message
+        assert [a.kind for a in desk.plan().actions] == ["pull"]
+
 
 class TestFailures:
     def test_fields_that_cal_com_ignores_are_told_and_never_called_synced(self):
@@ -333,6 +341,30 @@ class TestBrakes:
         assert desk.calcom.patched == []
         desk.apply(desk.plan(), approved=True)
         assert len(desk.calcom.patched) == 6
+
+    def test_values_that_are_pulled_beside_a_push_are_braked_like_any_other_pull(self):
+        numbers = range(1, 7)
+        desk = Desk(
+            [service(n, name=f"Ours {n}") for n in numbers],
+            [event_type(n, duration_minutes=45) for n in numbers],
+            [linked(n) for n in numbers],
+        )
+        plan = desk.plan()
+        assert {a.kind for a in plan.actions} == {"push"}
+        assert "6 of 6 linked services" in plan.held["pull"]
+        assert desk.apply(plan).counts == {"held": 6}
+        assert (desk.calcom.patched, desk.services.pulled) == ([], [])
+        assert desk.apply(desk.plan(), approved=True).counts == {"done": 6}
+
+    def test_links_that_stand_for_nothing_at_cal_com_do_not_loosen_the_brakes(self):
+        numbers = range(1, 21)
+        gone = [linked(n, event_type_id=None, state="retired") for n in range(100, 200)]
+        desk = Desk(
+            [service(n, is_active=n > 6) for n in numbers],
+            [event_type(n) for n in numbers],
+            [*(linked(n) for n in numbers), *gone],
+        )
+        assert "6 of 20 linked services" in desk.plan().held["hide"]
 
     def test_an_empty_listing_stops_everything_destructive_with_a_clear_reason(self):
         desk = Desk([service(n) for n in range(1, 4)], [], [linked(n) for n in range(1, 4)])

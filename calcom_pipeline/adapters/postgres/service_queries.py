@@ -61,10 +61,11 @@ SELECT id, hash, source, state, counts, held, created_at, expires_at FROM sync_p
 LOAD_ACTIONS = """
 SELECT kind, service_id, event_type_id, owner, reason, fields, remote, service_version, notes
 FROM sync_actions WHERE plan_id = %(id)s ORDER BY position"""
+# What was done stays said, with its inverse: an apply that is tried again finds its own writes and calls them edits.
 RECORD_RESULT = """
 UPDATE sync_actions SET outcome = %(outcome)s, message = %(message)s, before = %(before)s, after = %(after)s,
     error = %(error)s, event_type_id = coalesce(%(event_type_id)s, event_type_id), finished_at = now()
-WHERE plan_id = %(plan_id)s AND position = %(position)s"""
+WHERE plan_id = %(plan_id)s AND position = %(position)s AND outcome IS DISTINCT FROM 'done'"""
 CLOSE_PLAN = "UPDATE sync_plans SET state = 'applied', applied_at = %(at)s WHERE id = %(id)s"
 
 LATEST_OPEN_PLAN = "SELECT id FROM sync_plans WHERE state = 'planned' ORDER BY created_at DESC LIMIT 1"
