@@ -262,6 +262,15 @@ class TestPlans:
         plans.record(begun.id, [ActionResult(0, "done", "", "1", "create")])
         assert planned().id != begun.id
 
+    def test_a_plan_of_which_something_is_held_keeps_its_name(self, account):
+        _, plans, _, planned = account
+        waiting = planned()
+        plans.record(waiting.id, [ActionResult(0, "held", "ask", "1", "create")])
+        assert planned().id == waiting.id
+        assert plans.done(waiting.id) == frozenset()
+        plans.record(waiting.id, [ActionResult(0, "done", "", "1", "create")])
+        assert plans.done(waiting.id) == {0}
+
     def test_when_nothing_is_to_be_done_any_more_no_earlier_plan_stays_open(self, account, database: Database):
         _, plans, _, planned = account
         planned()

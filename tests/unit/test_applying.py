@@ -342,6 +342,16 @@ class TestBrakes:
         desk.apply(desk.plan(), approved=True)
         assert len(desk.calcom.patched) == 6
 
+    def test_what_was_held_is_done_by_the_name_of_the_same_plan_and_nothing_is_done_twice(self):
+        services = [service(n, is_active=n > 6) for n in range(1, 20)] + [service(20, name="New")]
+        desk = Desk(services, [event_type(n) for n in range(1, 21)], [linked(n) for n in range(1, 21)])
+        plan = desk.plan()
+        assert desk.apply(plan).counts == {"held": 6, "done": 1}
+        kept = desk.plans.plans[plan.id]
+        assert desk.apply(kept, approved=True).counts == {"done": 6}
+        assert len(desk.calcom.patched) == 7
+        assert desk.plans.plans[plan.id].state == "applied"
+
     def test_values_that_are_pulled_beside_a_push_are_braked_like_any_other_pull(self):
         numbers = range(1, 7)
         desk = Desk(
