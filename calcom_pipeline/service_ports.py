@@ -106,6 +106,10 @@ class PlanStore(Protocol):
         """Keep what came of some actions."""
         ...
 
+    def done(self, plan_id: str) -> frozenset[int]:
+        """Positions of the actions that an apply has done already."""
+        ...
+
     def close(self, plan_id: str, *, at: datetime) -> None:
         """Mark a plan as applied."""
         ...

@@ -11,6 +11,7 @@ from calcom_pipeline.cli.console import Output, with_output
 from calcom_pipeline.domain.errors import ConfigurationError, NotFound, PlanUnusable
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from calcom_pipeline.domain.models import EventType
@@ -129,8 +130,8 @@ def revert(output: Output, plan_id: str | None, service: str | None) -> int:
     if (plan_id is None) == (service is None):
         raise click.UsageError("Name a plan, or a service with --service.")
     with open_pipeline(load_settings()) as pipeline:
-        results = _results_to_undo(pipeline, plan_id, service)
-        undone = undo(pipeline.service_store, results)
+        with _no_apply(pipeline):
+            undone = undo(pipeline.service_store, _results_to_undo(pipeline, plan_id, service))
         output.table("Undone", ("service", "", "what"), [(u.service_id, _mark(u.done), u.message) for u in undone])
         touched = [u.service_id for u in undone if u.done]
         if not touched:
@@ -139,6 +140,11 @@ def revert(output: Output, plan_id: str | None, service: str | None) -> int:
         stored, _ = planned(pipeline, "calcom-pipeline revert", touched)
         report = applied(pipeline, stored, output, approved=True)
         return show_report(output, "revert", report, undone=[asdict(u) for u in undone])
+
+
+def _no_apply(pipeline: "Pipeline") -> "AbstractContextManager[None]":
+    """An apply works on a copy of the links: what a person decides meanwhile would be overwritten by it."""
+    return pipeline.plan_store.exclusive(wait_seconds=pipeline.plan_rules.wait_seconds)
 
 
 def _results_to_undo(pipeline: "Pipeline", plan_id: str | None, service: str | None) -> "list[ActionResult]":
@@ -224,14 +230,16 @@ def resolve(output: Output, service: str, take: Any, names: tuple[str, ...], *, 
         raise click.UsageError("Say --take local, --take remote or --retry.")
     with open_pipeline(load_settings()) as pipeline:
         if retry:
-            try_again(pipeline.service_store, service)
+            with _no_apply(pipeline):
+                try_again(pipeline.service_store, service)
             output.line(f"Service {service} will be tried with the next plan.")
             output.result("resolve", {"service": service, "retry": True})
             return
-        found = _event_type_of(pipeline, service)
-        if found is None:
-            raise PlanUnusable(f"Service {service} has no event type that could be read")
-        decided = settle_conflict(pipeline.service_store, service, found, take=take, names=names)
+        with _no_apply(pipeline):
+            found = _event_type_of(pipeline, service)
+            if found is None:
+                raise PlanUnusable(f"Service {service} has no event type that could be read")
+            decided = settle_conflict(pipeline.service_store, service, found, take=take, names=names)
         output.line(
             f"Service {service}: {', '.join(decided)} will be as {'here' if take == 'local' else 'at Cal.com'}."
         )
@@ -264,7 +272,8 @@ def _show_plan(output: Output, stored: "StoredPlan", decided: "Plan") -> None:
     rows: list[tuple[object, ...]] = []
     for action in stored.actions:
         fields = "\n".join(f"{d.field}: {d.local!r} here, {d.remote!r} there" for d in action.fields)
-        held = f" (held: {stored.held[action.kind]})" if action.kind in stored.held else ""
+        why = action.why_held(stored.held)
+        held = f" (held: {why})" if why else ""
         shown = fields if action.kind != "create" else ""
         rows.append((action.service_id, action.kind, action.event_type_id or "", f"{action.reason}{held}", shown))
     if rows:

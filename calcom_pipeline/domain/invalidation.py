@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from calcom_pipeline.domain.models import EventType
 
@@ -58,7 +58,15 @@ def _stain(spans: Sequence[Span], event_type: EventType) -> Stain:
     zone = event_type.schedule_zone or "UTC"
     if not spans or "year" in event_type.limit_periods:
         return Stain(event_type.id, zone, None)
-    days = {day for span in spans for day in _days_of(span, event_type, ZoneInfo(zone))}
+    try:
+        info = ZoneInfo(zone)
+    except (
+        ZoneInfoNotFoundError,
+        ValueError,
+        OSError,
+    ):  # Cal.com's list of zones and ours differ: then any day may be meant
+        return Stain(event_type.id, zone, None)
+    days = {day for span in spans for day in _days_of(span, event_type, info)}
     return Stain(event_type.id, zone, frozenset(days))
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from calcom_pipeline.domain.fields import Value
 from calcom_pipeline.domain.links import Link
@@ -14,6 +14,8 @@ ActionKind = Literal["create", "adopt", "push", "pull", "hide", "show", "park", 
 DOING: frozenset[ActionKind] = frozenset({"create", "adopt", "push", "pull", "hide", "show", "park", "import"})
 #: Kinds that may lose something a person cares about, braked apart from each other.
 DESTRUCTIVE: frozenset[ActionKind] = frozenset({"hide", "park", "pull"})
+#: Kinds that write to Cal.com and take over values in one go.
+_PULLING: frozenset[ActionKind] = frozenset({"push", "pull", "hide", "show"})
 
 Verdict = Literal["agree", "push", "pull", "conflict"]
 
@@ -48,6 +50,16 @@ class Action:
         """The values to write for a verdict: the local ones of a push, the remote ones of a pull."""
         side = "remote" if verdict == "pull" else "local"
         return {d.field: getattr(d, side) for d in self.fields if d.verdict == verdict}
+
+    @property
+    def destroys(self) -> frozenset[ActionKind]:
+        """The brakes it falls under: that of its kind, and that of pulls when it takes over values beside a write."""
+        pulls: set[ActionKind] = {"pull"} if self.kind in _PULLING and self.values("pull") else set()
+        return DESTRUCTIVE & {self.kind, *pulls}
+
+    def why_held(self, held: Mapping[Any, str]) -> str:
+        """Why it waits until the plan is applied by name, by the brakes that hold; empty when it does not wait."""
+        return next((why for kind, why in held.items() if kind == self.kind or kind in self.destroys), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,7 @@ class Brakes:
 
         `suspicious` says why the listing is not trusted; then everything destructive waits.
         """
-        counted: Counter[ActionKind] = Counter(action.kind for action in actions if action.kind in DESTRUCTIVE)
+        counted: Counter[ActionKind] = Counter(kind for action in actions for kind in action.destroys)
         limit = self.allowed(linked)
         held: dict[ActionKind, str] = {}
         for kind, number in counted.items():

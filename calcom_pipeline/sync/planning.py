@@ -107,7 +107,8 @@ def _make_plan(
         plan = replace(plan, actions=tuple(a for a in plan.actions if a.service_id in request.only))
     links = services.links()
     suspicious = distrust(listing, links, request.known, rules.smallest_share)
-    held = rules.brakes.held(plan.actions, linked=len(links), suspicious=suspicious)
+    linked = sum(link.state == "linked" and link.event_type_id is not None for link in links)
+    held = rules.brakes.held(plan.actions, linked=linked, suspicious=suspicious)
     stored = _stored(plan, held, rules, request.source, looked_at)
     if plan.actions:
         stored = _kept(plans, stored)

@@ -44,18 +44,21 @@ def apply_plan(
     """Do what a plan says. `approved` means that a person named it: held kinds and imports are done too.
 
     One service's failure is that service's result. What was edited since the plan was made is left for the next one.
+    A plan of which something is held stays open, and is applied by name without repeating what was done of it.
 
     Raises:
         PlanUnusable: the plan is expired, applied already, or not what its hash says.
         AnotherApply: another apply of this account is running.
     """
     _require_usable(plan, now())
-    todo = [(n, a) for n, a in enumerate(plan.actions) if a.kind in DOING]
-    waiting: set[str] = set() if approved else {"import", *plan.held}
-    allowed = [(n, a) for n, a in todo if a.kind not in waiting]
-    results = [_held(n, a, plan) for n, a in todo if a.kind in waiting]
     gap = 0.0
     with plans.exclusive():
+        before = plans.done(plan.id)
+        todo = [(n, a) for n, a in enumerate(plan.actions) if a.kind in DOING and n not in before]
+        why_not = {n: _why_held(a, plan) for n, a in todo if not approved}
+        allowed = [(n, a) for n, a in todo if not why_not.get(n)]
+        held = [_held(n, a, plan, why_not[n]) for n, a in todo if why_not.get(n)]
+        results = list(held)
         links = {link.service_id: link for link in services.links()}
 
         def write(look: Look, position: int, action: Action) -> ActionResult:
@@ -73,8 +76,9 @@ def apply_plan(
             results += done.results
             if progress:
                 progress(len(results), len(todo), "services")
-        plans.record(plan.id, [r for r in results if r.outcome == "held"])
-        plans.close(plan.id, at=now())
+        plans.record(plan.id, held)
+        if not held:  # what is held can still be approved, by the name of this plan
+            plans.close(plan.id, at=now())
     return ApplyReport(plan.id, tuple(results), gap, dict(Counter(r.outcome for r in results)))
 
 
@@ -96,7 +100,13 @@ def _batches(items: Sequence[tuple[int, Action]], size: int) -> Iterable[Batch]:
             yield members[start : start + size]
 
 
-def _held(position: int, action: Action, plan: StoredPlan) -> ActionResult:
-    why = plan.held.get(action.kind) or "an event type becomes a service only when the plan is applied by name"
+def _why_held(action: Action, plan: StoredPlan) -> str:
+    """Why an action waits until the plan is applied by name; empty when it does not."""
+    if action.kind == "import":
+        return "an event type becomes a service only when the plan is applied by name"
+    return action.why_held(plan.held)
+
+
+def _held(position: int, action: Action, plan: StoredPlan, why: str) -> ActionResult:
     said = f"not done: {why}. Review it and run: calcom-pipeline apply {plan.id}"
     return ActionResult(position, "held", said, action.service_id, action.kind, action.event_type_id)

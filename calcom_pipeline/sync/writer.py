@@ -6,13 +6,16 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from calcom_pipeline.domain.errors import (
+    CalcomError,
     CircuitOpen,
     NotFound,
     OutcomeUnknown,
     PipelineError,
     RateLimited,
     Rejected,
+    StoreError,
     TransientError,
+    Unauthorized,
 )
 from calcom_pipeline.domain.fields import Value, local_values, remote_values, service_columns
 from calcom_pipeline.domain.invalidation import Fact
@@ -152,9 +155,11 @@ class Writer:
         before: Sides = {"remote": _subset(action.remote, changes)}
         after: Sides = {"remote": changes}
         if pulled := action.values("pull"):
-            said += f"; {self._pull(action)[0]}"
-            before["local"] = {d.field: d.local for d in action.fields if d.verdict == "pull"}
-            after["local"] = pulled
+            try:
+                pull_said, _, was, became = self._pull(action)
+            except (Stale, StoreError) as error:  # the push is done and keeps its inverse, whatever became of the pull
+                return f"{said}; {', '.join(pulled)} left for the next plan: {error}", found.id, before, after
+            said, before, after = f"{said}; {pull_said}", {**before, **was}, {**after, **became}
         return said, found.id, before, after
 
     def _pull(self, action: Action) -> tuple[str, int | None, Sides, Sides]:
@@ -238,19 +243,19 @@ class Writer:
             raise Ignored(f"Cal.com accepted but ignored: {', '.join(written.ignored)}")
 
     def _failed(self, action: Action, error: PipelineError) -> None:
-        """What could not be said to have failed keeps its intent: the next plan finds out first."""
+        """What may have been written keeps its intent: the next plan finds out first. An outage parks nothing."""
         if action.kind == "import":
             return  # there is no service yet, so there is no link; the next plan offers it again
         link = self._link(action)
-        transient = isinstance(error, TransientError | OutcomeUnknown)
-        attempts = link.attempts + (0 if transient else 1)
+        no_fault_of_it = isinstance(error, TransientError | OutcomeUnknown | Unauthorized)
+        attempts = link.attempts + (0 if no_fault_of_it else 1)
         wait = self._rules.retry_after(attempts)
         if isinstance(error, RateLimited | CircuitOpen):
             wait = timedelta(seconds=error.retry_after)
         parked = attempts >= self._rules.attempts_before_parking
         link = replace(
             link,
-            intent=link.intent if transient else None,
+            intent=link.intent if _in_doubt(error) else None,
             state="parked" if parked else link.state,
             attempts=attempts,
             next_attempt_at=self._now() + wait,
@@ -259,6 +264,13 @@ class Writer:
         )
         self._services.finish(link)
         self._links[action.service_id] = link
+
+
+def _in_doubt(error: PipelineError) -> bool:
+    """Something may stand at Cal.com that the link does not know of: no usable answer, or no place to keep it."""
+    if isinstance(error, CalcomError) and error.exchange.in_doubt:
+        return True
+    return isinstance(error, StoreError | OutcomeUnknown)
 
 
 def _owner(action: Action) -> Owner:

@@ -8,10 +8,12 @@ import pytest
 
 from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror
+from calcom_pipeline.adapters.postgres.outbox import PostgresOutbox
 from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
 from calcom_pipeline.adapters.postgres.services import FeedBatch, PostgresServiceFeed, PostgresServiceStore
-from calcom_pipeline.domain.errors import AnotherApply
-from calcom_pipeline.domain.invalidation import Fact
+from calcom_pipeline.domain.errors import AnotherApply, StoreError
+from calcom_pipeline.domain.invalidation import Fact, Stain, stains
 from calcom_pipeline.domain.links import Intent, Link
 from calcom_pipeline.domain.plans import Brakes
 from calcom_pipeline.domain.services import problems_of
@@ -69,6 +71,27 @@ class TestServices:
         assert not store.pull(replace(link, base={}), {"name": "Late"}, version="1")
         assert store.services()[0].name == "Theirs"
         assert store.links() == [link]
+
+    @pytest.mark.parametrize("new", ["OLD.name", "upper(NEW.name)"], ids=["read-only", "rewritten"])
+    def test_a_mapping_that_does_not_keep_what_it_is_given_moves_no_base(self, database: Database, new: str):
+        """The old value would differ from the base by then, and be pushed back over what was pulled."""
+        store = PostgresServiceStore(database)
+        number = insert(database)
+        store.settle([linked(7, service_id=number)])
+        run(
+            database,
+            f"""CREATE FUNCTION keeps_names() RETURNS trigger LANGUAGE plpgsql AS
+                          $$ BEGIN NEW.name = {new}; RETURN NEW; END $$""",
+        )
+        run(database, "CREATE TRIGGER keeps BEFORE UPDATE ON services FOR EACH ROW EXECUTE FUNCTION keeps_names()")
+        pulled = linked(7, service_id=number, base={"title": "Theirs"})
+        with pytest.raises(StoreError, match="took title of service") as caught:
+            store.pull(pulled, {"name": "Theirs", "duration_minutes": 45}, version="1")
+        assert "INSTEAD OF UPDATE" in caught.value.advice
+        with pytest.raises(StoreError, match="shows something else"):
+            store.restore(number, {"name": "Theirs"})
+        assert store.links() == [linked(7, service_id=number)]
+        assert (store.services()[0].name, store.services()[0].duration_minutes) == ("Repair", 30)
 
     def test_an_edit_that_is_under_way_is_waited_for_and_then_respected(self, database: Database, servers):
         store = PostgresServiceStore(database)
@@ -180,6 +203,21 @@ class TestFeed:
         assert len(keys) > 1
 
 
+class TestConcerned:
+    def test_a_fact_finds_its_own_type_when_it_is_gone_and_only_present_ones_of_its_hosts(self, database: Database):
+        mirror = PostgresEventTypeMirror(database)
+        mirror.replace(ME, [event_type(n, host_ids=(101,), schedule_zone="UTC") for n in (1, 2, 3)], read_at=NOW)
+        mirror.replace(ME, [event_type(3, host_ids=(101,), schedule_zone="UTC")], read_at=NOW + timedelta(1))
+        found = PostgresOutbox(database).concerned(Fact("event_type", "gone", 1, (101,)))
+        assert [e.id for e in found] == [1, 3]
+
+    def test_a_zone_that_is_not_known_here_stains_every_day_and_stops_nobody_else(self):
+        types = [event_type(1, schedule_zone="Mars/Olympus"), event_type(2, schedule_zone="Europe/Berlin")]
+        odd, plain = stains(Fact("booking", "made", 1, (101,), ((NOW, NOW + timedelta(hours=1)),)), types)
+        assert odd == Stain(1, "Mars/Olympus", None)
+        assert plain.days == {NOW.date()}
+
+
 class TestPlans:
     @pytest.fixture
     def account(self, database: Database):
@@ -224,6 +262,15 @@ class TestPlans:
         plans.record(begun.id, [ActionResult(0, "done", "", "1", "create")])
         assert planned().id != begun.id
 
+    def test_a_plan_of_which_something_is_held_keeps_its_name(self, account):
+        _, plans, _, planned = account
+        waiting = planned()
+        plans.record(waiting.id, [ActionResult(0, "held", "ask", "1", "create")])
+        assert planned().id == waiting.id
+        assert plans.done(waiting.id) == frozenset()
+        plans.record(waiting.id, [ActionResult(0, "done", "", "1", "create")])
+        assert plans.done(waiting.id) == {0}
+
     def test_when_nothing_is_to_be_done_any_more_no_earlier_plan_stays_open(self, account, database: Database):
         _, plans, _, planned = account
         planned()
@@ -243,6 +290,15 @@ class TestPlans:
             {"remote": {"a": 2}},
             "Rejected",
         )
+
+    def test_what_was_done_stays_told_when_an_apply_is_tried_again(self, account):
+        _, plans, _, planned = account
+        plan = planned()
+        done = ActionResult(0, "done", "wrote title", "1", "push", 7, {"remote": {"a": 1}}, {"remote": {"a": 2}})
+        plans.record(plan.id, [done])
+        plans.record(plan.id, [replace(done, outcome="stale", message="edited", before={}, after={})])
+        kept = plans.results(plan.id)[0]
+        assert (kept.outcome, kept.before) == ("done", {"remote": {"a": 1}})
 
     def test_one_apply_runs_at_a_time_and_a_killed_one_leaves_no_lock(self, database: Database, servers: local.Servers):
         plans = PostgresPlanStore(database)

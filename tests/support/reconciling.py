@@ -240,6 +240,9 @@ class FakePlans:
     def record(self, plan_id: str, results: Sequence[ActionResult]) -> None:
         self.results.setdefault(plan_id, []).extend(results)
 
+    def done(self, plan_id: str) -> frozenset[int]:
+        return frozenset(r.position for r in self.results.get(plan_id, []) if r.outcome == "done")
+
     def close(self, plan_id: str, *, at: datetime) -> None:
         if plan_id in self.plans:
             self.plans[plan_id] = replace(self.plans[plan_id], state="applied")

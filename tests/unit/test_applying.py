@@ -8,7 +8,16 @@ from datetime import timedelta
 
 import pytest
 
-from calcom_pipeline.domain.errors import CircuitOpen, OutcomeUnknown, PlanUnusable, StoreError, TransientError
+from calcom_pipeline.domain.errors import (
+    CircuitOpen,
+    Exchange,
+    OutcomeUnknown,
+    PlanUnusable,
+    RateLimited,
+    StoreError,
+    TransientError,
+    Unauthorized,
+)
 from calcom_pipeline.domain.models import Account, EventType, Owner, Team
 from calcom_pipeline.domain.plans import Brakes
 from calcom_pipeline.ports import Written
@@ -173,6 +182,14 @@ class TestEcho:
         assert result.before == {"remote": {"title": "Service 1"}, "local": {"duration_minutes": 30}}
         assert desk.plan().actions == ()
 
+    def test_a_push_that_worked_is_told_with_its_inverse_although_its_pull_came_too_late(self):
+        desk = Desk([service(1, name="Ours")], [event_type(1, duration_minutes=45)], [linked(1)])
+        desk.services.pull = lambda *_, **__: False  # type: ignore[method-assign]
+        result = desk.sync()["1"]
+        assert (result.outcome, result.before) == ("done", {"remote": {"title": "Service 1"}})
+        assert "duration_minutes left for the next plan" in result.message
+        assert [a.kind for a in desk.plan().actions] == ["pull"]
+
 
 class TestFailures:
     def test_fields_that_cal_com_ignores_are_told_and_never_called_synced(self):
@@ -220,11 +237,18 @@ class TestFailures:
         assert desk.services.stored["1"].attempts == 0
 
     @pytest.mark.parametrize(
-        "error",
-        [TransientError("away"), CircuitOpen("open", retry_after=60), OutcomeUnknown("?", key="k")],
-        ids=["away", "circuit", "unknown"],
+        ("error", "kept"),
+        [
+            (TransientError("away", exchange=Exchange("update", in_doubt=True)), True),
+            (OutcomeUnknown("?", key="k"), True),
+            (TransientError("away before anything was sent"), False),
+            (CircuitOpen("open", retry_after=60), False),
+            (RateLimited("wait", retry_after=60), False),
+            (Unauthorized("may not write"), False),
+        ],
+        ids=["away", "unknown", "unreached", "circuit", "limited", "key"],
     )
-    def test_an_outage_parks_nothing_and_keeps_the_intent(self, error):
+    def test_an_outage_parks_nothing_and_only_doubt_keeps_the_intent(self, error, kept):
         desk = Desk([service(1, name="New")], [event_type(1)], [linked(1)])
 
         def away(*_: object) -> Written:
@@ -236,7 +260,35 @@ class TestFailures:
             desk.clock.advance(timedelta(hours=12))
         link = desk.services.stored["1"]
         assert (link.state, link.attempts) == ("linked", 0)
-        assert link.intent is not None
+        assert (link.intent is not None) == kept
+
+    def test_a_create_whose_end_could_not_be_stored_is_found_again_and_not_repeated(self):
+        desk = Desk([service(1)])
+        finish, calls = desk.services.finish, []
+
+        def breaks(*args) -> None:
+            calls.append(args)
+            if len(calls) == 1:
+                raise StoreError("away for a moment")
+            finish(*args)
+
+        desk.services.finish = breaks  # type: ignore[method-assign]
+        assert outcomes(desk.sync()) == {"1": "failed"}
+        assert desk.services.stored["1"].intent is not None
+        desk.clock.advance(timedelta(hours=12))
+        desk.sync()
+        assert len(desk.calcom.types) == 1
+        assert desk.services.stored["1"].event_type_id == desk.calcom.created[0]
+
+    def test_a_create_that_was_never_sent_lays_no_claim_to_what_appears_later(self):
+        desk = Desk([service(1)])
+
+        def closed(*_: object, **__: object) -> Written:
+            raise CircuitOpen("open", retry_after=60)
+
+        desk.calcom.create_event_type = closed  # type: ignore[method-assign]
+        desk.sync()
+        assert desk.services.stored["1"].intent is None
 
     def test_a_gone_event_type_is_proven_gone_and_parked(self):
         desk = Desk([service(1), service(2)], [event_type(2)], [linked(1), linked(2)])
@@ -289,6 +341,40 @@ class TestBrakes:
         assert desk.calcom.patched == []
         desk.apply(desk.plan(), approved=True)
         assert len(desk.calcom.patched) == 6
+
+    def test_what_was_held_is_done_by_the_name_of_the_same_plan_and_nothing_is_done_twice(self):
+        services = [service(n, is_active=n > 6) for n in range(1, 20)] + [service(20, name="New")]
+        desk = Desk(services, [event_type(n) for n in range(1, 21)], [linked(n) for n in range(1, 21)])
+        plan = desk.plan()
+        assert desk.apply(plan).counts == {"held": 6, "done": 1}
+        kept = desk.plans.plans[plan.id]
+        assert desk.apply(kept, approved=True).counts == {"done": 6}
+        assert len(desk.calcom.patched) == 7
+        assert desk.plans.plans[plan.id].state == "applied"
+
+    def test_values_that_are_pulled_beside_a_push_are_braked_like_any_other_pull(self):
+        numbers = range(1, 7)
+        desk = Desk(
+            [service(n, name=f"Ours {n}") for n in numbers],
+            [event_type(n, duration_minutes=45) for n in numbers],
+            [linked(n) for n in numbers],
+        )
+        plan = desk.plan()
+        assert {a.kind for a in plan.actions} == {"push"}
+        assert "6 of 6 linked services" in plan.held["pull"]
+        assert desk.apply(plan).counts == {"held": 6}
+        assert (desk.calcom.patched, desk.services.pulled) == ([], [])
+        assert desk.apply(desk.plan(), approved=True).counts == {"done": 6}
+
+    def test_links_that_stand_for_nothing_at_cal_com_do_not_loosen_the_brakes(self):
+        numbers = range(1, 21)
+        gone = [linked(n, event_type_id=None, state="retired") for n in range(100, 200)]
+        desk = Desk(
+            [service(n, is_active=n > 6) for n in numbers],
+            [event_type(n) for n in numbers],
+            [*(linked(n) for n in numbers), *gone],
+        )
+        assert "6 of 20 linked services" in desk.plan().held["hide"]
 
     def test_an_empty_listing_stops_everything_destructive_with_a_clear_reason(self):
         desk = Desk([service(n) for n in range(1, 4)], [], [linked(n) for n in range(1, 4)])

@@ -44,9 +44,10 @@ SELECT count(*), max(id), coalesce(sum(attempts), 0),
        count(*) FILTER (WHERE next_attempt_at IS NULL OR next_attempt_at <= now())
 FROM invalidations WHERE state = 'pending'"""
 PRUNE_DONE = "DELETE FROM invalidations WHERE state = 'done' AND finished_at < %(before)s"
+# A fact's own type may be gone by now, and its slots are cached all the same.
 CONCERNED = f"""
 SELECT {EVENT_TYPE_COLUMNS} FROM event_types
-WHERE deleted_at IS NULL AND (id = %(event_type_id)s OR host_ids && %(user_ids)s::bigint[]) ORDER BY id"""  # noqa: S608 - constants
+WHERE id = %(event_type_id)s OR (deleted_at IS NULL AND host_ids && %(user_ids)s::bigint[]) ORDER BY id"""  # noqa: S608 - constants
 
 
 class PostgresOutbox:

@@ -45,7 +45,7 @@ class PostgresPlanStore:
                     copy.write_row(_action_row(plan.id, position, action))
 
     def renewed(self, plan: StoredPlan) -> StoredPlan | None:
-        """The open plan that says the same, with the life of this one; None too when its apply was begun."""
+        """The open plan that says the same, with the life of this one; None too when an apply did something of it."""
         values = {
             "hash": plan.hash,
             "held": Jsonb(dict(plan.held)),
@@ -101,6 +101,12 @@ class PostgresPlanStore:
         with self._database.transaction("Reading results") as cursor:
             cursor.execute(queries.RESULTS_OF_PLAN, {"id": plan_id})
             return [ActionResult(*row) for row in cursor.fetchall()]
+
+    def done(self, plan_id: str) -> frozenset[int]:
+        """Positions of the actions that an apply has done already."""
+        with self._database.transaction("Reading results") as cursor:
+            cursor.execute(queries.DONE_OF_PLAN, {"id": plan_id})
+            return frozenset(row[0] for row in cursor.fetchall())
 
     def close(self, plan_id: str, *, at: datetime) -> None:
         """Mark a plan as applied."""

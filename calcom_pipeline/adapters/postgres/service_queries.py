@@ -48,7 +48,7 @@ UNLOCK_APPLY = "SELECT pg_advisory_unlock(hashtextextended(current_schema() || '
 RENEW_PLAN = """
 UPDATE sync_plans SET expires_at = %(expires_at)s
 WHERE state = 'planned' AND hash = %(hash)s AND held = %(held)s AND expires_at > %(now)s
-  AND NOT EXISTS (SELECT FROM sync_actions WHERE plan_id = sync_plans.id AND outcome IS NOT NULL) RETURNING id"""
+  AND NOT EXISTS (SELECT FROM sync_actions WHERE plan_id = sync_plans.id AND outcome <> 'held') RETURNING id"""
 SUPERSEDE_PLANS = "UPDATE sync_plans SET state = 'superseded' WHERE state = 'planned'"
 SAVE_PLAN = """
 INSERT INTO sync_plans (id, hash, source, state, counts, held, created_at, expires_at)
@@ -61,10 +61,12 @@ SELECT id, hash, source, state, counts, held, created_at, expires_at FROM sync_p
 LOAD_ACTIONS = """
 SELECT kind, service_id, event_type_id, owner, reason, fields, remote, service_version, notes
 FROM sync_actions WHERE plan_id = %(id)s ORDER BY position"""
+# What was done stays said, with its inverse: an apply that is tried again finds its own writes and calls them edits.
 RECORD_RESULT = """
 UPDATE sync_actions SET outcome = %(outcome)s, message = %(message)s, before = %(before)s, after = %(after)s,
     error = %(error)s, event_type_id = coalesce(%(event_type_id)s, event_type_id), finished_at = now()
-WHERE plan_id = %(plan_id)s AND position = %(position)s"""
+WHERE plan_id = %(plan_id)s AND position = %(position)s AND outcome IS DISTINCT FROM 'done'"""
+DONE_OF_PLAN = "SELECT position FROM sync_actions WHERE plan_id = %(id)s AND outcome = 'done'"
 CLOSE_PLAN = "UPDATE sync_plans SET state = 'applied', applied_at = %(at)s WHERE id = %(id)s"
 
 LATEST_OPEN_PLAN = "SELECT id FROM sync_plans WHERE state = 'planned' ORDER BY created_at DESC LIMIT 1"

@@ -1,7 +1,7 @@
 """Services through `services_source`, their links, and the feed of their changes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,7 +13,7 @@ from calcom_pipeline.adapters.postgres import service_queries as queries
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
 from calcom_pipeline.adapters.postgres.outbox import insert_facts
 from calcom_pipeline.domain.errors import StoreError
-from calcom_pipeline.domain.fields import remote_values
+from calcom_pipeline.domain.fields import local_values, remote_values
 from calcom_pipeline.domain.invalidation import Fact
 from calcom_pipeline.domain.links import Intent, Link
 from calcom_pipeline.domain.models import EventType, Owner
@@ -120,6 +120,24 @@ def _write_columns(cursor: Cursor, service_id: str, columns: Mapping[str, object
     )
     cursor.execute(queries.SET_ACTOR, {"actor": ACTOR})
     cursor.execute(update, {**columns, "service_id": service_id})
+    _require_shown(cursor, service_id, columns)
+
+
+def _require_shown(cursor: Cursor, service_id: str, columns: Mapping[str, Any]) -> None:
+    """A mapping that swallows or rewrites a value would have the old one pushed back to Cal.com as somebody's edit."""
+    cursor.execute(statement(queries.SERVICES_BY_ID), {"ids": [service_id]})
+    row = cursor.fetchone()
+    if row is None:
+        return  # a mapping may leave out what is not offered any more
+    shown = _service(row)
+    there, written = local_values(shown), local_values(replace(shown, **columns))
+    other = sorted(name for name in written if there[name] != written[name])
+    if other:
+        raise StoreError(
+            f"services_source took {', '.join(other)} of service {service_id} and shows something else",
+            advice="Its INSTEAD OF UPDATE trigger has to store what it is given; or let the service own these fields "
+            "(CALCOM_FIELD_OWNERS).",
+        )
 
 
 def _service(row: tuple[Any, ...]) -> Service:
