@@ -22,6 +22,8 @@ from calcom_pipeline.domain.text import content_hash
 _KEY_BYTES = 32
 # Re-reading costs a call each; more than that turn up in the runs to come.
 _OURS_AFTER_ALL_PER_RUN = 100
+# About 2 MB of payloads.
+_ROWS_AT_ONCE = 1000
 
 #: Reads a stored payload as one from the wire.
 Reader = Callable[[bytes], Booking | Unreadable]
@@ -143,8 +145,11 @@ class Classifier:
             ids = list(ours.event_type_ids)
             if before != name:
                 lock_stream(cursor, CHANGES_STREAM)
-                cursor.execute(queries.MAYBE_PRIVATE, {"ids": ids, "first_time": before is None})
-                self._make_private(cursor, ours, cursor.fetchall())
+                # A cursor of the server's: at first these are nearly all bookings.
+                with cursor.connection.cursor(name="maybe_private") as rows:
+                    rows.itersize = _ROWS_AT_ONCE
+                    rows.execute(queries.MAYBE_PRIVATE, {"ids": ids, "first_time": before is None})
+                    self._make_private(cursor, ours, rows)
                 cursor.execute(queries.KEEP_CLASSIFIED_BY, {"ours": name})
             cursor.execute(statement(queries.OURS_AFTER_ALL), {"ids": ids, "limit": _OURS_AFTER_ALL_PER_RUN})
             return [row[0] for row in cursor.fetchall()]
