@@ -291,7 +291,7 @@ class TestComingAndGoing:
         with local.join(data, **QUICK) as servers:
             pass
         time.sleep(1.0)
-        assert local.status(data) == servers
+        assert eventually(lambda: local.status(data) == servers), "a busy machine may be late with one answer"
 
     def test_down_does_not_take_them_from_others(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(joining, "BUSY_SECONDS", 0.2)
