@@ -74,11 +74,11 @@ def test_every_batch_is_written_with_its_own_look_and_results_come_in_order():
 
     def look(batch: Batch) -> Look:
         found = Look({}, {}, NOW)
-        looks[batch[0][1].service_id[:2]] = found
+        looks[batch[0][1].service_id.partition("-")[0]] = found
         return found
 
     def write(look: Look, position: int, action: Action) -> ActionResult:
-        assert look is looks[action.service_id[:2]]
+        assert look is looks[action.service_id.partition("-")[0]]
         return result(position, action)
 
     done = list(write_batches(batches(20, 10), look=look, write=write, workers=10))
