@@ -10,7 +10,7 @@ DEAF := env -u DATABASE_URL -u REDIS_URL -u DAGSTER_PG_URL -u DAGSTER_HOME \
 	$$(env | sed -n 's/^\(CALCOM_[A-Za-z0-9_]*\)=.*/-u \1/p')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test ui live proof bench lint clean distclean
+.PHONY: help demo up test again ui live proof bench lint clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,9 @@ up: $(VENV)/.runtime ## Serve the Dagster UI until Ctrl-C
 
 test: $(VENV)/.dev ## The whole suite, seeded, under 5 minutes on 2 cores
 	@$(DEAF) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not proof and not ui and not live" --cov --cov-report=term:skip-covered -q
+
+again: $(VENV)/.dev ## Only what failed last, one by one
+	@$(DEAF) $(BIN)/python -m pytest --lf --last-failed-no-failures none -m "not proof and not ui and not live" -q
 
 ui: $(VENV)/.dev ## Look at the Dagster UI in headless Chromium (Debian's package chromium)
 	@$(DEAF) $(BIN)/python -m pytest -m ui -q
