@@ -52,8 +52,9 @@ def slots(output: Output) -> int:
 @sync.command("all")
 @with_output
 def everything(output: Output) -> int:
-    """The whole loop: services, event types, bookings, slots, caches, in this order."""
-    return _run(output, "sync all", _services, _event_types, _bookings, _slots, _caches)
+    """The whole loop: services, event types, bookings, caches, slots, in this order."""
+    # What has changed leaves the caches before slots are fetched: those are newer than every change.
+    return _run(output, "sync all", _services, _event_types, _bookings, _caches, _slots)
 
 
 @sync.command("services")
