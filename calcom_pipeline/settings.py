@@ -66,7 +66,20 @@ def _fields_only(value: dict[str, Literal["local", "remote"]]) -> dict[str, Lite
     return value
 
 
+def _address_of(server: str, schemes: str) -> AfterValidator:
+    """Accepts the address of such a server; what was given is not quoted, it may hold a password."""
+
+    def checked(value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(rf"({schemes})://", value.get_secret_value()):
+            raise ValueError(f"is no address of {server}, such as {schemes.split('|', maxsplit=1)[0]}://user@host")
+        return value
+
+    return AfterValidator(checked)
+
+
 Optional_ = BeforeValidator(_blank_is_unset)
+_PostgresUrl = Annotated[SecretStr | None, _address_of("PostgreSQL", r"postgresql|postgres|postgresql\+\w+"), Optional_]
+_RedisUrl = Annotated[SecretStr | None, _address_of("Redis", "redis|rediss|unix"), Optional_]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$"), BeforeValidator(_api_root)]
 
 
@@ -119,18 +132,14 @@ class Settings(BaseModel):
     env_file: Annotated[Path | None, Optional_] = Field(
         default=None, description="File of settings to read. Unset: .env in the working folder, if there."
     )
-    database_url: Annotated[SecretStr | None, Optional_] = Field(
-        default=None, description="PostgreSQL 14 or newer. Unset: embedded."
-    )
+    database_url: _PostgresUrl = Field(default=None, description="PostgreSQL 14 or newer. Unset: embedded.")
     database_schema: Annotated[str | None, Optional_] = Field(
         default=None,
         pattern=r"^[a-z_][a-z0-9_]{0,62}$",
         description="Schema of all tables. Unset: the account's name.",
     )
-    redis_url: Annotated[SecretStr | None, Optional_] = Field(
-        default=None, description="Redis 7 or Valkey 8, or newer. Unset: embedded."
-    )
-    dagster_pg_url: Annotated[SecretStr | None, Optional_] = Field(
+    redis_url: _RedisUrl = Field(default=None, description="Redis 7 or Valkey 8, or newer. Unset: embedded.")
+    dagster_pg_url: _PostgresUrl = Field(
         default=None,
         description="Dagster's own database. Unset beside a given DATABASE_URL: <name>_dagster on that server.",
     )

@@ -152,7 +152,7 @@ class TestSync:
         done = command("sync", "all", environment=environment)
         assert done.returncode == 0, done.stderr
         parts = [line.split(":")[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
-        assert parts == ["Services", "Event types", "Bookings", "Slots", "Caches"]
+        assert parts == ["Services", "Event types", "Bookings", "Caches", "Slots"]
         assert "Reading all bookings (first read): " in done.stdout
         assert "calls" in done.stdout
 
@@ -289,9 +289,9 @@ class TestTrouble:
             ({"CALCOM_BASE_URL": "http://127.0.0.1:9"}, exit_codes.UNREACHABLE, "cannot be reached"),
             ({"CALCOM_BASE_URL": "http://no-such-host.invalid"}, exit_codes.UNREACHABLE, "cannot be reached"),
             ({"DATABASE_URL": "postgresql://x:pw@127.0.0.1:9/x"}, exit_codes.DATABASE, "nothing listens"),
-            ({"DATABASE_URL": "nonsense"}, exit_codes.CONFIGURATION, "no postgresql:// address"),
+            ({"DATABASE_URL": "nonsense"}, exit_codes.CONFIGURATION, "no address of PostgreSQL"),
             ({"CALCOM_API_KY": "x"}, exit_codes.CONFIGURATION, "did you mean CALCOM_API_KEY?"),
-            ({"REDIS_URL": "nonsense"}, exit_codes.CONFIGURATION, "no redis://"),
+            ({"REDIS_URL": "nonsense"}, exit_codes.CONFIGURATION, "no address of Redis"),
             ({"CALCOM_TEAM_IDS": "424242"}, exit_codes.CONFIGURATION, "team 424242, which this key cannot see"),
             ({"CALCOM_LOCAL": "never", "REDIS_URL": ""}, exit_codes.CONFIGURATION, "REDIS_URL is not set"),
         ],
@@ -307,6 +307,19 @@ class TestTrouble:
             if there and there[0]:
                 rows = connection.execute(f'SELECT count(*) FROM "{schema_name}".event_types').fetchone()
                 assert rows == (0,)
+
+    def test_a_schema_that_the_database_user_may_not_enter(self, environment, servers, schema_name):
+        command("migrate", environment=environment)
+        with psycopg.connect(servers.database_url, autocommit=True) as connection:
+            connection.execute(
+                "DO $$ BEGIN CREATE ROLE outsider; GRANT outsider TO CURRENT_USER; "
+                "EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+            )
+        url = servers.database_url + "&options=-crole%3Doutsider"
+        done = command("sync", "bookings", environment={**environment, "DATABASE_URL": url})
+        assert done.returncode == exit_codes.DATABASE, done.stderr
+        assert "the database user may not use it" in said(done)
+        assert "Grant USAGE" in said(done)
 
     def test_a_database_without_rights(self, environment, servers: local.Servers):
         with psycopg.connect(servers.database_url, autocommit=True) as connection:

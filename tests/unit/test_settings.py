@@ -29,12 +29,29 @@ def test_nothing_set_means_the_sandbox_and_embedded_servers():
         ({"CALCOM_BASE_URL": "ftp://x", "CALCOM_API_KEY": "k"}, "CALCOM_BASE_URL: String should match"),
         ({"CALCOM_RATE_SAFETY_REQUESTS": "50", "CALCOM_RATE_LIMIT_PER_MINUTE": "50"}, "leave nothing of"),
         ({"CALCOM_ENV_FILE": "/nowhere/.env"}, "which is no file"),
+        ({"DATABASE_URL": "mysql://shop:geheim@host/shop"}, "DATABASE_URL: is no address of PostgreSQL, such as"),
+        ({"DAGSTER_PG_URL": "host/dagster"}, "DAGSTER_PG_URL: is no address of PostgreSQL, such as postgresql://"),
+        ({"REDIS_URL": "http://:geheim@host:6379"}, "REDIS_URL: is no address of Redis, such as redis://user@host"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_its_name(given: dict[str, str], problem: str):
     with pytest.raises(ConfigurationError) as refused:
         load_settings(given)
     assert any(problem in said for said in refused.value.problems), refused.value.problems
+    assert "geheim" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"DATABASE_URL": "postgres://host/shop", "REDIS_URL": "rediss://host:6379/0"},
+        {"DATABASE_URL": "postgresql+psycopg2:///shop?host=/run", "REDIS_URL": "unix:///run/redis.sock?db=0"},
+        {"DATABASE_URL": "postgresql://u:p@host/shop", "REDIS_URL": "redis://:p@host"},
+        {"DATABASE_URL": " ", "REDIS_URL": "", "DAGSTER_PG_URL": ""},
+    ],
+)
+def test_every_spelling_of_a_server_s_address_is_taken(given: dict[str, str]):
+    assert load_settings(given).schema_name == "calcom"
 
 
 def test_all_problems_are_told_at_once_and_no_secret_is():

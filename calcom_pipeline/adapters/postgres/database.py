@@ -123,6 +123,11 @@ def postgres_failures(doing: str) -> Generator[None]:
 _ADVICE: tuple[tuple[type[BaseException], str, str], ...] = (
     (errors.DiskFull, "the disk of the database is full", "Make room; nothing was half-written."),
     (errors.InsufficientPrivilege, "the database user lacks the right", "Grant it, or use another DATABASE_URL."),
+    (
+        errors.InvalidSchemaName,
+        "the schema is not there, or the database user may not use it",
+        "Grant USAGE and CREATE on it, or correct CALCOM_DATABASE_SCHEMA.",
+    ),
     (errors.InvalidPassword, "the database refuses the password", "Check DATABASE_URL."),
     (errors.InvalidAuthorizationSpecification, "the database refuses the user", "Check DATABASE_URL."),
     (errors.InvalidCatalogName, "the database does not exist", "Create it, or correct DATABASE_URL."),
