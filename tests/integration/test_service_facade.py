@@ -1,9 +1,11 @@
 """The facade and its commands, on the sandbox, a real PostgreSQL and a real Valkey."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -379,3 +381,15 @@ def test_sync_bookings_closes_what_was_in_doubt(
     code, told = run("sync", "bookings")
     assert (code, told["results"]["bookings"]["outcomes"]["made"]) == (0, 1)
     assert pipeline.outcomes.still_open() == []
+
+
+def test_the_example_of_the_readme_books_and_cancels(
+    pipeline: Pipeline, settings: Settings, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+):
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    for name, value in variables_of(settings).items():
+        monkeypatch.setenv(name, value)
+    exec(compile(example, "README.md", "exec"), {})
+    (booking,) = pipeline.calcom.page(BookingQuery()).bookings
+    assert (booking.status, booking.event_type_id) == ("cancelled", 2)
