@@ -393,12 +393,12 @@ class Outbox(Protocol):
         """The event types a fact is about: its own, and all that its users host."""
         ...
 
-    def done(self, facts: Iterable[Fact], result: Mapping[str, Any]) -> None:
-        """These were applied."""
+    def done(self, facts: Iterable[Fact], result: Mapping[str, Any]) -> int:
+        """These were applied; how many nobody had closed before."""
         ...
 
-    def failed(self, facts: Iterable[Fact], error: str) -> None:
-        """These stay pending; they are due again after a growing pause."""
+    def failed(self, facts: Iterable[Fact], error: str) -> int:
+        """These stay pending and are due again after a growing pause; how many nobody had closed before."""
         ...
 
 

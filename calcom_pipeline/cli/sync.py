@@ -119,7 +119,7 @@ def _caches(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, A
     report = clear(
         pipeline.outbox,
         pipeline.slot_cache,
-        resolve(pipeline.outbox, limit=pipeline.settings.invalidation_batch),
+        resolve(pipeline.outbox, pipeline.outbox.pending(limit=pipeline.settings.invalidation_batch)),
     )
     said = f"Caches: {report.facts} facts, {report.keys} cached days of {report.event_types} event types cleared"
     return "caches", said, asdict(report)

@@ -18,15 +18,12 @@ from calcom_pipeline.ports import BookingWrites, CacheClearer, Outbox, OutcomeSt
 from calcom_pipeline.sync.invalidation import clear, resolve
 from calcom_pipeline.sync.outcomes import book
 
-# Facts of others that are due are cleared along with ours; a backlog is the outbox job's business.
-_FACTS_AT_ONCE = 50
-
 
 class FactOutbox(Outbox, Protocol):
     """An outbox that takes facts of a change nobody stored in PostgreSQL."""
 
-    def add(self, facts: Iterable[Fact]) -> int:
-        """Add facts in a transaction of their own; how many."""
+    def add(self, facts: Iterable[Fact]) -> list[Fact]:
+        """Add facts in a transaction of their own; the same with their ids."""
         ...
 
 
@@ -34,12 +31,14 @@ class FactOutbox(Outbox, Protocol):
 class Appointment:
     """What came of it: the booking as it is now, how many cached days went, and why any may still stand.
 
+    `cleared_by_others`: the outbox job was faster, so that days which it cleared are gone and not among those counted.
     `adopted` and `ignored` are those of `Booked`.
     """
 
     booking: Booking
     adopted: bool = False
     cached_days_cleared: int = 0
+    cleared_by_others: bool = False
     cache_problem: str = ""
     ignored: tuple[str, ...] = ()
 
@@ -106,11 +105,11 @@ class Appointments:
         if not facts:
             return Appointment(booking, adopted)
         try:
-            self._outbox.add(facts)
-            report = clear(self._outbox, self._cache, resolve(self._outbox, limit=_FACTS_AT_ONCE))
+            # Its own facts alone: a backlog of others' is the outbox job's business.
+            report = clear(self._outbox, self._cache, resolve(self._outbox, self._outbox.add(facts)))
         except (StoreError, CacheError) as error:
             return Appointment(booking, adopted, cache_problem=str(error))
-        return Appointment(booking, adopted, report.keys)
+        return Appointment(booking, adopted, report.keys, cleared_by_others=report.closed_by_others > 0)
 
 
 def _as_it_stood(after: Footprint) -> Footprint:
