@@ -5,6 +5,7 @@ Redis `CacheError`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
@@ -253,6 +254,17 @@ class OutcomeStore(Protocol):
 
     def looked(self, key: str, *, at: datetime) -> None:
         """Nothing was found so far."""
+        ...
+
+
+class KeyLocks(Protocol):
+    """A lock per key of a caller, across processes. None is left behind by a process that was killed."""
+
+    def holding(self, key: str) -> AbstractContextManager[bool]:
+        """Nobody else holds this key during the block; False when somebody does, however long they were waited for.
+
+        Where the server of the locks is away nobody is held up: the block goes on as if there were no lock.
+        """
         ...
 
 

@@ -85,12 +85,14 @@ class CalcomService:
         """Book, exactly once. `details` flat or with `responses`; `key` names the request, if it may come twice.
 
         A second call with the same key, event type and start finds the booking of the first, whatever became of that
-        call; two such calls at the same moment are safe where a time can be booked once only (no seats, one host).
+        call. Of two such calls at the same moment, in any processes, the second waits for the first; only while
+        PostgreSQL is away are these safe just where a time can be booked once (no seats, one host).
 
         Raises:
             InvalidInput: everything that is wrong with the details; nothing was sent.
             Conflict: the time is taken.
-            OutcomeUnknown: nobody knows yet; the next sync finds out.
+            OutcomeUnknown: nobody knows yet; the next sync finds out. Or a call with the same key, which was waited for
+                as long as one create may take, has not ended.
         """
         return self._appointments.book(booking_request(details, self._rules(), key=key))
 
@@ -175,6 +177,7 @@ class CalcomService:
         return Appointments(
             self._writes,
             pipeline.outcomes,
+            pipeline.key_locks,
             pipeline.outbox,
             pipeline.slot_cache,
             now=utc_now,

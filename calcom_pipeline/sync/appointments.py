@@ -14,7 +14,7 @@ from calcom_pipeline.domain.errors import CacheError, StoreError
 from calcom_pipeline.domain.invalidation import Fact
 from calcom_pipeline.domain.models import Booking
 from calcom_pipeline.domain.requests import BookingRequest
-from calcom_pipeline.ports import BookingWrites, CacheClearer, Outbox, OutcomeStore
+from calcom_pipeline.ports import BookingWrites, CacheClearer, KeyLocks, Outbox, OutcomeStore
 from calcom_pipeline.sync.invalidation import clear, resolve
 from calcom_pipeline.sync.outcomes import book
 
@@ -50,6 +50,7 @@ class Appointments:
         self,
         calcom: BookingWrites,
         outcomes: OutcomeStore,
+        locks: KeyLocks,
         outbox: FactOutbox,
         cache: CacheClearer,
         *,
@@ -58,6 +59,7 @@ class Appointments:
     ) -> None:
         self._calcom = calcom
         self._outcomes = outcomes
+        self._locks = locks
         self._outbox = outbox
         self._cache = cache
         self._now = now
@@ -68,9 +70,10 @@ class Appointments:
 
         Raises:
             Conflict: the time is taken.
-            OutcomeUnknown: nobody knows; it is written down, and the next sync finds out.
+            OutcomeUnknown: nobody knows; it is written down, and the next sync finds out. Or another call with the
+                same key has not ended yet.
         """
-        booked = book(self._calcom, self._outcomes, request, now=self._now())
+        booked = book(self._calcom, self._outcomes, self._locks, request, now=self._now())
         changes = [(None, footprint(one)) for one in booked.series or (booked.booking,)]
         return replace(self._told(booked.booking, changes, adopted=booked.adopted), ignored=booked.ignored)
 

@@ -2,6 +2,9 @@
 
 A create that must not be repeated (seats, round robin, a series) ends as `OutcomeUnknown`. It is written down under its
 key, without anybody's address, and looked for until it is found, or until it is too late for it to appear.
+
+A caller's own key may come twice at the same moment, in two processes. Both would look, find nothing, and create; so
+creates of one key go one after the other, and the second finds what the first has made.
 """
 
 from dataclasses import dataclass
@@ -10,7 +13,7 @@ from datetime import datetime, timedelta
 from calcom_pipeline.domain.errors import CalcomError, OutcomeUnknown, StoreError
 from calcom_pipeline.domain.outcomes import OpenOutcome
 from calcom_pipeline.domain.requests import BookingRequest
-from calcom_pipeline.ports import Booked, BookingWrites, OutcomeStore
+from calcom_pipeline.ports import Booked, BookingWrites, KeyLocks, OutcomeStore
 
 # Cal.com gave up on such a request long before: the slowest create seen took 20 s, our own time-out is 60 s.
 _TOO_LATE_TO_APPEAR = timedelta(minutes=5)
@@ -26,13 +29,24 @@ class OutcomesReport:
     failures: tuple[str, ...] = ()
 
 
-def book(calcom: BookingWrites, outcomes: OutcomeStore, request: BookingRequest, *, now: datetime) -> Booked:
+def book(
+    calcom: BookingWrites, outcomes: OutcomeStore, locks: KeyLocks, request: BookingRequest, *, now: datetime
+) -> Booked:
     """Book, exactly once; a doubt that is left is written down before it is raised.
 
     Raises:
-        OutcomeUnknown: nobody knows; `close_outcomes` will find out.
+        OutcomeUnknown: nobody knows; `close_outcomes` will find out. Or another call with this key did not end in time.
         CalcomError: it was not made.
     """
+    if not request.may_come_twice:
+        return _book(calcom, outcomes, request, now=now)
+    with locks.holding(request.key) as alone:
+        if not alone:
+            raise OutcomeUnknown("Booking: another call with the same key is still under way", key=request.key)
+        return _book(calcom, outcomes, request, now=now)
+
+
+def _book(calcom: BookingWrites, outcomes: OutcomeStore, request: BookingRequest, *, now: datetime) -> Booked:
     try:
         return calcom.create_booking(request)
     except OutcomeUnknown as unknown:

@@ -10,6 +10,7 @@ import redis
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
 from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror
 from calcom_pipeline.adapters.postgres.outbox import PostgresOutbox
 from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
@@ -71,8 +72,8 @@ def appointments(
     calcom: CalcomClient, database: Database, outbox: PostgresOutbox
 ) -> Callable[[CacheClearer], Appointments]:
     def made(cache: CacheClearer) -> Appointments:
-        outcomes = PostgresOutcomeStore(database)
-        return Appointments(calcom, outcomes, outbox, cache, now=lambda: NOW, horizon=timedelta(days=28))
+        outcomes, locks = PostgresOutcomeStore(database), PostgresKeyLocks(database, wait_seconds=1)
+        return Appointments(calcom, outcomes, locks, outbox, cache, now=lambda: NOW, horizon=timedelta(days=28))
 
     return made
 
