@@ -92,6 +92,43 @@ class TestPrograms:
         assert "secretword" not in done.stdout + done.stderr
 
 
+def without_a_reader(words: list[str], environment: dict[str, str], *, errors: bool) -> tuple[int, str]:
+    """The exit code, and what is said on standard error, unless nobody reads that either (`2>&1 | head`)."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    argv = [sys.executable, "-m", "calcom_pipeline.cli", *words]
+    variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **environment}
+    told = theirs if errors else subprocess.PIPE
+    done = subprocess.run(argv, env=variables, stdout=theirs, stderr=told, text=True, check=False)
+    os.close(theirs)
+    return done.returncode, done.stderr or ""
+
+
+class TestReaderThatLeaves:
+    @pytest.mark.parametrize(
+        "words",
+        [["status"], ["status", "--json"], ["--help"], ["plan", "--help"], ["sync", "event-types"], ["local", "down"]],
+        ids=" ".join,
+    )
+    def test_the_command_leaves_too_without_a_word(self, words: list[str], environment: dict[str, str], tmp_path: Path):
+        nothing_runs = {**environment, "CALCOM_DATA_DIR": str(tmp_path)}
+        assert without_a_reader(words, nothing_runs, errors=False) == (exit_codes.NOBODY_READS, "")
+
+    @pytest.mark.parametrize("words", [["status", "--nonsense"], ["explain", "999"], ["status"]], ids=" ".join)
+    def test_so_it_does_when_errors_have_no_reader_either(self, words: list[str], environment: dict[str, str]):
+        code, _ = without_a_reader(words, environment, errors=True)
+        assert code == exit_codes.NOBODY_READS
+
+    def test_the_first_line_of_a_longer_output_is_all_there(self, environment: dict[str, str]):
+        line = f"{sys.executable} -m calcom_pipeline.cli status | head -1; echo ${{PIPESTATUS[0]}}"
+        variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **environment}
+        done = subprocess.run(["bash", "-c", line], env=variables, capture_output=True, text=True, check=False)
+        first, code = done.stdout.splitlines()
+        assert first
+        assert int(code) in (exit_codes.OK, exit_codes.NOBODY_READS), "it may have been done before head left"
+        assert done.stderr == ""
+
+
 def on_a_terminal(words: list[str], environment: dict[str, str]) -> str:
     """What a person sees there."""
     ours, theirs = pty.openpty()
