@@ -161,14 +161,18 @@ class TestDemo:
     def stranger(self, tmp_path: Path) -> Iterator[dict[str, str]]:
         """Variables of a shell that names servers, which the demo must leave alone."""
         shutil.copy(CHECKOUT / "dagster_home" / "dagster.yaml", tmp_path)
-        data = tmp_path / "data"
+        data, home = tmp_path / "data", tmp_path / "home"
+        home.mkdir()
         yield {
+            "HOME": str(home),
             "CALCOM_DATA_DIR": str(data),
             "DAGSTER_HOME": str(tmp_path),
             "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none",
             "CALCOM_API_KEY": "not-to-be-used",
         }
         assert local.remove(data)
+        assert not (data / "cache").exists()
+        assert list(home.iterdir()) == [], "the demo leaves nothing outside its own folders"
 
     @staticmethod
     def small(event_types: int, bookings: int) -> dict[str, str]:
