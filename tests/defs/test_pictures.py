@@ -1,7 +1,6 @@
 """Pictures in the metadata: what they are drawn from, that they are pictures, and what drawing leaves behind."""
 
 import base64
-import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ import pytest
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.overview import CallsOfMinute, PostgresOverview
 from calcom_pipeline.defs.metadata import LIMITER_PICTURE, limiter_use
+from tests.support.commands import bare
 
 NOW = datetime(2026, 11, 25, 10, 30, 20, tzinfo=UTC)
 PNG = b"\x89PNG"
@@ -65,12 +65,8 @@ class TestWhatDrawingLeavesBehind:
 
     def draw(self, home: Path, **environment: str) -> str:
         """Draw in a process whose home is empty; nothing is left there. What it says on standard error."""
-        bare = {"PATH": os.environ["PATH"], "HOME": str(home), "CALCOM_ENV_FILE": ""}
-        command = [sys.executable, "-c", DRAWS]
-        checkout = Path(__file__).parents[2]
-        done = subprocess.run(
-            command, env={**bare, **environment}, cwd=checkout, capture_output=True, text=True, check=True
-        )
+        variables = bare({"HOME": str(home), "CALCOM_ENV_FILE": "", **environment})
+        done = subprocess.run([sys.executable, "-c", DRAWS], env=variables, capture_output=True, text=True, check=True)
         assert "data:image/png" in done.stdout
         assert list(home.iterdir()) == []
         return done.stderr

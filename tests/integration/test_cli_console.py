@@ -3,9 +3,9 @@
 import json
 import os
 import pty
+import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +15,7 @@ import redis
 
 from calcom_pipeline import local
 from calcom_pipeline.cli import exit_codes
-from tests.integration.test_cli import CHECKOUT, command, process, said
+from tests.support.commands import CHECKOUT, argv, bare, command, process, said
 
 NOBODY_THERE = "redis://127.0.0.1:9"
 
@@ -96,10 +96,8 @@ def without_a_reader(words: list[str], environment: dict[str, str], *, errors: b
     """The exit code, and what is said on standard error, unless nobody reads that either (`2>&1 | head`)."""
     ours, theirs = os.pipe()
     os.close(ours)
-    argv = [sys.executable, "-m", "calcom_pipeline.cli", *words]
-    variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **environment}
     told = theirs if errors else subprocess.PIPE
-    done = subprocess.run(argv, env=variables, stdout=theirs, stderr=told, text=True, check=False)
+    done = subprocess.run(argv(*words), env=bare(environment), stdout=theirs, stderr=told, text=True, check=False)
     os.close(theirs)
     return done.returncode, done.stderr or ""
 
@@ -120,9 +118,8 @@ class TestReaderThatLeaves:
         assert code == exit_codes.NOBODY_READS
 
     def test_the_first_line_of_a_longer_output_is_all_there(self, environment: dict[str, str]):
-        line = f"{sys.executable} -m calcom_pipeline.cli status | head -1; echo ${{PIPESTATUS[0]}}"
-        variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **environment}
-        done = subprocess.run(["bash", "-c", line], env=variables, capture_output=True, text=True, check=False)
+        line = f"{shlex.join(argv('status'))} | head -1; echo ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", line], env=bare(environment), capture_output=True, text=True, check=False)
         first, code = done.stdout.splitlines()
         assert first
         assert int(code) in (exit_codes.OK, exit_codes.NOBODY_READS), "it may have been done before head left"
@@ -132,9 +129,8 @@ class TestReaderThatLeaves:
 def on_a_terminal(words: list[str], environment: dict[str, str]) -> str:
     """What a person sees there."""
     ours, theirs = pty.openpty()
-    argv = [sys.executable, "-m", "calcom_pipeline.cli", *words]
-    variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TERM": "xterm-256color", **environment}
-    with subprocess.Popen(argv, env=variables, stdin=theirs, stdout=theirs, stderr=theirs):
+    variables = bare({"TERM": "xterm-256color", **environment})
+    with subprocess.Popen(argv(*words), env=variables, stdin=theirs, stdout=theirs, stderr=theirs):
         os.close(theirs)
         seen = b""
         with suppress(OSError):  # the other end is closed

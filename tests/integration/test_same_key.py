@@ -1,7 +1,6 @@
 """Two calls with one key at the same moment: one waits for the other, in whatever processes, and finds its booking."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import redis
@@ -27,11 +25,11 @@ from calcom_pipeline.sync.outcomes import book
 from calcom_pipeline.wiring import utc_now
 from tests.support.captured import NOW, account, calcom, captured
 from tests.support.clients import client_of
+from tests.support.commands import CHECKOUT, argv, bare
 from tests.support.given import settings_of, variables_of
 
 __all__ = ["account", "calcom", "captured"]  # fixtures
 
-CHECKOUT = Path(__file__).parents[2]
 CLASS = 6  # three seats at a time
 KEY = "order-4711"
 #: Longer than two processes need to start one after the other.
@@ -69,9 +67,8 @@ def test_a_double_click_in_two_processes_takes_one_seat(
     monday = today + timedelta(days=14 - today.weekday())
     when = ["--event-type", str(CLASS), "--start", f"{monday}T10:00:00Z"]
     who = ["--name", "Carol", "--email", "carol@example.org", "--key", KEY, "--json"]
-    bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "CALCOM_ENV_FILE": ""}
-    environment = {**bare, **variables_of(settings_of(sandbox, servers, database.schema, redis_url))}
-    words = [sys.executable, "-m", "calcom_pipeline.cli", "book", *when, *who]
+    said = variables_of(settings_of(sandbox, servers, database.schema, redis_url))
+    words, environment = argv("book", *when, *who), bare({"CALCOM_ENV_FILE": "", **said})
     clicks = [subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = [json.loads(one.communicate()[0]) for one in clicks]
     assert [one.returncode for one in clicks] == [0, 0], told
