@@ -218,6 +218,10 @@ class BookingWrites(Protocol):
         """
         ...
 
+    def may_be_repeated(self, event_type_id: int) -> bool:
+        """Whether a second create of a time can make no second booking; False where that cannot be found out."""
+        ...
+
     def cancel_booking(self, uid: str, *, reason: str = "", seat_uid: str | None = None) -> Booking:
         """Cancel a booking, or one seat of it; a host has to give a reason."""
         ...
@@ -242,6 +246,10 @@ class OutcomeStore(Protocol):
 
     def open(self, outcome: OpenOutcome) -> None:
         """Write a doubt down; of several under one key the newest counts."""
+        ...
+
+    def opened_at(self, key: str) -> datetime | None:
+        """When the doubt about this key was written down, if nobody has cleared it yet."""
         ...
 
     def still_open(self) -> list[OpenOutcome]:

@@ -130,6 +130,9 @@ def test_one_seat_is_cancelled_in_spite_of_doubt_and_the_others_stay(
 class FullStore:
     """An outcome store without room."""
 
+    def opened_at(self, key: str) -> None:
+        del key
+
     def open(self, outcome: OpenOutcome) -> None:
         raise StoreError("the disk is full")
 

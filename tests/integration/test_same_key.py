@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,19 +19,20 @@ from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
 from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
 from calcom_pipeline.domain.errors import OutcomeUnknown
+from calcom_pipeline.domain.outcomes import OpenOutcome
 from calcom_pipeline.domain.requests import BookingRequest, BookingRules, booking_request
 from calcom_pipeline.ports import Booked
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from calcom_pipeline.sync.outcomes import book
 from calcom_pipeline.wiring import utc_now
 from tests.support.captured import NOW, account, calcom, captured
-from tests.support.clients import client_of
+from tests.support.clients import QUICK, client_of
 from tests.support.commands import CHECKOUT, argv, bare
 from tests.support.given import settings_of, variables_of
 
 __all__ = ["account", "calcom", "captured"]  # fixtures
 
-CLASS = 6  # three seats at a time
+CONSULT, CLASS = 2, 6  # one host, three seats at a time
 KEY = "order-4711"
 #: Longer than two processes need to start one after the other.
 CREATE_SECONDS = 3.0
@@ -77,6 +79,44 @@ def test_a_double_click_in_two_processes_takes_one_seat(
     assert creates(sandbox) == 1
     (attendees,) = [booking["attendees"] for booking in sandbox.control.read_bookings()]
     assert [attendee["email"] for attendee in attendees] == ["carol@example.org"]
+
+
+class TestAfterADoubt:
+    """The first call gave up; what it asked for may still be done."""
+
+    @pytest.fixture
+    def outcomes(self, database: Database) -> PostgresOutcomeStore:
+        return PostgresOutcomeStore(database)
+
+    def test_a_seat_that_may_still_appear_is_looked_for_and_not_booked_again(
+        self, calcom: CalcomClient, account: RunningSandbox, outcomes: PostgresOutcomeStore, locks: PostgresKeyLocks
+    ):
+        account.control.add_fault("latency", "POST /v2/bookings", seconds=QUICK.create_timeout_seconds + 1, count=1)
+        for why in ("nobody can say yet whether it was done", "what became of an earlier call"):
+            with pytest.raises(OutcomeUnknown, match=why):
+                book(calcom, outcomes, locks, wanted(), now=NOW)
+        assert outcomes.opened_at(KEY) == NOW
+        deadline = time.monotonic() + 10
+        while not account.control.read_bookings() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert book(calcom, outcomes, locks, wanted(), now=NOW + timedelta(seconds=3)).adopted
+        assert creates(account) == 1
+
+    def test_one_that_is_too_late_to_appear_is_booked(
+        self, calcom: CalcomClient, account: RunningSandbox, outcomes: PostgresOutcomeStore, locks: PostgresKeyLocks
+    ):
+        account.control.add_fault("reset_before", "POST /v2/bookings", count=1)
+        for later in (timedelta(0), timedelta(minutes=4)):
+            with pytest.raises(OutcomeUnknown):
+                book(calcom, outcomes, locks, wanted(), now=NOW + later)
+        assert not book(calcom, outcomes, locks, wanted(), now=NOW + timedelta(minutes=5)).adopted
+
+    def test_where_a_time_can_be_booked_once_only_nothing_has_to_be_waited_for(
+        self, calcom: CalcomClient, outcomes: PostgresOutcomeStore, locks: PostgresKeyLocks
+    ):
+        request = replace(wanted(), event_type_id=CONSULT)
+        outcomes.open(OpenOutcome(KEY, CONSULT, request.start, opened_at=NOW))
+        assert not book(calcom, outcomes, locks, request, now=NOW).adopted
 
 
 class TestTheLock:
