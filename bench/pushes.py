@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.ground import UNLIMITED, Ground, ground, machine, table
-from calcom_pipeline.cli.plans import planned
 from calcom_pipeline.domain.fields import remote_values, service_columns
 from calcom_pipeline.domain.links import Link
-from calcom_pipeline.service_ports import StoredPlan
+from calcom_pipeline.reconciling import apply_now, plan_now
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.sync.services import ApplyReport, apply_plan
-from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
+from calcom_pipeline.wiring import Pipeline, open_pipeline
 
 ONE_BY_ONE, AT_ONCE = 1, 10
 
@@ -53,18 +51,6 @@ def drift(pipeline: Pipeline, wanted: Mapping[str, int]) -> dict[str, int]:
     return made
 
 
-def apply_now(pipeline: Pipeline, stored: StoredPlan) -> ApplyReport:
-    """Apply a plan as the command line does."""
-    return apply_plan(
-        stored,
-        pipeline.calcom,
-        pipeline.service_store,
-        pipeline.plan_store,
-        rules=pipeline.apply_rules,
-        now=utc_now,
-    )
-
-
 def applied(here: Ground, workers: int, services: int, latency: float) -> Applied:
     """Plan without a delay, apply with it."""
     control = here.sandbox.control
@@ -80,7 +66,7 @@ def applied(here: Ground, workers: int, services: int, latency: float) -> Applie
     )
     with open_pipeline(settings) as pipeline:
         drift(pipeline, {"user": services})
-        stored, _ = planned(pipeline, "bench")
+        stored, _ = plan_now(pipeline, "bench")
         fault = control.add_fault("latency", seconds=latency)
         before, began, cpu = pipeline.calcom.spent().calls, time.perf_counter(), time.process_time()
         report = apply_now(pipeline, stored)

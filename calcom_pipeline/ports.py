@@ -5,6 +5,7 @@ Redis `CacheError`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
@@ -217,6 +218,10 @@ class BookingWrites(Protocol):
         """
         ...
 
+    def may_be_repeated(self, event_type_id: int) -> bool:
+        """Whether a second create of a time can make no second booking; False where that cannot be found out."""
+        ...
+
     def cancel_booking(self, uid: str, *, reason: str = "", seat_uid: str | None = None) -> Booking:
         """Cancel a booking, or one seat of it; a host has to give a reason."""
         ...
@@ -243,6 +248,10 @@ class OutcomeStore(Protocol):
         """Write a doubt down; of several under one key the newest counts."""
         ...
 
+    def opened_at(self, key: str) -> datetime | None:
+        """When the doubt about this key was written down, if nobody has cleared it yet."""
+        ...
+
     def still_open(self) -> list[OpenOutcome]:
         """All that nobody knows yet, oldest first."""
         ...
@@ -253,6 +262,17 @@ class OutcomeStore(Protocol):
 
     def looked(self, key: str, *, at: datetime) -> None:
         """Nothing was found so far."""
+        ...
+
+
+class KeyLocks(Protocol):
+    """A lock per key of a caller, across processes. None is left behind by a process that was killed."""
+
+    def holding(self, key: str) -> AbstractContextManager[bool]:
+        """Nobody else holds this key during the block; False when somebody does, however long they were waited for.
+
+        Where the server of the locks is away nobody is held up: the block goes on as if there were no lock.
+        """
         ...
 
 
@@ -393,12 +413,12 @@ class Outbox(Protocol):
         """The event types a fact is about: its own, and all that its users host."""
         ...
 
-    def done(self, facts: Iterable[Fact], result: Mapping[str, Any]) -> None:
-        """These were applied."""
+    def done(self, facts: Iterable[Fact], result: Mapping[str, Any]) -> int:
+        """These were applied; how many nobody had closed before."""
         ...
 
-    def failed(self, facts: Iterable[Fact], error: str) -> None:
-        """These stay pending; they are due again after a growing pause."""
+    def failed(self, facts: Iterable[Fact], error: str) -> int:
+        """These stay pending and are due again after a growing pause; how many nobody had closed before."""
         ...
 
 

@@ -19,12 +19,12 @@ from calcom_pipeline.doctor import essentials
 from calcom_pipeline.domain.models import Booking, EventType, Owner
 from calcom_pipeline.domain.requests import BookingRules, booking_request, booking_uid, new_start, reason_text
 from calcom_pipeline.ports import Written
+from calcom_pipeline.reconciling import apply_now, plan_now
 from calcom_pipeline.settings import Settings, load_settings
 from calcom_pipeline.sync.appointments import Appointment, Appointments
 from calcom_pipeline.sync.availability import Availability, Wanted, free_slots
 from calcom_pipeline.sync.health import Finding, examine
-from calcom_pipeline.sync.planning import PlanRequest, make_plan
-from calcom_pipeline.sync.services import ApplyReport, apply_plan
+from calcom_pipeline.sync.services import ApplyReport
 from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
 
 #: A person waits for these calls: they give up after so long, waiting for the rate limit included.
@@ -85,12 +85,14 @@ class CalcomService:
         """Book, exactly once. `details` flat or with `responses`; `key` names the request, if it may come twice.
 
         A second call with the same key, event type and start finds the booking of the first, whatever became of that
-        call; two such calls at the same moment are safe where a time can be booked once only (no seats, one host).
+        call. Of two such calls at the same moment, in any processes, the second waits for the first; only while
+        PostgreSQL is away are these safe just where a time can be booked once (no seats, one host).
 
         Raises:
             InvalidInput: everything that is wrong with the details; nothing was sent.
             Conflict: the time is taken.
-            OutcomeUnknown: nobody knows yet; the next sync finds out.
+            OutcomeUnknown: nobody knows yet; the next sync finds out. Or a call with the same key, which was waited for
+                as long as one create may take, has not ended.
         """
         return self._appointments.book(booking_request(details, self._rules(), key=key))
 
@@ -145,21 +147,8 @@ class CalcomService:
         Where CALCOM_APPLY is not auto, the plan is kept for review and the report holds no results.
         """
         pipeline = self._pipeline
-        known = pipeline.service_store.known_event_types()
-        request = PlanRequest("CalcomService.sync_services", pipeline.teams, known, service_ids)
-        plan, _ = make_plan(
-            pipeline.calcom,
-            pipeline.service_store,
-            pipeline.plan_store,
-            request,
-            rules=pipeline.plan_rules,
-            now=utc_now,
-        )
-        if pipeline.apply_mode != "auto":
-            return ApplyReport(plan.id)
-        return apply_plan(
-            plan, pipeline.calcom, pipeline.service_store, pipeline.plan_store, rules=pipeline.apply_rules, now=utc_now
-        )
+        plan, _ = plan_now(pipeline, "CalcomService.sync_services", service_ids)
+        return apply_now(pipeline, plan) if pipeline.apply_mode == "auto" else ApplyReport(plan.id)
 
     # --- health ------------------------------------------------------------------------------------------
 
@@ -175,6 +164,7 @@ class CalcomService:
         return Appointments(
             self._writes,
             pipeline.outcomes,
+            pipeline.key_locks,
             pipeline.outbox,
             pipeline.slot_cache,
             now=utc_now,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.booking_quarantine import PostgresQuarantine
     from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
     from calcom_pipeline.adapters.postgres.database import Database
+    from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
     from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror, PostgresSlotMirror
     from calcom_pipeline.adapters.postgres.outbox import PostgresOutbox
     from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
@@ -370,6 +371,13 @@ class Pipeline:
         from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
 
         return PostgresOutcomeStore(self.store)
+
+    @cached_property
+    def key_locks(self) -> "PostgresKeyLocks":
+        """One booking at a time under one key; another is waited for as long as its create may take."""
+        from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
+
+        return PostgresKeyLocks(self.database, wait_seconds=self.settings.create_timeout_seconds)
 
     @property
     def plan_rules(self) -> "PlanRules":

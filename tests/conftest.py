@@ -11,6 +11,8 @@ for _name in [n for n in os.environ if n.startswith("CALCOM_")]:
 for _name in ("DATABASE_URL", "REDIS_URL", "DAGSTER_PG_URL", "DAGSTER_HOME"):
     os.environ.pop(_name, None)
 os.environ["CALCOM_ENV_FILE"] = ""
+# The cache of fonts is made once for all workers and runs; what is under test there gets a folder of its own.
+os.environ["MPLCONFIGDIR"] = str(Path(tempfile.gettempdir()) / "calcom-tests-matplotlib")
 os.environ["CALCOM_DATA_DIR"] = str(Path(tempfile.gettempdir()) / f"calcom-tests-{uuid.uuid4().hex[:8]}")
 
 import psycopg

@@ -5,13 +5,15 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
 from calcom_pipeline import __version__
 from calcom_pipeline.cli import exit_codes
-from calcom_pipeline.cli.console import Output
+from calcom_pipeline.cli.console import Output, forget_unread
 from calcom_pipeline.domain.errors import PipelineError
 
 _INTRODUCTION = """Keeps a business's services and its Cal.com account in sync.
@@ -27,7 +29,34 @@ Start here:
 """
 
 
+class _Commands(click.Group):
+    """Commands whose reader may leave: click and rich make 1 of that, which is our code of a bug."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Where options are read, and --help is written."""
+        with _reader_may_leave():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Where the command runs."""
+        with _reader_may_leave():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _reader_may_leave() -> Generator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise click.exceptions.Exit(exit_codes.NOBODY_READS) from None
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):
+            raise click.exceptions.Exit(exit_codes.NOBODY_READS) from None
+        raise
+
+
 @click.group(
+    cls=_Commands,
     help=_INTRODUCTION,
     epilog="Exit codes: " + "; ".join(f"{code} {said}" for code, said in exit_codes.MEANING.items()) + ".",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
@@ -84,29 +113,41 @@ _mount()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit: one line for a cause, one for what to do, a traceback only with --debug."""
+    """Run a command and exit: one line for a cause, one for what to do, a traceback only with --debug.
+
+    When the reader of a pipe has left, `head` for one, it ends without a word.
+    """
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _run(argv)
+    except BrokenPipeError:  # while an error was told
+        code = exit_codes.NOBODY_READS
+    if code == exit_codes.NOBODY_READS:
+        forget_unread()
+    sys.exit(code)
+
+
+def _run(argv: Sequence[str]) -> int:
     debug = "--debug" in argv
     output = Output(as_json="--json" in argv)
     try:
         with output.warnings(all_of_them=debug):
             answer = cli.main([a for a in argv if a != "--debug"], prog_name="calcom-pipeline", standalone_mode=False)
-        code = answer if isinstance(answer, int) else exit_codes.OK
+        return answer if isinstance(answer, int) else exit_codes.OK
     except click.exceptions.Abort:
-        code = exit_codes.INTERRUPTED
+        return exit_codes.INTERRUPTED
     except KeyboardInterrupt:
-        code = exit_codes.INTERRUPTED
+        return exit_codes.INTERRUPTED
     except click.ClickException as error:
         output.misuse(error)
-        code = exit_codes.USAGE
+        return exit_codes.USAGE
     except PipelineError as error:
         if debug:
             traceback.print_exc()
         output.failure(error)
-        code = exit_codes.of(error)
+        return exit_codes.of(error)
     except Exception as error:  # noqa: BLE001 - the outermost frame: everything else is a bug, said in one line
         if debug:
             traceback.print_exc()
         output.bug(error)
-        code = exit_codes.UNEXPECTED
-    sys.exit(code)
+        return exit_codes.UNEXPECTED

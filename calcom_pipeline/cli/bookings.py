@@ -88,9 +88,8 @@ def _show(output: Output, command: str, done: "Appointment") -> None:
     output.line(f"{booking.uid}: {booking.status}, {booking.start:%Y-%m-%d %H:%M} UTC{found}")
     if done.ignored:
         output.line(f"  Cal.com accepted but ignored: {', '.join(done.ignored)}")
-    output.line(
-        f"  {done.cached_days_cleared} cached days cleared" if not done.cache_problem else f"  {done.cache_problem}"
-    )
+    others = ", others by the outbox job" if done.cleared_by_others else ""
+    output.line(f"  {done.cache_problem or f'{done.cached_days_cleared} cached days cleared{others}'}")
     values = {
         "uid": booking.uid,
         "status": booking.status,
@@ -101,6 +100,7 @@ def _show(output: Output, command: str, done: "Appointment") -> None:
         "adopted": done.adopted,
         "ignored": done.ignored,
         "cached_days_cleared": done.cached_days_cleared,
+        "cleared_by_others": done.cleared_by_others,
         "cache_problem": done.cache_problem,
     }
     output.result(command, values)

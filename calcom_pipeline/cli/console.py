@@ -7,6 +7,7 @@ added without a new one, none is renamed or dropped.
 import functools
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -109,6 +110,15 @@ class Output:
                 bars.update(task, completed=done, total=total, description=f"{title}: {what}")
 
             yield report
+
+
+def forget_unread() -> None:
+    """Let what is still buffered for a pipe without a reader go nowhere, or Python complains of it as it exits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 class _WarningLines(logging.Handler):

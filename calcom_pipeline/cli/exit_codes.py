@@ -18,6 +18,8 @@ from calcom_pipeline.domain.errors import (
 OK, UNEXPECTED, USAGE, CONFIGURATION, UNAUTHORIZED, UNREACHABLE, LIMITED = range(7)
 REFUSED, DATABASE, REDIS, EMBEDDED, PARTIAL, UNHEALTHY, BUSY = range(7, 14)
 INTERRUPTED = 130
+#: As a shell tells of a program that was ended by SIGPIPE.
+NOBODY_READS = 141
 
 MEANING = {
     OK: "done",
@@ -35,6 +37,7 @@ MEANING = {
     UNHEALTHY: "doctor found a problem",
     BUSY: "another apply is running, try again",
     INTERRUPTED: "interrupted",
+    NOBODY_READS: "whoever read the output has left",
 }
 
 _BY_KIND: tuple[tuple[type[PipelineError], int], ...] = (

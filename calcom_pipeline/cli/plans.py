@@ -1,6 +1,5 @@
 """`calcom-pipeline plan | apply | revert | explain | resolve`: services against event types, reviewed by a person."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -33,46 +32,21 @@ def plan(output: Output, only: tuple[str, ...]) -> None:
 
     The plan is kept for an hour (CALCOM_PLAN_LIFETIME_MINUTES): review it, then apply it by its name.
     """
+    from calcom_pipeline.reconciling import plan_now
     from calcom_pipeline.settings import load_settings
     from calcom_pipeline.wiring import open_pipeline
 
     with open_pipeline(load_settings()) as pipeline:
-        stored, decided = planned(pipeline, "calcom-pipeline plan", only)
+        stored, decided = plan_now(pipeline, "calcom-pipeline plan", only or None)
         _show_plan(output, stored, decided)
-
-
-def planned(pipeline: "Pipeline", source: str, only: Sequence[str] = ()) -> "tuple[StoredPlan, Plan]":
-    """Make a plan, of some services or of all."""
-    from calcom_pipeline.sync.planning import PlanRequest, make_plan
-    from calcom_pipeline.wiring import utc_now
-
-    request = PlanRequest(source, pipeline.teams, pipeline.service_store.known_event_types(), only or None)
-    return make_plan(
-        pipeline.calcom,
-        pipeline.service_store,
-        pipeline.plan_store,
-        request,
-        rules=pipeline.plan_rules,
-        now=utc_now,
-    )
 
 
 def applied(pipeline: "Pipeline", stored: "StoredPlan", output: Output, *, approved: bool) -> "ApplyReport":
     """Apply a plan, with a bar for a person."""
-    from calcom_pipeline.sync.services import apply_plan
-    from calcom_pipeline.wiring import utc_now
+    from calcom_pipeline.reconciling import apply_now
 
     with output.progress("Services") as progress:
-        return apply_plan(
-            stored,
-            pipeline.calcom,
-            pipeline.service_store,
-            pipeline.plan_store,
-            rules=pipeline.apply_rules,
-            now=utc_now,
-            approved=approved,
-            progress=progress,
-        )
+        return apply_now(pipeline, stored, approved=approved, progress=progress)
 
 
 @click.command()
@@ -84,6 +58,7 @@ def apply(output: Output, plan_id: str | None, *, automatic: bool) -> int:
 
     On a real account --auto needs CALCOM_APPLY=auto. One service's failure is that service's result: exit code 11.
     """
+    from calcom_pipeline.reconciling import plan_now
     from calcom_pipeline.settings import load_settings
     from calcom_pipeline.wiring import open_pipeline
 
@@ -94,7 +69,7 @@ def apply(output: Output, plan_id: str | None, *, automatic: bool) -> int:
             stored = _loaded(pipeline, plan_id)
         else:
             _require_auto(pipeline)
-            stored, _ = planned(pipeline, "calcom-pipeline apply --auto")
+            stored, _ = plan_now(pipeline, "calcom-pipeline apply --auto")
         report = applied(pipeline, stored, output, approved=plan_id is not None)
         return show_report(output, "apply", report)
 
@@ -123,6 +98,7 @@ def revert(output: Output, plan_id: str | None, service: str | None) -> int:
 
     What was edited since is left alone. A created event type is hidden, an adopted one is unlinked.
     """
+    from calcom_pipeline.reconciling import plan_now
     from calcom_pipeline.settings import load_settings
     from calcom_pipeline.sync.review import undo
     from calcom_pipeline.wiring import open_pipeline
@@ -137,7 +113,7 @@ def revert(output: Output, plan_id: str | None, service: str | None) -> int:
         if not touched:
             output.result("revert", {"undone": [asdict(u) for u in undone], "results": []})
             return exit_codes.PARTIAL
-        stored, _ = planned(pipeline, "calcom-pipeline revert", touched)
+        stored, _ = plan_now(pipeline, "calcom-pipeline revert", touched)
         report = applied(pipeline, stored, output, approved=True)
         return show_report(output, "revert", report, undone=[asdict(u) for u in undone])
 

@@ -95,9 +95,10 @@ def _run(output: Output, command: str, *parts: Any) -> int:
 
 
 def _services(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:
-    from calcom_pipeline.cli.plans import applied, planned
+    from calcom_pipeline.cli.plans import applied
+    from calcom_pipeline.reconciling import plan_now
 
-    stored, decided = planned(pipeline, "calcom-pipeline sync services")
+    stored, decided = plan_now(pipeline, "calcom-pipeline sync services")
     values: dict[str, Any] = {"plan": stored.id, "counts": stored.counts}
     if decided.is_empty:
         return "services", f"Services: nothing to do, {decided.unchanged} agree with Cal.com", values
@@ -120,7 +121,7 @@ def _caches(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, A
     report = clear(
         pipeline.outbox,
         pipeline.slot_cache,
-        resolve(pipeline.outbox, limit=pipeline.settings.invalidation_batch),
+        resolve(pipeline.outbox, pipeline.outbox.pending(limit=pipeline.settings.invalidation_batch)),
     )
     said = f"Caches: {report.facts} facts, {report.keys} cached days of {report.event_types} event types cleared"
     return "caches", said, asdict(report)

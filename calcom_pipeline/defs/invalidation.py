@@ -21,7 +21,7 @@ def resolve_invalidations(
 ) -> Resolved:
     """Facts of changes from the outbox, resolved into cached days of every event type of everybody concerned."""
     with dagster_failures("Reading the outbox"):
-        resolved = resolve(outbox, limit=pipeline.settings.invalidation_batch)
+        resolved = resolve(outbox, outbox.pending(limit=pipeline.settings.invalidation_batch))
     context.add_output_metadata(
         {
             "facts": len(resolved.facts),

@@ -1,10 +1,8 @@
 """What a person wants to see of a materialization: counts, calls spent, seconds, tables, pictures."""
 
-# matplotlib leaves some keywords untyped.
-# pyright: reportUnknownMemberType=false
-
 import base64
 import io
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +13,8 @@ import dagster as dg
 
 from calcom_pipeline.adapters.postgres.overview import CallsOfMinute
 from calcom_pipeline.ports import CallMeter, Changes, Spent
+from calcom_pipeline.settings import load_settings
+from calcom_pipeline.wiring import data_folder
 
 _DPI = 90
 #: How far back the picture of the limiter's use goes.
@@ -57,13 +57,26 @@ def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows])
 
 
-def picture(figure: Any) -> dg.MarkdownMetadataValue:
-    """A matplotlib figure as an inline picture; the figure is closed."""
+def plotter() -> Any:
+    """matplotlib.pyplot without a display. Imported when something is drawn: it would slow every start of a run.
+
+    Its cache of fonts is kept in the data folder, unless MPLCONFIGDIR is set: nothing is left in the user's home. Where
+    that cannot be written matplotlib takes a temporary folder and says so.
+    """
+    os.environ.setdefault("MPLCONFIGDIR", str(data_folder(load_settings()) / "cache" / "matplotlib"))
+    import matplotlib as mpl
+
+    mpl.use("Agg")
     import matplotlib.pyplot as plt
 
+    return plt
+
+
+def picture(figure: Any) -> dg.MarkdownMetadataValue:
+    """A matplotlib figure as an inline picture; the figure is closed."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight")
-    plt.close(figure)
+    plotter().close(figure)
     return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")
 
 
@@ -71,16 +84,11 @@ def limiter_use(calls: Sequence[CallsOfMinute], *, limit: int, now: datetime) ->
     """Requests of each minute of the last hour by lane, under the line of the limit; nothing if there were none."""
     if not calls:
         return {}
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
     last = now.replace(second=0, microsecond=0)
     minutes = [
         last - LIMITER_PICTURE + timedelta(minutes=n) for n in range(LIMITER_PICTURE // timedelta(minutes=1) + 1)
     ]
-    figure, axes = plt.subplots(figsize=(8, 2.5))
+    figure, axes = plotter().subplots(figsize=(8, 2.5))
     below: Counter[datetime] = Counter()
     for lane in sorted({c.lane for c in calls}):
         sent = {c.minute: c.calls for c in calls if c.lane == lane}

@@ -39,8 +39,7 @@ def service_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
     if not batch.service_ids and not batch.everything:
         return dg.SensorResult(skip_reason="No service changed since the last look", cursor=batch.cursor)
     named = ", ".join(batch.service_ids[:_CAUSES_NAMED]) or "all, at the first look"
-    request = dg.RunRequest(run_key=batch.key, tags={"calcom/cause": f"services changed: {named}"[:_LONGEST_TAG]})
-    return dg.SensorResult([request], cursor=batch.cursor)
+    return dg.SensorResult([_run(batch.key, f"services changed: {named}")], cursor=batch.cursor)
 
 
 @dg.sensor(
@@ -60,10 +59,7 @@ def new_invalidations() -> dg.RunRequest | dg.SkipReason:
         return dg.SkipReason("The outbox is empty")
     if not backlog.due:
         return dg.SkipReason(f"{backlog.pending} facts in the outbox wait for their next attempt")
-    return dg.RunRequest(
-        run_key=f"{backlog.key}:{utc_now():%Y%m%dT%H%M}",
-        tags={"calcom/cause": f"{backlog.due} facts in the outbox"},
-    )
+    return _run(f"{backlog.key}:{utc_now():%Y%m%dT%H%M}", f"{backlog.due} facts in the outbox")
 
 
 @dg.sensor(
@@ -78,14 +74,13 @@ def changed_bookings(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     after = datetime.fromisoformat(context.cursor) if context.cursor else now - _FIRST_LOOK_BACK
     with open_pipeline(load_settings()) as pipeline:
         if context.cursor is None and pipeline.booking_mirror.state(MINE).full_done_at is None:
-            tags = {"calcom/cause": "no booking was read yet"}
-            return dg.SensorResult([dg.RunRequest(run_key=f"bookings:{now:%Y%m%dT%H%M%S}", tags=tags)], cursor=f"{now}")
+            first = _run(f"bookings:{now:%Y%m%dT%H%M%S}", "no booking was read yet")
+            return dg.SensorResult([first], cursor=f"{now}")
         newest = newest_change(pipeline.calcom, after=after, now=now)
     if newest is None:
         return dg.SkipReason(f"No booking changed since {after:%Y-%m-%d %H:%M:%S} UTC")
     named = newest.isoformat()
-    request = dg.RunRequest(run_key=f"bookings:{named}", tags={"calcom/cause": f"a booking changed at {named}"})
-    return dg.SensorResult([request], cursor=named)
+    return dg.SensorResult([_run(f"bookings:{named}", f"a booking changed at {named}")], cursor=named)
 
 
 @dg.sensor(
@@ -110,10 +105,13 @@ def event_type_drift(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     named = ", ".join(map(str, drift.event_type_ids[:_CAUSES_NAMED]))
     cause = f"event types differ from the mirror: {named}" if named else "no event type is mirrored yet"
     # The same difference may come again later, so its name alone would be taken for a repetition.
-    request = dg.RunRequest(
-        run_key=f"event-types:{difference}:{utc_now():%Y%m%dT%H%M%S}", tags={"calcom/cause": cause[:_LONGEST_TAG]}
-    )
-    return dg.SensorResult([request], cursor=difference)
+    key = f"event-types:{difference}:{utc_now():%Y%m%dT%H%M%S}"
+    return dg.SensorResult([_run(key, cause)], cursor=difference)
+
+
+def _run(key: str, cause: str) -> dg.RunRequest:
+    """A run that tells people what it was started for; one of the same key is started once."""
+    return dg.RunRequest(run_key=key, tags={"calcom/cause": cause[:_LONGEST_TAG]})
 
 
 ALL = [service_changes, new_invalidations, changed_bookings, event_type_drift]

@@ -35,7 +35,7 @@ def delete_all(folder: Folder) -> None:
     outside = places.system_folder(folder)
     if outside and places.belongs_to(outside, folder):
         shutil.rmtree(outside)
-    for name in (*places.PARTS, "run", "access"):
+    for name in (*places.PARTS, "run", "access", "cache"):  # in "cache" users keep what can be made anew
         shutil.rmtree(folder.path / name, ignore_errors=True)
     for path in (folder.logs, folder.requests, folder.companions):
         shutil.rmtree(path, ignore_errors=True)

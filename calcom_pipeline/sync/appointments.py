@@ -14,19 +14,16 @@ from calcom_pipeline.domain.errors import CacheError, StoreError
 from calcom_pipeline.domain.invalidation import Fact
 from calcom_pipeline.domain.models import Booking
 from calcom_pipeline.domain.requests import BookingRequest
-from calcom_pipeline.ports import BookingWrites, CacheClearer, Outbox, OutcomeStore
+from calcom_pipeline.ports import BookingWrites, CacheClearer, KeyLocks, Outbox, OutcomeStore
 from calcom_pipeline.sync.invalidation import clear, resolve
 from calcom_pipeline.sync.outcomes import book
-
-# Facts of others that are due are cleared along with ours; a backlog is the outbox job's business.
-_FACTS_AT_ONCE = 50
 
 
 class FactOutbox(Outbox, Protocol):
     """An outbox that takes facts of a change nobody stored in PostgreSQL."""
 
-    def add(self, facts: Iterable[Fact]) -> int:
-        """Add facts in a transaction of their own; how many."""
+    def add(self, facts: Iterable[Fact]) -> list[Fact]:
+        """Add facts in a transaction of their own; the same with their ids."""
         ...
 
 
@@ -34,12 +31,14 @@ class FactOutbox(Outbox, Protocol):
 class Appointment:
     """What came of it: the booking as it is now, how many cached days went, and why any may still stand.
 
+    `cleared_by_others`: the outbox job was faster, so that days which it cleared are gone and not among those counted.
     `adopted` and `ignored` are those of `Booked`.
     """
 
     booking: Booking
     adopted: bool = False
     cached_days_cleared: int = 0
+    cleared_by_others: bool = False
     cache_problem: str = ""
     ignored: tuple[str, ...] = ()
 
@@ -51,6 +50,7 @@ class Appointments:
         self,
         calcom: BookingWrites,
         outcomes: OutcomeStore,
+        locks: KeyLocks,
         outbox: FactOutbox,
         cache: CacheClearer,
         *,
@@ -59,6 +59,7 @@ class Appointments:
     ) -> None:
         self._calcom = calcom
         self._outcomes = outcomes
+        self._locks = locks
         self._outbox = outbox
         self._cache = cache
         self._now = now
@@ -69,9 +70,10 @@ class Appointments:
 
         Raises:
             Conflict: the time is taken.
-            OutcomeUnknown: nobody knows; it is written down, and the next sync finds out.
+            OutcomeUnknown: nobody knows; it is written down, and the next sync finds out. Or another call with the
+                same key has not ended yet.
         """
-        booked = book(self._calcom, self._outcomes, request, now=self._now())
+        booked = book(self._calcom, self._outcomes, self._locks, request, now=self._now())
         changes = [(None, footprint(one)) for one in booked.series or (booked.booking,)]
         return replace(self._told(booked.booking, changes, adopted=booked.adopted), ignored=booked.ignored)
 
@@ -106,11 +108,11 @@ class Appointments:
         if not facts:
             return Appointment(booking, adopted)
         try:
-            self._outbox.add(facts)
-            report = clear(self._outbox, self._cache, resolve(self._outbox, limit=_FACTS_AT_ONCE))
+            # Its own facts alone: a backlog of others' is the outbox job's business.
+            report = clear(self._outbox, self._cache, resolve(self._outbox, self._outbox.add(facts)))
         except (StoreError, CacheError) as error:
             return Appointment(booking, adopted, cache_problem=str(error))
-        return Appointment(booking, adopted, report.keys)
+        return Appointment(booking, adopted, report.keys, cleared_by_others=report.closed_by_others > 0)
 
 
 def _as_it_stood(after: Footprint) -> Footprint:

@@ -1,7 +1,7 @@
 """Apply the outbox: facts are resolved into cached days, which leave every layer of the cache.
 
 A fact stays in the outbox until every layer was cleared. Clearing twice does no harm, so nothing is claimed: two runs
-over the same facts both end well.
+over the same facts both end well, and whoever clears a day that another has cleared counts it no more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,11 +22,12 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class InvalidationReport:
-    """What one pass over the outbox came to."""
+    """What clearing some facts came to; `closed_by_others` of them were cleared by another run meanwhile."""
 
     facts: int
     event_types: int
     layers: tuple[CacheClearResult, ...]
+    closed_by_others: int = 0
 
     @property
     def keys(self) -> int:
@@ -34,9 +35,8 @@ class InvalidationReport:
         return sum(layer.keys for layer in self.layers)
 
 
-def resolve(outbox: Outbox, *, limit: int) -> Resolved:
-    """What is due, and which days it concerns."""
-    facts = outbox.pending(limit=limit)
+def resolve(outbox: Outbox, facts: Sequence[Fact]) -> Resolved:
+    """Which days these facts of the outbox concern."""
     merged: dict[int, Stain] = {}
     for fact in facts:
         for stain in stains(fact, outbox.concerned(fact)):
@@ -51,13 +51,12 @@ def clear(outbox: Outbox, cache: CacheClearer, resolved: Resolved) -> Invalidati
         CacheError: a layer could not be cleared; the facts stay pending with the reason.
     """
     layers = cache.clear(resolved.stained)
-    report = InvalidationReport(len(resolved.facts), len(resolved.stained), tuple(layers))
-    errors = [error for layer in layers for error in layer.errors]
-    if errors:
-        outbox.failed(resolved.facts, "; ".join(errors))
-        raise CacheError(f"Clearing the cache: {'; '.join(errors)}", advice="The facts stay in the outbox.")
-    outbox.done(resolved.facts, _told(layers))
-    return report
+    errors = "; ".join(error for layer in layers for error in layer.errors)
+    closed = outbox.failed(resolved.facts, errors) if errors else outbox.done(resolved.facts, _told(layers))
+    if errors and closed:
+        raise CacheError(f"Clearing the cache: {errors}", advice="The facts stay in the outbox.")
+    facts = len(resolved.facts)
+    return InvalidationReport(facts, len(resolved.stained), tuple(layers), closed_by_others=facts - closed)
 
 
 def _merged(known: Stain | None, stain: Stain) -> Stain:

@@ -2,6 +2,10 @@
 
 A create that must not be repeated (seats, round robin, a series) ends as `OutcomeUnknown`. It is written down under its
 key, without anybody's address, and looked for until it is found, or until it is too late for it to appear.
+
+A caller's own key may come twice at the same moment, in two processes. Both would look, find nothing, and create; so
+creates of one key go one after the other, and the second finds what the first has made. As long as the first may still
+appear, and another one could make a second booking, the second only looks.
 """
 
 from dataclasses import dataclass
@@ -10,7 +14,7 @@ from datetime import datetime, timedelta
 from calcom_pipeline.domain.errors import CalcomError, OutcomeUnknown, StoreError
 from calcom_pipeline.domain.outcomes import OpenOutcome
 from calcom_pipeline.domain.requests import BookingRequest
-from calcom_pipeline.ports import Booked, BookingWrites, OutcomeStore
+from calcom_pipeline.ports import Booked, BookingWrites, KeyLocks, OutcomeStore
 
 # Cal.com gave up on such a request long before: the slowest create seen took 20 s, our own time-out is 60 s.
 _TOO_LATE_TO_APPEAR = timedelta(minutes=5)
@@ -26,13 +30,42 @@ class OutcomesReport:
     failures: tuple[str, ...] = ()
 
 
-def book(calcom: BookingWrites, outcomes: OutcomeStore, request: BookingRequest, *, now: datetime) -> Booked:
+def book(
+    calcom: BookingWrites, outcomes: OutcomeStore, locks: KeyLocks, request: BookingRequest, *, now: datetime
+) -> Booked:
     """Book, exactly once; a doubt that is left is written down before it is raised.
 
     Raises:
-        OutcomeUnknown: nobody knows; `close_outcomes` will find out.
+        OutcomeUnknown: nobody knows; `close_outcomes` will find out. Or another call with this key did not end in time.
         CalcomError: it was not made.
     """
+    if not request.may_come_twice:
+        return _book(calcom, outcomes, request, now=now)
+    with locks.holding(request.key) as alone:
+        if not alone:
+            raise OutcomeUnknown("Booking: another call with the same key is still under way", key=request.key)
+        if _may_still_appear(outcomes, request.key, now) and not calcom.may_be_repeated(request.event_type_id):
+            return _found(calcom, request)
+        return _book(calcom, outcomes, request, now=now)
+
+
+def _may_still_appear(outcomes: OutcomeStore, key: str, now: datetime) -> bool:
+    """Whether an earlier create of this key ended in a doubt that is not old enough to be past."""
+    try:
+        opened_at = outcomes.opened_at(key)
+    except StoreError:  # then no doubt could be written down either
+        return False
+    return opened_at is not None and now - opened_at < _TOO_LATE_TO_APPEAR
+
+
+def _found(calcom: BookingWrites, request: BookingRequest) -> Booked:
+    found = calcom.find_booking(request.key, event_type_id=request.event_type_id, start=request.start)
+    if found is None:
+        raise OutcomeUnknown("Booking: nobody can say yet what became of an earlier call", key=request.key)
+    return Booked(found, (found,), adopted=True)
+
+
+def _book(calcom: BookingWrites, outcomes: OutcomeStore, request: BookingRequest, *, now: datetime) -> Booked:
     try:
         return calcom.create_booking(request)
     except OutcomeUnknown as unknown:

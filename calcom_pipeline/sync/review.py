@@ -13,12 +13,14 @@ from calcom_pipeline.service_ports import ActionResult, ServiceStore
 
 Side = Literal["local", "remote"]
 
+_EDITED_MEANWHILE = "edited just now and left alone; try again"
+
 
 class Undoing(ServiceStore, Protocol):
     """What undoing needs beside reading and linking."""
 
-    def restore(self, service_id: str, columns: Mapping[str, object]) -> None:
-        """Write columns of a service as somebody's edit."""
+    def restore(self, service_id: str, columns: Mapping[str, object], *, version: str) -> bool:
+        """Write columns of a service as somebody's edit; False, and nothing, if its version moved on."""
         ...
 
 
@@ -53,8 +55,8 @@ def _undo_one(services: Undoing, result: ActionResult, row: Service | None, link
     if row is None:
         return Undone(result.service_id, done=False, message="the service is gone")
     if result.kind == "create":
-        services.restore(row.id, {"is_active": False})
-        return Undone(row.id, done=True, message="deactivated, which hides its event type")
+        restored = services.restore(row.id, {"is_active": False}, version=row.version)
+        return Undone(row.id, restored, "deactivated, which hides its event type" if restored else _EDITED_MEANWHILE)
     return _put_back(services, result, row)
 
 
@@ -74,8 +76,9 @@ def _put_back(services: Undoing, result: ActionResult, row: Service) -> Undone:
     after = {**result.after.get("remote", {}), **result.after.get("local", {})}
     untouched = [name for name in before if there.get(name) == after.get(name)]
     edited = sorted(set(before) - set(untouched))
-    if untouched:
-        services.restore(row.id, service_columns({name: _value(before[name]) for name in untouched}))
+    columns = service_columns({name: _value(before[name]) for name in untouched})
+    if untouched and not services.restore(row.id, columns, version=row.version):
+        return Undone(row.id, done=False, message=_EDITED_MEANWHILE)
     said = f"put back {', '.join(sorted(untouched))}" if untouched else "nothing put back"
     if edited:
         said += f"; edited since and left alone: {', '.join(edited)}"

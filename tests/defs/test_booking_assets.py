@@ -1,6 +1,6 @@
 """The history of bookings by month and the checks of bookings, on a real Dagster instance."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -14,19 +14,11 @@ from calcom_pipeline.domain.bookings import MINE
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.sync.backfill import is_done
 from calcom_pipeline.wiring import Pipeline, utc_now
-from tests.defs.test_loop import metadata, run
-from tests.support.booking_rows import stamp
+from tests.support.booking_rows import months_of_creation, stamp
+from tests.support.dagster_runs import metadata, run
 
 pytestmark = pytest.mark.timeout(180)
 SPAN_START, SPAN_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-
-
-def months_of_creation(sandbox: RunningSandbox) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for booking in sandbox.control.read_bookings():
-        month = str(Month.of(datetime.fromtimestamp(booking["created"] / 1000, UTC)))
-        found[month] = found.get(month, 0) + 1
-    return found
 
 
 def spread_over_a_year(sandbox: RunningSandbox) -> None:

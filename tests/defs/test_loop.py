@@ -1,11 +1,9 @@
 """The whole loop on a real Dagster instance: PostgreSQL storage, real runs, the sandbox for Cal.com."""
 
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -20,43 +18,11 @@ from calcom_pipeline.defs.pools import make_pool
 from calcom_pipeline.defs.sensors import changed_bookings, event_type_drift, new_invalidations, service_changes
 from calcom_pipeline.domain.invalidation import Fact
 from calcom_pipeline.sandbox.testing import RunningSandbox
-from calcom_pipeline.settings import load_settings
 from calcom_pipeline.sync.event_types import pull_event_types
-from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
+from calcom_pipeline.wiring import Pipeline, utc_now
+from tests.support.dagster_runs import metadata, run
 
-CHECKOUT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture
-def instance(
-    in_environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[dg.DagsterInstance]:
-    shutil.copy(CHECKOUT / "dagster_home" / "dagster.yaml", tmp_path)
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    with dg.DagsterInstance.get() as instance:
-        yield instance
-
-
-@pytest.fixture
-def pipeline(in_environment: dict[str, str]) -> Iterator[Pipeline]:
-    with open_pipeline(load_settings()) as opened:
-        yield opened
-
-
-def run(instance: dg.DagsterInstance, job: str, **options: Any) -> dg.ExecuteInProcessResult:
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    return defs.resolve_job_def(job).execute_in_process(instance=instance, run_config=quiet, **options)
-
-
-def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
-    (found,) = [
-        event.materialization.metadata
-        for event in result.get_asset_materialization_events()
-        if event.materialization.asset_key.path[-1] == asset
-    ]
-    plain = {name: getattr(value, "value", value) for name, value in found.items()}
-    return {name: value.records if hasattr(value, "records") else value for name, value in plain.items()}
 
 
 def ask(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:

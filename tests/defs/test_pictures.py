@@ -1,11 +1,17 @@
-"""Pictures in the metadata: what they are drawn from, and that they are pictures."""
+"""Pictures in the metadata: what they are drawn from, that they are pictures, and what drawing leaves behind."""
 
 import base64
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
 
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.overview import CallsOfMinute, PostgresOverview
 from calcom_pipeline.defs.metadata import LIMITER_PICTURE, limiter_use
+from tests.support.commands import bare
 
 NOW = datetime(2026, 11, 25, 10, 30, 20, tzinfo=UTC)
 PNG = b"\x89PNG"
@@ -35,3 +41,53 @@ def test_the_use_of_the_limit_is_a_picture_and_without_calls_there_is_none():
     ).values()
     text = drawn.md_str or ""
     assert base64.b64decode(text.partition("base64,")[2].rstrip(")")).startswith(PNG)
+
+
+#: As a run does it; nothing is imported for pictures before there is something to draw.
+DRAWS = """
+import sys
+from datetime import UTC, datetime
+import calcom_pipeline.definitions
+from calcom_pipeline.adapters.postgres.overview import CallsOfMinute
+from calcom_pipeline.defs.metadata import limiter_use
+assert "matplotlib" not in sys.modules
+now = datetime.now(UTC)
+print(limiter_use([CallsOfMinute(now, "sync", 80)], limit=120, now=now))
+"""
+
+
+class TestWhatDrawingLeavesBehind:
+    @pytest.fixture
+    def home(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "home"
+        folder.mkdir()
+        return folder
+
+    def draw(self, home: Path, **environment: str) -> str:
+        """Draw in a process whose home is empty; nothing is left there. What it says on standard error."""
+        variables = bare({"HOME": str(home), "CALCOM_ENV_FILE": "", **environment})
+        done = subprocess.run([sys.executable, "-c", DRAWS], env=variables, capture_output=True, text=True, check=True)
+        assert "data:image/png" in done.stdout
+        assert list(home.iterdir()) == []
+        return done.stderr
+
+    def test_the_cache_of_fonts_is_kept_in_the_data_folder_whether_or_not_that_was_there(
+        self, home: Path, tmp_path: Path
+    ):
+        data = tmp_path / "deep" / "data"
+        self.draw(home, CALCOM_DATA_DIR=str(data))
+        assert list((data / "cache" / "matplotlib").iterdir())
+
+    def test_where_the_data_folder_cannot_be_written_a_temporary_one_is_taken(self, home: Path, tmp_path: Path):
+        blocked, temporary = tmp_path / "blocked", tmp_path / "temporary"
+        blocked.write_text("a file")
+        temporary.mkdir()
+        told = self.draw(home, CALCOM_DATA_DIR=str(blocked), TMPDIR=str(temporary))
+        assert "temporary cache directory" in told
+        assert list(temporary.iterdir()) == [], "it goes with the process"
+
+    def test_a_folder_that_was_chosen_is_kept_to(self, home: Path, tmp_path: Path):
+        chosen = tmp_path / "chosen"
+        self.draw(home, CALCOM_DATA_DIR=str(tmp_path / "data"), MPLCONFIGDIR=str(chosen))
+        assert list(chosen.iterdir())
+        assert not (tmp_path / "data").exists()

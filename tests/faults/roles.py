@@ -6,6 +6,7 @@ from typing import Any
 
 from calcom_pipeline.adapters.calcom.retries import Patience
 from calcom_pipeline.adapters.postgres.database import open_database
+from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
 from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror
 from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
 from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
@@ -214,13 +215,13 @@ def undisturbed(desk: Desk) -> None:
 def doubtful_booker(desk: Desk, event_type_id: int, starts: list[str], options: dict[str, Any]) -> None:
     """Books what must never be sent twice, as the facade does: a doubt is written down for the next sync."""
     with desk.database() as database, desk.calcom(**options) as calcom:
-        outcomes = PostgresOutcomeStore(database)
+        outcomes, locks = PostgresOutcomeStore(database), PostgresKeyLocks(database, wait_seconds=60)
         for start in starts:
             now = datetime.now(UTC)
             details = {"eventTypeId": event_type_id, "start": start, "name": "Carol", "timeZone": "Europe/Berlin"}
             wanted = booking_request(details | {"email": f"{desk.name}@example.org"}, BookingRules(now=now))
             try:
-                book(calcom, outcomes, wanted, now=now)
+                book(calcom, outcomes, locks, wanted, now=now)
             except OutcomeUnknown as unknown:
                 desk.tell("unknown", key=unknown.key)
             except CalcomError as error:

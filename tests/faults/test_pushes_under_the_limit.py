@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bench.pushes import apply_now, drift
-from calcom_pipeline.cli.plans import planned
+from bench.pushes import drift
+from calcom_pipeline.reconciling import apply_now, plan_now
 from calcom_pipeline.sandbox.testing import serve_sandbox
 from calcom_pipeline.settings import load_settings
 from calcom_pipeline.sync.services import ApplyReport
@@ -38,7 +38,7 @@ def pushed(environment: dict[str, str], **account: Any) -> Pushed:
         limits = {"CALCOM_RATE_LIMIT_PER_MINUTE": "120", "CALCOM_RATE_BURST_REQUESTS": "6"}
         with open_pipeline(load_settings({**environment, **named, **limits})) as pipeline:
             owners = drift(pipeline, PUSHES)
-            stored, _ = planned(pipeline, "test")
+            stored, _ = plan_now(pipeline, "test")
             before, listed, began = (
                 pipeline.calcom.spent().calls,
                 listings(sandbox.control.counters()),

@@ -1,77 +1,22 @@
 """The command line as a person and a program meet it: output, exit codes, causes on one line."""
 
-import io
 import json
-import os
 import resource
 import subprocess
 import sys
 import tempfile
-from contextlib import redirect_stderr, redirect_stdout, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from calcom_pipeline import local
-from calcom_pipeline.cli import exit_codes, main
+from calcom_pipeline.cli import exit_codes
 from tests.support import leaks
+from tests.support.commands import bare, command, process, said
 
-CHECKOUT = Path(__file__).parents[2]
 HELP_CPU_SECONDS = 0.5
-
-
-@dataclass
-class Done:
-    """What a command came to."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def command(*arguments: str, environment: dict[str, str], cwd: Path | None = None) -> Done:
-    """Run a command in this process: a hundred starts of Python would take minutes."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    before, folder = dict(os.environ), Path.cwd()
-    bare = {name: os.environ[name] for name in ("PATH", "HOME", "CALCOM_DATA_DIR") if name in os.environ}
-    os.environ.clear()
-    os.environ.update({**bare, **environment})
-    os.chdir(cwd or folder)
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            main(arguments)
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        os.chdir(folder)
-    leaks.said(f"`{arguments[0]}`", out.getvalue(), err.getvalue())
-    return Done(code, out.getvalue(), err.getvalue())
-
-
-def process(*arguments: str, environment: dict[str, str]) -> Done:
-    """Run a command as a shell would."""
-    bare = {
-        name: value for name, value in os.environ.items() if name in ("PATH", "HOME") or name.startswith("COVERAGE_")
-    }
-    ran = subprocess.run(
-        [sys.executable, "-m", "calcom_pipeline.cli", *arguments],
-        env={**bare, "PYTHONPATH": str(CHECKOUT), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Done(ran.returncode, ran.stdout, ran.stderr)
-
-
-def said(done: Done) -> str:
-    """What stands on standard error, which must be short and without a traceback."""
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.splitlines()) <= 3, done.stderr
-    return done.stderr
 
 
 class TestHelp:
@@ -125,11 +70,11 @@ class TestSync:
             "try: main(['sync', 'bookings', '--json'])\n"
             "finally: assert not [m for m in sys.modules if m.split('.')[0].startswith('dagster')]"
         )
-        covered = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-        bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **covered, **environment}
         first, second = (
             json.loads(
-                subprocess.run([sys.executable, "-c", program], env=bare, capture_output=True, check=True).stdout
+                subprocess.run(
+                    [sys.executable, "-c", program], env=bare(environment), capture_output=True, check=True
+                ).stdout
             )
             for _ in range(2)
         )

@@ -13,9 +13,9 @@ import pytest
 from calcom_pipeline import local
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.sandbox.testing import RunningSandbox
-from tests.integration.test_cli import command
-from tests.support.booking_rows import row, stamp
+from tests.support.booking_rows import months_of_creation, row, stamp
 from tests.support.booking_server import BookingServer, booking_server
+from tests.support.commands import command
 from tests.support.tables import dumped
 
 THIS_MONTH = f"{datetime.now(UTC):%Y-%m}"
@@ -31,15 +31,6 @@ def result(*words: str, environment: dict[str, str]) -> dict[str, Any]:
 def fetch(servers: local.Servers, schema: str, query: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(servers.database_url, options=f"-c search_path={schema}") as connection:
         return connection.execute(query).fetchall()  # type: ignore[arg-type]  # written in this file
-
-
-def months_of_creation(sandbox: RunningSandbox) -> dict[str, int]:
-    """How many bookings were made in each month, UTC."""
-    found: dict[str, int] = {}
-    for booking in sandbox.control.read_bookings():
-        month = f"{datetime.fromtimestamp(booking['created'] / 1000, UTC):%Y-%m}"
-        found[month] = found.get(month, 0) + 1
-    return found
 
 
 class TestBackfill:

@@ -3,9 +3,9 @@
 import json
 import os
 import pty
+import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +15,7 @@ import redis
 
 from calcom_pipeline import local
 from calcom_pipeline.cli import exit_codes
-from tests.integration.test_cli import CHECKOUT, command, process, said
+from tests.support.commands import CHECKOUT, argv, bare, command, process, said
 
 NOBODY_THERE = "redis://127.0.0.1:9"
 
@@ -92,12 +92,45 @@ class TestPrograms:
         assert "secretword" not in done.stdout + done.stderr
 
 
+def without_a_reader(words: list[str], environment: dict[str, str], *, errors: bool) -> tuple[int, str]:
+    """The exit code, and what is said on standard error, unless nobody reads that either (`2>&1 | head`)."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    told = theirs if errors else subprocess.PIPE
+    done = subprocess.run(argv(*words), env=bare(environment), stdout=theirs, stderr=told, text=True, check=False)
+    os.close(theirs)
+    return done.returncode, done.stderr or ""
+
+
+class TestReaderThatLeaves:
+    @pytest.mark.parametrize(
+        "words",
+        [["status"], ["status", "--json"], ["--help"], ["plan", "--help"], ["sync", "event-types"], ["local", "down"]],
+        ids=" ".join,
+    )
+    def test_the_command_leaves_too_without_a_word(self, words: list[str], environment: dict[str, str], tmp_path: Path):
+        nothing_runs = {**environment, "CALCOM_DATA_DIR": str(tmp_path)}
+        assert without_a_reader(words, nothing_runs, errors=False) == (exit_codes.NOBODY_READS, "")
+
+    @pytest.mark.parametrize("words", [["status", "--nonsense"], ["explain", "999"], ["status"]], ids=" ".join)
+    def test_so_it_does_when_errors_have_no_reader_either(self, words: list[str], environment: dict[str, str]):
+        code, _ = without_a_reader(words, environment, errors=True)
+        assert code == exit_codes.NOBODY_READS
+
+    def test_the_first_line_of_a_longer_output_is_all_there(self, environment: dict[str, str]):
+        line = f"{shlex.join(argv('status'))} | head -1; echo ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", line], env=bare(environment), capture_output=True, text=True, check=False)
+        first, code = done.stdout.splitlines()
+        assert first
+        assert int(code) in (exit_codes.OK, exit_codes.NOBODY_READS), "it may have been done before head left"
+        assert done.stderr == ""
+
+
 def on_a_terminal(words: list[str], environment: dict[str, str]) -> str:
     """What a person sees there."""
     ours, theirs = pty.openpty()
-    argv = [sys.executable, "-m", "calcom_pipeline.cli", *words]
-    variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TERM": "xterm-256color", **environment}
-    with subprocess.Popen(argv, env=variables, stdin=theirs, stdout=theirs, stderr=theirs):
+    variables = bare({"TERM": "xterm-256color", **environment})
+    with subprocess.Popen(argv(*words), env=variables, stdin=theirs, stdout=theirs, stderr=theirs):
         os.close(theirs)
         seen = b""
         with suppress(OSError):  # the other end is closed
@@ -124,14 +157,18 @@ class TestDemo:
     def stranger(self, tmp_path: Path) -> Iterator[dict[str, str]]:
         """Variables of a shell that names servers, which the demo must leave alone."""
         shutil.copy(CHECKOUT / "dagster_home" / "dagster.yaml", tmp_path)
-        data = tmp_path / "data"
+        data, home = tmp_path / "data", tmp_path / "home"
+        home.mkdir()
         yield {
+            "HOME": str(home),
             "CALCOM_DATA_DIR": str(data),
             "DAGSTER_HOME": str(tmp_path),
             "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none",
             "CALCOM_API_KEY": "not-to-be-used",
         }
         assert local.remove(data)
+        assert not (data / "cache").exists()
+        assert list(home.iterdir()) == [], "the demo leaves nothing outside its own folders"
 
     @staticmethod
     def small(event_types: int, bookings: int) -> dict[str, str]:

@@ -6,6 +6,8 @@ import pytest
 
 from calcom_pipeline.adapters.calcom.booking_bodies import ignored_details
 from calcom_pipeline.adapters.calcom.client import CalcomClient
+from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
 from calcom_pipeline.domain.errors import Conflict, OutcomeUnknown, Rejected, StoreError
 from calcom_pipeline.domain.outcomes import OpenOutcome
 from calcom_pipeline.domain.requests import BookingRequest, BookingRules, booking_request
@@ -128,12 +130,18 @@ def test_one_seat_is_cancelled_in_spite_of_doubt_and_the_others_stay(
 class FullStore:
     """An outcome store without room."""
 
+    def opened_at(self, key: str) -> None:
+        del key
+
     def open(self, outcome: OpenOutcome) -> None:
         raise StoreError("the disk is full")
 
 
-def test_a_doubt_that_cannot_be_written_down_is_still_told_as_a_doubt(calcom: CalcomClient, account: RunningSandbox):
+def test_a_doubt_that_cannot_be_written_down_is_still_told_as_a_doubt(
+    calcom: CalcomClient, account: RunningSandbox, empty_database: Database
+):
     account.control.add_fault("reset_after", "POST /v2/bookings", count=1)
+    locks = PostgresKeyLocks(empty_database, wait_seconds=1)
     with pytest.raises(OutcomeUnknown, match="the disk is full") as raised:
-        book(calcom, FullStore(), wanted(CLASS, key=KEY), now=NOW)  # type: ignore[arg-type]  # only asked to open
+        book(calcom, FullStore(), locks, wanted(CLASS, key=KEY), now=NOW)  # type: ignore[arg-type]  # only asked to open
     assert raised.value.key == KEY

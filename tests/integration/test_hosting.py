@@ -21,9 +21,8 @@ from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.hosting import dagster_environment, dagster_home, workspace
 from calcom_pipeline.settings import load_settings
-from tests.integration.test_cli import command, said
+from tests.support.commands import CHECKOUT, command, said
 
-CHECKOUT = Path(__file__).parents[2]
 UP_SECONDS = 90
 
 

@@ -8,12 +8,12 @@ import pytest
 from calcom_pipeline.adapters.calcom import endpoints
 from calcom_pipeline.domain.errors import ContractBroken, NotFound
 from calcom_pipeline.domain.models import Owner
+from calcom_pipeline.reconciling import apply_now, plan_now
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.service_ports import StoredPlan
 from calcom_pipeline.settings import load_settings
 from calcom_pipeline.sync.event_types import pull_event_types
-from calcom_pipeline.sync.planning import PlanRequest, make_plan
-from calcom_pipeline.sync.services import ApplyReport, apply_plan
+from calcom_pipeline.sync.services import ApplyReport
 from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
 
 PERSONAL, TEAMS = "GET /v2/event-types", "GET /v2/teams/{teamId}/event-types"
@@ -28,15 +28,10 @@ class Account:
     sandbox: RunningSandbox
 
     def plan(self) -> StoredPlan:
-        p = self.pipeline
-        request = PlanRequest("test", p.teams, p.service_store.known_event_types())
-        return make_plan(p.calcom, p.service_store, p.plan_store, request, rules=p.plan_rules, now=utc_now)[0]
+        return plan_now(self.pipeline, "test")[0]
 
     def apply(self, plan: StoredPlan, *, approved: bool = False) -> ApplyReport:
-        p = self.pipeline
-        return apply_plan(
-            plan, p.calcom, p.service_store, p.plan_store, rules=p.apply_rules, now=utc_now, approved=approved
-        )
+        return apply_now(self.pipeline, plan, approved=approved)
 
     def writes(self) -> int:
         endpoints = self.sandbox.control.counters()["endpoints"]

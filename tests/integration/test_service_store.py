@@ -89,7 +89,7 @@ class TestServices:
             store.pull(pulled, {"name": "Theirs", "duration_minutes": 45}, version="1")
         assert "INSTEAD OF UPDATE" in caught.value.advice
         with pytest.raises(StoreError, match="shows something else"):
-            store.restore(number, {"name": "Theirs"})
+            store.restore(number, {"name": "Theirs"}, version="1")
         assert store.links() == [linked(7, service_id=number)]
         assert (store.services()[0].name, store.services()[0].duration_minutes) == ("Repair", 30)
 
@@ -108,6 +108,8 @@ class TestServices:
             editor.commit()
         puller.join()
         assert outcome == [False]
+        assert not store.restore(number, {"name": "x"}, version="1")
+        assert store.services()[0].name == "Edited"
         assert store.services()[0].name == "Edited"
 
     def test_an_event_type_becomes_a_service_with_its_link(self, database: Database):

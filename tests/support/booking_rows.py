@@ -1,4 +1,4 @@
-"""Booking rows as Cal.com shows them, written by hand after the recordings, and pages made of them."""
+"""Booking rows as Cal.com shows them, written by hand after the recordings, and pages and months made of them."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -9,6 +9,7 @@ import orjson
 from calcom_pipeline.adapters.calcom.booking_rows import booking_page
 from calcom_pipeline.domain.bookings import BookingPage
 from calcom_pipeline.domain.errors import Exchange
+from calcom_pipeline.sandbox.testing import RunningSandbox
 
 EXCHANGE = Exchange("Testing")
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
@@ -71,3 +72,12 @@ def answer(*rows: Any, total: int | None = None) -> bytes:
 def page(*rows: Mapping[str, Any], at: datetime = NOW, content: bytes | None = None) -> BookingPage:
     """A page that was asked for and answered at one instant."""
     return booking_page(content or answer(*rows), EXCHANGE, answered_at=at, sent_at=at)
+
+
+def months_of_creation(sandbox: RunningSandbox) -> dict[str, int]:
+    """How many bookings were made in each month, UTC."""
+    found: dict[str, int] = {}
+    for booking in sandbox.control.read_bookings():
+        month = f"{datetime.fromtimestamp(booking['created'] / 1000, UTC):%Y-%m}"
+        found[month] = found.get(month, 0) + 1
+    return found

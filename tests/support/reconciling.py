@@ -205,8 +205,12 @@ class FakeServices:
         self._store(Link(service.id, event_type.owner, event_type.id, remote_values(event_type)))
         return service
 
-    def restore(self, service_id: str, columns: Mapping[str, object]) -> None:
+    def restore(self, service_id: str, columns: Mapping[str, object], *, version: str) -> bool:
+        self._fuse.burn()
+        if self.rows[service_id].version != version:
+            return False
         self.edit(service_id, **columns)
+        return True
 
     def edit(self, service_id: str, **columns: object) -> None:
         row = self.rows[service_id]

@@ -8,6 +8,7 @@ import pytest
 from calcom_pipeline.domain.errors import PlanUnusable
 from calcom_pipeline.domain.fields import remote_values
 from calcom_pipeline.domain.links import Intent, Link
+from calcom_pipeline.domain.models import EventType
 from calcom_pipeline.domain.plans import Brakes
 from calcom_pipeline.service_ports import ActionResult
 from calcom_pipeline.sync.event_types import TeamChoice
@@ -15,7 +16,7 @@ from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan
 from calcom_pipeline.sync.review import Undone, explain, settle_conflict, try_again, undo
 from calcom_pipeline.sync.services import apply_plan
 from calcom_pipeline.sync.writer import ApplyRules
-from tests.support.reconciling import ME, FakeCalcom, FakePlans, FakeServices, event_type, linked, service
+from tests.support.reconciling import ME, FakeCalcom, FakePlans, FakeServices, Fuse, event_type, linked, service
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 RULES = PlanRules(brakes=Brakes(100, 1000), lifetime=timedelta(hours=1), propose_imports=True)
@@ -24,8 +25,10 @@ RULES = PlanRules(brakes=Brakes(100, 1000), lifetime=timedelta(hours=1), propose
 class Desk:
     """One account with both sides."""
 
-    def __init__(self, services: Sequence = (), types: Sequence = (), links: Sequence = ()) -> None:
-        self.calcom, self.services, self.plans = FakeCalcom(types), FakeServices(services), FakePlans()
+    def __init__(
+        self, services: Sequence = (), types: Sequence = (), links: Sequence = (), fuse: Fuse | None = None
+    ) -> None:
+        self.calcom, self.services, self.plans = FakeCalcom(types), FakeServices(services, fuse=fuse), FakePlans()
         self.services.stored = {link.service_id: link for link in links}
 
     def sync(self) -> list[ActionResult]:
@@ -72,6 +75,16 @@ class TestUndo:
         assert [(u.done, u.message) for u in desk.undo(results)] == [
             (False, "nothing put back; edited since and left alone: title")
         ]
+
+    @pytest.mark.parametrize("types", [[event_type(1)], []], ids=["put back", "deactivated"])
+    def test_an_edit_that_lands_while_it_is_undone_is_left_alone(self, types: list[EventType]):
+        fuse = Fuse()
+        desk = Desk([service(1, name="New")], types, [linked(1)] if types else [], fuse)
+        results = desk.sync()
+        fuse.anywhere = lambda: desk.services.edit("1", name="Newest", is_active=True)
+        (undone,) = desk.undo(results)
+        assert (undone.done, undone.message) == (False, "edited just now and left alone; try again")
+        assert (desk.services.rows["1"].name, desk.services.rows["1"].is_active) == ("Newest", True)
 
     def test_a_created_event_type_is_hidden(self):
         desk = Desk([service(1)])

@@ -103,6 +103,10 @@ class BookingEndpoints(EventTypeEndpoints, AccountEndpoints):
         made = _made_before(create, look) if request.may_come_twice else create()
         return _booked(made, request)
 
+    def may_be_repeated(self, event_type_id: int) -> bool:
+        """Whether a second create of a time can make no second booking; False where that cannot be found out."""
+        return self._after_doubt(event_type_id) == "repeat"
+
     def cancel_booking(self, uid: str, *, reason: str = "", seat_uid: str | None = None) -> Booking:
         """Cancel a booking, or one seat of it; a host has to give a reason."""
         body = {"cancellationReason": reason} if reason else {}

@@ -3,7 +3,7 @@
 Every session speaks UTC and finds its tables through `search_path`, so that one database can hold several accounts.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, LiteralString, cast
 
@@ -28,9 +28,10 @@ _POOL_SIZE = 5
 class Database:
     """A pool of connections to one schema. Close it, or use `open_database`."""
 
-    def __init__(self, engine: Engine, schema: str) -> None:
+    def __init__(self, engine: Engine, schema: str, connect_args: Mapping[str, Any]) -> None:
         self.schema = schema
         self._engine = engine
+        self._connect_args = connect_args
 
     @contextmanager
     def transaction(self, doing: str) -> Generator[Cursor]:
@@ -54,6 +55,19 @@ class Database:
             finally:
                 pooled.close()
 
+    @contextmanager
+    def beside_the_pool(self, doing: str) -> Generator[Cursor]:
+        """A cursor on a fresh connection, each statement its own transaction; the session ends with the block.
+
+        Raises:
+            StoreError: PostgreSQL is away or refuses.
+        """
+        with postgres_failures(doing):
+            arguments, options = self._engine.dialect.create_connect_args(self._engine.url)
+            options = {**options, **self._connect_args, "autocommit": True}
+            with psycopg.connect(*arguments, **options) as connection, connection.cursor() as cursor:
+                yield cursor
+
     def server_version(self) -> int:
         """The major version of the server."""
         with self.transaction("Connecting to PostgreSQL") as cursor:
@@ -71,11 +85,9 @@ def open_database(url: str, *, schema: str, application: str = "calcom_pipeline"
     Raises:
         ConfigurationError: when the URL cannot be understood.
     """
+    connect_args = {"connect_timeout": _CONNECT_SECONDS, "application_name": application}
     engine = sqlalchemy.create_engine(
-        driver_url(url),
-        pool_size=_POOL_SIZE,
-        pool_pre_ping=True,
-        connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": application},
+        driver_url(url), pool_size=_POOL_SIZE, pool_pre_ping=True, connect_args=connect_args
     )
 
     @event.listens_for(engine, "connect")
@@ -90,7 +102,7 @@ def open_database(url: str, *, schema: str, application: str = "calcom_pipeline"
             )
         raw.commit()
 
-    database = Database(engine, schema)
+    database = Database(engine, schema, connect_args)
     try:
         yield database
     finally:

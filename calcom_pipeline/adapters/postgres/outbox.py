@@ -1,6 +1,7 @@
 """The outbox: facts are written in the transaction of their change, and stay until they were applied."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -17,10 +18,7 @@ COPY_FACTS = "COPY invalidations (kind, why, event_type_id, user_ids, starts, en
 
 def insert_facts(cursor: Cursor, facts: Iterable[Fact]) -> int:
     """Add facts to the outbox in the caller's transaction; how many. Ids are PostgreSQL's; a fact's own is ignored."""
-    rows = [
-        (f.kind, f.why, f.event_type_id, list(f.user_ids), [s for s, _ in f.spans], [e for _, e in f.spans])
-        for f in facts
-    ]
+    rows = [_values(fact) for fact in facts]
     if rows:
         with cursor.copy(COPY_FACTS) as copy:
             for row in rows:
@@ -28,17 +26,20 @@ def insert_facts(cursor: Cursor, facts: Iterable[Fact]) -> int:
     return len(rows)
 
 
+ADD_FACT = """
+INSERT INTO invalidations (kind, why, event_type_id, user_ids, starts, ends) VALUES (%s, %s, %s, %s, %s, %s)
+RETURNING id"""
 PENDING = """
 SELECT id, kind, why, event_type_id, user_ids, starts, ends, attempts FROM invalidations
 WHERE state = 'pending' AND (next_attempt_at IS NULL OR next_attempt_at <= now()) ORDER BY id LIMIT %(limit)s"""
 DONE = """
 UPDATE invalidations SET state = 'done', result = %(result)s, error = NULL, finished_at = now()
-WHERE id = ANY(%(ids)s)"""
+WHERE id = ANY(%(ids)s) AND state = 'pending'"""
 # Tried again after 10 s, 20 s, 40 s ... up to 10 minutes: a wrong slot on a website costs more than a look at Redis.
 FAILED = """
 UPDATE invalidations SET attempts = attempts + 1, error = %(error)s,
        next_attempt_at = now() + least(interval '10 minutes', interval '10 seconds' * power(2, least(attempts, 10)))
-WHERE id = ANY(%(ids)s)"""
+WHERE id = ANY(%(ids)s) AND state = 'pending'"""
 BACKLOG = """
 SELECT count(*), max(id), coalesce(sum(attempts), 0),
        count(*) FILTER (WHERE next_attempt_at IS NULL OR next_attempt_at <= now())
@@ -56,10 +57,10 @@ class PostgresOutbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, facts: Iterable[Fact]) -> int:
-        """Add facts in a transaction of their own; how many."""
+    def add(self, facts: Iterable[Fact]) -> list[Fact]:
+        """Add facts in a transaction of their own; the same with their ids."""
         with self._database.transaction("Storing facts") as cursor:
-            return insert_facts(cursor, facts)
+            return [replace(fact, id=cursor.execute(ADD_FACT, _values(fact)).fetchall()[0][0]) for fact in facts]
 
     def pending(self, *, limit: int) -> list[Fact]:
         """Facts that are due, oldest first."""
@@ -81,15 +82,19 @@ class PostgresOutbox:
             cursor.execute(statement(CONCERNED), values)
             return [event_type_of(row) for row in cursor.fetchall()]
 
-    def done(self, facts: Iterable[Fact], result: Mapping[str, Any]) -> None:
-        """These were applied."""
+    def done(self, facts: Iterable[Fact], result: Mapping[str, Any]) -> int:
+        """These were applied; how many nobody had closed before."""
         with self._database.transaction("Closing facts") as cursor:
-            cursor.execute(DONE, {"ids": [f.id for f in facts], "result": Jsonb(dict(result))})
+            return cursor.execute(DONE, {"ids": [f.id for f in facts], "result": Jsonb(dict(result))}).rowcount
 
-    def failed(self, facts: Iterable[Fact], error: str) -> None:
-        """These stay pending; they are due again after a growing pause."""
+    def failed(self, facts: Iterable[Fact], error: str) -> int:
+        """These stay pending and are due again after a growing pause; how many nobody had closed before."""
         with self._database.transaction("Postponing facts") as cursor:
-            cursor.execute(FAILED, {"ids": [f.id for f in facts], "error": error})
+            return cursor.execute(FAILED, {"ids": [f.id for f in facts], "error": error}).rowcount
+
+
+def _values(f: Fact) -> tuple[Any, ...]:
+    return f.kind, f.why, f.event_type_id, list(f.user_ids), [s for s, _ in f.spans], [e for _, e in f.spans]
 
 
 def _fact(row: tuple[Any, ...]) -> Fact:

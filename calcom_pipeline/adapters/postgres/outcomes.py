@@ -11,6 +11,7 @@ INSERT INTO open_outcomes (key, event_type_id, starts_at, opened_at)
 VALUES (%(key)s, %(event_type_id)s, %(start)s, %(opened_at)s)
 ON CONFLICT (key) DO UPDATE SET event_type_id = excluded.event_type_id, starts_at = excluded.starts_at,
     opened_at = excluded.opened_at, looks = 0, looked_at = NULL, closed_at = NULL, booking_uid = NULL"""
+_OPENED_AT = "SELECT opened_at FROM open_outcomes WHERE key = %(key)s AND closed_at IS NULL"
 _STILL_OPEN = """
 SELECT key, event_type_id, starts_at, opened_at, looks FROM open_outcomes WHERE closed_at IS NULL ORDER BY opened_at"""
 _CLOSE = """
@@ -35,6 +36,12 @@ class PostgresOutcomeStore:
         }
         with self._database.transaction("Storing an open outcome") as cursor:
             cursor.execute(_OPEN, values)
+
+    def opened_at(self, key: str) -> datetime | None:
+        """When the doubt about this key was written down, if nobody has cleared it yet."""
+        with self._database.transaction("Reading an open outcome") as cursor:
+            found = cursor.execute(_OPENED_AT, {"key": key}).fetchone()
+            return found[0] if found else None
 
     def still_open(self) -> list[OpenOutcome]:
         """All that nobody knows yet, oldest first."""

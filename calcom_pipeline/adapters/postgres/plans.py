@@ -1,6 +1,5 @@
 """Plans and what came of them, and the lock that lets one apply run at a time."""
 
-import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,13 +9,12 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from calcom_pipeline.adapters.postgres import service_queries as queries
-from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
+from calcom_pipeline.adapters.postgres.database import Database, statement
+from calcom_pipeline.adapters.postgres.locks import taken
 from calcom_pipeline.domain.errors import AnotherApply
 from calcom_pipeline.domain.models import Owner
 from calcom_pipeline.domain.plans import Action, FieldDecision
 from calcom_pipeline.service_ports import ActionResult, StoredPlan
-
-_LOOK_AGAIN_SECONDS = 0.1
 
 
 class PostgresPlanStore:
@@ -117,26 +115,15 @@ class PostgresPlanStore:
     def exclusive(self, *, wait_seconds: float = 0.0) -> Generator[None]:
         """One apply at a time per account; the lock goes with the session, so a killed process leaves none."""
         with self._database.transaction("Locking the plans") as cursor:
-            _lock(cursor, wait_seconds)
+            if not taken(cursor, queries.LOCK_APPLY, wait_seconds=wait_seconds):
+                raise AnotherApply(
+                    "Another plan of this account is being made or applied", advice="Try again when it has ended."
+                )
             cursor.connection.commit()  # a session's lock: no transaction idles while the apply runs
             try:
                 yield
             finally:
                 cursor.execute(queries.UNLOCK_APPLY)
-
-
-def _lock(cursor: Cursor, wait_seconds: float) -> None:
-    deadline = time.monotonic() + wait_seconds
-    while True:
-        cursor.execute(queries.LOCK_APPLY)
-        granted = cursor.fetchone()
-        if granted is not None and granted[0]:
-            return
-        if time.monotonic() >= deadline:
-            raise AnotherApply(
-                "Another plan of this account is being made or applied", advice="Try again when it has ended."
-            )
-        time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def _action_row(plan_id: str, position: int, a: Action) -> tuple[Any, ...]:

@@ -61,18 +61,19 @@ class PostgresServiceStore:
     def pull(self, link: Link, columns: Mapping[str, object], *, version: str) -> bool:
         """Write columns of a service and its link, both or neither; False if the service's version moved on."""
         with self._database.transaction("Writing a service") as cursor:
-            cursor.execute(queries.LOCK_SERVICE, {"service_id": link.service_id})
-            found = cursor.fetchone()
-            if found is None or found[0] != version:
+            if not _locked(cursor, link.service_id, version):
                 return False
             _write_columns(cursor, link.service_id, columns)
             cursor.execute(queries.STORE_LINK, _link_values(link))
         return True
 
-    def restore(self, service_id: str, columns: Mapping[str, object]) -> None:
-        """Write columns of a service as somebody's edit: the next plan carries it over."""
+    def restore(self, service_id: str, columns: Mapping[str, object], *, version: str) -> bool:
+        """Write columns of a service as somebody's edit, which the next plan carries over; False if it moved on."""
         with self._database.transaction("Writing a service") as cursor:
+            if not _locked(cursor, service_id, version):
+                return False
             _write_columns(cursor, service_id, columns)
+        return True
 
     def add(self, columns: Mapping[str, object], event_type: EventType) -> Service:
         """Insert a service for an event type, with its link."""
@@ -121,6 +122,12 @@ def _write_columns(cursor: Cursor, service_id: str, columns: Mapping[str, object
     cursor.execute(queries.SET_ACTOR, {"actor": ACTOR})
     cursor.execute(update, {**columns, "service_id": service_id})
     _require_shown(cursor, service_id, columns)
+
+
+def _locked(cursor: Cursor, service_id: str, version: str) -> bool:
+    """Lock a service's row until the end of the transaction; False if it is gone, or another version by now."""
+    found = cursor.execute(queries.LOCK_SERVICE, {"service_id": service_id}).fetchone()
+    return found is not None and found[0] == version
 
 
 def _require_shown(cursor: Cursor, service_id: str, columns: Mapping[str, Any]) -> None:

@@ -1,8 +1,5 @@
 """When people can book: slots in PostgreSQL for analysis, in Redis for the website."""
 
-# matplotlib leaves some keywords untyped.
-# pyright: reportUnknownMemberType=false
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +9,7 @@ from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.defs.assets.mirrors import event_types
 from calcom_pipeline.defs.columns import column_schema
 from calcom_pipeline.defs.failures import dagster_failures
-from calcom_pipeline.defs.metadata import Meter, change_metadata, picture, table
+from calcom_pipeline.defs.metadata import Meter, change_metadata, picture, plotter, table
 from calcom_pipeline.defs.naming import OWNERS, POOL, PREFIX
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.ports import EventTypeMirror, SlotCache, SlotMirror
@@ -68,15 +65,11 @@ def slots(
 
 def _heat_map(free: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
     """Rows: event types; columns: days; darker means more free starts."""
-    import matplotlib as mpl
     import pandas as pd  # here, because it would be a fifth of the time that every run takes to start
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
 
     frame = pd.DataFrame(free)
     counts = frame.pivot_table(index="event type", columns="day", values="free", aggfunc="sum", fill_value=0)
-    figure, axes = plt.subplots(figsize=(11, 1.5 + 0.17 * len(counts)))
+    figure, axes = plotter().subplots(figsize=(11, 1.5 + 0.17 * len(counts)))
     image = axes.imshow(counts.to_numpy(), aspect="auto", cmap="Greens", interpolation="nearest")
     axes.set_yticks(range(len(counts)), [str(name) for name in counts.index], fontsize=6)
     axes.set_xticks(range(len(counts.columns)), [f"{day:%d %b}" for day in counts.columns], fontsize=6, rotation=90)

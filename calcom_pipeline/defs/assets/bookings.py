@@ -12,7 +12,7 @@ from calcom_pipeline.booking_ports import BookingMirror, Stored
 from calcom_pipeline.defs.assets.mirrors import event_types
 from calcom_pipeline.defs.columns import column_schema
 from calcom_pipeline.defs.failures import dagster_failures
-from calcom_pipeline.defs.metadata import Meter, change_metadata, picture, table
+from calcom_pipeline.defs.metadata import Meter, change_metadata, picture, plotter, table
 from calcom_pipeline.defs.naming import HISTORY_FROM, OWNERS, POOL, PREFIX
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.domain.booking_reads import Forecast, Month
@@ -189,14 +189,10 @@ def _pictures(months: list[MonthCount]) -> dict[str, Any]:
     """Bookings by month and status, as a picture; nothing for an empty mirror."""
     if not months:
         return {}
-    import matplotlib as mpl
     import pandas as pd  # here, because it would be a fifth of the time that every run takes to start
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
 
     frame = pd.DataFrame([(f"{m.month:%Y-%m}", m.status, m.bookings) for m in months], columns=_MONTH_COLUMNS)
     counts = frame.pivot_table(index="month", columns="status", values="bookings", aggfunc="sum", fill_value=0)
-    figure, axes = plt.subplots(figsize=(8, 2.5))
+    figure, axes = plotter().subplots(figsize=(8, 2.5))
     counts.tail(_MONTHS_SHOWN).plot.bar(stacked=True, width=0.9, ax=axes, xlabel="", ylabel="bookings", fontsize=6)
     return {"bookings by month of their start": picture(figure)}

@@ -1,0 +1,45 @@
+"""A real Dagster instance on PostgreSQL, an open pipeline beside it, runs in this process and what they tell."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from calcom_pipeline.definitions import defs
+from calcom_pipeline.settings import load_settings
+from calcom_pipeline.wiring import Pipeline, open_pipeline
+from tests.support.commands import CHECKOUT
+
+
+@pytest.fixture
+def instance(
+    in_environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    shutil.copy(CHECKOUT / "dagster_home" / "dagster.yaml", tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+@pytest.fixture
+def pipeline(in_environment: dict[str, str]) -> Iterator[Pipeline]:
+    with open_pipeline(load_settings()) as opened:
+        yield opened
+
+
+def run(instance: dg.DagsterInstance, job: str, **options: Any) -> dg.ExecuteInProcessResult:
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    return defs.resolve_job_def(job).execute_in_process(instance=instance, run_config=quiet, **options)
+
+
+def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+    (found,) = [
+        event.materialization.metadata
+        for event in result.get_asset_materialization_events()
+        if event.materialization.asset_key.path[-1] == asset
+    ]
+    plain = {name: getattr(value, "value", value) for name, value in found.items()}
+    return {name: value.records if hasattr(value, "records") else value for name, value in plain.items()}
