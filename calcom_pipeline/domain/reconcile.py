@@ -361,13 +361,15 @@ def _not_writable(event_type: EventType) -> str | None:
 def _made_by(intent: Intent, candidates: Sequence[EventType]) -> EventType | None:
     """The event type that an interrupted create made: by the slug that was sent, or renamed but otherwise as sent.
 
-    None when nobody can tell: ours may have been renamed, and a stranger's may have got the slug since.
+    None when nobody can tell: ours may have been renamed, and a stranger's may have got the slug since. One that bears the
+    slug and differs else is ours only if it is the oldest: a stranger's that got the slug of ours is younger than ours.
     """
     sent = {name: value for name, value in intent.fields.items() if name != "slug"}
     alike = [c for c in candidates if sent.items() <= remote_values(c).items()]
     named = next((c for c in candidates if remote_values(c)["slug"] == intent.fields.get("slug")), None)
     if named is not None:
-        return named if named in alike or not alike else None
+        oldest = min(candidates, key=lambda c: c.id)
+        return named if named in alike or (not alike and named is oldest) else None
     return alike[0] if len(alike) == 1 and len(candidates) == 1 else None
 
 

@@ -292,6 +292,12 @@ class TestIntents:
         made = plan([service(1)], [edited, event_type(8, slug="y", title="Y")], [self.begun])
         assert only(made).event_type_id == 7
 
+    def test_ours_of_which_everything_was_edited_is_not_mistaken_for_a_younger_one_that_got_its_slug(self):
+        edited, strangers = event_type(7, slug="one", title="Alpha"), event_type(8, slug="service-1", title="X")
+        told = only(plan([service(1)], [strangers, edited], [self.begun]))
+        assert (told.kind, told.event_type_id) == ("conflict", None)
+        assert "event types 7, 8" in told.reason or "event types 8, 7" in told.reason
+
     def test_when_nobody_can_tell_whose_it_is_nothing_is_created(self):
         strange = [event_type(7, slug="x", title="X"), event_type(8, slug="y", title="Y")]
         assert only(plan([service(1)], strange, [self.begun])).kind == "conflict"
