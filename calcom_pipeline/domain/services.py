@@ -20,7 +20,10 @@ _TRIMMED_FROM_SLUGS = "-._ \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One row of `services_source`. None in an optional column means: not managed here, Cal.com's value stands."""
+    """One row of `services_source`. None in an optional column means: not managed here, Cal.com's value stands.
+
+    `unreadable` says of each value that is not of its column's type what it is: "duration_minutes of 'abc' is no ...".
+    """
 
     id: str
     name: str | None
@@ -35,6 +38,7 @@ class Service:
     price_minor: int | None = None
     currency: str | None = None
     version: str = ""
+    unreadable: tuple[str, ...] = ()
 
     def owner(self, me: Owner) -> Owner:
         """Whose event type it becomes: its team's, or that of the key's own user."""
@@ -72,6 +76,9 @@ def _text_problems(service: Service) -> Iterator[str]:
 
 
 def _number_problems(service: Service) -> Iterator[str]:
+    if service.unreadable:
+        yield from (f"its {what}" for what in service.unreadable)
+        return
     duration = service.duration_minutes
     if duration is None or not 1 <= duration <= LONGEST_DURATION_MINUTES:
         yield f"its duration of {duration} minutes is not between 1 and {LONGEST_DURATION_MINUTES}"

@@ -145,6 +145,12 @@ class TestServices:
             (2, True)
         ]
 
+    def test_a_write_that_changes_nothing_is_no_edit(self, database: Database):
+        insert(database)
+        run(database, "UPDATE services SET name = name, price_minor = price_minor")
+        assert run(database, "SELECT row_version FROM services") == [(1,)]
+        assert run(database, "SELECT operation FROM service_changes") == [("insert",)]
+
 
 class TestFeed:
     def test_the_first_look_asks_for_everything_and_the_next_for_what_changed(self, database: Database):

@@ -7,7 +7,7 @@ SQL, run with the operator's own rights; it is shown by `--print` before it runs
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +32,8 @@ COLUMNS: Mapping[str, str] = {
 REQUIRED = ("name", "slug", "duration_minutes")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 _FEED_TRIGGER = "calcom_services_feed"
+_NONE_OF = {"integer": "is no whole number", "bigint": "is no whole number", "boolean": "is neither yes nor no"}
+_SHOWN_CHARACTERS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,28 +91,19 @@ def _column(name: str, value: Any, problems: list[str]) -> Column:
 
 def attach_statements(mapping: TableMapping, schema: str) -> list[str]:
     """The statements, in order; they replace the view, its trigger and the feed of an earlier attach."""
-    selected = ",\n       ".join(
-        f"({mapping.columns[name].read})::{kind} AS {name}" if name in mapping.columns else _absent(name, kind)
-        for name, kind in COLUMNS.items()
-    )
+    feed = f"FOR EACH ROW EXECUTE FUNCTION record_service_change('{mapping.key}', '{schema}')"
     return [
         "DROP VIEW services_source",
-        (
-            f'CREATE VIEW services_source AS\nSELECT "{mapping.key}"::text AS service_id,\n       {selected},\n'
-            f"       xmin::text AS version\nFROM {mapping.table}"
-        ),
+        _view(mapping),
         _trigger_function(mapping),
         (
             "CREATE TRIGGER services_source_write INSTEAD OF INSERT OR UPDATE ON services_source\n"
             "FOR EACH ROW EXECUTE FUNCTION write_services_source()"
         ),
-        # Whoever may write the business's table may thereby write the feed, and nothing else of ours.
-        f'ALTER FUNCTION record_service_change() SECURITY DEFINER SET search_path = "{schema}", pg_temp',
         f"DROP TRIGGER IF EXISTS {_FEED_TRIGGER} ON {mapping.table}",
-        (
-            f"CREATE TRIGGER {_FEED_TRIGGER} AFTER INSERT OR UPDATE OR DELETE ON {mapping.table}\n"
-            f"FOR EACH ROW EXECUTE FUNCTION record_service_change('{mapping.key}', '{schema}')"
-        ),
+        f"DROP TRIGGER IF EXISTS {_FEED_TRIGGER}_update ON {mapping.table}",
+        f"CREATE TRIGGER {_FEED_TRIGGER} AFTER INSERT OR DELETE ON {mapping.table}\n{feed}",
+        _update_feed(mapping, feed),
     ]
 
 
@@ -119,11 +112,72 @@ def attach(database: Database, mapping: TableMapping) -> None:
     with database.transaction("Attaching services") as cursor:
         for text in attach_statements(mapping, database.schema):
             cursor.execute(statement(text))
-        cursor.execute("SELECT count(*) FROM services_source")
+        cursor.execute("SELECT count(version) FROM services_source")  # an expression that fails, fails now
 
 
-def _absent(name: str, kind: str) -> str:
-    return f"{'true' if name == 'is_active' else f'NULL::{kind}'} AS {name}"
+def _view(mapping: TableMapping) -> str:
+    """What is read. The version is a hash of it, so that a touch of anything else is no edit.
+
+    Values that are not of the column's type become null there, and a sentence part of `unreadable`.
+    """
+    mapped = {name: kind for name, kind in COLUMNS.items() if name in mapping.columns}
+    given = [
+        f"({mapping.columns[name].read}){'::text' if kind == 'text' else ''} AS {name}" for name, kind in mapped.items()
+    ]
+    converted = {name: f"as_{kind}({name})" for name, kind in mapped.items() if kind != "text"}
+    read = [_read(name, kind, mapped, converted) for name, kind in COLUMNS.items()]
+    told = [
+        f"CASE WHEN {name} IS NOT NULL AND {conversion} IS NULL THEN\n"
+        f"               format('{name} of %L {_NONE_OF[COLUMNS[name]]}', left({name}::text, {_SHOWN_CHARACTERS})) END"
+        for name, conversion in converted.items()
+    ]
+    columns = ", ".join(COLUMNS)
+    return (
+        f"CREATE VIEW services_source AS\nSELECT service_id, {columns},\n"
+        f"       encode(sha256(convert_to(ROW({columns}, unreadable)::text, 'UTF8')), 'hex') AS version, unreadable\n"
+        f"FROM (\n    SELECT service_id,\n           {_lines(read)},\n"
+        f"           array_remove(ARRAY[\n           {_lines(told)}]::text[], NULL) AS unreadable\n"
+        f'    FROM (\n    SELECT "{mapping.key}"::text AS service_id,\n           {_lines(given)}\n'
+        f"    FROM {mapping.table}) given) source"
+    )
+
+
+def _lines(parts: Sequence[str]) -> str:
+    return ",\n           ".join(parts)
+
+
+def _read(name: str, kind: str, mapped: Mapping[str, str], converted: Mapping[str, str]) -> str:
+    if name not in mapped:
+        return f"{'true' if name == 'is_active' else f'NULL::{kind}'} AS {name}"
+    return f"{converted[name]} AS {name}" if name in converted else name
+
+
+def _update_feed(mapping: TableMapping, feed: str) -> str:
+    """The feed of updates. It looks only at the table's columns that the view reads: others may change all the time.
+
+    They are compared as stored (`*<>`): every type can be, and it never fails a write of the business. PostgreSQL knows
+    which they are, unless an expression uses the row as a whole.
+    """
+    table, name = mapping.table, mapping.table.rpartition(".")[2]
+    whole = any(re.search(rf"\b{re.escape(name)}\b", column.read) for column in mapping.columns.values())
+    used = (
+        ""
+        if whole
+        else (
+            "\n      AND attnum IN (SELECT refobjsubid FROM pg_depend JOIN pg_rewrite ON pg_rewrite.oid = objid\n"
+            "                     WHERE classid = 'pg_rewrite'::regclass AND ev_class = 'services_source'::regclass\n"
+            f"                       AND refclassid = 'pg_class'::regclass AND refobjid = '{table}'::regclass)"
+        )
+    )
+    quoted = feed.replace("'", "''")
+    return (
+        "DO $do$\nDECLARE\n    seen text[] := ARRAY(\n    SELECT quote_ident(attname) FROM pg_attribute\n"
+        f"    WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped{used});\nBEGIN\n"
+        f"    EXECUTE format('CREATE TRIGGER {_FEED_TRIGGER}_update AFTER UPDATE ON {table}\n"
+        # As records: PostgreSQL would take two plain rows apart and compare column by column, which not every type can.
+        f"{quoted.replace('ROW', 'ROW WHEN (ROW(OLD.%s)::record *<> ROW(NEW.%s)::record)', 1)}',\n"
+        "    array_to_string(seen, ', OLD.'), array_to_string(seen, ', NEW.'));\nEND $do$"
+    )
 
 
 def _trigger_function(mapping: TableMapping) -> str:

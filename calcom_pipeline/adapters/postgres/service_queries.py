@@ -5,7 +5,7 @@ SET_ACTOR = "SELECT set_config('calcom.actor', %(actor)s, true)"
 
 _COLUMNS = (
     "service_id, name, slug, duration_minutes, description, is_active, team_id, before_buffer_minutes, "
-    "after_buffer_minutes, minimum_notice_minutes, price_minor, currency, version"
+    "after_buffer_minutes, minimum_notice_minutes, price_minor, currency, version, unreadable"
 )
 
 SERVICES = f"SELECT {_COLUMNS} FROM services_source ORDER BY length(service_id), service_id"  # noqa: S608 - constants

@@ -148,7 +148,8 @@ def _require_shown(cursor: Cursor, service_id: str, columns: Mapping[str, Any]) 
 
 
 def _service(row: tuple[Any, ...]) -> Service:
-    number, name, slug, duration, description, is_active, team, before, after, notice, price, currency, version = row
+    number, name, slug, duration, description, is_active, team, before, after, notice, price, currency, *rest = row
+    version, unreadable = rest
     return Service(
         id=str(number),
         name=name,
@@ -163,6 +164,7 @@ def _service(row: tuple[Any, ...]) -> Service:
         price_minor=_whole(price),
         currency=currency,
         version=str(version),
+        unreadable=tuple(unreadable or ()),
     )
 
 
