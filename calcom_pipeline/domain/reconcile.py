@@ -361,8 +361,8 @@ def _not_writable(event_type: EventType) -> str | None:
 def _made_by(intent: Intent, candidates: Sequence[EventType]) -> EventType | None:
     """The event type that an interrupted create made: by the slug that was sent, or renamed but otherwise as sent.
 
-    None when nobody can tell: ours may have been renamed, and a stranger's may have got the slug since. One that bears the
-    slug and differs else is ours only if it is the oldest: a stranger's that got the slug of ours is younger than ours.
+    None when nobody can tell: ours may have been renamed, and a stranger's may have got the slug since. One with the
+    slug that differs else is ours only if it is the oldest: a stranger's that got the slug of ours is younger.
     """
     sent = {name: value for name, value in intent.fields.items() if name != "slug"}
     alike = [c for c in candidates if sent.items() <= remote_values(c).items()]
