@@ -69,6 +69,11 @@ class _Planner:
         self._links = {link.service_id: link for link in situation.links}
         self._present = {service.id for service in situation.services}
         self._linked = {link.event_type_id: link.service_id for link in situation.links if link.event_type_id}
+        self._doubts = {
+            link.service_id: link.intent
+            for link in situation.links
+            if link.intent is not None and link.event_type_id is None and link.service_id in self._present
+        }
         self._slug_holders = self._first_of_each_slug()
         self._settled: dict[str, Link] = {}
         self._unchanged = 0
@@ -78,7 +83,8 @@ class _Planner:
         return Plan(tuple(actions), tuple(self._settled.values()), self._unchanged)
 
     def _for_services(self) -> Iterator[Action]:
-        for service in self._s.services:
+        # Creates whose end is not known come first: what they made is nobody else's to take.
+        for service in sorted(self._s.services, key=lambda service: service.id not in self._doubts):
             link = self._links.get(service.id)
             action = self._unlinked(service) if link is None else self._with_link(service, link)
             if action is None:
@@ -114,11 +120,23 @@ class _Planner:
         if reason := _not_writable(found):
             return self._action("refuse", service, owner, reason)
         other = self._linked.get(found.id)
+        if other is None and (maybe := self._maybe_made_for(found, service.id)):
+            said = f"event type {found.id} may be what an earlier create for service {maybe} made: that is settled first"
+            return self._action("wait", service, owner, said)
         if other is None:
             return self._adopt(service, found)
         if other in self._present:
             return self._action("refuse", service, owner, f"event type {found.id} is written by service {other}")
         return self._take_over(service, self._links[other])
+
+    def _maybe_made_for(self, found: EventType, service_id: str = "") -> str | None:
+        """Another service, for which an event type may have been created: nobody knows yet."""
+        for other, intent in self._doubts.items():
+            known = self._settled.get(other, self._links[other])
+            is_open = known.intent is not None and known.event_type_id is None
+            if other != service_id and is_open and known.owner == found.owner and found.id > intent.above_id:
+                return other
+        return None
 
     def _take_over(self, service: Service, before: Link) -> Action | None:
         """The service that had the event type was deleted, perhaps to be made anew: its link moves, base and all."""
@@ -299,7 +317,7 @@ class _Planner:
         if not self._s.propose_imports:
             return
         for found in self._s.event_types:
-            if found.id in self._linked or _not_writable(found) or self._claimed(found):
+            if found.id in self._linked or _not_writable(found) or self._claimed(found) or self._maybe_made_for(found):
                 continue
             nobody = Service("", None, None, None)
             yield self._action("import", nobody, found.owner, "no service has this event type", found)

@@ -298,6 +298,21 @@ class TestIntents:
         assert (told.kind, told.event_type_id) == ("conflict", None)
         assert "event types 7, 8" in told.reason or "event types 8, 7" in told.reason
 
+    def test_what_may_have_been_made_for_one_service_is_neither_adopted_for_another_nor_imported(self):
+        """Another service that wanted its slug took it, and the first one took a stranger's in its place."""
+        renamed = event_type(7, slug="two", title="Service 1")
+        strangers = event_type(8, slug="service-1", title="X")
+        another = service(0, slug="two")
+        told = plan([another, service(1)], [renamed, strangers], [self.begun], propose_imports=True)
+        assert [(a.service_id, a.kind) for a in told.actions] == [("1", "conflict"), ("0", "wait")]
+        assert "for service 1" in told.actions[1].reason
+
+    def test_what_turned_out_to_be_one_service_s_is_refused_to_another(self):
+        renamed, another = event_type(7, slug="two", title="Service 1"), service(0, slug="two")
+        told = plan([another, service(1)], [renamed], [self.begun])
+        assert told.settled[0].event_type_id == 7
+        assert {a.service_id: a.kind for a in told.actions}["0"] == "refuse"
+
     def test_when_nobody_can_tell_whose_it_is_nothing_is_created(self):
         strange = [event_type(7, slug="x", title="X"), event_type(8, slug="y", title="Y")]
         assert only(plan([service(1)], strange, [self.begun])).kind == "conflict"
