@@ -121,7 +121,7 @@ class _Planner:
             return self._action("refuse", service, owner, reason)
         other = self._linked.get(found.id)
         if other is None and (maybe := self._maybe_made_for(found, service.id)):
-            said = f"event type {found.id} may be what an earlier create for service {maybe} made: that is settled first"
+            said = f"event type {found.id} may have been made for service {maybe}: that is settled first"
             return self._action("wait", service, owner, said)
         if other is None:
             return self._adopt(service, found)

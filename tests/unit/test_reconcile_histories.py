@@ -88,10 +88,10 @@ class World:
 
     def agreed(self, service_id: str) -> dict[str, Value]:
         """What both sides last agreed on. Setting a field back to that undoes an edit, and the other side's counts."""
-        link = self.services.stored.get(service_id)
-        if link is None or link.event_type_id not in self.calcom.types:
+        link, event_type_id = self.services.stored.get(service_id), self.type_of(int(service_id))
+        if link is None or event_type_id is None:
             return {}
-        remote = remote_values(self.calcom.types[link.event_type_id])
+        remote = remote_values(self.calcom.types[event_type_id])
         sent = dict(link.intent.fields) if link.intent else {}
         return {**link.base, **{name: value for name, value in sent.items() if remote[name] == value}}
 
