@@ -115,8 +115,12 @@ class BookingMirror(Protocol):
         """
         ...
 
+    def tighten(self) -> int:
+        """Bring what was stored while more of people was kept under the present policy; how many that were."""
+        ...
+
     def forget(self, *, before: datetime) -> int:
-        """Drop bookings that ended before an instant; how many."""
+        """Drop bookings that ended before an instant, and records in quarantine last seen before it; how many."""
         ...
 
     def live(self, listing: Listing) -> int:

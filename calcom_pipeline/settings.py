@@ -242,7 +242,10 @@ class Settings(BaseModel):
         default=900.0, gt=0, le=604_800, description="Bookings last read longer ago than that are reported as stale."
     )
     booking_retention_days: Annotated[int | None, Optional_] = Field(
-        default=None, ge=1, le=36_600, description="Bookings that ended longer ago are dropped. Unset: all are kept."
+        default=None,
+        ge=1,
+        le=36_600,
+        description="Bookings that ended longer ago are dropped, and unreadable ones not seen since. Unset: all stay.",
     )
     backfill_from: str = Field(
         default="2022-01", pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="First month that can be backfilled."
@@ -257,7 +260,8 @@ class Settings(BaseModel):
     # --- people ------------------------------------------------------------------------------------------
     attendee_policy: Literal["keep", "hash", "drop"] = Field(
         default="keep",
-        description="Who booked. hash: addresses as keyed hashes, no names or texts. drop: nothing of them.",
+        description="Who booked. hash: addresses as keyed hashes, no names or texts; drop: nothing of them. With both, "
+        "nothing of a record that cannot be read.",
     )
     privacy_key: Annotated[SecretStr | None, Optional_] = Field(
         default=None, description="Key of hashed addresses and of erasures. Unset: made once, kept in the database."

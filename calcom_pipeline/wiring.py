@@ -272,11 +272,16 @@ class Pipeline:
         from calcom_pipeline.adapters.calcom.booking_rows import replayed
         from calcom_pipeline.adapters.postgres.booking_store import MirrorOptions
         from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
-        from calcom_pipeline.adapters.postgres.privacy import Classifier
+        from calcom_pipeline.adapters.postgres.privacy import Classifier, Tightener
 
         options = MirrorOptions(timedelta(days=self.settings.slot_horizon_days), self.booking_options.keep_past)
-        classifier = Classifier(self.store, replayed)
-        return PostgresBookingMirror(self.store, people=self.people, options=options, classifier=classifier)
+        return PostgresBookingMirror(
+            self.store,
+            people=self.people,
+            options=options,
+            classifier=Classifier(self.store, replayed),
+            tightener=Tightener(self.store, self.people, replayed),
+        )
 
     @cached_property
     def eraser(self) -> "Eraser":

@@ -19,6 +19,7 @@ from calcom_pipeline.domain.bookings import Unreadable, payload_hash
 from calcom_pipeline.domain.models import Attendee, Booking, Host
 
 AttendeePolicy = Literal["keep", "hash", "drop"]
+_FROM_MOST_TO_LEAST: tuple[AttendeePolicy, ...] = ("keep", "hash", "drop")
 
 Row = dict[str, Any]
 
@@ -50,6 +51,11 @@ _LONGEST_PART = 254  # RFC 5321, of a whole address
 _JOINS = "._+-"
 _TOKEN_HEX_DIGITS = 32
 _TOKEN = re.compile(rf"h:[0-9a-f]{{{_TOKEN_HEX_DIGITS}}}")
+
+
+def keeps_less(policy: AttendeePolicy, *, than: AttendeePolicy) -> bool:
+    """Whether a policy keeps less of people than another one."""
+    return _FROM_MOST_TO_LEAST.index(policy) > _FROM_MOST_TO_LEAST.index(than)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +192,7 @@ class People:
         payload = {name: row[name] for name in _SAFE if name in row}
         payload |= {"hosts": row.get("hosts", []), "attendees": [entry for entry, _ in kept]}
         payload |= {"guests": self._addresses(row.get("guests"))}
-        payload |= {name: (self._addresses([row[name]]) or [""])[0] for name in _BY if row.get(name)}
+        payload |= {name: (self._addresses([row[name]]) or [""])[0] for name in _BY if isinstance(row.get(name), str)}
         return _bare(booking, payload, attendees=tuple(attendee for _, attendee in kept))
 
     def kept_record(self, record: Unreadable) -> Unreadable:

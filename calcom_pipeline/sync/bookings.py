@@ -116,6 +116,8 @@ def pull_bookings(
     """
     tally = _Tally(progress, announce)
     listings = look_at_scope(calcom, mirror, options.choice, now=now(), roles_every=options.roles_every)
+    if tightened := mirror.tighten():
+        tally.notes.append(f"{tightened} stored bookings and records keep less of people now: policy {mirror.policy}")
     reread_known_now(calcom, mirror, now)
     full: str | None = None
     for listing in listings:

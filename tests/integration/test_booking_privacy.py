@@ -3,21 +3,22 @@ records that are read once more.
 """
 
 import dataclasses
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
 
 from calcom_pipeline.adapters.calcom.booking_rows import replayed
+from calcom_pipeline.adapters.postgres import privacy
 from calcom_pipeline.adapters.postgres.booking_quarantine import PostgresQuarantine
 from calcom_pipeline.adapters.postgres.booking_store import MirrorOptions
 from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror
-from calcom_pipeline.adapters.postgres.privacy import Classifier, Eraser, load_pseudonyms
+from calcom_pipeline.adapters.postgres.privacy import Classifier, Eraser, Tightener, load_pseudonyms
 from calcom_pipeline.domain.attendees import People
-from calcom_pipeline.domain.booking_reads import Scope
+from calcom_pipeline.domain.booking_reads import ReadEnd, Scope
 from calcom_pipeline.domain.bookings import MINE
 from calcom_pipeline.domain.errors import ConfigurationError, NotFound
 from calcom_pipeline.domain.models import EventType, Owner
@@ -270,6 +271,88 @@ class TestPrivateBookings:
         gone = {**row("bobs"), **BOBS, "eventType": None, "eventTypeId": None, "updatedAt": stamp(NOW + SECOND)}
         mirror.store(page(gone, at=NOW + SECOND), listing=MINE)
         assert fetch(database, "SELECT is_private, title FROM bookings") == [(False, row()["title"])]
+        again = mirror.store(page(gone, at=NOW + 2 * SECOND), listing=MINE)
+        assert again.changes == Changes(unchanged=1)
+
+    def test_one_that_was_never_known_with_its_event_type_stays_a_busy_time(self, database: Database):
+        mirror = self.mirror(database)
+        mirror.looked(MINE, Scope((301,)), roles_seen_at=None, needs_full=None)
+        self.know_event_types(database)
+        gone = {**row("bobs"), **BOBS, "eventType": None, "eventTypeId": None}
+        mirror.store(page(gone), listing=MINE)
+        assert mirror.store(page(gone, at=NOW + SECOND), listing=MINE).changes == Changes(unchanged=1)
+        assert fetch(database, "SELECT is_private, title FROM bookings") == [(True, "")]
+
+
+class TestAnotherPolicy:
+    """What Cal.com no longer lists is never read again, so it has to be brought under a stricter policy from here."""
+
+    @staticmethod
+    def mirror(database: Database, policy: Any) -> PostgresBookingMirror:
+        people = People(policy, load_pseudonyms(database, None))
+        return PostgresBookingMirror(database, people=people, tightener=Tightener(database, people, replayed))
+
+    def read_fully(self, database: Database, policy: Any, *rows: dict[str, Any], at: datetime = NOW) -> None:
+        mirror = self.mirror(database, policy)
+        mirror.store(page(*rows, at=at), listing=MINE)
+        mirror.finish(MINE, ReadEnd(at, full=True))
+
+    @pytest.mark.parametrize(("before", "after"), [("keep", "hash"), ("keep", "drop"), ("hash", "drop")])
+    def test_a_stricter_one_reaches_what_is_not_listed_any_more(self, database: Database, before: Any, after: Any):
+        told = row("told", attendees=[attendee("Carol"), attendee("Dan")], cancelledByEmail=CAROL)
+        self.read_fully(database, before, row("gone"), told, {**row("bad"), "start": 7})
+        self.mirror(database, before).mark_gone("gone", read_at=NOW + SECOND)
+        mirror = self.mirror(database, after)
+        assert mirror.tighten() == 2 + (before == "keep")  # what was hashed left nothing of a record
+        assert "arol" not in everything(database)
+        if after == "drop":
+            token = load_pseudonyms(database, None).token(CAROL)
+            assert token not in everything(database)
+        assert mirror.tighten() == 0
+
+    @pytest.mark.parametrize(("before", "after"), [("keep", "hash"), ("keep", "drop"), ("hash", "drop")])
+    def test_it_leaves_just_what_a_read_under_it_would_have_stored(self, database: Database, before: Any, after: Any):
+        told = row("told", attendees=[attendee("Carol"), attendee("Dan")], guests=["eve@example.org"])
+        self.read_fully(database, before, told)
+        mirror = self.mirror(database, after)
+        mirror.tighten()
+        assert mirror.store(page(told, at=NOW + SECOND), listing=MINE).changes == Changes(unchanged=1)
+        tables = ("to_jsonb(bookings) - 'read_started_at'", "bookings"), ("to_jsonb(p)", "booking_attendees p")
+        tightened = [fetch(database, f"SELECT {what} FROM {table} ORDER BY 1") for what, table in tables]
+        fetch(database, "DELETE FROM bookings RETURNING uid")
+        fetch(database, "DELETE FROM booking_attendees RETURNING 1")
+        fetch(database, "DELETE FROM booking_hosts RETURNING 1")
+        mirror.store(page(told, at=NOW + 2 * SECOND), listing=MINE)
+        assert [fetch(database, f"SELECT {what} FROM {table} ORDER BY 1") for what, table in tables] == tightened
+
+    @pytest.mark.parametrize(
+        ("before", "after"), [("hash", "keep"), ("drop", "hash"), ("drop", "keep"), ("hash", "hash")]
+    )
+    def test_one_that_is_no_stricter_leaves_everything_as_it_is(self, database: Database, before: Any, after: Any):
+        self.read_fully(database, before, row("gone"))
+        stored = everything(database)
+        assert self.mirror(database, after).tighten() == 0
+        assert everything(database) == stored
+
+    def test_once_a_full_read_has_ended_under_it_nobody_looks_again(self, database: Database):
+        self.read_fully(database, "keep", row("gone"))
+        self.read_fully(database, "drop", at=NOW + SECOND)
+        assert self.mirror(database, "drop").tighten() == 0
+        assert CAROL in everything(database)
+
+    def test_a_payload_that_cannot_be_taken_apart_is_emptied_once(self, database: Database):
+        self.read_fully(database, "keep", row("odd"))
+        fetch(database, "UPDATE bookings SET raw = raw || '{\"start\": 7}' RETURNING uid")
+        assert [self.mirror(database, "drop").tighten() for _ in range(2)] == [1, 0]
+        assert "arol" not in everything(database)
+
+    def test_more_bookings_than_are_done_at_once_are_all_done(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(privacy, "_ROWS_AT_ONCE", 2)
+        self.read_fully(database, "keep", *(row(f"u{n}") for n in range(5)))
+        assert self.mirror(database, "drop").tighten() == 5
+        assert "arol" not in everything(database)
 
 
 class TestRetention:
@@ -283,6 +366,13 @@ class TestRetention:
         assert fetch(database, "SELECT DISTINCT booking_uid FROM booking_hosts") == [("u10",)]
         later = mirror.store(page(*rows, at=NOW + timedelta(days=10)), listing=MINE)
         assert (later.too_old, later.changes) == (2, Changes(unchanged=1))
+
+    def test_records_in_quarantine_that_were_last_seen_before_are_dropped_too(self, database: Database):
+        mirror = PostgresBookingMirror(database)
+        mirror.store(page({**row("old"), "start": 7}), listing=MINE)
+        mirror.store(page({**row("new"), "start": 7}, at=NOW + timedelta(days=30)), listing=MINE)
+        assert mirror.forget(before=NOW + timedelta(days=20)) == 1
+        assert fetch(database, "SELECT uid FROM quarantine") == [("new",)]
 
     def test_one_that_goes_on_is_kept(self, database: Database):
         mirror = PostgresBookingMirror(database)

@@ -349,6 +349,9 @@ class MemoryMirror:
     def mark_out_of_scope(self, uid: str, *, read_at: datetime) -> None:
         self.rows[uid].out_of_scope, self.rows[uid].read_at = True, read_at
 
+    def tighten(self) -> int:
+        return 0
+
     def reclassify(self) -> list[str]:
         return []
 

@@ -86,7 +86,13 @@ class PageStore:
         while True:
             private = {uid for uid, b in wanted.items() if self._gate.is_private(b)}
             kept = {uid: self._gate.kept(b, private=uid in private) for uid, b in wanted.items()}
-            rows = [{"uid": b.uid, "hash": b.payload_hash.hex(), "updated_at": b.updated_at} for b in kept.values()]
+            rows: list[dict[str, Any]] = [
+                {"uid": b.uid, "hash": b.payload_hash.hex(), "updated_at": b.updated_at} for b in kept.values()
+            ]
+            for row in rows if private else ():
+                came = wanted[row["uid"]]
+                if came.uid in private and came.event_type_id is None:
+                    row["if_ours"] = self._gate.kept(came).payload_hash.hex()
             compared = {"read_started_at": read_started_at, "listing": str(listing)}
             with cursor.connection.cursor() as situation:
                 with cursor.connection.pipeline():

@@ -11,7 +11,7 @@ from calcom_pipeline.adapters.postgres.booking_store import MirrorOptions, Moves
 from calcom_pipeline.adapters.postgres.database import Database, statement
 from calcom_pipeline.adapters.postgres.mirrors import counts, lock_stream, move_watermark, read_watermark
 from calcom_pipeline.adapters.postgres.outbox import insert_facts
-from calcom_pipeline.adapters.postgres.privacy import Classifier
+from calcom_pipeline.adapters.postgres.privacy import Classifier, Tightener
 from calcom_pipeline.booking_ports import Stored
 from calcom_pipeline.domain.attendees import People
 from calcom_pipeline.domain.booking_reads import (
@@ -42,9 +42,11 @@ class PostgresBookingMirror:
         people: People | None = None,
         options: MirrorOptions | None = None,
         classifier: Classifier | None = None,
+        tightener: Tightener | None = None,
     ) -> None:
         self._database = database
         self._classifier = classifier
+        self._tightener = tightener
         self._gate = Gatekeeper(people or People())
         self._options = options or MirrorOptions()
         self._pages = PageStore(self._gate, self._options)
@@ -183,9 +185,19 @@ class PostgresBookingMirror:
         """Tell private bookings apart anew; the uids of those that turn out to be ours."""
         return self._classifier.reclassify() if self._classifier else []
 
+    def tighten(self) -> int:
+        """Bring what was stored while more of people was kept under the present policy; how many that were."""
+        return self._tightener.tighten() if self._tightener else 0
+
     def forget(self, *, before: datetime) -> int:
-        """Drop bookings that ended before an instant, some thousands at a time; how many."""
-        forgotten = 0
+        """Drop bookings that ended before an instant, some thousands at a time; how many.
+
+        And records in quarantine that were last seen before it.
+        """
+        with self._database.transaction("Dropping old records") as cursor:
+            lock_stream(cursor, CHANGES_STREAM)
+            cursor.execute(queries.FORGET_RECORDS, {"stream": CHANGES_STREAM, "before": before})
+            forgotten = cursor.rowcount
         while True:
             with self._database.transaction("Dropping old bookings") as cursor:
                 lock_stream(cursor, CHANGES_STREAM)

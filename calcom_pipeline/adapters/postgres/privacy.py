@@ -1,7 +1,7 @@
 """People in what is stored: the key of their hashed addresses, taking one out, private bookings of team members."""
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from calcom_pipeline.adapters.postgres import queries_bookings as queries
 from calcom_pipeline.adapters.postgres.booking_people import read_ours
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
 from calcom_pipeline.adapters.postgres.mirrors import counts, lock_stream
-from calcom_pipeline.domain.attendees import People, Pseudonyms, busy_time, spellings_of, stands_in
+from calcom_pipeline.domain.attendees import People, Pseudonyms, busy_time, keeps_less, spellings_of, stands_in
 from calcom_pipeline.domain.booking_reads import CHANGES_STREAM
 from calcom_pipeline.domain.bookings import Ours, Unreadable, payload_hash
 from calcom_pipeline.domain.errors import ConfigurationError
@@ -102,17 +102,12 @@ class Eraser:
         """Take the person out of one booking; whether there was anything to take."""
         booking = self._read(raw)
         if isinstance(booking, Unreadable):
-            nothing = orjson.dumps({"uid": uid})
-            cursor.execute(queries.BARE_BOOKING, {"uid": uid, "raw": "{}", "payload_hash": payload_hash(nothing)})
-            cursor.execute(queries.DROP_ATTENDEES, {"uids": [uid]})
-            return True
+            return _keep_nothing(cursor, uid)
         hosts = {(host.email or "").lower() for host in booking.hosts}
         kept = people.kept(booking, mentioned=address not in hosts and stands_in(raw, address))
         if kept is booking or kept.raw == booking.raw:
             return False
-        cursor.execute(queries.BARE_BOOKING, {"uid": uid, "raw": kept.raw.decode(), "payload_hash": kept.payload_hash})
-        for position, attendee in enumerate(kept.attendees):
-            cursor.execute(queries.KEEP_PERSON, {"uid": uid, "position": position, **asdict(attendee)})
+        _keep_less(cursor, [kept])
         return True
 
 
@@ -123,6 +118,71 @@ def _empty_records(cursor: Cursor, people: People, address: str) -> int:
     for stream, name in named:
         cursor.execute(queries.EMPTY_RECORD, {"stream": stream, "hash": name})
     return len(named)
+
+
+class Tightener:
+    """Brings what was stored while more of people was kept under the present policy, listed by Cal.com or not."""
+
+    def __init__(self, database: Database, people: People, read: Reader) -> None:
+        self._database = database
+        self._people = people
+        self._read = read
+
+    def tighten(self) -> int:
+        """How many bookings and records had to give something up. One that was killed begins anew and finds less to do.
+
+        It looks until a full read has ended under the present policy, and so finds what a process of the former one
+        stores meanwhile.
+        """
+        if not self._is_due():
+            return 0
+        with self._database.transaction("Emptying quarantine") as cursor:
+            lock_stream(cursor, CHANGES_STREAM)
+            changed = cursor.execute(queries.EMPTY_RECORDS, {"stream": CHANGES_STREAM}).rowcount
+        after: str | None = ""
+        while after is not None:
+            with self._database.transaction("Keeping less of people") as cursor:
+                lock_stream(cursor, CHANGES_STREAM)
+                after, number = self._some(cursor, after)
+            changed += number
+        return changed
+
+    def _is_due(self) -> bool:
+        with self._database.transaction("Reading how people were kept") as cursor:
+            before = [policy for (policy,) in cursor.execute(queries.POLICIES).fetchall()]
+        return any(keeps_less(self._people.policy, than=policy or "keep") for policy in before)
+
+    def _some(self, cursor: Cursor, after: str) -> tuple[str | None, int]:
+        """The next rows: the last of them, None at the end, and how many were changed."""
+        found = cursor.execute(queries.KEPT_PEOPLE, {"after": after, "limit": _ROWS_AT_ONCE}).fetchall()
+        changed: list[Booking] = []
+        emptied = 0
+        for uid, raw, stored_hash in found:
+            booking = self._read(raw.encode())
+            if isinstance(booking, Unreadable):
+                emptied += _keep_nothing(cursor, uid, bytes(stored_hash))
+                continue
+            kept = self._people.kept(booking)
+            changed += [kept] if kept.payload_hash != bytes(stored_hash) else []
+        _keep_less(cursor, changed)
+        return found[-1][0] if len(found) == _ROWS_AT_ONCE else None, len(changed) + emptied
+
+
+def _keep_nothing(cursor: Cursor, uid: str, stored_hash: bytes = b"") -> bool:
+    """Empty a booking whose payload cannot be taken apart; False if it is empty."""
+    nothing = payload_hash(orjson.dumps({"uid": uid}))
+    if nothing == stored_hash:
+        return False
+    cursor.execute(queries.BARE_BOOKING, {"uid": uid, "raw": "{}", "payload_hash": nothing})
+    cursor.execute(queries.DROP_ATTENDEES, {"uids": [uid]})
+    return True
+
+
+def _keep_less(cursor: Cursor, changed: Sequence[Booking]) -> None:
+    bared = [{"uid": b.uid, "raw": b.raw.decode(), "payload_hash": b.payload_hash} for b in changed]
+    people = [{"uid": b.uid, "position": n, **asdict(a)} for b in changed for n, a in enumerate(b.attendees)]
+    cursor.executemany(queries.BARE_BOOKING, bared)
+    cursor.executemany(queries.KEEP_PERSON, people)
 
 
 class Classifier:

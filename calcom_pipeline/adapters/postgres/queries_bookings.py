@@ -18,12 +18,14 @@ SELECT new.uid, old.uid IS NULL, old.deleted_at IS NOT NULL, old.is_private, old
        ARRAY(SELECT user_id FROM booking_hosts WHERE booking_uid = old.uid AND user_id IS NOT NULL
              UNION SELECT user_id FROM booking_attendees WHERE booking_uid = old.uid AND user_id IS NOT NULL),
        (SELECT count(*) FROM booking_attendees WHERE booking_uid = old.uid)
-FROM jsonb_to_recordset(%(rows)s::text::jsonb) AS new (uid text, hash text, updated_at timestamptz)
+FROM jsonb_to_recordset(%(rows)s::text::jsonb) AS new (uid text, hash text, if_ours text, updated_at timestamptz)
 LEFT JOIN bookings old ON old.uid = new.uid
 WHERE old.uid IS NULL
    OR ((old.read_started_at <= %(read_started_at)s::timestamptz
         OR (old.deleted_at IS NULL AND coalesce(old.updated_at, '-infinity') < new.updated_at))
-       AND (old.payload_hash <> decode(new.hash, 'hex') OR NOT %(listing)s::text = ANY(old.listings)
+       AND (old.payload_hash <> decode(CASE WHEN old.is_private THEN new.hash ELSE coalesce(new.if_ours, new.hash) END,
+                                       'hex')
+            OR NOT %(listing)s::text = ANY(old.listings)
             OR old.deleted_at IS NOT NULL OR old.out_of_scope_at IS NOT NULL))"""
 
 # A page goes to disk a moment after its commit. A server that dies in that moment loses the page with its positions and
@@ -239,6 +241,17 @@ INSERT INTO erasures (subject, erased_at, receipt) VALUES (%(subject)s, %(erased
 ON CONFLICT (subject) DO UPDATE SET erased_at = excluded.erased_at, receipt = excluded.receipt
 RETURNING id"""
 
+# --- another policy ------------------------------------------------------------------------------------------------
+
+# How people were kept when each listing was last read in full; null: that has not been yet.
+POLICIES = "SELECT policy FROM booking_listings"
+
+KEPT_PEOPLE = """
+SELECT uid, raw::text, payload_hash FROM bookings
+WHERE NOT is_private AND uid > %(after)s ORDER BY uid LIMIT %(limit)s"""
+
+EMPTY_RECORDS = "UPDATE quarantine SET raw = '' WHERE stream = %(stream)s AND raw <> ''"
+
 # --- private bookings ------------------------------------------------------------------------------------------------
 
 CLASSIFIED_BY = "SELECT ours FROM booking_listings WHERE listing = 'mine' FOR UPDATE"
@@ -277,6 +290,9 @@ WITH old AS (
     DELETE FROM booking_hosts WHERE booking_uid IN (SELECT uid FROM old)
 )
 SELECT count(*) FROM old"""
+
+# What was last seen before then is listed no more, or is read again.
+FORGET_RECORDS = "DELETE FROM quarantine WHERE stream = %(stream)s AND last_seen_at < %(before)s"
 
 # --- the key ---------------------------------------------------------------------------------------------------------
 
