@@ -1,23 +1,43 @@
 """How long reads are kept fast: the next page is fetched while the last one is being stored, on a heap at rest."""
 
 import gc
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
+from threading import Thread
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
+def in_background(call: Callable[[], T], *, name: str) -> "Future[T]":
+    """The call, made in a thread that nobody has to wait for, with the context of the caller.
+
+    Whoever is interrupted can leave at once, though a request is under way or waits a minute for its turn; Python waits
+    for the threads of an executor even at its exit. So this is for what may break off anywhere: reading.
+    """
+    future: Future[T] = Future()
+    within = partial(copy_context().run, call)
+
+    def run() -> None:
+        try:
+            future.set_result(within())
+        except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
+            future.set_exception(error)
+
+    Thread(target=run, name=name, daemon=True).start()
+    return future
+
+
 def read_ahead(source: Iterator[T]) -> Iterator[T]:
     """The same items, one fetched ahead in a thread of its own. An error comes where its item would have come."""
-    context = copy_context()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as pool:
-        coming = pool.submit(context.run, next, source, None)
-        while (item := coming.result()) is not None:
-            coming = pool.submit(context.run, next, source, None)
-            yield item
+    following = partial(next, source, None)
+    coming = in_background(following, name="read-ahead")
+    while (item := coming.result()) is not None:
+        coming = in_background(following, name="read-ahead")
+        yield item
 
 
 @contextmanager

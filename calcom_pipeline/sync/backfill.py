@@ -5,10 +5,11 @@ Each month has its own position. A month that has ended and was read is done; th
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
+from threading import Event, Semaphore
 from typing import Protocol
 
 from calcom_pipeline.booking_ports import BookingApi, BookingMirror, Stored
@@ -16,7 +17,7 @@ from calcom_pipeline.domain.booking_reads import HISTORY_STREAM, Forecast, Month
 from calcom_pipeline.domain.bookings import MINE, TICK, BookingPage, BookingQuery
 from calcom_pipeline.domain.errors import PipelineError
 from calcom_pipeline.ports import AccountApi, Progress
-from calcom_pipeline.sync.ahead import read_ahead
+from calcom_pipeline.sync.ahead import in_background, read_ahead
 from calcom_pipeline.sync.booking_pages import created_between
 from calcom_pipeline.sync.booking_proofs import Proven, prove_missing
 from calcom_pipeline.sync.bookings import BookingOptions
@@ -171,28 +172,30 @@ def backfill(
 
     Each thread has a mirror of its own. Raises the first failure when no month could be read.
     """
+    slots, stopped = Semaphore(plan.cost.workers), Event()
 
     def read(month: Month) -> MonthReport:
-        return read_month(calcom, new_mirror(), month, options, again=again)
+        with slots:
+            if stopped.is_set():  # nobody asks for the months that are left
+                return MonthReport(month)
+            return read_month(calcom, new_mirror(), month, options, again=again)
 
     reports: list[MonthReport] = []
     failures: dict[str, str] = {}
     errors: list[PipelineError] = []
-    with ThreadPoolExecutor(plan.cost.workers, thread_name_prefix="backfill") as pool:
-        running = {pool.submit(copy_context().run, read, month): month for month in plan.months}
-        try:
-            for future in _finished(running):
-                try:
-                    reports.append(future.result())
-                except PipelineError as error:
-                    errors.append(error)
-                    failures[str(running[future])] = str(error)
-                if progress:
-                    done = len(reports) + len(failures)
-                    progress(done, len(running), f"months, {sum(r.read for r in reports):,} bookings")
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    running = {in_background(partial(read, month), name=f"backfill-{month}"): month for month in plan.months}
+    try:
+        for future in _finished(running):
+            try:
+                reports.append(future.result())
+            except PipelineError as error:
+                errors.append(error)
+                failures[str(running[future])] = str(error)
+            if progress:
+                done = len(reports) + len(failures)
+                progress(done, len(running), f"months, {sum(r.read for r in reports):,} bookings")
+    finally:
+        stopped.set()
     if errors and not reports:
         raise errors[0]
     proven = prove_missing(calcom, new_mirror(), [MINE], limit=options.proofs, now=now)

@@ -15,9 +15,10 @@ from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from tests.support.booking_rows import months_of_creation, row, stamp
 from tests.support.booking_server import BookingServer, booking_server
-from tests.support.commands import command
+from tests.support.commands import command, interrupted
 from tests.support.tables import dumped
 
+_SLOW_SECONDS = 12.0
 THIS_MONTH = f"{datetime.now(UTC):%Y-%m}"
 
 
@@ -31,6 +32,19 @@ def result(*words: str, environment: dict[str, str]) -> dict[str, Any]:
 def fetch(servers: local.Servers, schema: str, query: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(servers.database_url, options=f"-c search_path={schema}") as connection:
         return connection.execute(query).fetchall()  # type: ignore[arg-type]  # written in this file
+
+
+@pytest.mark.parametrize("words", [("sync", "bookings"), ("backfill", "bookings", "--from", "2025-01")], ids=" ".join)
+def test_ctrl_c_ends_a_read_at_once_though_an_answer_is_waited_for(words, environment, sandbox: RunningSandbox):
+    command("migrate", environment=environment)
+    sandbox.control.add_fault("latency", "GET /v2/bookings", seconds=_SLOW_SECONDS, after=1)
+
+    def is_waiting() -> bool:
+        return any(fault["struck"] for fault in sandbox.control.faults())
+
+    done, seconds = interrupted(*words, environment=environment, when=is_waiting)
+    assert (done.returncode, done.stderr.strip()) == (exit_codes.INTERRUPTED, "")
+    assert seconds < _SLOW_SECONDS / 2
 
 
 class TestBackfill:

@@ -2,11 +2,15 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from calcom_pipeline.cli import main
 from tests.support import leaks
@@ -59,6 +63,19 @@ def process(*arguments: str, environment: dict[str, str]) -> Done:
     """Run a command as a shell would."""
     ran = subprocess.run(argv(*arguments), env=bare(environment), capture_output=True, text=True, check=False)
     return Done(ran.returncode, ran.stdout, ran.stderr)
+
+
+def interrupted(*arguments: str, environment: dict[str, str], when: Callable[[], bool]) -> tuple[Done, float]:
+    """Run a command, press Ctrl-C as soon as something is so; with how many seconds it took from then on."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(argv(*arguments), env=bare(environment), **pipes) as running:
+        while not when():
+            assert running.poll() is None, "it ended before it was interrupted"
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        out, err = running.communicate()
+        return Done(running.returncode, out, err), time.monotonic() - began
 
 
 def said(done: Done) -> str:
