@@ -264,6 +264,10 @@ class OutcomeStore(Protocol):
         """Nothing was found so far."""
         ...
 
+    def forget(self, key: str) -> None:
+        """There is no doubt: whoever wrote it down knows how it ended."""
+        ...
+
 
 class KeyLocks(Protocol):
     """A lock per key of a caller, across processes. None is left behind by a process that was killed."""

@@ -5,9 +5,12 @@ key, without anybody's address, and looked for until it is found, or until it is
 
 A caller's own key may come twice at the same moment, in two processes. Both would look, find nothing, and create; so
 creates of one key go one after the other, and the second finds what the first has made. As long as the first may still
-appear, and another one could make a second booking, the second only looks.
+appear, and another one could make a second booking, the second only looks. So that this holds for a process that is
+killed in the middle, too, the doubt is written down before the create is sent.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -45,8 +48,32 @@ def book(
         if not alone:
             raise OutcomeUnknown("Booking: another call with the same key is still under way", key=request.key)
         if _may_still_appear(outcomes, request.key, now) and not calcom.may_be_repeated(request.event_type_id):
-            return _found(calcom, request)
-        return _book(calcom, outcomes, request, now=now)
+            found = _found(calcom, request)
+            with suppress(StoreError):  # then the next sync finds it, too
+                outcomes.close(request.key, at=now, booking_uid=found.booking.uid)
+            return found
+        with _written_down(outcomes, request, now):
+            return _book(calcom, outcomes, request, now=now)
+
+
+@contextmanager
+def _written_down(outcomes: OutcomeStore, request: BookingRequest, now: datetime) -> Generator[None]:
+    """The doubt stands while the block runs, and stays if nobody knows its end; none without PostgreSQL."""
+    with suppress(StoreError):
+        outcomes.open(OpenOutcome(request.key, request.event_type_id, request.start, opened_at=now))
+    try:
+        yield
+    except OutcomeUnknown:
+        raise
+    except CalcomError:
+        _forget(outcomes, request.key)
+        raise
+    _forget(outcomes, request.key)
+
+
+def _forget(outcomes: OutcomeStore, key: str) -> None:
+    with suppress(StoreError):  # then the next sync finds out what is known here
+        outcomes.forget(key)
 
 
 def _may_still_appear(outcomes: OutcomeStore, key: str, now: datetime) -> bool:

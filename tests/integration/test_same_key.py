@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
 from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
-from calcom_pipeline.domain.errors import OutcomeUnknown
+from calcom_pipeline.domain.errors import CalcomError, OutcomeUnknown
 from calcom_pipeline.domain.outcomes import OpenOutcome
 from calcom_pipeline.domain.requests import BookingRequest, BookingRules, booking_request
 from calcom_pipeline.ports import Booked
@@ -60,17 +60,22 @@ def sandbox() -> Iterator[RunningSandbox]:
         yield running
 
 
-@pytest.mark.timeout(120)
-def test_a_double_click_in_two_processes_takes_one_seat(
-    sandbox: RunningSandbox, servers, database: Database, redis_url: str, redis_client: redis.Redis
-):
-    sandbox.control.add_fault("latency", "POST /v2/bookings", seconds=CREATE_SECONDS)
+def click_of(sandbox: RunningSandbox, servers, database: Database, redis_url: str) -> tuple[list[str], dict[str, str]]:
+    """The words of a command that books Carol's seat, and its variables."""
     today = utc_now().date()
     monday = today + timedelta(days=14 - today.weekday())
     when = ["--event-type", str(CLASS), "--start", f"{monday}T10:00:00Z"]
     who = ["--name", "Carol", "--email", "carol@example.org", "--key", KEY, "--json"]
     said = variables_of(settings_of(sandbox, servers, database.schema, redis_url))
-    words, environment = argv("book", *when, *who), bare({"CALCOM_ENV_FILE": "", **said})
+    return argv("book", *when, *who), bare({"CALCOM_ENV_FILE": "", **said})
+
+
+@pytest.mark.timeout(120)
+def test_a_double_click_in_two_processes_takes_one_seat(
+    sandbox: RunningSandbox, servers, database: Database, redis_url: str, redis_client: redis.Redis
+):
+    sandbox.control.add_fault("latency", "POST /v2/bookings", seconds=CREATE_SECONDS)
+    words, environment = click_of(sandbox, servers, database, redis_url)
     clicks = [subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = [json.loads(one.communicate()[0]) for one in clicks]
     assert [one.returncode for one in clicks] == [0, 0], told
@@ -117,6 +122,46 @@ class TestAfterADoubt:
         request = replace(wanted(), event_type_id=CONSULT)
         outcomes.open(OpenOutcome(KEY, CONSULT, request.start, opened_at=NOW))
         assert not book(calcom, outcomes, locks, request, now=NOW).adopted
+
+
+def test_a_second_call_after_one_that_was_killed_only_looks_for_its_seat(
+    sandbox: RunningSandbox, servers, database: Database, redis_url: str, redis_client: redis.Redis
+):
+    sandbox.control.add_fault("latency", "POST /v2/bookings", seconds=CREATE_SECONDS, count=1)
+    words, environment = click_of(sandbox, servers, database, redis_url)
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) as killed:
+        while not any(fault["struck"] for fault in sandbox.control.faults()):
+            time.sleep(0.02)
+        killed.kill()
+    again = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert json.loads(again.stdout)["error"]["kind"] == "OutcomeUnknown"
+    deadline = time.monotonic() + 3 * CREATE_SECONDS
+    while not sandbox.control.read_bookings() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    last = json.loads(subprocess.run(words, env=environment, capture_output=True, check=True).stdout)
+    assert last["adopted"]
+    assert creates(sandbox) == 1
+    assert PostgresOutcomeStore(database).still_open() == []
+
+
+@pytest.mark.parametrize(("fault", "left"), [(None, []), ("error", []), ("reset_after", [KEY])])
+def test_a_doubt_stands_while_a_call_runs_and_stays_only_if_its_end_is_not_known(
+    calcom: CalcomClient, account: RunningSandbox, database: Database, fault: str | None, left: list[str]
+):
+    opened: list[str] = []
+
+    class Watched(PostgresOutcomeStore):
+        def open(self, outcome: OpenOutcome) -> None:
+            super().open(outcome)
+            opened.append(outcome.key)
+
+    outcomes, locks = Watched(database), PostgresKeyLocks(database, wait_seconds=0)
+    if fault:
+        account.control.add_fault(fault, "POST /v2/bookings", **({"status": 400} if fault == "error" else {}))
+    with suppress(CalcomError):
+        book(calcom, outcomes, locks, wanted(), now=NOW)
+    assert opened[0] == KEY
+    assert [outcome.key for outcome in outcomes.still_open()] == left
 
 
 class TestTheLock:

@@ -18,6 +18,7 @@ _CLOSE = """
 UPDATE open_outcomes SET closed_at = %(at)s, looked_at = %(at)s, looks = looks + 1, booking_uid = %(booking_uid)s
 WHERE key = %(key)s AND closed_at IS NULL"""
 _LOOKED = "UPDATE open_outcomes SET looked_at = %(at)s, looks = looks + 1 WHERE key = %(key)s AND closed_at IS NULL"
+_FORGET = "DELETE FROM open_outcomes WHERE key = %(key)s AND closed_at IS NULL"
 
 
 class PostgresOutcomeStore:
@@ -58,3 +59,8 @@ class PostgresOutcomeStore:
         """Nothing was found so far."""
         with self._database.transaction("Storing a look") as cursor:
             cursor.execute(_LOOKED, {"key": key, "at": at})
+
+    def forget(self, key: str) -> None:
+        """There is no doubt: whoever wrote it down knows how it ended."""
+        with self._database.transaction("Forgetting an open outcome") as cursor:
+            cursor.execute(_FORGET, {"key": key})
