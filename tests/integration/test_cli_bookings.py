@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,7 +41,9 @@ def test_ctrl_c_ends_a_read_at_once_though_an_answer_is_waited_for(words, enviro
     sandbox.control.add_fault("latency", "GET /v2/bookings", seconds=_SLOW_SECONDS, after=1)
 
     def is_waiting() -> bool:
-        return any(fault["struck"] for fault in sandbox.control.faults())
+        struck = any(fault["struck"] for fault in sandbox.control.faults())
+        time.sleep(2.0 if struck else 0)  # what was read before is being stored
+        return struck
 
     done, seconds = interrupted(*words, environment=environment, when=is_waiting)
     assert (done.returncode, done.stderr.strip()) == (exit_codes.INTERRUPTED, "")
