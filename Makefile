@@ -36,10 +36,10 @@ up: $(VENV)/.runtime ## Serve the Dagster UI until Ctrl-C
 	@$(BIN)/calcom-pipeline up
 
 test: $(VENV)/.dev ## The whole suite, seeded, under 5 minutes on 2 cores
-	@$(DEAF) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not proof and not ui and not live" --cov --cov-report=term:skip-covered -q
+	@$(DEAF) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered -q
 
 again: $(VENV)/.dev ## Only what failed last, one by one; then the coverage of the run before
-	@$(DEAF) $(BIN)/python -m pytest --lf --last-failed-no-failures none -m "not proof and not ui and not live" -q
+	@$(DEAF) $(BIN)/python -m pytest --lf --last-failed-no-failures none -q
 	@echo "Coverage of the run before, in percent:" && $(BIN)/python -m coverage report --format=total
 
 ui: $(VENV)/.dev ## Look at the Dagster UI in headless Chromium (Debian's package chromium)

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bench.ground import machine, table
-from calcom_pipeline.domain.fields import remote_values
-from calcom_pipeline.domain.links import Link
-from calcom_pipeline.domain.models import EventType, Owner
-from calcom_pipeline.domain.reconcile import Situation, plan_services
-from calcom_pipeline.domain.services import Service
+from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.services.fields import remote_values
+from calcom_pipeline.domain.services.links import Link
+from calcom_pipeline.domain.services.models import Service
+from calcom_pipeline.domain.services.reconcile import Situation, plan_services
 
 SIZES = (1_000, 10_000, 100_000)
 ME, TEAM = Owner("user", 1), Owner("team", 2)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.ground import UNLIMITED, Ground, ground, machine, table
-from calcom_pipeline.domain.fields import remote_values, service_columns
-from calcom_pipeline.domain.links import Link
-from calcom_pipeline.reconciling import apply_now, plan_now
+from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
+from calcom_pipeline.bootstrap.reconciling import apply_now, plan_now
+from calcom_pipeline.domain.services.fields import remote_values, service_columns
+from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.wiring import Pipeline, open_pipeline
 
 ONE_BY_ONE, AT_ONCE = 1, 10
 

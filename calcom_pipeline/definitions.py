@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from calcom_pipeline.defs import booking_checks, checks, jobs, resources, schedules, sensors
-from calcom_pipeline.defs.assets.availability import slots
-from calcom_pipeline.defs.assets.bookings import bookings, bookings_history
-from calcom_pipeline.defs.assets.mirrors import event_types
-from calcom_pipeline.defs.assets.services import service_plan, service_sync
+from calcom_pipeline.defs import checks, jobs, resources, schedules, sensors
+from calcom_pipeline.defs.availability.assets import slots
+from calcom_pipeline.defs.bookings import checks as booking_checks
+from calcom_pipeline.defs.bookings.assets import bookings, bookings_history
+from calcom_pipeline.defs.event_types.assets import event_types
+from calcom_pipeline.defs.services.assets import service_plan, service_sync
 
 
 def build_definitions(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from calcom_pipeline.domain.bookings import BookingQuery
+from calcom_pipeline.app.maintenance.health import Examination
+from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.clock import utc_now
+from calcom_pipeline.domain.availability.models import SlotQuery
+from calcom_pipeline.domain.bookings.listing import BookingQuery
 from calcom_pipeline.domain.errors import SchemaOutdated, StoreError
-from calcom_pipeline.domain.models import SlotQuery
-from calcom_pipeline.sync.health import Examination
-from calcom_pipeline.wiring import Pipeline, utc_now
 
 if TYPE_CHECKING:
     from calcom_pipeline.adapters.calcom.client import CalcomClient
@@ -132,7 +133,7 @@ def _limiter(pipeline: Pipeline) -> str:
 
 
 def _circuits(pipeline: Pipeline) -> str:
-    from calcom_pipeline.adapters.calcom.calls import GROUPS
+    from calcom_pipeline.adapters.calcom.transport.messages import GROUPS
 
     states = pipeline.breaker.states(list(GROUPS))
     broken = [f"{group} is {state}" for group, state in states.items() if state != "closed"]

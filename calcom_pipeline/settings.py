@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticUndefined
 
 from calcom_pipeline.domain.errors import ConfigurationError
-from calcom_pipeline.domain.fields import FIELD_NAMES
+from calcom_pipeline.domain.services.fields import FIELD_NAMES
 from calcom_pipeline.domain.text import short_hash
 
 PREFIX = "CALCOM_"

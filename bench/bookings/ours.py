@@ -13,9 +13,10 @@ SCHEMA = "bench_ours"
 
 def main() -> None:
     began = time.perf_counter()
+    from calcom_pipeline.app.bookings.mirror import pull_bookings
+    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.clock import utc_now
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.sync.bookings import pull_bookings
-    from calcom_pipeline.wiring import open_pipeline, utc_now
 
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")

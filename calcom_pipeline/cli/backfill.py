@@ -10,8 +10,8 @@ from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
 
 if TYPE_CHECKING:
-    from calcom_pipeline.domain.booking_reads import Month
-    from calcom_pipeline.sync.backfill import BackfillPlan
+    from calcom_pipeline.app.bookings.history import BackfillPlan
+    from calcom_pipeline.domain.bookings.positions import Month
 
 
 @click.group()
@@ -27,11 +27,12 @@ def backfill() -> None:
 @with_output
 def bookings(output: Output, *, first: str | None, last: str | None, again: bool, only_forecast: bool) -> int:
     """Bookings by month of creation; says first what that costs in calls and minutes."""
-    from calcom_pipeline.domain.booking_reads import Month
+    from calcom_pipeline.app.bookings.history import backfill as run
+    from calcom_pipeline.app.bookings.history import plan_backfill
+    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.clock import utc_now
+    from calcom_pipeline.domain.bookings.positions import Month
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.sync.backfill import backfill as run
-    from calcom_pipeline.sync.backfill import plan_backfill
-    from calcom_pipeline.wiring import open_pipeline, utc_now
 
     settings = load_settings()
     months = _months(first or settings.backfill_from, last, Month.of(utc_now()))
@@ -64,7 +65,7 @@ def bookings(output: Output, *, first: str | None, last: str | None, again: bool
 
 
 def _months(first: str, last: str | None, current: "Month") -> "list[Month]":
-    from calcom_pipeline.domain.booking_reads import Month
+    from calcom_pipeline.domain.bookings.positions import Month
 
     try:
         begin, end = Month.parse(first), Month.parse(last) if last else current

@@ -7,7 +7,7 @@ import click
 from calcom_pipeline.cli.console import Output, with_output
 
 if TYPE_CHECKING:
-    from calcom_pipeline.sync.appointments import Appointment
+    from calcom_pipeline.app.bookings.commands import Appointment
 
 _ZONE_HELP = "Zone of a start without an offset (IANA). Default: CALCOM_DEFAULT_TIME_ZONE."
 
@@ -48,7 +48,7 @@ def book(output: Output, metadata: tuple[str, ...], key: str | None, **details: 
         "lengthInMinutes": details["length_minutes"],
         "metadata": {name: value for name, _, value in pairs} or None,
     }
-    from calcom_pipeline.service import CalcomService
+    from calcom_pipeline.facade import CalcomService
 
     with CalcomService.open() as calcom:
         made = calcom.book({name: value for name, value in spelled.items() if value is not None}, key=key)
@@ -62,7 +62,7 @@ def book(output: Output, metadata: tuple[str, ...], key: str | None, **details: 
 @with_output
 def cancel(output: Output, uid: str, reason: str, seat_uid: str | None) -> None:
     """Cancel a booking by its uid, and let the cached days that it frees go."""
-    from calcom_pipeline.service import CalcomService
+    from calcom_pipeline.facade import CalcomService
 
     with CalcomService.open() as calcom:
         _show(output, "cancel", calcom.cancel(uid, reason=reason, seat_uid=seat_uid))
@@ -76,7 +76,7 @@ def cancel(output: Output, uid: str, reason: str, seat_uid: str | None) -> None:
 @with_output
 def reschedule(output: Output, uid: str, start: str, time_zone: str | None, reason: str) -> None:
     """Move a booking to another time. Cal.com makes a new booking with a new uid, which is printed."""
-    from calcom_pipeline.service import CalcomService
+    from calcom_pipeline.facade import CalcomService
 
     with CalcomService.open() as calcom:
         _show(output, "reschedule", calcom.reschedule(uid, start, reason=reason, time_zone=time_zone))

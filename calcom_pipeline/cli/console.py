@@ -17,8 +17,8 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from calcom_pipeline.app.calls import Progress
 from calcom_pipeline.domain.errors import PipelineError
-from calcom_pipeline.ports import Progress
 
 JSON_SCHEMA_VERSION = 1
 

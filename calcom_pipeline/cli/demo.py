@@ -11,8 +11,8 @@ from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
 
 if TYPE_CHECKING:
+    from calcom_pipeline.bootstrap.container import Pipeline
     from calcom_pipeline.defs.runner import JobResult
-    from calcom_pipeline.wiring import Pipeline
 
 _JOB = "full_sync"
 _PROBLEMS_SHOWN = 10
@@ -38,7 +38,7 @@ def demo(output: Output) -> int:
     The demo never touches a real account or server: CALCOM_API_KEY, DATABASE_URL and the like are left alone. What it
     made stays, so a second run is faster and finds nothing new.
     """
-    from calcom_pipeline.hosting import dagster_environment
+    from calcom_pipeline.bootstrap.dagster_instance import dagster_environment
     from calcom_pipeline.settings import load_settings
 
     began = time.monotonic()
@@ -67,7 +67,7 @@ def _run(output: Output) -> "JobResult":
 
 
 def _tell(output: Output, pipeline: "Pipeline", result: "JobResult", seconds: float) -> int:
-    from calcom_pipeline.wiring import in_checkout
+    from calcom_pipeline.bootstrap.locations import in_checkout
 
     counts = pipeline.overview.counts()
     calls = sum(int(step.get("calls", 0)) for step in result.steps.values())

@@ -7,12 +7,12 @@ show what happens to services that cannot be synced.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from calcom_pipeline.domain.fields import remote_values, service_columns
-from calcom_pipeline.domain.links import Link
+from calcom_pipeline.domain.services.fields import remote_values, service_columns
+from calcom_pipeline.domain.services.links import Link
 
 if TYPE_CHECKING:
-    from calcom_pipeline.domain.models import EventType
-    from calcom_pipeline.wiring import Pipeline
+    from calcom_pipeline.bootstrap.container import Pipeline
+    from calcom_pipeline.domain.event_types.models import EventType
 
 _SAME, _PUSHED, _PULLED, _HIDDEN, _CONFLICTS = 21, 4, 2, 1, 2
 _NEW = ("Saddle fitting", "Wheel building", "Frame check", "Child seat advice", "Winter service", "E-bike update")

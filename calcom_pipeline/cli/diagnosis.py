@@ -14,8 +14,8 @@ _PROBLEMS_SHOWN = 50
 @with_output
 def status(output: Output) -> None:
     """How much is mirrored, how far each read has come, and which services need somebody. Asks PostgreSQL only."""
+    from calcom_pipeline.bootstrap.container import open_pipeline
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.wiring import open_pipeline
 
     with open_pipeline(load_settings()) as pipeline:
         counts = pipeline.overview.counts()
@@ -51,10 +51,10 @@ def doctor(output: Output) -> int:
 
     Spends about nine calls. Exit code 12 says that something is wrong; the table says what and what to do.
     """
+    from calcom_pipeline.app.maintenance.health import examine
+    from calcom_pipeline.bootstrap.container import open_pipeline
     from calcom_pipeline.doctor import examinations
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.sync.health import examine
-    from calcom_pipeline.wiring import open_pipeline
 
     with open_pipeline(load_settings()) as pipeline:
         findings = examine(examinations(pipeline))

@@ -18,8 +18,9 @@ def erase(output: Output, address: str) -> int:
     Their bookings stay as times with hosts; every free text of them goes. A keyed hash of the address stays behind, so
     that no later read brings the person back. At Cal.com nothing is changed. Prints a receipt that names nobody.
     """
+    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.clock import utc_now
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.wiring import open_pipeline, utc_now
 
     address = sys.stdin.readline().strip() if address == "-" else address.strip()
     if "@" not in address.strip("@"):

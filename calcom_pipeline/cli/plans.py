@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from calcom_pipeline.domain.models import EventType
-    from calcom_pipeline.domain.plans import Plan
-    from calcom_pipeline.service_ports import ActionResult, StoredPlan
-    from calcom_pipeline.sync.review import Explanation
-    from calcom_pipeline.sync.services import ApplyReport
-    from calcom_pipeline.wiring import Pipeline
+    from calcom_pipeline.app.services.apply import ApplyReport
+    from calcom_pipeline.app.services.explain import Explanation
+    from calcom_pipeline.app.services.ports import ActionResult, StoredPlan
+    from calcom_pipeline.bootstrap.container import Pipeline
+    from calcom_pipeline.domain.event_types.models import EventType
+    from calcom_pipeline.domain.services.plans import Plan
 
 _HISTORY = 10
 _HISTORY_COLUMNS = ("plan", "kind", "outcome", "message", "finished_at", "before", "after")
@@ -32,9 +32,9 @@ def plan(output: Output, only: tuple[str, ...]) -> None:
 
     The plan is kept for an hour (CALCOM_PLAN_LIFETIME_MINUTES): review it, then apply it by its name.
     """
-    from calcom_pipeline.reconciling import plan_now
+    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.bootstrap.reconciling import plan_now
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.wiring import open_pipeline
 
     with open_pipeline(load_settings()) as pipeline:
         stored, decided = plan_now(pipeline, "calcom-pipeline plan", only or None)
@@ -43,7 +43,7 @@ def plan(output: Output, only: tuple[str, ...]) -> None:
 
 def applied(pipeline: "Pipeline", stored: "StoredPlan", output: Output, *, approved: bool) -> "ApplyReport":
     """Apply a plan, with a bar for a person."""
-    from calcom_pipeline.reconciling import apply_now
+    from calcom_pipeline.bootstrap.reconciling import apply_now
 
     with output.progress("Services") as progress:
         return apply_now(pipeline, stored, approved=approved, progress=progress)
@@ -58,9 +58,9 @@ def apply(output: Output, plan_id: str | None, *, automatic: bool) -> int:
 
     On a real account --auto needs CALCOM_APPLY=auto. One service's failure is that service's result: exit code 11.
     """
-    from calcom_pipeline.reconciling import plan_now
+    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.bootstrap.reconciling import plan_now
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.wiring import open_pipeline
 
     if (plan_id is None) == (not automatic):
         raise click.UsageError("Name a plan (calcom-pipeline plan shows one), or say --auto.")
@@ -98,10 +98,10 @@ def revert(output: Output, plan_id: str | None, service: str | None) -> int:
 
     What was edited since is left alone. A created event type is hidden, an adopted one is unlinked.
     """
-    from calcom_pipeline.reconciling import plan_now
+    from calcom_pipeline.app.services.revert import undo
+    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.bootstrap.reconciling import plan_now
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.sync.review import undo
-    from calcom_pipeline.wiring import open_pipeline
 
     if (plan_id is None) == (service is None):
         raise click.UsageError("Name a plan, or a service with --service.")
@@ -137,9 +137,9 @@ def _results_to_undo(pipeline: "Pipeline", plan_id: str | None, service: str | N
 @with_output
 def explain(output: Output, service: str) -> None:
     """Tell all about one service: its link, what differs now, what was planned and written, how often it failed."""
+    from calcom_pipeline.app.services.explain import explain as explained
+    from calcom_pipeline.bootstrap.container import open_pipeline
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.sync.review import explain as explained
-    from calcom_pipeline.wiring import open_pipeline
 
     with open_pipeline(load_settings()) as pipeline:
         found = _event_type_of(pipeline, service)
@@ -198,9 +198,9 @@ def resolve(output: Output, service: str, take: Any, names: tuple[str, ...], *, 
 
     Nothing is written to Cal.com by this command; the next plan follows the decision.
     """
+    from calcom_pipeline.app.services.conflicts import settle_conflict, try_again
+    from calcom_pipeline.bootstrap.container import open_pipeline
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.sync.review import settle_conflict, try_again
-    from calcom_pipeline.wiring import open_pipeline
 
     if (take is None) == (not retry):
         raise click.UsageError("Say --take local, --take remote or --retry.")

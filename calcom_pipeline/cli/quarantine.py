@@ -17,8 +17,8 @@ def quarantine() -> None:
 @with_output
 def listed(output: Output) -> int:
     """The open records: which booking, why, how often it was seen. What is in them is not shown."""
+    from calcom_pipeline.bootstrap.container import open_pipeline
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.wiring import open_pipeline
 
     with open_pipeline(load_settings()) as pipeline:
         records = pipeline.quarantine.open_records()
@@ -36,10 +36,11 @@ def listed(output: Output) -> int:
 @with_output
 def replay(output: Output) -> int:
     """Read the open records once more, after an upgrade or after Cal.com has mended them."""
-    from calcom_pipeline.adapters.calcom.booking_rows import replayed
+    from calcom_pipeline.adapters.calcom.bookings.rows import replayed
+    from calcom_pipeline.app.bookings.quarantine import replay as run
+    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.clock import utc_now
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.sync.quarantine import replay as run
-    from calcom_pipeline.wiring import open_pipeline, utc_now
 
     with open_pipeline(load_settings()) as pipeline:
         report = run(pipeline.calcom, pipeline.booking_mirror, pipeline.quarantine, replayed, now=utc_now)

@@ -15,8 +15,8 @@ def migrate(output: Output, *, print_only: bool) -> None:
     its schema on first use of any command; an older schema is only ever changed by this one.
     """
     from calcom_pipeline.adapters.postgres import migrations
+    from calcom_pipeline.bootstrap.container import open_pipeline
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.wiring import open_pipeline
 
     shipped = migrations.shipped_migrations()
     with open_pipeline(load_settings()) as pipeline:

@@ -24,9 +24,9 @@ def local() -> None:
 def local_up(output: Output) -> None:
     """Start the embedded servers and keep them running. Then: eval "$(calcom-pipeline local env)"."""
     from calcom_pipeline import local as embedded
-    from calcom_pipeline.hosting import migrate_embedded
+    from calcom_pipeline.bootstrap.dagster_instance import migrate_embedded
+    from calcom_pipeline.bootstrap.locations import data_folder, embedded_failures, sandbox_companion
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.wiring import data_folder, embedded_failures, sandbox_companion
 
     settings = load_settings()
     with embedded_failures():
@@ -41,8 +41,8 @@ def local_up(output: Output) -> None:
 def local_remove(output: Output) -> None:
     """Stop the embedded servers by force and delete all their data, wherever it lies."""
     from calcom_pipeline import local as embedded
+    from calcom_pipeline.bootstrap.locations import data_folder, embedded_failures
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.wiring import data_folder, embedded_failures
 
     folder = data_folder(load_settings())
     with embedded_failures():
@@ -57,8 +57,8 @@ def local_remove(output: Output) -> None:
 def local_down(output: Output, *, force: bool) -> None:
     """Stop the embedded servers; their data stays."""
     from calcom_pipeline import local as embedded
+    from calcom_pipeline.bootstrap.locations import data_folder, embedded_failures
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.wiring import data_folder, embedded_failures
 
     folder = data_folder(load_settings())
     with embedded_failures():
@@ -75,10 +75,10 @@ def local_env(output: Output) -> None:
     The sandbox needs no variable: it is used as long as CALCOM_API_KEY is not set.
     """
     from calcom_pipeline import local as embedded
-    from calcom_pipeline.hosting import local_environment
+    from calcom_pipeline.bootstrap.dagster_instance import local_environment
+    from calcom_pipeline.bootstrap.locations import EmbeddedServersFailed, data_folder, embedded_failures
     from calcom_pipeline.local.environment import shell_exports
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.wiring import EmbeddedServersFailed, data_folder, embedded_failures
 
     settings = load_settings()
     with embedded_failures():

@@ -36,9 +36,9 @@ def attach(output: Output, mapping: Path, *, print_only: bool) -> None:
     Columns that are left out are not managed: Cal.com's values stand. Edits of the table are seen by a trigger that
     this command adds to it; its other triggers keep working.
     """  # noqa: D301 - click's mark for text that is not to be wrapped
-    from calcom_pipeline.adapters.postgres import attach as attaching
+    from calcom_pipeline.adapters.postgres.services import attach as attaching
+    from calcom_pipeline.bootstrap.container import open_pipeline
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.wiring import open_pipeline
 
     wanted = attaching.read_mapping(mapping)
     with open_pipeline(load_settings()) as pipeline:

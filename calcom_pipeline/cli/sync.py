@@ -11,10 +11,10 @@ from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
 
 if TYPE_CHECKING:
-    from calcom_pipeline.domain.booking_reads import Forecast
-    from calcom_pipeline.ports import Changes
-    from calcom_pipeline.sync.bookings import BookingsReport, Mode
-    from calcom_pipeline.wiring import Pipeline
+    from calcom_pipeline.app.bookings.mirror import BookingsReport, Mode
+    from calcom_pipeline.app.calls import Changes
+    from calcom_pipeline.bootstrap.container import Pipeline
+    from calcom_pipeline.domain.bookings.positions import Forecast
 
 
 @click.group()
@@ -75,8 +75,8 @@ def caches(output: Output) -> int:
 
 
 def _run(output: Output, command: str, *parts: Any) -> int:
+    from calcom_pipeline.bootstrap.container import open_pipeline
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.wiring import open_pipeline
 
     results: dict[str, Any] = {}
     code = exit_codes.OK
@@ -95,8 +95,8 @@ def _run(output: Output, command: str, *parts: Any) -> int:
 
 
 def _services(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:
+    from calcom_pipeline.bootstrap.reconciling import plan_now
     from calcom_pipeline.cli.plans import applied
-    from calcom_pipeline.reconciling import plan_now
 
     stored, decided = plan_now(pipeline, "calcom-pipeline sync services")
     values: dict[str, Any] = {"plan": stored.id, "counts": stored.counts}
@@ -115,7 +115,7 @@ def _services(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str,
 
 
 def _caches(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:
-    from calcom_pipeline.sync.invalidation import clear, resolve
+    from calcom_pipeline.app.availability.invalidate import clear, resolve
 
     del output  # quick enough for one line
     report = clear(
@@ -128,8 +128,8 @@ def _caches(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, A
 
 
 def _event_types(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:
-    from calcom_pipeline.sync.event_types import pull_event_types
-    from calcom_pipeline.wiring import utc_now
+    from calcom_pipeline.app.event_types.mirror import pull_event_types
+    from calcom_pipeline.clock import utc_now
 
     with output.progress("Event types") as progress:
         report = pull_event_types(
@@ -142,9 +142,9 @@ def _event_types(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[s
 def _bookings(
     pipeline: "Pipeline", output: Output, *, mode: "Mode" = "changes", resume: bool = False
 ) -> tuple[str, str, dict[str, Any]]:
-    from calcom_pipeline.sync.bookings import pull_bookings
-    from calcom_pipeline.sync.outcomes import close_outcomes
-    from calcom_pipeline.wiring import utc_now
+    from calcom_pipeline.app.bookings.in_doubt import close_outcomes
+    from calcom_pipeline.app.bookings.mirror import pull_bookings
+    from calcom_pipeline.clock import utc_now
 
     def announce(reason: str, cost: "Forecast") -> None:
         output.line(f"  Reading all bookings ({reason}): {cost}")
@@ -187,8 +187,8 @@ def booking_warnings(report: "BookingsReport") -> list[str]:
 
 
 def _slots(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:
-    from calcom_pipeline.sync.slots import refresh_slots
-    from calcom_pipeline.wiring import utc_now
+    from calcom_pipeline.app.availability.refresh import refresh_slots
+    from calcom_pipeline.clock import utc_now
 
     with output.progress("Slots") as progress:
         report = refresh_slots(

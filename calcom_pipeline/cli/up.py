@@ -33,9 +33,9 @@ class DagsterEnded(PipelineError):  # noqa: N818 - says what happened
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 def up(port: int | None, host: str) -> None:
     """Serve the Dagster UI with its daemon: schedules and sensors run until Ctrl-C."""
-    from calcom_pipeline.hosting import dagster_environment, workspace
+    from calcom_pipeline.bootstrap.dagster_instance import dagster_environment, workspace
+    from calcom_pipeline.bootstrap.locations import data_folder
     from calcom_pipeline.settings import load_settings
-    from calcom_pipeline.wiring import data_folder
 
     settings = load_settings()
     chosen = port or settings.ui_port

@@ -3,14 +3,15 @@
 import dagster as dg
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
-from calcom_pipeline.adapters.postgres.services import PostgresServiceStore
-from calcom_pipeline.defs.assets.mirrors import event_types
-from calcom_pipeline.defs.assets.services import service_plan, service_sync
+from calcom_pipeline.adapters.postgres.services.store import PostgresServiceStore
+from calcom_pipeline.app.services.planning import decide_now
+from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.clock import utc_now
+from calcom_pipeline.defs.event_types.assets import event_types
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import table
-from calcom_pipeline.domain.plans import DOING
-from calcom_pipeline.sync.planning import decide_now
-from calcom_pipeline.wiring import Pipeline, utc_now
+from calcom_pipeline.defs.services.assets import service_plan, service_sync
+from calcom_pipeline.domain.services.plans import DOING
 
 
 @dg.asset_check(asset=service_sync, description="Planning again finds nothing to do.")

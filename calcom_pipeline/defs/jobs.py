@@ -5,11 +5,11 @@
 
 import dagster as dg
 
-from calcom_pipeline.defs.assets.availability import slots
-from calcom_pipeline.defs.assets.bookings import BookingsConfig, bookings, bookings_history
-from calcom_pipeline.defs.assets.mirrors import event_types
-from calcom_pipeline.defs.assets.services import service_plan, service_sync
-from calcom_pipeline.defs.invalidation import cache_invalidation
+from calcom_pipeline.defs.availability.assets import slots
+from calcom_pipeline.defs.availability.invalidation import cache_invalidation
+from calcom_pipeline.defs.bookings.assets import BookingsConfig, bookings, bookings_history
+from calcom_pipeline.defs.event_types.assets import event_types
+from calcom_pipeline.defs.services.assets import service_plan, service_sync
 
 full_sync = dg.define_asset_job(
     "full_sync",

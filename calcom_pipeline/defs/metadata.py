@@ -11,10 +11,10 @@ from typing import Any
 
 import dagster as dg
 
-from calcom_pipeline.adapters.postgres.overview import CallsOfMinute
-from calcom_pipeline.ports import CallMeter, Changes, Spent
+from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute
+from calcom_pipeline.app.calls import CallMeter, Changes, Spent
+from calcom_pipeline.bootstrap.locations import data_folder
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.wiring import data_folder
 
 _DPI = 90
 #: How far back the picture of the limiter's use goes.

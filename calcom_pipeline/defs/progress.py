@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import dagster as dg
 
-from calcom_pipeline.ports import Progress
+from calcom_pipeline.app.calls import Progress
 
 _LINES_PER_STEP = 5
 _listener: ContextVar[Progress | None] = ContextVar("calcom_progress", default=None)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.wiring import Pipeline, open_pipeline
 
 
 class PipelineResource(dg.ConfigurableResource[Pipeline]):

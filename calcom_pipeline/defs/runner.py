@@ -6,8 +6,8 @@ from typing import Any
 
 import dagster as dg
 
+from calcom_pipeline.app.calls import Progress
 from calcom_pipeline.defs.progress import listening
-from calcom_pipeline.ports import Progress
 
 # The UI files runs under their code location by this tag; runs it did not launch itself lack it.
 _REPOSITORY_TAG = {".dagster/repository": "__repository__@calcom_pipeline"}

@@ -10,15 +10,16 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
+from calcom_pipeline.app.bookings.change_probe import newest_change
+from calcom_pipeline.app.event_types.mirror import look_for_drift
+from calcom_pipeline.bootstrap.container import open_pipeline
+from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs import jobs
-from calcom_pipeline.defs.invalidation import cache_invalidation
+from calcom_pipeline.defs.availability.invalidation import cache_invalidation
 from calcom_pipeline.defs.naming import BOOKING_LOOK_SECONDS, EVENT_TYPE_LOOK_SECONDS, LOOK_SECONDS
-from calcom_pipeline.domain.bookings import MINE
+from calcom_pipeline.domain.bookings.listing import MINE
 from calcom_pipeline.domain.errors import CircuitOpen, RateLimited
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.sync.booking_changes import newest_change
-from calcom_pipeline.sync.event_types import look_for_drift
-from calcom_pipeline.wiring import open_pipeline, utc_now
 
 _FIRST_LOOK_BACK = timedelta(minutes=5)
 _CAUSES_NAMED = 20  # a tag is read by people; the feed holds all of them

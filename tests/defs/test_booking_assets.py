@@ -6,14 +6,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from calcom_pipeline.app.bookings.history import is_done
+from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.clock import utc_now
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.defs import failures
-from calcom_pipeline.defs.assets.bookings import MONTHS, bookings, bookings_history
-from calcom_pipeline.domain.booking_reads import Month
-from calcom_pipeline.domain.bookings import MINE
+from calcom_pipeline.defs.bookings.assets import MONTHS, bookings, bookings_history
+from calcom_pipeline.domain.bookings.listing import MINE
+from calcom_pipeline.domain.bookings.positions import Month
 from calcom_pipeline.sandbox.testing import RunningSandbox
-from calcom_pipeline.sync.backfill import is_done
-from calcom_pipeline.wiring import Pipeline, utc_now
 from tests.support.booking_rows import months_of_creation, stamp
 from tests.support.dagster_runs import metadata, run
 

@@ -19,12 +19,14 @@ import requests
 from sqlalchemy import make_url
 
 from calcom_pipeline import local
-from calcom_pipeline.domain.models import EventType, SlotDay, SlotKey
+from calcom_pipeline.app.availability.refresh import canonical_queries, refresh_slots
+from calcom_pipeline.app.event_types.mirror import pull_event_types
+from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
+from calcom_pipeline.clock import utc_now
+from calcom_pipeline.domain.availability.models import SlotDay, SlotKey
+from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.sync.event_types import pull_event_types
-from calcom_pipeline.sync.slots import canonical_queries, refresh_slots
-from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 CHANGES = 12

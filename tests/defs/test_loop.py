@@ -11,15 +11,16 @@ import pytest
 import requests
 import time_machine
 
-from calcom_pipeline.adapters.postgres.services import PostgresServiceStore
+from calcom_pipeline.adapters.postgres.services.store import PostgresServiceStore
+from calcom_pipeline.app.event_types.mirror import pull_event_types
+from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.clock import utc_now
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.defs.naming import POOL
 from calcom_pipeline.defs.pools import make_pool
 from calcom_pipeline.defs.sensors import changed_bookings, event_type_drift, new_invalidations, service_changes
-from calcom_pipeline.domain.invalidation import Fact
+from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.sandbox.testing import RunningSandbox
-from calcom_pipeline.sync.event_types import pull_event_types
-from calcom_pipeline.wiring import Pipeline, utc_now
 from tests.support.dagster_runs import metadata, run
 
 pytestmark = pytest.mark.timeout(180)
@@ -304,7 +305,7 @@ class TestBookings:
         raise AssertionError("the account has nothing that can be booked")
 
     def days_of(self, pipeline: Pipeline, event_type: Any) -> list[Any]:
-        from calcom_pipeline.sync.slots import canonical_queries
+        from calcom_pipeline.app.availability.refresh import canonical_queries
 
         (query, *_) = canonical_queries(event_type, now=utc_now(), horizon_days=28)
         return pipeline.slot_mirror.days(query)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from calcom_pipeline.adapters.postgres.database import Database
-from calcom_pipeline.adapters.postgres.overview import CallsOfMinute, PostgresOverview
+from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute, PostgresOverview
 from calcom_pipeline.defs.metadata import LIMITER_PICTURE, limiter_use
 from tests.support.commands import bare
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
-from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
+from calcom_pipeline.adapters.postgres.bookings.mirror import PostgresBookingMirror
 from calcom_pipeline.adapters.postgres.database import Database, open_database
-from calcom_pipeline.domain.booking_reads import Month
-from calcom_pipeline.domain.bookings import BookingQuery
+from calcom_pipeline.app.bookings.history import backfill, plan_backfill
+from calcom_pipeline.app.bookings.mirror import BookingOptions, Mode, pull_bookings
+from calcom_pipeline.app.calls import CallRecord
+from calcom_pipeline.domain.bookings.listing import BookingQuery
+from calcom_pipeline.domain.bookings.positions import Month
 from calcom_pipeline.domain.errors import PipelineError
-from calcom_pipeline.ports import CallRecord
-from calcom_pipeline.sync.backfill import backfill, plan_backfill
-from calcom_pipeline.sync.bookings import BookingOptions, Mode, pull_bookings
 from tests.faults.harness import SCHEMA, Desk
 
 #: What readers in a storm do, and how often.

@@ -34,10 +34,10 @@ import redis
 
 from calcom_pipeline import local
 from calcom_pipeline.adapters.calcom.client import CalcomClient
-from calcom_pipeline.adapters.calcom.retries import Patience
+from calcom_pipeline.adapters.calcom.transport.retries import Patience
 from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
-from calcom_pipeline.adapters.redis.rate_limiter import Budget
+from calcom_pipeline.adapters.redis.limiter.limiter import Budget
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from tests.support.clients import client_of
 

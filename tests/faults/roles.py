@@ -4,14 +4,21 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from calcom_pipeline.adapters.calcom.retries import Patience
+from calcom_pipeline.adapters.calcom.transport.retries import Patience
+from calcom_pipeline.adapters.postgres.bookings.in_doubt import PostgresOutcomeStore
 from calcom_pipeline.adapters.postgres.database import open_database
+from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
 from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
-from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror
-from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
-from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
-from calcom_pipeline.adapters.postgres.services import PostgresServiceStore
+from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
+from calcom_pipeline.adapters.postgres.services.store import PostgresServiceStore
 from calcom_pipeline.adapters.redis.breaker import BreakerRules
+from calcom_pipeline.app.bookings.in_doubt import book
+from calcom_pipeline.app.calls import CallRecord
+from calcom_pipeline.app.event_types.mirror import TeamChoice, pull_event_types
+from calcom_pipeline.app.services.actions import ApplyRules
+from calcom_pipeline.app.services.apply import apply_plan
+from calcom_pipeline.app.services.planning import PlanRequest, PlanRules, make_plan
+from calcom_pipeline.domain.bookings.requests import BookingRules, booking_request
 from calcom_pipeline.domain.errors import (
     AnotherApply,
     CalcomError,
@@ -20,15 +27,8 @@ from calcom_pipeline.domain.errors import (
     RateLimited,
     StoreError,
 )
-from calcom_pipeline.domain.models import Owner
-from calcom_pipeline.domain.plans import Brakes
-from calcom_pipeline.domain.requests import BookingRules, booking_request
-from calcom_pipeline.ports import CallRecord
-from calcom_pipeline.sync.event_types import TeamChoice, pull_event_types
-from calcom_pipeline.sync.outcomes import book
-from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan
-from calcom_pipeline.sync.services import apply_plan
-from calcom_pipeline.sync.writer import ApplyRules
+from calcom_pipeline.domain.event_types.models import Owner
+from calcom_pipeline.domain.services.plans import Brakes
 from tests.faults.harness import SCHEMA, Desk
 
 ME = Owner("user", 101)

@@ -5,10 +5,11 @@ import time
 
 import pytest
 
+from calcom_pipeline.app.bookings.mirror import BookingsReport, pull_bookings
+from calcom_pipeline.bootstrap.container import open_pipeline
+from calcom_pipeline.clock import utc_now
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.sync.bookings import BookingsReport, pull_bookings
-from calcom_pipeline.wiring import open_pipeline, utc_now
 from tests.faults.harness import machine
 
 PAGE = 250

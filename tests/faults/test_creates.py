@@ -15,13 +15,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient, ClientOptions
-from calcom_pipeline.adapters.calcom.creating import GraceRules
-from calcom_pipeline.adapters.calcom.retries import Patience
-from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
+from calcom_pipeline.adapters.calcom.idempotent_create import GraceRules
+from calcom_pipeline.adapters.calcom.transport.retries import Patience
+from calcom_pipeline.adapters.postgres.bookings.in_doubt import PostgresOutcomeStore
 from calcom_pipeline.adapters.redis.breaker import BreakerRules
-from calcom_pipeline.domain.bookings import BookingQuery
-from calcom_pipeline.domain.requests import KEY_NAME
-from calcom_pipeline.sync.outcomes import close_outcomes
+from calcom_pipeline.app.bookings.in_doubt import close_outcomes
+from calcom_pipeline.domain.bookings.listing import BookingQuery
+from calcom_pipeline.domain.bookings.requests import KEY_NAME
 from tests.faults import roles
 from tests.faults.harness import Site, machine, site
 from tests.support.clients import ROOMY

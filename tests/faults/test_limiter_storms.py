@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import requests
 
-from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
+from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
 from calcom_pipeline.adapters.redis.breaker import BreakerRules, RedisBreaker
-from calcom_pipeline.adapters.redis.rate_limiter import LANES, RedisRateLimiter
+from calcom_pipeline.adapters.redis.limiter.limiter import LANES, RedisRateLimiter
 from calcom_pipeline.domain.errors import CircuitOpen
 from tests.faults import roles
 from tests.faults.harness import Crew, Site, machine, site

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from bench.pushes import drift
-from calcom_pipeline.reconciling import apply_now, plan_now
+from calcom_pipeline.app.services.apply import ApplyReport
+from calcom_pipeline.bootstrap.container import open_pipeline
+from calcom_pipeline.bootstrap.reconciling import apply_now, plan_now
 from calcom_pipeline.sandbox.testing import serve_sandbox
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.sync.services import ApplyReport
-from calcom_pipeline.wiring import open_pipeline
 from tests.faults.harness import machine
 
 BATCH = 10

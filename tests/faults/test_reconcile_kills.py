@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 import requests
 
-from calcom_pipeline.adapters.postgres.services import PostgresServiceStore
-from calcom_pipeline.domain.fields import Value, local_values, remote_values
-from calcom_pipeline.domain.links import Link
-from calcom_pipeline.domain.models import EventType
-from calcom_pipeline.domain.plans import DOING, Plan
-from calcom_pipeline.sync.event_types import TeamChoice
-from calcom_pipeline.sync.planning import Listing, decide_now
+from calcom_pipeline.adapters.postgres.services.store import PostgresServiceStore
+from calcom_pipeline.app.event_types.mirror import TeamChoice
+from calcom_pipeline.app.services.planning import Listing, decide_now
+from calcom_pipeline.domain.event_types.models import EventType
+from calcom_pipeline.domain.services.fields import Value, local_values, remote_values
+from calcom_pipeline.domain.services.links import Link
+from calcom_pipeline.domain.services.plans import DOING, Plan
 from tests.faults import roles
 from tests.faults.harness import Site, machine, site
 from tests.support.clients import ROOMY

@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
-from calcom_pipeline.adapters.postgres.services import PostgresServiceStore
-from calcom_pipeline.adapters.redis.rate_limiter import Budget
-from calcom_pipeline.sync.event_types import TeamChoice
-from calcom_pipeline.sync.planning import PlanRequest, make_plan
-from calcom_pipeline.sync.services import ApplyReport, apply_plan
-from calcom_pipeline.sync.writer import ApplyRules
+from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
+from calcom_pipeline.adapters.postgres.services.store import PostgresServiceStore
+from calcom_pipeline.adapters.redis.limiter.limiter import Budget
+from calcom_pipeline.app.event_types.mirror import TeamChoice
+from calcom_pipeline.app.services.actions import ApplyRules
+from calcom_pipeline.app.services.apply import ApplyReport, apply_plan
+from calcom_pipeline.app.services.planning import PlanRequest, make_plan
 from tests.faults.harness import Desk, machine, site
 from tests.faults.roles import RECONCILING
 from tests.support.clients import ROOMY

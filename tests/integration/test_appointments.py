@@ -9,20 +9,20 @@ import pytest
 import redis
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
+from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
+from calcom_pipeline.adapters.postgres.bookings.in_doubt import PostgresOutcomeStore
 from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
 from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
-from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror
-from calcom_pipeline.adapters.postgres.outbox import PostgresOutbox
-from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
+from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
 from calcom_pipeline.adapters.redis.connection import open_redis
-from calcom_pipeline.adapters.redis.slot_cache import RedisSlotCache
-from calcom_pipeline.domain.invalidation import Fact, Stain
-from calcom_pipeline.domain.models import SlotDay, SlotKey
-from calcom_pipeline.domain.requests import BookingRequest, BookingRules, booking_request
-from calcom_pipeline.ports import CacheClearer, CacheClearResult
-from calcom_pipeline.sync.appointments import Appointments
-from calcom_pipeline.sync.event_types import TeamChoice, pull_event_types
-from calcom_pipeline.sync.invalidation import clear, resolve
+from calcom_pipeline.app.availability.invalidate import clear, resolve
+from calcom_pipeline.app.availability.ports import CacheClearer, CacheClearResult
+from calcom_pipeline.app.bookings.commands import Appointments
+from calcom_pipeline.app.event_types.mirror import TeamChoice, pull_event_types
+from calcom_pipeline.domain.availability.changes import Fact, Stain
+from calcom_pipeline.domain.availability.models import SlotDay, SlotKey
+from calcom_pipeline.domain.bookings.requests import BookingRequest, BookingRules, booking_request
 from tests.support.captured import NOW, account, calcom, captured
 
 __all__ = ["account", "calcom", "captured"]  # fixtures

@@ -7,17 +7,17 @@ import psycopg
 import pytest
 
 from calcom_pipeline import local
-from calcom_pipeline.adapters.postgres.attach import attach, attach_statements, read_mapping
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
-from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
-from calcom_pipeline.adapters.postgres.services import PostgresServiceFeed, PostgresServiceStore
+from calcom_pipeline.adapters.postgres.services.attach import attach, attach_statements, read_mapping
+from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
+from calcom_pipeline.adapters.postgres.services.store import PostgresServiceFeed, PostgresServiceStore
+from calcom_pipeline.app.event_types.mirror import TeamChoice
+from calcom_pipeline.app.services.actions import ApplyRules
+from calcom_pipeline.app.services.apply import apply_plan
+from calcom_pipeline.app.services.planning import PlanRequest, PlanRules, make_plan
 from calcom_pipeline.domain.errors import ConfigurationError, StoreError
-from calcom_pipeline.domain.plans import Brakes
-from calcom_pipeline.sync.event_types import TeamChoice
-from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan
-from calcom_pipeline.sync.services import apply_plan
-from calcom_pipeline.sync.writer import ApplyRules
+from calcom_pipeline.domain.services.plans import Brakes
 from tests.support.reconciling import FakeCalcom, event_type
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)

@@ -8,15 +8,15 @@ import orjson
 import pytest
 import redis
 
-from calcom_pipeline.adapters.calcom.booking_rows import replayed
+from calcom_pipeline.adapters.calcom.bookings.rows import replayed
 from calcom_pipeline.adapters.calcom.client import CalcomClient
-from calcom_pipeline.adapters.postgres.booking_quarantine import PostgresQuarantine
-from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
+from calcom_pipeline.adapters.postgres.bookings.mirror import PostgresBookingMirror
+from calcom_pipeline.adapters.postgres.bookings.quarantine import PostgresQuarantine
 from calcom_pipeline.adapters.postgres.database import Database
-from calcom_pipeline.domain.bookings import MINE
+from calcom_pipeline.app.bookings.mirror import BookingOptions, BookingsReport, Mode, pull_bookings
+from calcom_pipeline.app.bookings.quarantine import ReplayReport, replay
+from calcom_pipeline.domain.bookings.listing import MINE
 from calcom_pipeline.domain.errors import ContractBroken
-from calcom_pipeline.sync.bookings import BookingOptions, BookingsReport, Mode, pull_bookings
-from calcom_pipeline.sync.quarantine import ReplayReport, replay
 from tests.support.booking_rows import attendee, row
 from tests.support.booking_server import BookingServer, booking_server
 from tests.support.clients import client_of

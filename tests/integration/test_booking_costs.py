@@ -10,12 +10,12 @@ import pytest
 import redis
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
-from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
+from calcom_pipeline.adapters.postgres.bookings.mirror import PostgresBookingMirror
 from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.app.bookings.access_scope import ListingChoice
+from calcom_pipeline.app.bookings.mirror import BookingOptions, BookingsReport, Mode, pull_bookings
 from calcom_pipeline.sandbox.core.times import iso
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
-from calcom_pipeline.sync.booking_scope import ListingChoice
-from calcom_pipeline.sync.bookings import BookingOptions, BookingsReport, Mode, pull_bookings
 from tests.support.booking_rows import stamp
 from tests.support.clients import client_of
 

@@ -6,13 +6,13 @@ from typing import Any
 import orjson
 import pytest
 
-from calcom_pipeline.adapters.postgres.booking_store import MirrorOptions
-from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
+from calcom_pipeline.adapters.postgres.bookings.mirror import PostgresBookingMirror
+from calcom_pipeline.adapters.postgres.bookings.store import MirrorOptions
 from calcom_pipeline.adapters.postgres.database import Database
-from calcom_pipeline.domain.booking_reads import FULL_STREAM, Covered, Position, ReadEnd, Scope
-from calcom_pipeline.domain.bookings import MINE, BookingPage, Listing
+from calcom_pipeline.app.calls import Changes
+from calcom_pipeline.domain.bookings.listing import MINE, BookingPage, Listing
+from calcom_pipeline.domain.bookings.positions import FULL_STREAM, Covered, Position, ReadEnd, Scope
 from calcom_pipeline.domain.errors import StoreError
-from calcom_pipeline.ports import Changes
 from tests.support.booking_rows import NOW, attendee, host, page, row, stamp
 from tests.support.tables import fetch
 
@@ -247,7 +247,7 @@ class TestFacts:
         assert facts(database)[0][2] == [TOMORROW, TOMORROW + 2 * HALF_HOUR]
 
     def test_an_attendee_who_is_a_user_is_named_even_when_addresses_are_dropped(self, database: Database):
-        from calcom_pipeline.domain.attendees import People
+        from calcom_pipeline.domain.bookings.people import People
 
         mirror = PostgresBookingMirror(database, people=People("drop"))
         store(mirror, page(row("a", hosts=[host(102, "bob")])))

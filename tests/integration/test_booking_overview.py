@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from calcom_pipeline.adapters.postgres.booking_overview import MonthCount, PostgresBookingOverview
-from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
+from calcom_pipeline.adapters.postgres.bookings.mirror import PostgresBookingMirror
+from calcom_pipeline.adapters.postgres.bookings.overview import MonthCount, PostgresBookingOverview
 from calcom_pipeline.adapters.postgres.database import Database
-from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror
-from calcom_pipeline.domain.bookings import MINE
-from calcom_pipeline.domain.models import EventType, Owner
+from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
+from calcom_pipeline.domain.bookings.listing import MINE
+from calcom_pipeline.domain.event_types.models import EventType, Owner
 from tests.support.booking_rows import NOW, attendee, host, page, row
 
 ME = Owner("user", 101)

@@ -9,22 +9,22 @@ from typing import Any
 import orjson
 import pytest
 
-from calcom_pipeline.adapters.calcom.booking_rows import replayed
-from calcom_pipeline.adapters.postgres import privacy
-from calcom_pipeline.adapters.postgres.booking_quarantine import PostgresQuarantine
-from calcom_pipeline.adapters.postgres.booking_store import MirrorOptions
-from calcom_pipeline.adapters.postgres.bookings import PostgresBookingMirror
+from calcom_pipeline.adapters.calcom.bookings.rows import replayed
+from calcom_pipeline.adapters.postgres.bookings import privacy
+from calcom_pipeline.adapters.postgres.bookings.mirror import PostgresBookingMirror
+from calcom_pipeline.adapters.postgres.bookings.privacy import Classifier, Eraser, Tightener, load_pseudonyms
+from calcom_pipeline.adapters.postgres.bookings.quarantine import PostgresQuarantine
+from calcom_pipeline.adapters.postgres.bookings.store import MirrorOptions
 from calcom_pipeline.adapters.postgres.database import Database
-from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror
-from calcom_pipeline.adapters.postgres.privacy import Classifier, Eraser, Tightener, load_pseudonyms
-from calcom_pipeline.domain.attendees import People
-from calcom_pipeline.domain.booking_reads import ReadEnd, Scope
-from calcom_pipeline.domain.bookings import MINE
+from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
+from calcom_pipeline.app.bookings.deletions import reread_known_now
+from calcom_pipeline.app.bookings.quarantine import ReplayReport, replay
+from calcom_pipeline.app.calls import Changes
+from calcom_pipeline.domain.bookings.listing import MINE
+from calcom_pipeline.domain.bookings.people import People
+from calcom_pipeline.domain.bookings.positions import ReadEnd, Scope
 from calcom_pipeline.domain.errors import ConfigurationError, NotFound
-from calcom_pipeline.domain.models import EventType, Owner
-from calcom_pipeline.ports import Changes
-from calcom_pipeline.sync.booking_proofs import reread_known_now
-from calcom_pipeline.sync.quarantine import ReplayReport, replay
+from calcom_pipeline.domain.event_types.models import EventType, Owner
 from tests.support.booking_rows import NOW, attendee, host, page, row, stamp
 from tests.support.tables import fetch
 

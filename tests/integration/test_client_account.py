@@ -6,7 +6,7 @@ import requests
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.domain.errors import Conflict, NotFound, OutcomeUnknown, Unauthorized
-from calcom_pipeline.domain.webhooks import NewWebhook, WebhookScope
+from calcom_pipeline.domain.webhooks.models import NewWebhook, WebhookScope
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from tests.support.captured import account, calcom, captured
 from tests.support.clients import client_of

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from calcom_pipeline.adapters.calcom.booking_bodies import ignored_details
+from calcom_pipeline.adapters.calcom.bookings.bodies import ignored_details
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
+from calcom_pipeline.app.bookings.in_doubt import book
+from calcom_pipeline.domain.bookings.in_doubt import OpenOutcome
+from calcom_pipeline.domain.bookings.requests import BookingRequest, BookingRules, booking_request
 from calcom_pipeline.domain.errors import Conflict, OutcomeUnknown, Rejected, StoreError
-from calcom_pipeline.domain.outcomes import OpenOutcome
-from calcom_pipeline.domain.requests import BookingRequest, BookingRules, booking_request
 from calcom_pipeline.sandbox.testing import RunningSandbox
-from calcom_pipeline.sync.outcomes import book
 from tests.support.captured import NOW, account, calcom, captured
 
 __all__ = ["account", "calcom", "captured"]  # fixtures

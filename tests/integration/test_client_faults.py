@@ -11,8 +11,10 @@ import redis
 import requests
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
-from calcom_pipeline.adapters.calcom.retries import Patience
-from calcom_pipeline.domain.bookings import BookingQuery
+from calcom_pipeline.adapters.calcom.transport.retries import Patience
+from calcom_pipeline.domain.availability.models import SlotQuery
+from calcom_pipeline.domain.bookings.listing import BookingQuery
+from calcom_pipeline.domain.bookings.requests import BookingRequest, BookingRules, booking_request
 from calcom_pipeline.domain.errors import (
     CalcomError,
     CircuitOpen,
@@ -25,8 +27,7 @@ from calcom_pipeline.domain.errors import (
     TransientError,
     Unauthorized,
 )
-from calcom_pipeline.domain.models import EventType, Owner, SlotQuery
-from calcom_pipeline.domain.requests import BookingRequest, BookingRules, booking_request
+from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.sandbox.control.faults import REQUEST_FAULTS
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from tests.support.clients import QUICK, Seen, client_of

@@ -11,16 +11,16 @@ import pytest
 import redis
 import time_machine
 
-from calcom_pipeline.adapters.calcom.calls import Attempt, Call
 from calcom_pipeline.adapters.calcom.client import CalcomClient
-from calcom_pipeline.adapters.calcom.guard import GuardedAdapter
-from calcom_pipeline.adapters.calcom.retries import Patience, Retries
-from calcom_pipeline.adapters.calcom.signing import SIGNATURE_HEADER, TIMESTAMP_HEADER, Signer
+from calcom_pipeline.adapters.calcom.transport.guard import GuardedAdapter
+from calcom_pipeline.adapters.calcom.transport.messages import Attempt, Call
+from calcom_pipeline.adapters.calcom.transport.retries import Patience, Retries
+from calcom_pipeline.adapters.calcom.transport.signing import SIGNATURE_HEADER, TIMESTAMP_HEADER, Signer
 from calcom_pipeline.adapters.redis.breaker import Passage
-from calcom_pipeline.adapters.redis.rate_limiter import Grant
+from calcom_pipeline.adapters.redis.limiter.limiter import Grant
+from calcom_pipeline.domain.bookings.requests import BookingRequest, NewAttendee
 from calcom_pipeline.domain.errors import CircuitOpen, ContractBroken, OutcomeUnknown, TransientError
-from calcom_pipeline.domain.models import Owner
-from calcom_pipeline.domain.requests import BookingRequest, NewAttendee
+from calcom_pipeline.domain.event_types.models import Owner
 from tests.support.clients import client_of
 from tests.support.raw_server import GOOD, Behaviour, Heard, answer, raw_server
 
@@ -202,7 +202,7 @@ class Script:
 def sent(script: Script, url: str, *, signer: Signer | None = None, **call: object) -> Attempt:
     import requests
 
-    from calcom_pipeline.adapters.calcom.guard import attempting
+    from calcom_pipeline.adapters.calcom.transport.guard import attempting
 
     session = requests.Session()
     adapter = GuardedAdapter(script, script, connect_timeout_seconds=1, signer=signer, clock=script.clock)

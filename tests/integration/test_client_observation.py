@@ -11,15 +11,15 @@ import pytest
 import redis
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
-from calcom_pipeline.adapters.calcom.observers import LoggedCalls
-from calcom_pipeline.adapters.calcom.retries import Patience
-from calcom_pipeline.adapters.calcom.telemetry import telemetry
-from calcom_pipeline.adapters.events import event_logger
-from calcom_pipeline.adapters.postgres.api_calls import ApiCallRecorder, recording_calls
+from calcom_pipeline.adapters.calcom.transport.observers import LoggedCalls
+from calcom_pipeline.adapters.calcom.transport.retries import Patience
+from calcom_pipeline.adapters.calcom.transport.telemetry import telemetry
+from calcom_pipeline.adapters.observability.structured_log import event_logger
+from calcom_pipeline.adapters.postgres.call_ledger import ApiCallRecorder, recording_calls
 from calcom_pipeline.adapters.postgres.database import Database, open_database
+from calcom_pipeline.app.calls import CallRecord
 from calcom_pipeline.domain.errors import NotFound, TransientError
 from calcom_pipeline.domain.redaction import redacted, redacted_value
-from calcom_pipeline.ports import CallRecord
 from tests.support.clients import Seen, client_of
 from tests.support.raw_server import Heard, answer, raw_server
 

@@ -6,11 +6,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
 from calcom_pipeline.cli.plans import resolve, revert
 from calcom_pipeline.domain.errors import AnotherApply, PlanUnusable
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.wiring import Pipeline, open_pipeline
 
 
 @pytest.mark.parametrize(

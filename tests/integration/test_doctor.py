@@ -14,12 +14,13 @@ from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
 from calcom_pipeline.adapters.redis import connection
 from calcom_pipeline.adapters.redis.connection import ServerFacts
+from calcom_pipeline.app.maintenance.health import Finding, examine
+from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
 from calcom_pipeline.cli import exit_codes, main
-from calcom_pipeline.domain.outcomes import OpenOutcome
+from calcom_pipeline.clock import utc_now
+from calcom_pipeline.domain.bookings.in_doubt import OpenOutcome
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from calcom_pipeline.settings import Settings
-from calcom_pipeline.sync.health import Finding, examine
-from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
 from tests.support import leaks
 from tests.support.given import ROOMY_LIMIT, settings_of, variables_of
 

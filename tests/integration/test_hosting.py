@@ -15,11 +15,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from calcom_pipeline import hosting, local
+from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.dagster_storage import dagster_url
+from calcom_pipeline.bootstrap import dagster_instance as hosting
+from calcom_pipeline.bootstrap.dagster_instance import dagster_environment, dagster_home, workspace
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.domain.errors import StoreError
-from calcom_pipeline.hosting import dagster_environment, dagster_home, workspace
 from calcom_pipeline.settings import load_settings
 from tests.support.commands import CHECKOUT, command, said
 

@@ -8,7 +8,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from calcom_pipeline.adapters.redis.rate_limiter import LANES
+from calcom_pipeline.adapters.redis.limiter.limiter import LANES
 from tests.support.limiter_world import BUDGET, Net, Worker, World
 
 _CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

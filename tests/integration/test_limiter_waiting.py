@@ -9,10 +9,10 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calcom_pipeline.adapters.calcom.transport.limit_headers import Headers, read_limit_headers, seconds_blocked
 from calcom_pipeline.adapters.redis.connection import open_redis
-from calcom_pipeline.adapters.redis.limit_headers import Headers, read_limit_headers, seconds_blocked
-from calcom_pipeline.adapters.redis.local_pace import LocalPace
-from calcom_pipeline.adapters.redis.rate_limiter import LEASE_SECONDS, RedisRateLimiter
+from calcom_pipeline.adapters.redis.limiter.limiter import LEASE_SECONDS, RedisRateLimiter
+from calcom_pipeline.adapters.redis.limiter.local_pace import LocalPace
 from calcom_pipeline.domain.errors import RateLimited
 from tests.support.limiter_world import BUDGET
 

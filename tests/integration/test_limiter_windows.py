@@ -9,7 +9,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from calcom_pipeline.adapters.redis.limit_headers import Headers
+from calcom_pipeline.adapters.calcom.transport.limit_headers import Headers
 from tests.support.limiter_world import BUDGET, CalcomWindow, Net, Worker, World
 
 _LANES = ("sync", "warm", "backfill", "interactive")

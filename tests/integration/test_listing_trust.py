@@ -5,16 +5,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from calcom_pipeline.adapters.calcom import endpoints
+from calcom_pipeline.adapters.calcom import endpoint as endpoints
+from calcom_pipeline.app.event_types.mirror import pull_event_types
+from calcom_pipeline.app.services.apply import ApplyReport
+from calcom_pipeline.app.services.ports import StoredPlan
+from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
+from calcom_pipeline.bootstrap.reconciling import apply_now, plan_now
+from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.errors import ContractBroken, NotFound
-from calcom_pipeline.domain.models import Owner
-from calcom_pipeline.reconciling import apply_now, plan_now
+from calcom_pipeline.domain.event_types.models import Owner
 from calcom_pipeline.sandbox.testing import RunningSandbox
-from calcom_pipeline.service_ports import StoredPlan
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.sync.event_types import pull_event_types
-from calcom_pipeline.sync.services import ApplyReport
-from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
 
 PERSONAL, TEAMS = "GET /v2/event-types", "GET /v2/teams/{teamId}/event-types"
 WRITES = ("POST", "PATCH", "DELETE")

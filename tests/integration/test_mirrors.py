@@ -5,20 +5,15 @@ import pytest
 import redis
 
 from calcom_pipeline import local
+from calcom_pipeline.adapters.postgres.availability.slots import PostgresSlotMirror
 from calcom_pipeline.adapters.postgres.database import Database, open_database
-from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror, PostgresSlotMirror
+from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
+from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
 from calcom_pipeline.adapters.redis.connection import facts, open_redis
-from calcom_pipeline.adapters.redis.slot_cache import RedisSlotCache
+from calcom_pipeline.app.calls import Changes
+from calcom_pipeline.domain.availability.models import Slot, SlotDay, SlotKey, SlotQuery
 from calcom_pipeline.domain.errors import CacheError, ConfigurationError, SchemaOutdated, StoreError
-from calcom_pipeline.domain.models import (
-    EventType,
-    Owner,
-    Slot,
-    SlotDay,
-    SlotKey,
-    SlotQuery,
-)
-from calcom_pipeline.ports import Changes
+from calcom_pipeline.domain.event_types.models import EventType, Owner
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 ME, TEAM = Owner("user", 101), Owner("team", 301)

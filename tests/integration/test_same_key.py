@@ -15,16 +15,16 @@ import pytest
 import redis
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
+from calcom_pipeline.adapters.postgres.bookings.in_doubt import PostgresOutcomeStore
 from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
-from calcom_pipeline.adapters.postgres.outcomes import PostgresOutcomeStore
+from calcom_pipeline.app.bookings.in_doubt import book
+from calcom_pipeline.app.bookings.ports import Booked
+from calcom_pipeline.clock import utc_now
+from calcom_pipeline.domain.bookings.in_doubt import OpenOutcome
+from calcom_pipeline.domain.bookings.requests import BookingRequest, BookingRules, booking_request
 from calcom_pipeline.domain.errors import CalcomError, OutcomeUnknown
-from calcom_pipeline.domain.outcomes import OpenOutcome
-from calcom_pipeline.domain.requests import BookingRequest, BookingRules, booking_request
-from calcom_pipeline.ports import Booked
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
-from calcom_pipeline.sync.outcomes import book
-from calcom_pipeline.wiring import utc_now
 from tests.support.captured import NOW, account, calcom, captured
 from tests.support.clients import QUICK, client_of
 from tests.support.commands import CHECKOUT, argv, bare

@@ -13,8 +13,12 @@ import pytest
 import redis
 
 from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.app.bookings.in_doubt import close_outcomes
+from calcom_pipeline.app.event_types.mirror import TeamChoice, pull_event_types
+from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
 from calcom_pipeline.cli import main
-from calcom_pipeline.domain.bookings import BookingQuery
+from calcom_pipeline.clock import utc_now
+from calcom_pipeline.domain.bookings.listing import BookingQuery
 from calcom_pipeline.domain.errors import (
     CircuitOpen,
     ConfigurationError,
@@ -24,12 +28,9 @@ from calcom_pipeline.domain.errors import (
     OutcomeUnknown,
     TransientError,
 )
+from calcom_pipeline.facade import CalcomService
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
-from calcom_pipeline.service import CalcomService
 from calcom_pipeline.settings import Settings
-from calcom_pipeline.sync.event_types import TeamChoice, pull_event_types
-from calcom_pipeline.sync.outcomes import close_outcomes
-from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
 from tests.support import leaks
 from tests.support.given import settings_of, variables_of
 

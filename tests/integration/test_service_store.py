@@ -7,21 +7,21 @@ import psycopg
 import pytest
 
 from calcom_pipeline import local
+from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
 from calcom_pipeline.adapters.postgres.database import Database
-from calcom_pipeline.adapters.postgres.mirrors import PostgresEventTypeMirror
-from calcom_pipeline.adapters.postgres.outbox import PostgresOutbox
-from calcom_pipeline.adapters.postgres.plans import PostgresPlanStore
-from calcom_pipeline.adapters.postgres.services import FeedBatch, PostgresServiceFeed, PostgresServiceStore
+from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
+from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
+from calcom_pipeline.adapters.postgres.services.store import FeedBatch, PostgresServiceFeed, PostgresServiceStore
+from calcom_pipeline.app.event_types.mirror import TeamChoice
+from calcom_pipeline.app.services.actions import ApplyRules
+from calcom_pipeline.app.services.apply import apply_plan
+from calcom_pipeline.app.services.planning import PlanRequest, PlanRules, make_plan, plan_hash
+from calcom_pipeline.app.services.ports import ActionResult
+from calcom_pipeline.domain.availability.changes import Fact, Stain, stains
 from calcom_pipeline.domain.errors import AnotherApply, StoreError
-from calcom_pipeline.domain.invalidation import Fact, Stain, stains
-from calcom_pipeline.domain.links import Intent, Link
-from calcom_pipeline.domain.plans import Brakes
-from calcom_pipeline.domain.services import problems_of
-from calcom_pipeline.service_ports import ActionResult
-from calcom_pipeline.sync.event_types import TeamChoice
-from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan, plan_hash
-from calcom_pipeline.sync.services import apply_plan
-from calcom_pipeline.sync.writer import ApplyRules
+from calcom_pipeline.domain.services.links import Intent, Link
+from calcom_pipeline.domain.services.models import problems_of
+from calcom_pipeline.domain.services.plans import Brakes
 from tests.support.reconciling import ME, TEAM, FakeCalcom, event_type, linked
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)

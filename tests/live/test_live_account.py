@@ -15,11 +15,12 @@ import redis
 from pydantic import SecretStr
 
 from calcom_pipeline.adapters.postgres.database import Database
-from calcom_pipeline.domain.models import EventType
-from calcom_pipeline.service import CalcomService
+from calcom_pipeline.app.event_types.mirror import TeamChoice, pull_event_types
+from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
+from calcom_pipeline.clock import utc_now
+from calcom_pipeline.domain.event_types.models import EventType
+from calcom_pipeline.facade import CalcomService
 from calcom_pipeline.settings import CALCOM_CLOUD, Settings
-from calcom_pipeline.sync.event_types import TeamChoice, pull_event_types
-from calcom_pipeline.wiring import Pipeline, open_pipeline, utc_now
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 DAYS_AHEAD = 28

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from calcom_pipeline.domain.bookings import Listing
-from calcom_pipeline.sync.bookings import BookingOptions, BookingsReport, Mode, pull_bookings
+from calcom_pipeline.app.bookings.mirror import BookingOptions, BookingsReport, Mode, pull_bookings
+from calcom_pipeline.domain.bookings.listing import Listing
 from tests.support.booking_world import MemoryMirror, World
 
 SMALL = 5

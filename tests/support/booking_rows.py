@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from calcom_pipeline.adapters.calcom.booking_rows import booking_page
-from calcom_pipeline.domain.bookings import BookingPage
+from calcom_pipeline.adapters.calcom.bookings.rows import booking_page
+from calcom_pipeline.domain.bookings.listing import BookingPage
 from calcom_pipeline.domain.errors import Exchange
 from calcom_pipeline.sandbox.testing import RunningSandbox
 

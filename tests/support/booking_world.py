@@ -13,13 +13,14 @@ from typing import Any
 
 import orjson
 
-from calcom_pipeline.adapters.calcom.booking_rows import booking_page, one_booking
-from calcom_pipeline.booking_ports import Stored
-from calcom_pipeline.domain.booking_reads import Covered, ListingState, Position, ReadEnd, Scope
-from calcom_pipeline.domain.bookings import MINE, BookingPage, BookingQuery, Listing, Unreadable
+from calcom_pipeline.adapters.calcom.bookings.rows import booking_page, one_booking
+from calcom_pipeline.app.bookings.ports import Stored
+from calcom_pipeline.app.calls import Changes
+from calcom_pipeline.domain.bookings.listing import MINE, BookingPage, BookingQuery, Listing, Unreadable
+from calcom_pipeline.domain.bookings.models import Booking
+from calcom_pipeline.domain.bookings.positions import Covered, ListingState, Position, ReadEnd, Scope
 from calcom_pipeline.domain.errors import NotFound
-from calcom_pipeline.domain.models import Account, Booking, Team
-from calcom_pipeline.ports import Changes
+from calcom_pipeline.domain.models import Account, Team
 from tests.support.booking_rows import EXCHANGE, answer, attendee, host, row, stamp
 
 BEGIN = datetime(2026, 3, 2, 9, tzinfo=UTC)

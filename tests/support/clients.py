@@ -8,14 +8,14 @@ from typing import Any
 import redis
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient, ClientOptions, open_calcom
-from calcom_pipeline.adapters.calcom.creating import GraceRules
-from calcom_pipeline.adapters.calcom.observers import Observers
-from calcom_pipeline.adapters.calcom.retries import Patience
-from calcom_pipeline.adapters.calcom.transport import TransportOptions
+from calcom_pipeline.adapters.calcom.idempotent_create import GraceRules
+from calcom_pipeline.adapters.calcom.transport.observers import Observers
+from calcom_pipeline.adapters.calcom.transport.retries import Patience
+from calcom_pipeline.adapters.calcom.transport.session import TransportOptions
 from calcom_pipeline.adapters.redis.breaker import BreakerRules, RedisBreaker
-from calcom_pipeline.adapters.redis.rate_limiter import Budget, RedisRateLimiter
+from calcom_pipeline.adapters.redis.limiter.limiter import Budget, RedisRateLimiter
+from calcom_pipeline.app.calls import CallObserver, CallRecord
 from calcom_pipeline.domain.errors import CalcomError
-from calcom_pipeline.ports import CallObserver, CallRecord
 
 #: Hardly a limit: for tests of anything but the limiter.
 ROOMY = Budget(

@@ -8,9 +8,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.wiring import Pipeline, open_pipeline
 from tests.support.commands import CHECKOUT
 
 

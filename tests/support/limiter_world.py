@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 
 import redis
 
-from calcom_pipeline.adapters.redis import rate_limiter
-from calcom_pipeline.adapters.redis.limit_headers import Headers
-from calcom_pipeline.adapters.redis.rate_limiter import Budget, LimiterScripts
-from calcom_pipeline.ports import Lane
+from calcom_pipeline.adapters.calcom.transport.limit_headers import Headers
+from calcom_pipeline.adapters.redis.limiter import limiter as rate_limiter
+from calcom_pipeline.adapters.redis.limiter.limiter import Budget, LimiterScripts
+from calcom_pipeline.app.calls import Lane
 
 CLOCK_KEY = "test:clock"
 _REAL_CLOCK = 'redis.call("TIME")'

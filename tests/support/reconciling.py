@@ -5,14 +5,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from calcom_pipeline.app.event_types.ports import Written
+from calcom_pipeline.app.services.ports import ActionResult, StoredPlan
+from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.domain.errors import NotFound, Rejected
-from calcom_pipeline.domain.fields import remote_values
-from calcom_pipeline.domain.invalidation import Fact
-from calcom_pipeline.domain.links import Link
-from calcom_pipeline.domain.models import Account, EventType, Owner, Schedule, Team
-from calcom_pipeline.domain.services import Service
-from calcom_pipeline.ports import Written
-from calcom_pipeline.service_ports import ActionResult, StoredPlan
+from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.models import Account, Schedule, Team
+from calcom_pipeline.domain.services.fields import remote_values
+from calcom_pipeline.domain.services.links import Link
+from calcom_pipeline.domain.services.models import Service
 
 ME, TEAM = Owner("user", 101), Owner("team", 301)
 

@@ -12,8 +12,8 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect, sync_playwright
 
+from calcom_pipeline.bootstrap.container import open_pipeline
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.wiring import open_pipeline
 
 pytestmark = [pytest.mark.ui, pytest.mark.timeout(400)]
 CHROMIUM = "/usr/bin/chromium"

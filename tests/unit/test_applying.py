@@ -8,6 +8,12 @@ from datetime import timedelta
 
 import pytest
 
+from calcom_pipeline.app.event_types.mirror import TeamChoice
+from calcom_pipeline.app.event_types.ports import Written
+from calcom_pipeline.app.services.actions import ApplyRules
+from calcom_pipeline.app.services.apply import ApplyReport, apply_plan
+from calcom_pipeline.app.services.planning import PlanRequest, PlanRules, make_plan
+from calcom_pipeline.app.services.ports import ActionResult, StoredPlan
 from calcom_pipeline.domain.errors import (
     CircuitOpen,
     Exchange,
@@ -18,14 +24,9 @@ from calcom_pipeline.domain.errors import (
     TransientError,
     Unauthorized,
 )
-from calcom_pipeline.domain.models import Account, EventType, Owner, Team
-from calcom_pipeline.domain.plans import Brakes
-from calcom_pipeline.ports import Written
-from calcom_pipeline.service_ports import ActionResult, StoredPlan
-from calcom_pipeline.sync.event_types import TeamChoice
-from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan
-from calcom_pipeline.sync.services import ApplyReport, apply_plan
-from calcom_pipeline.sync.writer import ApplyRules
+from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.models import Account, Team
+from calcom_pipeline.domain.services.plans import Brakes
 from tests.support.reconciling import (
     ME,
     TEAM,

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from calcom_pipeline.domain.models import Owner
-from calcom_pipeline.domain.plans import Action
-from calcom_pipeline.service_ports import ActionResult
-from calcom_pipeline.sync.batches import Batch, Look, write_batches
+from calcom_pipeline.app.services.batches import Batch, Look, write_batches
+from calcom_pipeline.app.services.ports import ActionResult
+from calcom_pipeline.domain.event_types.models import Owner
+from calcom_pipeline.domain.services.plans import Action
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 WAIT_SECONDS = 20
@@ -99,7 +99,7 @@ def test_where_a_batch_takes_long_its_successor_is_looked_at_late(monkeypatch: p
             clock.now += 10
         return told.write(look, position, action)
 
-    monkeypatch.setattr("calcom_pipeline.sync.batches.wait", lambda _, seconds: waits.append(seconds))
+    monkeypatch.setattr("calcom_pipeline.app.services.batches.wait", lambda _, seconds: waits.append(seconds))
     done = list(write_batches(batches(4, 1), look=look, write=write, workers=2, clock=clock))
     assert len(done) == 4
     assert waits == [12 - 2, 11 - 2]  # the first batch, its look and the next one's took 12 s; the second 11 s

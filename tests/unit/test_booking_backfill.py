@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from calcom_pipeline.domain.booking_reads import HISTORY_STREAM, Forecast, Month, forecast, workers_for
-from calcom_pipeline.domain.bookings import BookingPage, BookingQuery
+from calcom_pipeline.app.bookings.history import BackfillPlan, backfill, is_done, plan_backfill, read_month
+from calcom_pipeline.app.bookings.mirror import BookingOptions
+from calcom_pipeline.domain.bookings.listing import BookingPage, BookingQuery
+from calcom_pipeline.domain.bookings.positions import HISTORY_STREAM, Forecast, Month, forecast, workers_for
 from calcom_pipeline.domain.errors import TransientError
-from calcom_pipeline.sync.backfill import BackfillPlan, backfill, is_done, plan_backfill, read_month
-from calcom_pipeline.sync.bookings import BookingOptions
 from tests.support.booking_world import BEGIN, MemoryMirror, World
 
 OPTIONS = BookingOptions(page_size=5, calls_per_minute=116)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from calcom_pipeline.sync.booking_changes import newest_change
+from calcom_pipeline.app.bookings.change_probe import newest_change
 from tests.support.booking_reads import filled, later
 from tests.support.booking_world import FAR, MS, World
 

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from calcom_pipeline.domain.attendees import People, Pseudonyms, addresses_in, busy_time, stands_in
-from calcom_pipeline.domain.bookings import Ours, Unreadable, payload_hash
-from calcom_pipeline.domain.models import Booking
+from calcom_pipeline.domain.bookings.listing import Ours, Unreadable, payload_hash
+from calcom_pipeline.domain.bookings.models import Booking
+from calcom_pipeline.domain.bookings.people import People, Pseudonyms, addresses_in, busy_time, stands_in
 from tests.support.booking_rows import NOW, attendee, host, page, row
 
 KEY = Pseudonyms(b"k" * 32)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from calcom_pipeline.domain.bookings import MINE, BookingPage, BookingQuery
+from calcom_pipeline.app.bookings.paging import QUIET_PASSES, created_between
+from calcom_pipeline.domain.bookings.listing import MINE, BookingPage, BookingQuery
 from calcom_pipeline.domain.errors import ContractBroken, TransientError
-from calcom_pipeline.sync.booking_pages import QUIET_PASSES, created_between
 from tests.support.booking_reads import HOUR, OPTIONS, SMALL, assert_mirrors, expected, filled, later, pull
 from tests.support.booking_world import BEGIN, FAR, MS, MemoryMirror, World
 

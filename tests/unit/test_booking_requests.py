@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calcom_pipeline.domain.cleaning import many_lines, one_line
-from calcom_pipeline.domain.errors import InvalidInput
-from calcom_pipeline.domain.requests import (
+from calcom_pipeline.domain.bookings.requests import (
     KEY_NAME,
     BookingRequest,
     BookingRules,
@@ -18,6 +16,8 @@ from calcom_pipeline.domain.requests import (
     new_start,
     reason_text,
 )
+from calcom_pipeline.domain.cleaning import many_lines, one_line
+from calcom_pipeline.domain.errors import InvalidInput
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 RULES = BookingRules(now=NOW, default_zone="Europe/Berlin")

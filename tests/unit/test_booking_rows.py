@@ -6,11 +6,11 @@ from typing import Any
 import orjson
 import pytest
 
-from calcom_pipeline.adapters.calcom.booking_lists import parameters_of, path_of
-from calcom_pipeline.adapters.calcom.booking_rows import booking_page, one_booking, replayed
-from calcom_pipeline.domain.bookings import BookingPage, BookingQuery, Listing, Unreadable
+from calcom_pipeline.adapters.calcom.bookings.lists import parameters_of, path_of
+from calcom_pipeline.adapters.calcom.bookings.rows import booking_page, one_booking, replayed
+from calcom_pipeline.domain.bookings.listing import BookingPage, BookingQuery, Listing, Unreadable
+from calcom_pipeline.domain.bookings.models import Booking
 from calcom_pipeline.domain.errors import ContractBroken
-from calcom_pipeline.domain.models import Booking
 from tests.support.booking_rows import EXCHANGE, NOW, answer, attendee, page, row
 
 

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from calcom_pipeline.domain.booking_reads import FULL_STREAM
-from calcom_pipeline.domain.bookings import MINE, BookingPage, BookingQuery
+from calcom_pipeline.app.bookings.access_scope import ListingChoice
+from calcom_pipeline.app.bookings.mirror import Mode
+from calcom_pipeline.domain.bookings.listing import MINE, BookingPage, BookingQuery
+from calcom_pipeline.domain.bookings.positions import FULL_STREAM
 from calcom_pipeline.domain.errors import TransientError
-from calcom_pipeline.sync.booking_scope import ListingChoice
-from calcom_pipeline.sync.bookings import Mode
 from tests.support.booking_reads import HOUR, TEAM, assert_mirrors, expected, filled, later, pull
 from tests.support.booking_world import BEGIN, MemoryMirror, World
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from calcom_pipeline.domain.bookings import MINE, BookingQuery
-from calcom_pipeline.sync.booking_pages import changed_since
+from calcom_pipeline.app.bookings.paging import changed_since
+from calcom_pipeline.domain.bookings.listing import MINE, BookingQuery
 from tests.support.booking_reads import HOUR, SMALL, assert_mirrors, expected, later, pull
 from tests.support.booking_world import BEGIN, FAR, MS, Entry, MemoryMirror, World
 

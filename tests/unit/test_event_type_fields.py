@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from calcom_pipeline.domain.errors import InvalidInput
-from calcom_pipeline.domain.event_type_fields import BY_NAME, FIELDS, create_body, ignored_fields, update_body
-from calcom_pipeline.domain.event_type_wire import LEGACY_NAMES, NEWER_BUILDS, READ_ONLY, TEAM_ONLY, WRITABLE
-from calcom_pipeline.domain.fields import FIELD_NAMES
-from calcom_pipeline.domain.models import EventType, Owner
+from calcom_pipeline.domain.event_types.fields import BY_NAME, FIELDS, create_body, ignored_fields, update_body
+from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.event_types.wire import LEGACY_NAMES, NEWER_BUILDS, READ_ONLY, TEAM_ONLY, WRITABLE
+from calcom_pipeline.domain.services.fields import FIELD_NAMES
 
 ME, TEAM = Owner("user", 101), Owner("team", 301)
 NEW = {"title": "Repair", "slug": "repair", "duration_minutes": 30}

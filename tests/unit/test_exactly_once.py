@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calcom_pipeline.adapters.calcom.creating import ExactlyOnce, GraceRules, Made
+from calcom_pipeline.adapters.calcom.idempotent_create import ExactlyOnce, GraceRules, Made
 from calcom_pipeline.domain.errors import (
     CalcomError,
     CircuitOpen,

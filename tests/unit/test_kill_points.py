@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from calcom_pipeline.domain.plans import Brakes
-from calcom_pipeline.sync.event_types import TeamChoice
-from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan
-from calcom_pipeline.sync.services import apply_plan
-from calcom_pipeline.sync.writer import ApplyRules
+from calcom_pipeline.app.event_types.mirror import TeamChoice
+from calcom_pipeline.app.services.actions import ApplyRules
+from calcom_pipeline.app.services.apply import apply_plan
+from calcom_pipeline.app.services.planning import PlanRequest, PlanRules, make_plan
+from calcom_pipeline.domain.services.plans import Brakes
 from tests.support.reconciling import ME, Crash, FakeCalcom, FakeClock, FakePlans, FakeServices, Fuse, service
 
 RULES = PlanRules(brakes=Brakes(100, 1000), lifetime=timedelta(hours=1), create_grace=timedelta(0))

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from calcom_pipeline.domain.fields import FIELD_NAMES, local_values, remote_values, service_columns
-from calcom_pipeline.domain.links import Intent, Link
-from calcom_pipeline.domain.models import EventType, Owner
-from calcom_pipeline.domain.plans import Action, Brakes, Plan
-from calcom_pipeline.domain.reconcile import Situation, decide, plan_services
-from calcom_pipeline.domain.services import Service, problems_of
+from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.services.fields import FIELD_NAMES, local_values, remote_values, service_columns
+from calcom_pipeline.domain.services.links import Intent, Link
+from calcom_pipeline.domain.services.models import Service, problems_of
+from calcom_pipeline.domain.services.plans import Action, Brakes, Plan
+from calcom_pipeline.domain.services.reconcile import Situation, decide, plan_services
 from tests.support.reconciling import ME, TEAM, event_type, linked, service
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)

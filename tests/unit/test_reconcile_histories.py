@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calcom_pipeline.domain.fields import Value, local_values, remote_values, service_columns
-from calcom_pipeline.domain.plans import DOING, Brakes, Plan
-from calcom_pipeline.sync.event_types import TeamChoice
-from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan
-from calcom_pipeline.sync.services import apply_plan
-from calcom_pipeline.sync.writer import ApplyRules
+from calcom_pipeline.app.event_types.mirror import TeamChoice
+from calcom_pipeline.app.services.actions import ApplyRules
+from calcom_pipeline.app.services.apply import apply_plan
+from calcom_pipeline.app.services.planning import PlanRequest, PlanRules, make_plan
+from calcom_pipeline.domain.services.fields import Value, local_values, remote_values, service_columns
+from calcom_pipeline.domain.services.plans import DOING, Brakes, Plan
 from tests.support.reconciling import ME, Crash, FakeCalcom, FakeClock, FakePlans, FakeServices, Fuse, service
 
 RULES = PlanRules(brakes=Brakes(100, 1000), lifetime=timedelta(hours=1), create_grace=timedelta(0))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calcom_pipeline.adapters.calcom.calls import Call, Kind
-from calcom_pipeline.adapters.calcom.retries import Patience, Retries, may_repeat
+from calcom_pipeline.adapters.calcom.transport.messages import Call, Kind
+from calcom_pipeline.adapters.calcom.transport.retries import Patience, Retries, may_repeat
 from calcom_pipeline.domain.errors import (
     CalcomError,
     CircuitOpen,

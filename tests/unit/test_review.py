@@ -5,17 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from calcom_pipeline.app.event_types.mirror import TeamChoice
+from calcom_pipeline.app.services.actions import ApplyRules
+from calcom_pipeline.app.services.apply import apply_plan
+from calcom_pipeline.app.services.conflicts import settle_conflict, try_again
+from calcom_pipeline.app.services.explain import explain
+from calcom_pipeline.app.services.planning import PlanRequest, PlanRules, make_plan
+from calcom_pipeline.app.services.ports import ActionResult
+from calcom_pipeline.app.services.revert import Undone, undo
 from calcom_pipeline.domain.errors import PlanUnusable
-from calcom_pipeline.domain.fields import remote_values
-from calcom_pipeline.domain.links import Intent, Link
-from calcom_pipeline.domain.models import EventType
-from calcom_pipeline.domain.plans import Brakes
-from calcom_pipeline.service_ports import ActionResult
-from calcom_pipeline.sync.event_types import TeamChoice
-from calcom_pipeline.sync.planning import PlanRequest, PlanRules, make_plan
-from calcom_pipeline.sync.review import Undone, explain, settle_conflict, try_again, undo
-from calcom_pipeline.sync.services import apply_plan
-from calcom_pipeline.sync.writer import ApplyRules
+from calcom_pipeline.domain.event_types.models import EventType
+from calcom_pipeline.domain.services.fields import remote_values
+from calcom_pipeline.domain.services.links import Intent, Link
+from calcom_pipeline.domain.services.plans import Brakes
 from tests.support.reconciling import ME, FakeCalcom, FakePlans, FakeServices, Fuse, event_type, linked, service
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)

@@ -7,8 +7,9 @@ import pytest
 
 from calcom_pipeline.adapters.calcom import schemas
 from calcom_pipeline.adapters.calcom.client import whole_days
-from calcom_pipeline.adapters.calcom.failures import error_of, redacted
 from calcom_pipeline.adapters.calcom.schemas import ScheduleZones
+from calcom_pipeline.adapters.calcom.transport.failures import error_of, redacted
+from calcom_pipeline.domain.availability.models import SlotQuery
 from calcom_pipeline.domain.errors import (
     Conflict,
     ContractBroken,
@@ -19,7 +20,8 @@ from calcom_pipeline.domain.errors import (
     TransientError,
     Unauthorized,
 )
-from calcom_pipeline.domain.models import Owner, Schedule, SlotQuery, Team
+from calcom_pipeline.domain.event_types.models import Owner
+from calcom_pipeline.domain.models import Schedule, Team
 
 EXCHANGE = Exchange("Testing")
 

@@ -4,14 +4,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from calcom_pipeline.adapters.calcom.bookings import BookingEndpoints
-from calcom_pipeline.adapters.calcom.endpoints import ClientOptions, Context, Remembered
-from calcom_pipeline.adapters.calcom.event_types import EventTypeEndpoints
-from calcom_pipeline.adapters.calcom.guard import Breaker, Limiter
+from calcom_pipeline.adapters.calcom.bookings.endpoints import BookingEndpoints
+from calcom_pipeline.adapters.calcom.endpoint import ClientOptions, Context, Remembered
+from calcom_pipeline.adapters.calcom.event_types.endpoints import EventTypeEndpoints
 from calcom_pipeline.adapters.calcom.slots import SlotEndpoints, whole_days
-from calcom_pipeline.adapters.calcom.transport import Transport, TransportOptions
+from calcom_pipeline.adapters.calcom.transport.guard import Breaker, Limiter
+from calcom_pipeline.adapters.calcom.transport.session import Transport, TransportOptions
 from calcom_pipeline.adapters.calcom.webhooks import WebhookEndpoints
-from calcom_pipeline.ports import Lane, Spent
+from calcom_pipeline.app.calls import Lane, Spent
 
 __all__ = ["CalcomClient", "ClientOptions", "open_calcom", "whole_days"]
 

@@ -12,20 +12,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from calcom_pipeline.domain.availability.models import Slot, SlotDay, SlotKey, SlotQuery
 from calcom_pipeline.domain.errors import ContractBroken, Exchange
-from calcom_pipeline.domain.models import (
-    Account,
-    EventType,
-    Owner,
-    Schedule,
-    Slot,
-    SlotDay,
-    SlotKey,
-    SlotQuery,
-    Team,
-)
+from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.models import Account, Schedule, Team
 from calcom_pipeline.domain.text import content_hash
-from calcom_pipeline.domain.webhooks import Webhook
+from calcom_pipeline.domain.webhooks.models import Webhook
 
 T = TypeVar("T")
 

@@ -5,9 +5,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from calcom_pipeline.adapters.calcom import schemas
-from calcom_pipeline.adapters.calcom.booking_lists import instant
-from calcom_pipeline.adapters.calcom.endpoints import Endpoints
-from calcom_pipeline.domain.models import SlotDay, SlotQuery
+from calcom_pipeline.adapters.calcom.bookings.lists import instant
+from calcom_pipeline.adapters.calcom.endpoint import Endpoints
+from calcom_pipeline.domain.availability.models import SlotDay, SlotQuery
 
 
 class SlotEndpoints(Endpoints):

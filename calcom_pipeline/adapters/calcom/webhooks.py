@@ -3,10 +3,10 @@
 from typing import Any
 
 from calcom_pipeline.adapters.calcom import schemas
-from calcom_pipeline.adapters.calcom.creating import ExactlyOnce
-from calcom_pipeline.adapters.calcom.endpoints import Endpoints
+from calcom_pipeline.adapters.calcom.endpoint import Endpoints
+from calcom_pipeline.adapters.calcom.idempotent_create import ExactlyOnce
 from calcom_pipeline.domain.errors import NotFound
-from calcom_pipeline.domain.webhooks import NewWebhook, Webhook, WebhookScope
+from calcom_pipeline.domain.webhooks.models import NewWebhook, Webhook, WebhookScope
 
 _PAGE_ROWS = 250
 OWN = WebhookScope()

@@ -4,7 +4,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 
-from calcom_pipeline.adapters.events import event_logger
+from calcom_pipeline.adapters.observability.structured_log import event_logger
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
 from calcom_pipeline.domain.errors import StoreError
 

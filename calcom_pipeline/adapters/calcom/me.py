@@ -1,0 +1,39 @@
+"""Who the key is: `/v2/me`, its teams, its schedules. These endpoints answer to any version but schedules."""
+
+from calcom_pipeline.adapters.calcom import schemas
+from calcom_pipeline.adapters.calcom.endpoint import Endpoints
+from calcom_pipeline.domain.errors import NotFound, Rejected
+from calcom_pipeline.domain.models import Account, Schedule, Team
+
+
+class AccountEndpoints(Endpoints):
+    """Reads of the account."""
+
+    def me(self) -> Account:
+        """The key's own user."""
+        answer = self._get("Reading the account", "/me", group="account")
+        return schemas.account(answer.data(), answer.exchange)
+
+    def teams(self) -> list[Team]:
+        """The teams that user belongs to."""
+        answer = self._get("Listing teams", "/teams", group="account")
+        return schemas.teams(answer.data(), answer.exchange)
+
+    def role_in(self, team_id: int) -> str:
+        """The user's role in a team, in capitals; empty when it cannot be seen. One call, and once that of `me`."""
+        try:
+            answer = self._get("Listing memberships", f"/teams/{team_id}/memberships", group="account")
+        except (NotFound, Rejected):
+            return ""
+        return schemas.role_of(self._own_account().user_id, answer.data(), answer.exchange)
+
+    def schedules(self) -> list[Schedule]:
+        """The user's own schedules."""
+        answer = self._get("Listing schedules", "/schedules", group="schedules")
+        return schemas.schedules(answer.data(), answer.exchange)
+
+    def _known_schedules(self) -> list[Schedule]:
+        return self._context.remembered.get("schedules", self.schedules)
+
+    def _own_account(self) -> Account:
+        return self._context.remembered.get("me", self.me)

@@ -1,0 +1,1 @@
+"""The guarded way to Cal.com: limiter, breaker, deadlines, retries, observation."""

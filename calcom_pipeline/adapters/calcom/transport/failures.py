@@ -1,0 +1,163 @@
+"""What an unsuccessful answer means. Cal.com has three error shapes (fact sheet 2.2); all are read here, once.
+
+What gets into an error is chosen, then redacted: codes, messages, names of properties and the rules they break. Bodies
+and values that Cal.com echoes are never kept.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import orjson
+import requests
+import urllib3
+
+from calcom_pipeline.adapters.calcom.transport.limit_headers import seconds_blocked
+from calcom_pipeline.domain.errors import (
+    CalcomError,
+    Conflict,
+    ContractBroken,
+    Exchange,
+    NotFound,
+    RateLimited,
+    Rejected,
+    TransientError,
+    Unauthorized,
+)
+from calcom_pipeline.domain.redaction import redacted
+
+_LONGEST_BODY = 600
+_MOST_PROBLEMS = 5
+DEFAULT_BLOCK_SECONDS = 60.0
+
+_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 400, 401, 403, 404, 409
+_TOKEN_EXPIRED, _TOO_MANY, _SERVER_ERROR, _REDIRECT = 498, 429, 500, 300
+_REQUEST_TIMEOUT = 408
+# A full limit of the event type is told with a 401 (capture 23d); the key is fine.
+_BOOKING_LIMIT = "booking_limit_reached"
+# The router's own 404: nothing answers to this path with this version (fact sheet 1.3).
+_NO_ROUTE = ("Cannot GET ", "Cannot POST ", "Cannot PATCH ", "Cannot DELETE ")
+# 400s that say that somebody else was first: a slug (captures 27c and fact sheet 4.1, 4.6), a time (fact sheet 6.5).
+_TAKEN = (
+    "already has an event type with this slug",
+    "error_event_type_url_duplicate",
+    "URL Slug already exists",
+    "already has booking at this time or is not available",
+)
+# ... and the same of a lost race for a slot, bare, with nothing else in it (captures 10).
+_LOST_RACE = "An error occurred while querying the database."
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an error answer says: its message, a summary fit for a log, and whether it came without the envelope."""
+
+    message: str
+    summary: str
+    bare: bool
+
+
+def no_answer(error: requests.RequestException, exchange: Exchange) -> TransientError:
+    """The error for a request without a whole answer. Nothing of the original text is kept: it holds the URL."""
+    operation = exchange.operation
+    if never_sent(error):
+        exchange = replace(exchange, in_doubt=False)
+        return TransientError(
+            f"{operation}: Cal.com cannot be reached", exchange=exchange, advice="Check CALCOM_BASE_URL and the net."
+        )
+    if isinstance(error, requests.Timeout):
+        return TransientError(f"{operation}: Cal.com did not answer in time", exchange=exchange)
+    if isinstance(error, requests.exceptions.SSLError):
+        return TransientError(f"{operation}: the TLS connection to Cal.com failed", exchange=exchange)
+    return TransientError(f"{operation}: the answer broke off", exchange=exchange)
+
+
+def never_sent(error: requests.RequestException) -> bool:
+    """Whether the failure came before a byte of the request left: there was no connection."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return True
+    cause = error.args[0] if error.args else None
+    reason = getattr(cause, "reason", None)
+    return isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+
+
+def error_of(status: int, content: bytes, headers: Mapping[str, str], exchange: Exchange) -> CalcomError:
+    """Name an unsuccessful answer by what the caller may do. `exchange.in_doubt` says whether the request was a write.
+
+    What is left of the doubt: a refusal (3xx, 4xx) did nothing; after a 5xx nobody knows.
+    """
+    told = _told(content)
+    doubt = exchange.in_doubt and (status >= _SERVER_ERROR or status == _REQUEST_TIMEOUT)
+    exchange = replace(exchange, status=status, body=told.summary, in_doubt=doubt)
+    message = redacted(told.message)
+    text = f"{exchange.operation}: Cal.com answered {status}" + (f" ({message})" if message else "")
+    if status == _TOO_MANY:
+        named = seconds_blocked(headers)
+        seconds = DEFAULT_BLOCK_SECONDS if named is None else named
+        return RateLimited(text, retry_after=float(seconds), exchange=exchange)
+    if status >= _SERVER_ERROR or status == _REQUEST_TIMEOUT:
+        return TransientError(text, exchange=exchange)
+    if status < _BAD_REQUEST:
+        return ContractBroken(text, exchange=exchange, advice="Check CALCOM_BASE_URL: an API does not redirect.")
+    if status == _NOT_FOUND and told.message.startswith(_NO_ROUTE):
+        return ContractBroken(
+            f"{exchange.operation}: nothing answers here with this cal-api-version header",
+            exchange=exchange,
+            advice="Check CALCOM_BASE_URL, and whether this Cal.com knows the version of this endpoint group.",
+        )
+    return _refusal(status, told, text, exchange)
+
+
+def _refusal(status: int, told: Told, text: str, exchange: Exchange) -> CalcomError:
+    if status in (_UNAUTHORIZED, _TOKEN_EXPIRED) and told.message != _BOOKING_LIMIT:
+        return Unauthorized(text, exchange=exchange, advice="Check CALCOM_API_KEY: is it right, and not expired?")
+    # A bare 403 comes from a rule of the booking (minimum reschedule notice), not from a guard of the key.
+    if status == _FORBIDDEN and not told.bare:
+        return Unauthorized(text, exchange=exchange, advice="This key may not do that.")
+    if status == _NOT_FOUND:
+        return NotFound(text, exchange=exchange)
+    raced = told.bare and told.message == _LOST_RACE
+    if status == _CONFLICT or raced or any(sentence in told.message for sentence in _TAKEN):
+        return Conflict(text, exchange=exchange)
+    return Rejected(text, exchange=exchange)
+
+
+def _told(content: bytes) -> Told:
+    try:
+        body: Any = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return Told("", "", bare=False)
+    if not isinstance(body, dict):
+        return Told("", "", bare=False)
+    told = cast("dict[str, Any]", body)
+    error = told.get("error")
+    envelope = cast("dict[str, Any]", error) if isinstance(error, dict) else {}
+    message = _text(envelope.get("message") or told.get("message") or error)
+    kept: dict[str, Any] = {
+        "code": redacted(_text(envelope.get("code"))),
+        "message": redacted(message),
+        "problems": _problems(envelope.get("details")),
+    }
+    summary = orjson.dumps({name: value for name, value in kept.items() if value}).decode()[:_LONGEST_BODY]
+    return Told(message, summary, bare="statusCode" in told and not envelope)
+
+
+def _problems(details: Any) -> list[str]:
+    """Properties and the rules they break; their values, which Cal.com echoes beside them, stay behind."""
+    listed = cast("dict[str, Any]", details).get("errors") if isinstance(details, dict) else None
+    if not isinstance(listed, list):
+        return []
+    found: list[str] = []
+    for entry in cast("list[Any]", listed)[:_MOST_PROBLEMS]:
+        one = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
+        rules = one.get("constraints")
+        texts = cast("dict[str, Any]", rules).values() if isinstance(rules, dict) else ()
+        found.append(redacted(f"{one.get('property')}: {', '.join(map(str, texts))}"))
+    return found
+
+
+def _text(value: Any) -> str:
+    """A message may be a list of sentences; anything else that is no text is none."""
+    if isinstance(value, list):
+        return "; ".join(str(part) for part in cast("list[Any]", value))
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,245 @@
+"""The one adapter that every request to Cal.com goes through: `requests` calls its `send`, no caller can forget it.
+
+In this order: a cheap look at the breaker, a turn of the limiter, the breaker's probe (taken last, so that nobody waits
+while holding it), the request, its whole body under one deadline, and what limiter and breaker learn from it. What a
+request is about travels in a context variable, since `requests` hands an adapter nothing but headers.
+"""
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any, Literal, Protocol
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from calcom_pipeline.adapters.calcom.transport.limit_headers import read_limit_headers
+from calcom_pipeline.adapters.calcom.transport.messages import Attempt
+from calcom_pipeline.adapters.calcom.transport.signing import Signer
+from calcom_pipeline.adapters.redis.breaker import Passage
+from calcom_pipeline.adapters.redis.limiter.limiter import GRANT_SECONDS, TOO_MANY, Grant
+from calcom_pipeline.app.calls import Lane, Spent
+from calcom_pipeline.domain.errors import CircuitOpen
+
+_CHUNK_BYTES = 64 * 1024
+_POOL_CONNECTIONS = 16
+_SERVER_ERROR = 500
+# A read that is sent just before its deadline still gets this long.
+_SHORTEST_READ_SECONDS = 1.0
+
+
+class Limiter(Protocol):
+    """Grants a request when it may be sent now."""
+
+    def acquire(self, lane: Lane, *, deadline_seconds: float | None = None) -> Grant:
+        """Block until the request may be sent. Raises RateLimited past the deadline."""
+        ...
+
+    def complete(self, grant: Grant, *, status: int | None, headers: Mapping[str, str]) -> None:
+        """The request is over; `status` is None when no answer came. Learns from the headers."""
+        ...
+
+    def give_back(self, grant: Grant) -> None:
+        """The request was never sent."""
+        ...
+
+    def seconds_until_available(self, lane: Lane = "interactive") -> float:
+        """About how long a request of this lane would wait now."""
+        ...
+
+
+class Breaker(Protocol):
+    """Refuses what is bound to fail."""
+
+    def refuse_when_open(self, group: str) -> None:
+        """Raises CircuitOpen."""
+        ...
+
+    def enter(self, group: str, *, longest_seconds: float) -> Passage | None:
+        """Let one request through. Raises CircuitOpen."""
+        ...
+
+    def report(self, passage: Passage | None, outcome: Literal["ok", "failed", "unclear"]) -> None:
+        """What came of it."""
+        ...
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What limiter and breaker are told in the end, however it ends."""
+
+    status: int | None = None
+    headers: Mapping[str, str] | None = None
+    verdict: Literal["ok", "failed", "unclear"] = "unclear"
+
+
+current_attempt: ContextVar[Attempt] = ContextVar("calcom_attempt")
+
+
+@contextmanager
+def attempting(attempt: Attempt) -> Generator[None]:
+    """Requests sent in this block belong to this attempt."""
+    token = current_attempt.set(attempt)
+    try:
+        yield
+    finally:
+        current_attempt.reset(token)
+
+
+class GuardedAdapter(HTTPAdapter):
+    """Sends one request. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        breaker: Breaker,
+        *,
+        connect_timeout_seconds: float,
+        signer: Signer | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(pool_maxsize=_POOL_CONNECTIONS)
+        # A create goes over a connection of its own: a kept one that the server closes in this very moment would leave
+        # us in doubt about a request that was never read.
+        self._fresh = HTTPAdapter(pool_maxsize=1)
+        self._limiter = limiter
+        self._breaker = breaker
+        self._connect_timeout_seconds = connect_timeout_seconds
+        self._signer = signer
+        self._clock = clock
+        self._lock = Lock()
+        self._spent = Spent()
+        self.limit_seen: int | None = None
+
+    @property
+    def spent(self) -> Spent:
+        """The totals since this adapter was made."""
+        with self._lock:
+            return self._spent
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
+        """Send; `options` are those of `HTTPAdapter.send`, of which the time-out is ours to set.
+
+        Raises:
+            RateLimited: no turn before the deadline; nothing was sent.
+            CircuitOpen: too many failures in a row; nothing was sent.
+            requests.RequestException: no whole answer.
+        """
+        attempt = current_attempt.get()
+        self._breaker.refuse_when_open(attempt.call.group)
+        grant = self._turn(attempt)
+        with self._told(attempt, grant) as outcome:
+            self._stamp(request, attempt)
+            response = self._exchange(request, attempt, options)
+            attempt.status, attempt.request_id = response.status_code, response.headers.get("X-Request-Id")
+            outcome.status, outcome.headers = response.status_code, response.headers
+            outcome.verdict = _verdict(response.status_code)
+        return response
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._fresh.close()
+        super().close()
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _turn(self, attempt: Attempt) -> Grant:
+        """A grant that is still good. One whose moment has passed (a stopped process) is given back."""
+        while True:
+            left = attempt.deadline - self._clock()
+            grant = self._limiter.acquire(attempt.call.lane, deadline_seconds=left)
+            attempt.waited_seconds += grant.waited_seconds
+            asked_at = attempt.deadline - left
+            if self._clock() - asked_at - grant.waited_seconds <= GRANT_SECONDS:
+                return grant
+            self._limiter.give_back(grant)
+
+    def _stamp(self, request: requests.PreparedRequest, attempt: Attempt) -> None:
+        """When it goes out. Not earlier: a turn may be minutes away, and old signatures are refused."""
+        attempt.sent_at = datetime.now(UTC)
+        if self._signer:
+            body = request.body if isinstance(request.body, bytes) else b""
+            seconds = int(attempt.sent_at.timestamp())
+            method, path = request.method or "GET", request.path_url
+            request.headers.update(self._signer.headers(method, path, body, unix_seconds=seconds))
+
+    @contextmanager
+    def _told(self, attempt: Attempt, grant: Grant) -> Generator[_Outcome]:
+        call = attempt.call
+        try:
+            passage = self._breaker.enter(call.group, longest_seconds=call.timeout_seconds)
+        except CircuitOpen:
+            self._limiter.give_back(grant)
+            raise
+        outcome = _Outcome()
+        try:
+            yield outcome
+        except requests.RequestException as error:
+            slow_create = call.kind == "create" and isinstance(error, requests.Timeout)
+            outcome.verdict = "unclear" if slow_create else "failed"
+            raise
+        finally:
+            self._count(grant, outcome)
+            self._limiter.complete(grant, status=outcome.status, headers=outcome.headers or {})
+            self._breaker.report(passage, outcome.verdict)
+
+    def _exchange(
+        self, request: requests.PreparedRequest, attempt: Attempt, options: dict[str, Any]
+    ) -> requests.Response:
+        now = self._clock()
+        seconds = attempt.call.timeout_seconds
+        if attempt.call.kind == "read":
+            seconds = min(seconds, max(_SHORTEST_READ_SECONDS, attempt.deadline - now))
+        options |= {"timeout": (min(self._connect_timeout_seconds, seconds), seconds), "stream": True}
+        if attempt.call.kind == "create":
+            request.headers["Connection"] = "close"
+            response = self._fresh.send(request, **options)
+        else:
+            response = super().send(request, **options)
+        _read_whole_body(response, now + seconds, self._clock)
+        return response
+
+    def _count(self, grant: Grant, outcome: _Outcome) -> None:
+        told = read_limit_headers(outcome.headers or {})
+        with self._lock:
+            self.limit_seen = told.limit if told else self.limit_seen
+            self._spent = Spent(
+                self._spent.calls + 1,
+                self._spent.refused + (outcome.status == TOO_MANY),
+                self._spent.waited_seconds + grant.waited_seconds,
+            )
+
+
+def _verdict(status: int) -> Literal["ok", "failed", "unclear"]:
+    """5xx count against the service; a 429 says nothing of it; anything else shows that it is there."""
+    if status == TOO_MANY:
+        return "unclear"
+    return "failed" if status >= _SERVER_ERROR else "ok"
+
+
+def _read_whole_body(response: requests.Response, deadline: float, clock: Callable[[], float]) -> None:
+    """A truncated, dripping or endless body must fail here, not in the caller."""
+    chunks: list[bytes] = []
+    while chunk := _next_chunk(response):
+        chunks.append(chunk)
+        if clock() > deadline:
+            response.close()
+            raise requests.exceptions.ReadTimeout("the body did not end in time")
+    response._content = b"".join(chunks)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # where requests keeps it
+
+
+def _next_chunk(response: requests.Response) -> bytes:
+    """What is there, without waiting for more."""
+    try:
+        return response.raw.read1(_CHUNK_BYTES, decode_content=True) or b""
+    except urllib3.exceptions.ReadTimeoutError as error:
+        response.close()
+        raise requests.exceptions.ReadTimeout("the body stopped coming") from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        response.close()
+        raise requests.exceptions.ChunkedEncodingError("the body broke off") from error

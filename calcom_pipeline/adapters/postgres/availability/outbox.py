@@ -1,0 +1,102 @@
+"""The outbox: facts are written in the transaction of their change, and stay until they were applied."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
+from calcom_pipeline.adapters.postgres.event_types.rows import event_type_of
+from calcom_pipeline.adapters.postgres.statements import EVENT_TYPE_COLUMNS
+from calcom_pipeline.app.availability.ports import Backlog
+from calcom_pipeline.domain.availability.changes import Fact
+from calcom_pipeline.domain.event_types.models import EventType
+
+COPY_FACTS = "COPY invalidations (kind, why, event_type_id, user_ids, starts, ends) FROM STDIN"
+
+
+def insert_facts(cursor: Cursor, facts: Iterable[Fact]) -> int:
+    """Add facts to the outbox in the caller's transaction; how many. Ids are PostgreSQL's; a fact's own is ignored."""
+    rows = [_values(fact) for fact in facts]
+    if rows:
+        with cursor.copy(COPY_FACTS) as copy:
+            for row in rows:
+                copy.write_row(row)
+    return len(rows)
+
+
+ADD_FACT = """
+INSERT INTO invalidations (kind, why, event_type_id, user_ids, starts, ends) VALUES (%s, %s, %s, %s, %s, %s)
+RETURNING id"""
+PENDING = """
+SELECT id, kind, why, event_type_id, user_ids, starts, ends, attempts FROM invalidations
+WHERE state = 'pending' AND (next_attempt_at IS NULL OR next_attempt_at <= now()) ORDER BY id LIMIT %(limit)s"""
+DONE = """
+UPDATE invalidations SET state = 'done', result = %(result)s, error = NULL, finished_at = now()
+WHERE id = ANY(%(ids)s) AND state = 'pending'"""
+# Tried again after 10 s, 20 s, 40 s ... up to 10 minutes: a wrong slot on a website costs more than a look at Redis.
+FAILED = """
+UPDATE invalidations SET attempts = attempts + 1, error = %(error)s,
+       next_attempt_at = now() + least(interval '10 minutes', interval '10 seconds' * power(2, least(attempts, 10)))
+WHERE id = ANY(%(ids)s) AND state = 'pending'"""
+BACKLOG = """
+SELECT count(*), max(id), coalesce(sum(attempts), 0),
+       count(*) FILTER (WHERE next_attempt_at IS NULL OR next_attempt_at <= now())
+FROM invalidations WHERE state = 'pending'"""
+PRUNE_DONE = "DELETE FROM invalidations WHERE state = 'done' AND finished_at < %(before)s"
+# A fact's own type may be gone by now, and its slots are cached all the same.
+CONCERNED = f"""
+SELECT {EVENT_TYPE_COLUMNS} FROM event_types
+WHERE id = %(event_type_id)s OR (deleted_at IS NULL AND host_ids && %(user_ids)s::bigint[]) ORDER BY id"""  # noqa: S608 - constants
+
+
+class PostgresOutbox:
+    """The table `invalidations`: what is pending, and what came of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, facts: Iterable[Fact]) -> list[Fact]:
+        """Add facts in a transaction of their own; the same with their ids."""
+        with self._database.transaction("Storing facts") as cursor:
+            return [replace(fact, id=cursor.execute(ADD_FACT, _values(fact)).fetchall()[0][0]) for fact in facts]
+
+    def pending(self, *, limit: int) -> list[Fact]:
+        """Facts that are due, oldest first."""
+        with self._database.transaction("Reading the outbox") as cursor:
+            cursor.execute(PENDING, {"limit": limit})
+            return [_fact(row) for row in cursor.fetchall()]
+
+    def backlog(self) -> Backlog:
+        """How much is pending; changes whenever a fact is added or tried."""
+        with self._database.transaction("Reading the outbox") as cursor:
+            cursor.execute(BACKLOG)
+            row: tuple[int, int | None, int, int] = cursor.fetchone() or (0, None, 0, 0)
+            return Backlog(*row)
+
+    def concerned(self, fact: Fact) -> list[EventType]:
+        """The event types a fact is about: its own, and all that its users host; one query."""
+        with self._database.transaction("Resolving a fact") as cursor:
+            values = {"event_type_id": fact.event_type_id, "user_ids": list(fact.user_ids)}
+            cursor.execute(statement(CONCERNED), values)
+            return [event_type_of(row) for row in cursor.fetchall()]
+
+    def done(self, facts: Iterable[Fact], result: Mapping[str, Any]) -> int:
+        """These were applied; how many nobody had closed before."""
+        with self._database.transaction("Closing facts") as cursor:
+            return cursor.execute(DONE, {"ids": [f.id for f in facts], "result": Jsonb(dict(result))}).rowcount
+
+    def failed(self, facts: Iterable[Fact], error: str) -> int:
+        """These stay pending and are due again after a growing pause; how many nobody had closed before."""
+        with self._database.transaction("Postponing facts") as cursor:
+            return cursor.execute(FAILED, {"ids": [f.id for f in facts], "error": error}).rowcount
+
+
+def _values(f: Fact) -> tuple[Any, ...]:
+    return f.kind, f.why, f.event_type_id, list(f.user_ids), [s for s, _ in f.spans], [e for _, e in f.spans]
+
+
+def _fact(row: tuple[Any, ...]) -> Fact:
+    number, kind, why, event_type_id, user_ids, starts, ends, _attempts = row
+    return Fact(kind, why, event_type_id, tuple(user_ids), tuple(zip(starts, ends, strict=True)), number)

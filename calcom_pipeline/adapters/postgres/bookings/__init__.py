@@ -1,0 +1,1 @@
+"""The mirror of bookings, its people, its quarantine."""

@@ -1,0 +1,320 @@
+"""The shared limiter: scripts on the server's clock, asked by all processes that hold the same API key.
+
+Cal.com grants 120 requests in 60 s and then blocks the key for 60 s without a `Retry-After` (fact sheet 3). What makes
+the promise "no window ever over the limit" hold in spite of the net between us: a request counts from the grant on, and
+its 60 s begin only when its answer is here, the latest moment at which it can have arrived. A grant is given only when
+it may be used now; who has to wait holds a place for the length of a lease and asks again before that is over.
+
+The state is one hash, one log of requests, four queues; it names the key by a hash, never the key. What the scripts
+know beyond our own requests comes from Cal.com's headers, which may only lower what is granted:
+
+* they belong to the window they speak of, and only a request sent after its end opens another;
+* requests that others make with the same key are seen in them, expected to go on, and left room for;
+* cold (first start, Redis flushed, after a block) one request goes out and is learned from before others follow.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from calcom_pipeline.adapters.calcom.transport.limit_headers import Headers, read_limit_headers, seconds_blocked
+from calcom_pipeline.adapters.observability.structured_log import event_logger
+from calcom_pipeline.adapters.redis.connection import Client, redis_failures, script
+from calcom_pipeline.adapters.redis.limiter.local_pace import LocalPace
+from calcom_pipeline.app.calls import Lane
+from calcom_pipeline.domain.errors import CacheError, RateLimited
+
+LANES: tuple[Lane, ...] = ("interactive", "sync", "warm", "backfill")
+TOO_MANY = 429
+# A waiter that has not asked again for this long is taken for dead and loses its place.
+LEASE_SECONDS = 2.0
+# After a failure Redis is left alone for this long: a server that hangs must not slow down every call.
+_REDIS_AGAIN_SECONDS = 2.0
+# A state that nobody touched for this long past its windows is dropped; the next start is then a cold one.
+_KEPT_SECONDS = 60.0
+# A grant that could not be used at once (a stopped process, a machine that slept) is void: its moment has passed.
+GRANT_SECONDS = 1.0
+
+_log = event_logger("limiter")
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the key may spend; requests and seconds, see the settings `rate_*`.
+
+    `arrival_seconds` is how long after its grant a request may reach Cal.com; it only matters for those that were
+    killed before their answer. `processes` may hold the key at once; each takes its part while Redis is away.
+    """
+
+    limit: int
+    safety: int
+    reserve: int
+    window_seconds: float
+    block_seconds: float
+    burst: int
+    longest_wait_seconds: float
+    arrival_seconds: float
+    processes: int
+
+    @property
+    def spendable(self) -> int:
+        """Requests of a window that all lanes together may use."""
+        return max(1, self.limit - self.safety)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A request that may be sent now. `local` ones were given without Redis."""
+
+    id: str
+    waited_seconds: float
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the script said: granted, or when to ask again; `available_seconds` ignores who else is waiting."""
+
+    granted: bool
+    again_seconds: float
+    available_seconds: float
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimiterView:
+    """The limiter as it stands, for people: `used` are its own requests of the last window."""
+
+    used: int
+    spendable: int
+    others: int
+    waiting: dict[str, int]
+    paused_seconds: float
+    learned: bool
+
+
+class RedisRateLimiter:
+    """Grants turns. `key_name` is a public name of the API key, so accounts that share a key share its budget."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        key_name: str,
+        budget: Budget,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._scripts = LimiterScripts(client, key_name=key_name, budget=budget)
+        self._budget = budget
+        self._sleep = sleep
+        self._clock = clock
+        self._local = LocalPace(
+            requests=budget.spendable, window_seconds=budget.window_seconds, processes=budget.processes, clock=clock
+        )
+        self._lock = threading.Lock()
+        self._away_until: float | None = None
+
+    def acquire(self, lane: Lane, *, deadline_seconds: float | None = None) -> Grant:
+        """Block until a request may be sent.
+
+        Raises:
+            RateLimited: no turn before the deadline (or the longest wait of the settings); nothing was taken.
+        """
+        longest = self._budget.longest_wait_seconds
+        allowed = longest if deadline_seconds is None else min(longest, max(0.0, deadline_seconds))
+        began = self._clock()
+        while (grant := self._through_redis(lane, began, allowed)) is None:
+            wait = self._local.reserve(allowed - (self._clock() - began))
+            if wait is None:
+                raise _too_long(self._local.seconds_until_free())
+            if self._slept_locally(wait):
+                return Grant(uuid.uuid4().hex, self._clock() - began, local=True)
+        return grant
+
+    def complete(self, grant: Grant, *, status: int | None, headers: Mapping[str, str]) -> None:
+        """The request is over: `status` is None when no answer came. Learns what the headers say."""
+        told = read_limit_headers(headers)
+        if status == TOO_MANY:
+            named = seconds_blocked(headers)
+            self._local.pause(self._budget.block_seconds if named is None else float(named))
+            told = None if named is None else Headers(0, 0, named)
+        if not grant.local:
+            self._quietly(lambda: self._scripts.complete(grant.id, status, told))
+
+    def give_back(self, grant: Grant) -> None:
+        """The request was never sent."""
+        if not grant.local:
+            self._quietly(lambda: self._scripts.give_back(grant.id))
+
+    def seconds_until_available(self, lane: Lane = "interactive") -> float:
+        """About how long a request of this lane that is asked for now would wait, its queue included; 0 is now."""
+        if self._may_ask_redis():
+            try:
+                return self._scripts.ask(lane, "", 0, peek=True).again_seconds
+            except CacheError as error:
+                self._redis_failed(error)
+        return self._local.seconds_until_free()
+
+    def view(self) -> LimiterView:
+        """The limiter as it stands. Raises CacheError when Redis is away."""
+        return self._scripts.view()
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _through_redis(self, lane: Lane, began: float, allowed: float) -> Grant | None:
+        """A grant of the shared limiter, or None as soon as Redis is away."""
+        if not self._may_ask_redis():
+            return None
+        waiter, turn = f"r-{uuid.uuid4().hex}", 0
+        try:
+            while True:
+                reply = self._scripts.ask(lane, waiter, turn)
+                waited, turn = self._clock() - began, reply.turn
+                self._redis_answered()
+                if reply.granted:
+                    return Grant(waiter, waited)
+                _refuse_past(allowed, waited, reply)
+                self._sleep(min(reply.again_seconds, allowed - waited))
+        except CacheError as error:
+            self._redis_failed(error)
+            return None
+        except BaseException:
+            self._quietly(lambda: self._scripts.leave(waiter))
+            raise
+
+    def _slept_locally(self, seconds: float) -> bool:
+        """Wait for a turn of our own; False when Redis may be asked again meanwhile and the turn is far."""
+        until = self._clock() + seconds
+        while (left := until - self._clock()) > 0:
+            self._sleep(min(left, _REDIS_AGAIN_SECONDS))
+            if self._clock() < until and self._may_ask_redis() and self._is_back():
+                return False
+        return True
+
+    def _is_back(self) -> bool:
+        try:
+            self._scripts.ask("interactive", "", 0, peek=True)
+        except CacheError as error:
+            self._redis_failed(error)
+            return False
+        return True
+
+    def _may_ask_redis(self) -> bool:
+        with self._lock:
+            return self._away_until is None or self._clock() >= self._away_until
+
+    def _redis_answered(self) -> None:
+        with self._lock:
+            was_away, self._away_until = self._away_until is not None, None
+        if was_away:
+            _log.warning("redis_is_back", limiter="shared")
+
+    def _redis_failed(self, error: CacheError) -> None:
+        with self._lock:
+            first, self._away_until = self._away_until is None, self._clock() + _REDIS_AGAIN_SECONDS
+        if first:
+            self._local.begin()
+            _log.warning(
+                "redis_is_away",
+                limiter="local",
+                reason=str(error),
+                seconds_between_requests=round(self._local.interval_seconds, 2),
+            )
+
+    def _quietly(self, action: Callable[[], Any]) -> None:
+        """Bookkeeping that must not fail a request: what it would have told expires by itself."""
+        try:
+            action()
+        except CacheError as error:
+            self._redis_failed(error)
+
+
+class LimiterScripts:
+    """The scripts with their keys and numbers; no waiting, no fallback."""
+
+    def __init__(self, client: Client, *, key_name: str, budget: Budget) -> None:
+        prefix = f"calcom:v1:{{limit-{key_name}}}:"
+        self._client = client
+        self._budget = budget
+        self._lanes = [prefix + "waiting:" + lane for lane in LANES]
+        self._leases = prefix + "leases"
+        self._state, self._log, self._foreign = prefix + "state", prefix + "log", prefix + "foreign"
+        self._keys = [self._log, self._state, self._leases, self._foreign, *self._lanes]
+        self._acquire = client.register_script(script("acquire"))
+        self._complete = client.register_script(script("complete"))
+        self._leave = client.register_script(script("leave"))
+
+    def ask(self, lane: Lane, waiter: str, turn: int, *, peek: bool = False) -> Reply:
+        """Ask for a turn, or only look (`peek`). `turn` is the one that an earlier answer to this waiter named."""
+        budget = self._budget
+        arguments: list[Any] = ["peek" if peek else "ask", LANES.index(lane) + 1, waiter, turn]
+        arguments += [budget.limit, budget.safety, budget.reserve, _ms(budget.window_seconds), budget.burst]
+        arguments += [_ms(budget.arrival_seconds), _ms(LEASE_SECONDS), self._ttl_ms()]
+        with redis_failures("Asking for a turn"):
+            answer = cast("list[int]", self._acquire(keys=self._keys, args=arguments))
+        return Reply(bool(answer[0]), answer[1] / 1000, answer[2] / 1000, answer[3])
+
+    def complete(self, grant_id: str, status: int | None, told: Headers | None) -> None:
+        """Tell that a request is over, and what its headers said."""
+        headers = (told.limit, told.left, told.reset_seconds) if told else (-1, 0, 0)
+        self._over(grant_id, "lost" if status is None else "answered", status or 0, headers)
+
+    def give_back(self, grant_id: str) -> None:
+        """Tell that a request was never sent."""
+        self._over(grant_id, "unsent", 0, (-1, 0, 0))
+
+    def leave(self, waiter: str) -> None:
+        """Give up a place in the queue."""
+        with redis_failures("Leaving the queue"):
+            self._leave(keys=[self._leases, *self._lanes], args=[waiter])
+
+    def view(self) -> LimiterView:
+        """What stands in Redis."""
+        with redis_failures("Looking at the limiter"):
+            pipe: Any = self._client.pipeline(transaction=False)  # pyright: ignore[reportUnknownMemberType]  # redis-py types it loosely
+            pipe.time()
+            pipe.hgetall(self._state)
+            pipe.zcard(self._log)
+            pipe.zrange(self._foreign, 0, -1)
+            for lane in self._lanes:
+                pipe.zcard(lane)
+            now, state, used, foreign, *waiting = pipe.execute()
+        now_ms = now[0] * 1000 + now[1] // 1000
+        limit = min(self._budget.limit, int(float(state.get(b"limit", self._budget.limit))))
+        return LimiterView(
+            used=used,
+            spendable=max(1, limit - self._budget.safety),
+            others=sum(int(member.rsplit(b":", 1)[1]) for member in foreign),
+            waiting=dict(zip(LANES, waiting, strict=True)),
+            paused_seconds=max(0.0, (float(state.get(b"pause", 0)) - now_ms) / 1000),
+            learned=b"learned" in state,
+        )
+
+    def _over(self, grant_id: str, how: str, status: int, headers: tuple[int, int, int]) -> None:
+        budget = self._budget
+        arguments: list[Any] = [grant_id, how, status, *headers, _ms(budget.window_seconds), budget.burst]
+        arguments += [_ms(budget.arrival_seconds), _ms(budget.block_seconds), budget.spendable, self._ttl_ms()]
+        with redis_failures("Telling the limiter what came of a request"):
+            self._complete(keys=self._keys, args=arguments)
+
+    def _ttl_ms(self) -> int:
+        budget = self._budget
+        return _ms(2 * budget.window_seconds + budget.block_seconds + budget.arrival_seconds + _KEPT_SECONDS)
+
+
+def _refuse_past(allowed: float, waited: float, reply: Reply) -> None:
+    """Nobody waits in vain: what cannot come in time is refused at once."""
+    if waited >= allowed or waited + reply.available_seconds > allowed:
+        raise _too_long(max(reply.available_seconds, reply.again_seconds))
+
+
+def _too_long(seconds: float) -> RateLimited:
+    return RateLimited("Waiting for the rate limit would take too long", retry_after=round(seconds, 3))
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,1 @@
+"""Free times: refresh, look up, invalidate."""

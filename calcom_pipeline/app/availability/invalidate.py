@@ -1,0 +1,70 @@
+"""Apply the outbox: facts are resolved into cached days, which leave every layer of the cache.
+
+A fact stays in the outbox until every layer was cleared. Clearing twice does no harm, so nothing is claimed: two runs
+over the same facts both end well, and whoever clears a day that another has cleared counts it no more.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from calcom_pipeline.app.availability.ports import CacheClearer, CacheClearResult, Outbox
+from calcom_pipeline.domain.availability.changes import Fact, Stain, stains
+from calcom_pipeline.domain.errors import CacheError
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Facts and the cached days they concern, merged by event type."""
+
+    facts: tuple[Fact, ...]
+    stained: tuple[Stain, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidationReport:
+    """What clearing some facts came to; `closed_by_others` of them were cleared by another run meanwhile."""
+
+    facts: int
+    event_types: int
+    layers: tuple[CacheClearResult, ...]
+    closed_by_others: int = 0
+
+    @property
+    def keys(self) -> int:
+        """Cached values that are gone."""
+        return sum(layer.keys for layer in self.layers)
+
+
+def resolve(outbox: Outbox, facts: Sequence[Fact]) -> Resolved:
+    """Which days these facts of the outbox concern."""
+    merged: dict[int, Stain] = {}
+    for fact in facts:
+        for stain in stains(fact, outbox.concerned(fact)):
+            merged[stain.event_type_id] = _merged(merged.get(stain.event_type_id), stain)
+    return Resolved(tuple(facts), tuple(merged.values()))
+
+
+def clear(outbox: Outbox, cache: CacheClearer, resolved: Resolved) -> InvalidationReport:
+    """Clear every layer, then close the facts.
+
+    Raises:
+        CacheError: a layer could not be cleared; the facts stay pending with the reason.
+    """
+    layers = cache.clear(resolved.stained)
+    errors = "; ".join(error for layer in layers for error in layer.errors)
+    closed = outbox.failed(resolved.facts, errors) if errors else outbox.done(resolved.facts, _told(layers))
+    if errors and closed:
+        raise CacheError(f"Clearing the cache: {errors}", advice="The facts stay in the outbox.")
+    facts = len(resolved.facts)
+    return InvalidationReport(facts, len(resolved.stained), tuple(layers), closed_by_others=facts - closed)
+
+
+def _merged(known: Stain | None, stain: Stain) -> Stain:
+    if known is None:
+        return stain
+    days = None if known.days is None or stain.days is None else known.days | stain.days
+    return Stain(stain.event_type_id, stain.zone, days)
+
+
+def _told(layers: Sequence[CacheClearResult]) -> Mapping[str, int]:
+    return {layer.layer: layer.keys for layer in layers}

@@ -1,0 +1,103 @@
+"""What use cases need of slots: Cal.com, their mirror, the cached days, the outbox of changes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+from calcom_pipeline.app.calls import Changes
+from calcom_pipeline.domain.availability.changes import Fact, Stain
+from calcom_pipeline.domain.availability.models import SlotDay, SlotKey, SlotQuery
+from calcom_pipeline.domain.event_types.models import EventType
+
+
+class SlotApi(Protocol):
+    """Free starts, asked for with the canonical query only."""
+
+    def free_days(self, query: SlotQuery) -> list[SlotDay]:
+        """One entry per day asked for, empty days included, in order."""
+        ...
+
+
+class SlotMirror(Protocol):
+    """The table `slots`."""
+
+    def store(self, days: Sequence[SlotDay]) -> Changes:
+        """Write whole days; a day that is the same only gets its `fetched_at`."""
+        ...
+
+    def days(self, query: SlotQuery) -> list[SlotDay]:
+        """The stored days of a query, in order."""
+        ...
+
+    def prune(self, *, first_day: date, event_type_ids: Sequence[int]) -> int:
+        """Drop days before `first_day` and days of event types that are not named; how many."""
+        ...
+
+
+class SlotCache(Protocol):
+    """The days in Redis that the website reads."""
+
+    def generations(self, event_type_ids: Sequence[int]) -> Mapping[int, int]:
+        """How often each event type was cleared; read before Cal.com is asked."""
+        ...
+
+    def store(self, days: Sequence[SlotDay], *, generations: Mapping[int, int]) -> int:
+        """Keep whole days for their lifetime, unless they were cleared since; how many were kept."""
+        ...
+
+    def get(self, keys: Sequence[SlotKey]) -> Mapping[SlotKey, SlotDay]:
+        """The days that are there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is pending in the outbox, and how much of it is due. It differs whenever a fact is added, tried or done."""
+
+    pending: int
+    newest: int | None
+    attempts: int
+    due: int
+
+    @property
+    def key(self) -> str:
+        """Names the cause of a run."""
+        return f"invalidations:{self.newest}:{self.pending}:{self.attempts}"
+
+
+class Outbox(Protocol):
+    """Facts of changes that caches have not heard of yet."""
+
+    def pending(self, *, limit: int) -> list[Fact]:
+        """Facts that are due, oldest first."""
+        ...
+
+    def concerned(self, fact: Fact) -> list[EventType]:
+        """The event types a fact is about: its own, and all that its users host."""
+        ...
+
+    def done(self, facts: Iterable[Fact], result: Mapping[str, Any]) -> int:
+        """These were applied; how many nobody had closed before."""
+        ...
+
+    def failed(self, facts: Iterable[Fact], error: str) -> int:
+        """These stay pending and are due again after a growing pause; how many nobody had closed before."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CacheClearResult:
+    """What clearing did to one layer of the cache: keys that were there and are gone, and errors."""
+
+    layer: str
+    keys: int
+    errors: tuple[str, ...] = ()
+
+
+class CacheClearer(Protocol):
+    """Clears what may be wrong; every layer is tried, whatever became of the others."""
+
+    def clear(self, stained: Sequence[Stain]) -> list[CacheClearResult]:
+        """One result per layer."""
+        ...

@@ -1,0 +1,1 @@
+"""Mirror, backfill and change bookings."""

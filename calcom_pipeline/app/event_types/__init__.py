@@ -1,0 +1,1 @@
+"""Mirror event types."""

@@ -1,0 +1,1 @@
+"""Health and upkeep of the pipeline itself."""

@@ -1,0 +1,1 @@
+"""Plan, apply, revert, explain: services and their event types kept equal."""

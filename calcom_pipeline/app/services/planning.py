@@ -1,0 +1,175 @@
+"""Make a plan: read both sides, decide (domain), settle the bookkeeping, set the brakes, keep what is left to do."""
+
+import secrets
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from calcom_pipeline.app.calls import AccountApi
+from calcom_pipeline.app.event_types.mirror import TeamChoice
+from calcom_pipeline.app.event_types.ports import EventTypeApi
+from calcom_pipeline.app.services.ports import PlanStore, ServiceStore, StoredPlan
+from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.services.fields import Side
+from calcom_pipeline.domain.services.links import Link
+from calcom_pipeline.domain.services.plans import Action, Brakes, Plan
+from calcom_pipeline.domain.services.reconcile import Situation, plan_services
+from calcom_pipeline.domain.text import content_hash
+
+_ID_BYTES = 4
+
+
+class Calcom(AccountApi, EventTypeApi, Protocol):
+    """What Cal.com is asked for while planning."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRules:
+    """What the operator decides about plans; see the settings of the same names."""
+
+    brakes: Brakes
+    lifetime: timedelta
+    field_owners: Mapping[str, Side] = field(default_factory=dict[str, Side])
+    propose_imports: bool = False
+    create_grace: timedelta = timedelta(seconds=30)
+    #: How long planning waits for an apply to end, in seconds.
+    wait_seconds: float = 10.0
+    #: A listing with less than this share of what it held before is not trusted.
+    smallest_share: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Everything Cal.com listed, by owner, each complete."""
+
+    me: Owner
+    by_owner: Mapping[Owner, Sequence[EventType]]
+
+    def event_types(self) -> list[EventType]:
+        """All of them."""
+        return [event_type for found in self.by_owner.values() for event_type in found]
+
+
+def read_listing(calcom: Calcom, teams: TeamChoice) -> Listing:
+    """One listing per owner scope: the key's own user and each chosen team."""
+    me = Owner("user", calcom.me().user_id)
+    owners = [me, *(Owner("team", team.id) for team in teams.of(calcom.teams()))]
+    return Listing(me, {owner: calcom.list_owner(owner) for owner in owners})
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """Who asks for a plan, and about what.
+
+    `known` is how many event types each owner had in the mirror, to tell a listing that shrank suddenly. `only` keeps
+    the actions of these services; the others wait for the next plan.
+    """
+
+    source: str
+    teams: TeamChoice
+    known: Mapping[Owner, int] = field(default_factory=dict[Owner, int])
+    only: Collection[str] | None = None
+
+
+def make_plan(
+    calcom: Calcom,
+    services: ServiceStore,
+    plans: PlanStore,
+    request: PlanRequest,
+    *,
+    rules: PlanRules,
+    now: Callable[[], datetime],
+) -> tuple[StoredPlan, Plan]:
+    """A plan, kept if there is anything to say, and the decisions it was made of.
+
+    Raises:
+        CalcomError: Cal.com could not be listed completely; nothing was decided.
+        AnotherApply: an apply of this account is running and did not end in time.
+    """
+    with plans.exclusive(wait_seconds=rules.wait_seconds):  # an apply changes links while it runs
+        return _make_plan(calcom, services, plans, request, rules=rules, now=now)
+
+
+def _make_plan(
+    calcom: Calcom,
+    services: ServiceStore,
+    plans: PlanStore,
+    request: PlanRequest,
+    *,
+    rules: PlanRules,
+    now: Callable[[], datetime],
+) -> tuple[StoredPlan, Plan]:
+    looked_at = now()
+    listing, plan = decide_now(calcom, services, request.teams, rules=rules, now=looked_at)
+    if plan.settled:
+        services.settle(plan.settled)
+    if request.only is not None:
+        plan = replace(plan, actions=tuple(a for a in plan.actions if a.service_id in request.only))
+    links = services.links()
+    suspicious = distrust(listing, links, request.known, rules.smallest_share)
+    linked = sum(link.state == "linked" and link.event_type_id is not None for link in links)
+    held = rules.brakes.held(plan.actions, linked=linked, suspicious=suspicious)
+    stored = _stored(plan, held, rules, request.source, looked_at)
+    if plan.actions:
+        stored = _kept(plans, stored)
+    elif request.only is None:
+        plans.supersede()  # what an earlier plan wanted is not wanted any more
+    return stored, plan
+
+
+def _kept(plans: PlanStore, plan: StoredPlan) -> StoredPlan:
+    """A plan that says what the open one says keeps its name: a person may be reviewing it."""
+    known = plans.renewed(plan)
+    if known is None:
+        plans.save(plan)
+    return known or plan
+
+
+def decide_now(
+    calcom: Calcom, services: ServiceStore, teams: TeamChoice, *, rules: PlanRules, now: datetime
+) -> tuple[Listing, Plan]:
+    """Read both sides and decide; nothing is stored."""
+    rows, links = services.services(), services.links()  # before the listing: an edit during it is seen next time
+    listing = read_listing(calcom, teams)
+    situation = Situation(
+        me=listing.me,
+        services=rows,
+        event_types=listing.event_types(),
+        listed=frozenset(listing.by_owner),
+        links=links,
+        now=now,
+        field_owners=rules.field_owners,
+        propose_imports=rules.propose_imports,
+        create_grace=rules.create_grace,
+    )
+    return listing, plan_services(situation)
+
+
+def distrust(listing: Listing, links: Iterable[Link], known: Mapping[Owner, int], smallest_share: float) -> str:
+    """Why a listing is not to be trusted for anything destructive; empty when it is."""
+    linked = {link.owner for link in links if link.event_type_id is not None and link.state == "linked"}
+    for owner, found in listing.by_owner.items():
+        if not found and owner in linked:
+            return f"Cal.com lists no event type of {owner} any more, though services are linked to some"
+        if len(found) < known.get(owner, 0) * smallest_share:
+            return f"Cal.com lists {len(found)} event types of {owner}, where there were {known[owner]}"
+    return ""
+
+
+def _stored(plan: Plan, held: Mapping[Any, str], rules: PlanRules, source: str, now: datetime) -> StoredPlan:
+    return StoredPlan(
+        id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(_ID_BYTES)}",
+        hash=plan_hash(plan.actions),
+        source=source,
+        created_at=now,
+        expires_at=now + rules.lifetime,
+        actions=plan.actions,
+        counts=plan.counts(),
+        held=dict(held),
+    )
+
+
+def plan_hash(actions: Sequence[Action]) -> str:
+    """What a reviewer saw and an apply does must be the same: a hash over all of it."""
+    return content_hash([{**asdict(a), "owner": str(a.owner) if a.owner else None} for a in actions])

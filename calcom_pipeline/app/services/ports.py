@@ -1,0 +1,119 @@
+"""The ports of services and of their plans: `ports.py` holds those of Cal.com, the mirrors and the caches.
+
+All of them reach PostgreSQL and may raise `StoreError`.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from calcom_pipeline.domain.availability.changes import Fact
+from calcom_pipeline.domain.event_types.models import EventType
+from calcom_pipeline.domain.services.links import Link
+from calcom_pipeline.domain.services.models import Service
+from calcom_pipeline.domain.services.plans import Action
+
+
+class ServiceStore(Protocol):
+    """Services, read and written through `services_source` alone, and their links."""
+
+    def services(self, ids: Sequence[str] | None = None) -> list[Service]:
+        """All services by id, or those that are named."""
+        ...
+
+    def links(self) -> list[Link]:
+        """All links."""
+        ...
+
+    def settle(self, links: Sequence[Link]) -> None:
+        """Store bookkeeping that planning found settled."""
+        ...
+
+    def begin(self, link: Link) -> None:
+        """Store an intent before anything is written to Cal.com."""
+        ...
+
+    def finish(self, link: Link, facts: Sequence[Fact] = ()) -> None:
+        """Store what came of it, with the facts of the change, in one transaction."""
+        ...
+
+    def pull(self, link: Link, columns: Mapping[str, object], *, version: str) -> bool:
+        """Write columns of a service and its link in one transaction; False, and nothing, if its version moved on."""
+        ...
+
+    def add(self, columns: Mapping[str, object], event_type: EventType) -> Service:
+        """Insert a service for an event type, with its link, in one transaction."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    """A plan as it was kept: `held` names kinds of action that wait for approval by name, with their reasons."""
+
+    id: str
+    hash: str
+    source: str
+    created_at: datetime
+    expires_at: datetime
+    actions: tuple[Action, ...]
+    counts: Mapping[str, int]
+    held: Mapping[str, str] = field(default_factory=dict[str, str])
+    state: str = "planned"
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResult:
+    """What came of one action. `before` and `after` hold values by side: local, remote."""
+
+    position: int
+    outcome: str
+    message: str
+    service_id: str
+    kind: str
+    event_type_id: int | None = None
+    before: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]])
+    after: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]])
+    error: str | None = None
+
+    @property
+    def success(self) -> bool:
+        """Whether it was done."""
+        return self.outcome == "done"
+
+
+class PlanStore(Protocol):
+    """Plans and what came of them."""
+
+    def save(self, plan: StoredPlan) -> None:
+        """Keep a plan; earlier ones that were not applied are superseded."""
+        ...
+
+    def renewed(self, plan: StoredPlan) -> StoredPlan | None:
+        """The open plan, if it says the same as `plan`; it lives on as long as that would, under its own name."""
+        ...
+
+    def supersede(self) -> None:
+        """Plans that were not applied no longer hold."""
+        ...
+
+    def load(self, plan_id: str) -> StoredPlan | None:
+        """The plan of this id."""
+        ...
+
+    def record(self, plan_id: str, results: Sequence[ActionResult]) -> None:
+        """Keep what came of some actions."""
+        ...
+
+    def done(self, plan_id: str) -> frozenset[int]:
+        """Positions of the actions that an apply has done already."""
+        ...
+
+    def close(self, plan_id: str, *, at: datetime) -> None:
+        """Mark a plan as applied."""
+        ...
+
+    def exclusive(self, *, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
+        """One apply at a time per account, across processes. Raises `AnotherApply` when one goes on for longer."""
+        ...

@@ -1,0 +1,86 @@
+"""What Dagster needs before it starts: its home, its database, our schema.
+
+Dagster opens its instance before any of our code loads, so all of it stands before the first of its processes does.
+"""
+
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
+from calcom_pipeline.bootstrap.locations import data_folder, in_checkout
+from calcom_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from calcom_pipeline.local import Servers
+
+_DAGSTER_COMMANDS = ("ASSET_MATERIALIZE", "ASSET_LIST", "JOB_EXECUTE", "JOB_LIST", "DEFINITIONS_VALIDATE")
+_CHECKOUT = Path(__file__).parents[2]
+
+
+def dagster_home(settings: Settings) -> Path:
+    """DAGSTER_HOME if set; in a checkout its `dagster_home`; else a folder beside the embedded data."""
+    if given := os.environ.get("DAGSTER_HOME"):
+        return Path(given)
+    if in_checkout():
+        return _CHECKOUT / "dagster_home"
+    home = data_folder(settings) / "dagster_home"
+    home.mkdir(parents=True, exist_ok=True)
+    shipped = resources.files("calcom_pipeline") / "_shipped" / "dagster.yaml"
+    shutil.copyfile(str(shipped), home / "dagster.yaml")
+    return home
+
+
+def workspace() -> Path:
+    """The file that names the code location: the checkout's, or the one in the wheel."""
+    shipped = resources.files("calcom_pipeline") / "_shipped" / "workspace.yaml"
+    return _CHECKOUT / "workspace.yaml" if in_checkout() else Path(str(shipped))
+
+
+def local_environment(settings: Settings, servers: "Servers") -> dict[str, str]:
+    """What a shell needs to use the embedded servers, Dagster included."""
+    from calcom_pipeline.local.environment import environment
+
+    return {
+        **environment(servers),
+        "DAGSTER_HOME": str(dagster_home(settings)),
+        "CALCOM_DATA_DIR": str(data_folder(settings)),
+        **dagster_defaults(),
+    }
+
+
+def dagster_defaults() -> dict[str, str]:
+    """Options of Dagster's own commands that need the code location named; they read no project file."""
+    return {f"DAGSTER_CLI_{command}_MODULE_NAME": "calcom_pipeline.definitions" for command in _DAGSTER_COMMANDS}
+
+
+def migrate_embedded(settings: Settings) -> None:
+    """Bring the embedded database's schema to this release."""
+    with open_pipeline(settings) as pipeline:
+        _ = pipeline.store
+
+
+@contextmanager
+def dagster_environment(settings: Settings) -> Generator[tuple[dict[str, str], Pipeline]]:
+    """The variables Dagster's processes need, with everything they name standing as long as the block.
+
+    Raises:
+        StoreError: Dagster's database is missing and cannot be created.
+    """
+    from calcom_pipeline.adapters.postgres.dagster_storage import dagster_url
+
+    with open_pipeline(settings) as pipeline:
+        servers, given = pipeline.endpoints.servers, settings.dagster_pg_url
+        _ = pipeline.store  # the schema, before a run needs it
+        variables = {"DAGSTER_HOME": str(dagster_home(settings)), "CALCOM_DATA_DIR": str(data_folder(settings))}
+        if given is not None:
+            url = dagster_url(given.get_secret_value(), create=False)
+        elif pipeline.endpoints.embedded_database and servers is not None:
+            url = servers.dagster_pg_url
+        else:
+            url = dagster_url(pipeline.endpoints.database_url, create=True)
+        yield {**variables, "DAGSTER_PG_URL": url}, pipeline

@@ -1,1 +1,0 @@
-"""What the pipeline keeps: one asset per table or cache that somebody looks at."""

@@ -1,0 +1,79 @@
+"""When people can book: slots in PostgreSQL for analysis, in Redis for the website."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from calcom_pipeline.adapters.calcom.client import CalcomClient
+from calcom_pipeline.app.availability.ports import SlotCache, SlotMirror
+from calcom_pipeline.app.availability.refresh import refresh_slots
+from calcom_pipeline.app.event_types.ports import EventTypeMirror
+from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.clock import utc_now
+from calcom_pipeline.defs.columns import column_schema
+from calcom_pipeline.defs.event_types.assets import event_types
+from calcom_pipeline.defs.failures import dagster_failures
+from calcom_pipeline.defs.metadata import Meter, change_metadata, picture, plotter, table
+from calcom_pipeline.defs.naming import OWNERS, POOL, PREFIX
+from calcom_pipeline.defs.progress import progress_of
+
+
+@dg.asset(
+    key_prefix=PREFIX,
+    group_name="availability",
+    kinds={"calcom", "postgres", "redis"},
+    owners=OWNERS,
+    pool=POOL,
+    deps=[event_types],
+    metadata=column_schema("slots"),
+)
+def slots(
+    context: dg.AssetExecutionContext,
+    calcom: dg.ResourceParam[CalcomClient],
+    event_type_mirror: dg.ResourceParam[EventTypeMirror],
+    slot_mirror: dg.ResourceParam[SlotMirror],
+    slot_cache: dg.ResourceParam[SlotCache],
+    pipeline: dg.ResourceParam[Pipeline],
+) -> dg.MaterializeResult[Any]:
+    """Free starts of every bookable event type for the coming weeks: one row, and one cached day, per local day."""
+    meter = Meter(calcom)
+    with dagster_failures("Refreshing slots"):
+        report = refresh_slots(
+            calcom,
+            event_type_mirror,
+            slot_mirror,
+            slot_cache,
+            now=utc_now(),
+            options=pipeline.slot_options,
+            progress=progress_of(context),
+        )
+        free = pipeline.overview.free_starts_by_day()
+    metadata = {
+        "days fetched": report.days,
+        "queries": report.queries,
+        "queries left out, still fresh": report.fresh_queries,
+        "free starts": report.slots,
+        "days in Redis": report.cached_days,
+        **change_metadata(report.changes),
+        **meter.metadata(),
+    }
+    if report.failures:
+        metadata["not read"] = table([{"event type": i, "reason": why} for i, why in report.failures.items()])
+    if free:
+        metadata["free starts, event type by day"] = _heat_map(free)
+    return dg.MaterializeResult(metadata=metadata)
+
+
+def _heat_map(free: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Rows: event types; columns: days; darker means more free starts."""
+    import pandas as pd  # here, because it would be a fifth of the time that every run takes to start
+
+    frame = pd.DataFrame(free)
+    counts = frame.pivot_table(index="event type", columns="day", values="free", aggfunc="sum", fill_value=0)
+    figure, axes = plotter().subplots(figsize=(11, 1.5 + 0.17 * len(counts)))
+    image = axes.imshow(counts.to_numpy(), aspect="auto", cmap="Greens", interpolation="nearest")
+    axes.set_yticks(range(len(counts)), [str(name) for name in counts.index], fontsize=6)
+    axes.set_xticks(range(len(counts.columns)), [f"{day:%d %b}" for day in counts.columns], fontsize=6, rotation=90)
+    figure.colorbar(image, ax=axes, label="free starts")
+    return picture(figure)

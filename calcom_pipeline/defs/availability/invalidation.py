@@ -1,0 +1,60 @@
+"""Cache invalidation as ops, in a job of its own: facts are resolved into days, which leave the cache."""
+
+# Dagster leaves PathLike in its decorators untyped.
+# pyright: reportUnknownMemberType=false
+
+from typing import Any
+
+import dagster as dg
+
+from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
+from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
+from calcom_pipeline.app.availability.invalidate import InvalidationReport, Resolved, clear, resolve
+from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.defs.failures import dagster_failures
+from calcom_pipeline.defs.metadata import table
+
+
+@dg.op(out=dg.Out(Resolved, description="Facts that are due and the cached days they concern."))
+def resolve_invalidations(
+    context: dg.OpExecutionContext, outbox: dg.ResourceParam[PostgresOutbox], pipeline: dg.ResourceParam[Pipeline]
+) -> Resolved:
+    """Facts of changes from the outbox, resolved into cached days of every event type of everybody concerned."""
+    with dagster_failures("Reading the outbox"):
+        resolved = resolve(outbox, outbox.pending(limit=pipeline.settings.invalidation_batch))
+    context.add_output_metadata(
+        {
+            "facts": len(resolved.facts),
+            "causes": table([{"fact": f.id, "kind": f.kind, "why": f.why} for f in resolved.facts]),
+            "event types": len(resolved.stained),
+        }
+    )
+    return resolved
+
+
+@dg.op(out=dg.Out(dict, description="What clearing did, by layer."))
+def clear_cached_days(
+    context: dg.OpExecutionContext,
+    resolved: Resolved,
+    outbox: dg.ResourceParam[PostgresOutbox],
+    slot_cache: dg.ResourceParam[RedisSlotCache],
+) -> dict[str, int]:
+    """Clear both layers; an error fails the op, which is tried again, and the facts stay in the outbox until then."""
+    with dagster_failures("Clearing the cache"):
+        report = clear(outbox, slot_cache, resolved)
+    context.add_output_metadata(_told(report))
+    return {layer.layer: layer.keys for layer in report.layers}
+
+
+def _told(report: InvalidationReport) -> dict[str, Any]:
+    layers = [{"layer": r.layer, "keys": r.keys, "errors": "; ".join(r.errors)} for r in report.layers]
+    return {"facts": report.facts, "event types": report.event_types, "cleared": table(layers)}
+
+
+@dg.job(
+    description="Facts of changes in the outbox are resolved and the cached days they concern are cleared.",
+    executor_def=dg.in_process_executor,
+)
+def cache_invalidation() -> None:
+    """Two ops: resolve, clear."""
+    clear_cached_days(resolve_invalidations())

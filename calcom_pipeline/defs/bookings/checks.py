@@ -1,0 +1,84 @@
+"""Checks of bookings: they ask the tables and Cal.com again, now."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from calcom_pipeline.adapters.calcom.client import CalcomClient
+from calcom_pipeline.app.bookings.ports import BookingMirror
+from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.clock import utc_now
+from calcom_pipeline.defs.bookings.assets import bookings
+from calcom_pipeline.defs.failures import dagster_failures
+from calcom_pipeline.defs.metadata import table
+from calcom_pipeline.domain.bookings.listing import MINE, BookingQuery
+
+_SHOWN = 20
+_LOOKING_BACK = timedelta(days=30)
+
+
+@dg.asset_check(
+    asset=bookings, description="No two accepted bookings of a host overlap, but seats and collective ones."
+)
+def no_host_is_booked_twice(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """Cal.com lets a host overbook on purpose, so this warns."""
+    with dagster_failures("Looking for double bookings"):
+        found = pipeline.booking_overview.overlaps(since=utc_now() - _LOOKING_BACK, limit=_SHOWN)
+    rows = [
+        {
+            "booking": o.uid,
+            "host": o.user_id,
+            "starts": f"{o.starts_at:%Y-%m-%d %H:%M}",
+            "busy until": f"{o.busy_until:%H:%M}",
+        }
+        for o in found
+    ]
+    return dg.AssetCheckResult(
+        passed=not rows,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={f"the first {len(rows)}": table(rows)} if rows else {},
+    )
+
+
+@dg.asset_check(asset=bookings, description="Bookings were read lately.")
+def bookings_are_fresh(
+    booking_mirror: dg.ResourceParam[BookingMirror], pipeline: dg.ResourceParam[Pipeline]
+) -> dg.AssetCheckResult:
+    """By the age of the last read that ended, not by the newest booking: nobody may have booked."""
+    with dagster_failures("Reading how far bookings are"):
+        polled_at = booking_mirror.state(MINE).polled_at
+    if polled_at is None:
+        return dg.AssetCheckResult(passed=False, description="No read of bookings has ended yet.")
+    seconds = (utc_now() - polled_at).total_seconds()
+    return dg.AssetCheckResult(
+        passed=seconds <= pipeline.settings.booking_freshness_seconds,
+        metadata={
+            "seconds since the last read": round(seconds),
+            "allowed": pipeline.settings.booking_freshness_seconds,
+        },
+    )
+
+
+@dg.asset_check(asset=bookings, description="The mirror holds as many bookings as Cal.com counts.")
+def bookings_are_as_many_as_at_cal_com(
+    calcom: dg.ResourceParam[CalcomClient],
+    booking_mirror: dg.ResourceParam[BookingMirror],
+    pipeline: dg.ResourceParam[Pipeline],
+) -> dg.AssetCheckResult:
+    """One call without a time filter: only there Cal.com's count can be trusted (fact sheet 6.2)."""
+    if pipeline.booking_options.keep_past is not None:
+        return dg.AssetCheckResult(passed=True, description="Old bookings are dropped here, so counts must differ.")
+    with dagster_failures("Counting bookings"):
+        there = calcom.page(BookingQuery(MINE, sort="start", take=1)).total
+        here = booking_mirror.live(MINE)
+    return dg.AssetCheckResult(
+        passed=there == here,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"at Cal.com": there if there is not None else "not told", "here": here},
+        description=""
+        if there == here
+        else "Deletions are found by `bookings_full_read`, as are rows without a stamp.",
+    )
+
+
+ALL = [no_host_is_booked_twice, bookings_are_fresh, bookings_are_as_many_as_at_cal_com]

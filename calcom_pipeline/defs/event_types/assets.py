@@ -1,0 +1,53 @@
+"""The mirror of event types. Bookings have a file of their own."""
+
+from typing import Any
+
+import dagster as dg
+
+from calcom_pipeline.adapters.calcom.client import CalcomClient
+from calcom_pipeline.app.event_types.mirror import pull_event_types
+from calcom_pipeline.app.event_types.ports import EventTypeMirror
+from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.clock import utc_now
+from calcom_pipeline.defs.columns import column_schema
+from calcom_pipeline.defs.failures import dagster_failures
+from calcom_pipeline.defs.metadata import LIMITER_PICTURE, Meter, change_metadata, limiter_use
+from calcom_pipeline.defs.naming import OWNERS, POOL, PREFIX
+from calcom_pipeline.defs.progress import progress_of
+from calcom_pipeline.defs.services.assets import service_sync
+
+Calcom = dg.ResourceParam[CalcomClient]
+
+
+@dg.asset(
+    key_prefix=PREFIX,
+    group_name="calcom",
+    kinds={"calcom", "postgres"},
+    owners=OWNERS,
+    pool=POOL,
+    deps=[service_sync],  # read after services were written, so that one run of the loop sees its own work
+    metadata=column_schema("event_types"),
+)
+def event_types(
+    context: dg.AssetExecutionContext,
+    calcom: Calcom,
+    event_type_mirror: dg.ResourceParam[EventTypeMirror],
+    pipeline: dg.ResourceParam[Pipeline],
+) -> dg.MaterializeResult[Any]:
+    """What Cal.com offers now: one row per event type, unchanged ones left alone."""
+    meter = Meter(calcom)
+    with dagster_failures("Reading event types"):
+        report = pull_event_types(
+            calcom, event_type_mirror, teams=pipeline.teams, now=utc_now, progress=progress_of(context)
+        )
+        now = utc_now()
+        calls = pipeline.overview.calls_by_minute(since=now - LIMITER_PICTURE)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": report.event_types,
+            "owners": report.owners,
+            **change_metadata(report.changes),
+            **meter.metadata(),
+            **limiter_use(calls, limit=pipeline.settings.rate_limit_per_minute, now=now),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Plans and services in Dagster."""

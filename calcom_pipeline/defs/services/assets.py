@@ -1,0 +1,126 @@
+"""Services against event types: the plan as a person wants to read it, and what came of it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import dagster as dg
+
+from calcom_pipeline.adapters.calcom.client import CalcomClient
+from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
+from calcom_pipeline.adapters.postgres.services.store import PostgresServiceStore
+from calcom_pipeline.app.services.apply import apply_plan
+from calcom_pipeline.app.services.planning import PlanRequest, make_plan
+from calcom_pipeline.app.services.ports import ActionResult
+from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.clock import utc_now
+from calcom_pipeline.defs.failures import dagster_failures
+from calcom_pipeline.defs.metadata import Meter, table
+from calcom_pipeline.defs.naming import OWNERS, POOL, PREFIX
+from calcom_pipeline.defs.progress import progress_of
+from calcom_pipeline.domain.services.plans import DOING, Action
+
+# The UI renders tables of a few hundred rows well; all of them stand in `sync_actions`.
+_ROWS_SHOWN = 200
+
+
+@dg.asset(key_prefix=PREFIX, group_name="services", kinds={"calcom", "postgres"}, owners=OWNERS, pool=POOL)
+def service_plan(
+    context: dg.AssetExecutionContext,
+    calcom: dg.ResourceParam[CalcomClient],
+    service_store: dg.ResourceParam[PostgresServiceStore],
+    plan_store: dg.ResourceParam[PostgresPlanStore],
+    pipeline: dg.ResourceParam[Pipeline],
+) -> dg.MaterializeResult[Any]:
+    """What has to happen so that services and event types agree: per service, field by field, with the reason."""
+    meter = Meter(calcom)
+    with dagster_failures("Planning services"):
+        request = PlanRequest(f"dagster run {context.run.run_id}", pipeline.teams, service_store.known_event_types())
+        stored, plan = make_plan(calcom, service_store, plan_store, request, rules=pipeline.plan_rules, now=utc_now)
+    metadata: dict[str, Any] = {
+        "plan": stored.id if plan.actions else "nothing to say",
+        "nothing to do": plan.is_empty,
+        **{kind: number for kind, number in stored.counts.items() if number},
+        **meter.metadata(),
+    }
+    if plan.actions:
+        metadata["actions"] = table([_action_row(a) for a in plan.actions[:_ROWS_SHOWN]])
+    if notes := sorted({note for action in plan.actions for note in action.notes}):
+        metadata["notes"] = "; ".join(notes)
+    if stored.held:
+        metadata["held until applied by name"] = table([{"kind": k, "why": why} for k, why in stored.held.items()])
+    return dg.MaterializeResult(metadata=metadata)
+
+
+@dg.asset(
+    key_prefix=PREFIX,
+    group_name="services",
+    kinds={"calcom", "postgres"},
+    owners=OWNERS,
+    pool=POOL,
+    deps=[service_plan],
+)
+def service_sync(
+    context: dg.AssetExecutionContext,
+    calcom: dg.ResourceParam[CalcomClient],
+    service_store: dg.ResourceParam[PostgresServiceStore],
+    plan_store: dg.ResourceParam[PostgresPlanStore],
+    pipeline: dg.ResourceParam[Pipeline],
+) -> dg.MaterializeResult[Any]:
+    """The latest plan, applied: a result per service. Writes only to the sandbox, or with CALCOM_APPLY=auto."""
+    meter = Meter(calcom)
+    plan = plan_store.latest_open()
+    if plan is None or not any(a.kind in DOING for a in plan.actions):
+        return dg.MaterializeResult(metadata={"result": "nothing to do", **meter.metadata()})
+    if pipeline.apply_mode != "auto":
+        said = f"nothing written (CALCOM_APPLY=plan); review it and run: calcom-pipeline apply {plan.id}"
+        return dg.MaterializeResult(metadata={"plan": plan.id, "result": said, **meter.metadata()})
+    with dagster_failures("Applying a plan"):
+        report = apply_plan(
+            plan,
+            calcom,
+            service_store,
+            plan_store,
+            rules=pipeline.apply_rules,
+            now=utc_now,
+            progress=progress_of(context),
+        )
+    for result in _failed(report.results):
+        context.log.warning("Service %s: %s", result.service_id, result.message)
+    return dg.MaterializeResult(
+        metadata={
+            "plan": plan.id,
+            **report.counts,
+            "results": table([_result_row(r) for r in _failures_first(report.results)[:_ROWS_SHOWN]]),
+            "seconds between listing and last write": round(report.gap_seconds, 2),
+            **meter.metadata(),
+        }
+    )
+
+
+def _action_row(action: Action) -> dict[str, Any]:
+    fields = "; ".join(f"{d.field}: {d.verdict}, here {d.local!r}, Cal.com {d.remote!r}" for d in action.fields)
+    return {
+        "service": action.service_id,
+        "action": action.kind,
+        "event type": action.event_type_id or 0,
+        "why": action.reason,
+        "fields": fields if action.kind != "create" else "",
+    }
+
+
+def _result_row(result: ActionResult) -> dict[str, Any]:
+    return {
+        "service": result.service_id,
+        "action": result.kind,
+        "outcome": result.outcome,
+        "event type": result.event_type_id or 0,
+        "message": result.message,
+    }
+
+
+def _failed(results: Iterable[ActionResult]) -> list[ActionResult]:
+    return [r for r in results if r.outcome == "failed"]
+
+
+def _failures_first(results: Sequence[ActionResult]) -> list[ActionResult]:
+    return sorted(results, key=lambda r: (r.outcome == "done", r.position))

@@ -1,0 +1,1 @@
+"""Free times, and what a change does to them."""

@@ -1,0 +1,48 @@
+"""Free starts, the days they are cached by, and the one query they are asked for with."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A start that may be booked, with seats where the event type has them."""
+
+    start: datetime
+    seats_remaining: int | None = None
+    seats_total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotKey:
+    """What a cached day is stored under: one canonical query's zone and length, one local day of it."""
+
+    event_type_id: int
+    duration_minutes: int
+    zone: str
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class SlotDay:
+    """The free starts of one local day; an empty day is a fact too."""
+
+    key: SlotKey
+    slots: tuple[Slot, ...]
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SlotQuery:
+    """The canonical query (design section 8): whole days in the schedule's zone, and that zone asked for.
+
+    Another zone or another start yields other starts (captures 31), so nothing else is ever asked for.
+    """
+
+    event_type_id: int
+    duration_minutes: int
+    zone: str
+    first_day: date
+    last_day: date
+    #: Only event types that offer several lengths may be asked for one (capture 02o).
+    choose_duration: bool = False

@@ -1,0 +1,1 @@
+"""Bookings: values, requests, positions of reads, privacy of people."""

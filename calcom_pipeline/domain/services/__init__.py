@@ -1,0 +1,1 @@
+"""Services, their links, and the planner."""

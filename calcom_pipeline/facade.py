@@ -1,0 +1,179 @@
+"""The facade that application code imports: event types, bookings, availability, sync, health.
+
+    from calcom_pipeline.service import CalcomService
+
+    with CalcomService.open() as calcom:
+        free = calcom.availability(2, first_day=date(2026, 12, 1), last_day=date(2026, 12, 7))
+        calcom.book({"eventTypeId": 2, "start": free.slots[0].start, "name": "Ada", "email": "ada@example.org"})
+
+Everything is delegated; nothing else lives here. Calls are made in the interactive lane, sync in its own. All instants
+that come out are UTC; errors are those of `domain/errors.py`.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from calcom_pipeline.app.availability.lookup import Availability, Wanted, free_slots
+from calcom_pipeline.app.bookings.commands import Appointment, Appointments
+from calcom_pipeline.app.event_types.ports import Written
+from calcom_pipeline.app.maintenance.health import Finding, examine
+from calcom_pipeline.app.services.apply import ApplyReport
+from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
+from calcom_pipeline.bootstrap.reconciling import apply_now, plan_now
+from calcom_pipeline.clock import utc_now
+from calcom_pipeline.doctor import essentials
+from calcom_pipeline.domain.bookings.models import Booking
+from calcom_pipeline.domain.bookings.requests import BookingRules, booking_request, booking_uid, new_start, reason_text
+from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.settings import Settings, load_settings
+
+#: A person waits for these calls: they give up after so long, waiting for the rate limit included.
+INTERACTIVE_SECONDS = 30.0
+
+
+class CalcomService:
+    """Cal.com for application code. One instance may be shared by threads."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        lane = pipeline.calcom.in_lane("interactive")
+        self._reads = lane.within(INTERACTIVE_SECONDS)
+        # A write that is under way is waited for: giving up on it would only leave a doubt.
+        self._writes = lane
+
+    @classmethod
+    @contextmanager
+    def open(cls, settings: Settings | None = None) -> "Generator[CalcomService]":
+        """The service as the environment (or the given settings) says, open as long as the block.
+
+        Raises:
+            ConfigurationError: a setting is wrong or missing.
+        """
+        with open_pipeline(settings or load_settings()) as pipeline:
+            yield cls(pipeline)
+
+    # --- event types -------------------------------------------------------------------------------------
+
+    def list_event_types(self, *, team_id: int | None = None) -> list[EventType]:
+        """All event types of the key's user, or of a team, as Cal.com lists them now."""
+        owner = Owner("user", 0) if team_id is None else Owner("team", team_id)
+        return self._reads.list_owner(owner)
+
+    def get_event_type(self, event_type_id: int, *, team_id: int | None = None) -> EventType:
+        """One event type. Raises NotFound."""
+        owner = None if team_id is None else Owner("team", team_id)
+        return self._reads.get_event_type(event_type_id, owner=owner)
+
+    def create_event_type(self, fields: Mapping[str, object], *, team_id: int | None = None) -> Written:
+        """Create one, exactly once; `fields` by attribute of `EventType`. `ignored` names what Cal.com did not take."""
+        owner = Owner("user", 0) if team_id is None else Owner("team", team_id)
+        return self._writes.create_event_type(owner, fields)
+
+    def update_event_type(
+        self, event_type_id: int, changes: Mapping[str, object], *, team_id: int | None = None
+    ) -> Written:
+        """Change some fields. Reads the event type first, since managed parents are refused."""
+        return self._writes.update_event_type(self.get_event_type(event_type_id, team_id=team_id), changes)
+
+    def delete_event_type(self, event_type_id: int, *, team_id: int | None = None) -> None:
+        """Delete one; its bookings stay, without an event type. Raises NotFound."""
+        self._writes.delete_event_type(self.get_event_type(event_type_id, team_id=team_id))
+
+    # --- bookings ----------------------------------------------------------------------------------------
+
+    def book(self, details: Mapping[str, Any], *, key: str | None = None) -> Appointment:
+        """Book, exactly once. `details` flat or with `responses`; `key` names the request, if it may come twice.
+
+        A second call with the same key, event type and start finds the booking of the first, whatever became of that
+        call. Of two such calls at the same moment, in any processes, the second waits for the first; only while
+        PostgreSQL is away are these safe just where a time can be booked once (no seats, one host).
+
+        Raises:
+            InvalidInput: everything that is wrong with the details; nothing was sent.
+            Conflict: the time is taken.
+            OutcomeUnknown: nobody knows yet; the next sync finds out. Or a call with the same key, which was waited for
+                as long as one create may take, has not ended.
+        """
+        return self._appointments.book(booking_request(details, self._rules(), key=key))
+
+    def get_booking(self, uid: str) -> Booking:
+        """One booking. Raises NotFound."""
+        return self._reads.get_booking(booking_uid(uid))
+
+    def cancel(self, uid: str, *, reason: str = "", seat_uid: str | None = None) -> Appointment:
+        """Cancel a booking, or one seat of it. Cal.com wants a reason from a host."""
+        return self._appointments.cancel(booking_uid(uid), reason=reason_text(reason), seat_uid=seat_uid)
+
+    def reschedule(
+        self, uid: str, start: datetime | str, *, reason: str = "", time_zone: str | None = None
+    ) -> Appointment:
+        """Move a booking. A naive start is read in `time_zone`, else in the zone of the settings."""
+        moment = new_start(start, self._rules(), zone=time_zone)
+        return self._appointments.reschedule(booking_uid(uid), moment, reason=reason_text(reason))
+
+    def confirm(self, uid: str) -> Appointment:
+        """Accept a pending booking."""
+        return self._appointments.confirm(booking_uid(uid))
+
+    def decline(self, uid: str, *, reason: str = "") -> Appointment:
+        """Reject a pending booking."""
+        return self._appointments.decline(booking_uid(uid), reason=reason_text(reason))
+
+    # --- availability ------------------------------------------------------------------------------------
+
+    def availability(
+        self, event_type_id: int, *, first_day: date, last_day: date, duration_minutes: int | None = None
+    ) -> Availability:
+        """Free starts of whole local days of the event type's schedule, from the cache where it has them."""
+        pipeline = self._pipeline
+        return free_slots(
+            self._reads,
+            pipeline.event_type_mirror,
+            pipeline.slot_mirror,
+            pipeline.slot_cache,
+            Wanted(event_type_id, first_day, last_day, duration_minutes),
+            now=utc_now(),
+        )
+
+    def seconds_until_available(self) -> float:
+        """About how long a call made now would wait for the rate limit."""
+        return self._reads.seconds_until_available()
+
+    # --- sync --------------------------------------------------------------------------------------------
+
+    def sync_services(self, service_ids: Sequence[str] | None = None) -> ApplyReport:
+        """Make event types follow services, all or some: a result per service. Held actions wait for approval.
+
+        Where CALCOM_APPLY is not auto, the plan is kept for review and the report holds no results.
+        """
+        pipeline = self._pipeline
+        plan, _ = plan_now(pipeline, "CalcomService.sync_services", service_ids)
+        return apply_now(pipeline, plan) if pipeline.apply_mode == "auto" else ApplyReport(plan.id)
+
+    # --- health ------------------------------------------------------------------------------------------
+
+    def health(self) -> list[Finding]:
+        """PostgreSQL, Redis, the key, the limiter and the circuits, one finding each. Costs one call."""
+        return examine(essentials(self._pipeline))
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    @property
+    def _appointments(self) -> Appointments:
+        pipeline = self._pipeline
+        return Appointments(
+            self._writes,
+            pipeline.outcomes,
+            pipeline.key_locks,
+            pipeline.outbox,
+            pipeline.slot_cache,
+            now=utc_now,
+            horizon=timedelta(days=pipeline.settings.slot_horizon_days),
+        )
+
+    def _rules(self) -> BookingRules:
+        settings = self._pipeline.settings
+        notice = timedelta(minutes=settings.minimum_notice_minutes)
+        return BookingRules(now=utc_now(), default_zone=settings.default_time_zone, minimum_notice=notice)
