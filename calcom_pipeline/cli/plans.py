@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.app.services.ports import ActionResult, StoredPlan
     from calcom_pipeline.bootstrap.container import Pipeline
     from calcom_pipeline.domain.event_types.models import EventType
-    from calcom_pipeline.domain.services.plans import Plan
+    from calcom_pipeline.domain.services.plans import Action, Plan
 
 _HISTORY = 10
 _HISTORY_COLUMNS = ("plan", "kind", "outcome", "message", "finished_at", "before", "after")
@@ -261,9 +261,18 @@ def _show_plan(output: Output, stored: "StoredPlan", decided: "Plan") -> None:
         output.line(f"Nothing to do: {decided.unchanged} services agree with Cal.com.")
     else:
         output.line(f"Apply it with:  calcom-pipeline apply {stored.id}")
-    actions = [{**asdict(a), "owner": str(a.owner) if a.owner else None} for a in stored.actions]
+    actions = [_plain(a) for a in stored.actions]
     head = {"plan": stored.id, "hash": stored.hash, "expires_at": stored.expires_at, "held": stored.held}
-    output.result("plan", {**head, "empty": decided.is_empty, "counts": stored.counts, "actions": actions})
+    codes = {kind: why.code for kind, why in stored.held.items()}
+    output.result(
+        "plan", {**head, "held_codes": codes, "empty": decided.is_empty, "counts": stored.counts, "actions": actions}
+    )
+
+
+def _plain(action: "Action") -> dict[str, Any]:
+    """An action for programs: its reason as a sentence, and as a code with parameters."""
+    owner = str(action.owner) if action.owner else None
+    return {**asdict(action), "owner": owner, "reason_code": action.reason.code, "reason_params": action.reason.params}
 
 
 def _mark(done: bool) -> str:

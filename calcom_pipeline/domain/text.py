@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from typing import Any
 
 
@@ -14,3 +15,8 @@ def content_hash(value: Any) -> str:
 def short_hash(secret: str) -> str:
     """A name for a secret that tells nothing about it: 12 hex characters of SHA-256."""
     return hashlib.sha256(secret.encode()).hexdigest()[:12]
+
+
+def snake_case(name: str) -> str:
+    """`OutcomeUnknown` as `outcome_unknown`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -19,6 +19,7 @@ from calcom_pipeline.app.services.planning import PlanRequest, PlanRules, make_p
 from calcom_pipeline.app.services.ports import ActionResult
 from calcom_pipeline.domain.availability.changes import Fact, Stain, stains
 from calcom_pipeline.domain.errors import AnotherApply, StoreError
+from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.links import Intent, Link
 from calcom_pipeline.domain.services.models import problems_of
 from calcom_pipeline.domain.services.plans import Brakes
@@ -121,9 +122,13 @@ class TestServices:
     def test_links_are_read_back_as_they_were(self, database: Database):
         store = PostgresServiceStore(database)
         intent = Intent("create", {"title": "x", "hidden": False, "duration_minutes": 30}, NOW, above_id=9)
-        full = Link("a", TEAM, None, {"title": "é"}, intent, "creating", 3, NOW, "why", "7")
+        full = Link(
+            "a", TEAM, None, {"title": "é"}, intent, "creating", 3, NOW, Reason("owner_not_read", owner="team:1"), "7"
+        )
         store.settle([full, linked(1)])
         assert store.links() == [linked(1), full]
+        kept = store.links()[1].reason
+        assert (kept.code, kept.params) == ("owner_not_read", {"owner": "team:1"})
 
     def test_one_event_type_has_one_writer(self, database: Database):
         store = PostgresServiceStore(database)

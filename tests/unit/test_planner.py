@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.fields import FIELD_NAMES, local_values, remote_values, service_columns
 from calcom_pipeline.domain.services.links import Intent, Link
 from calcom_pipeline.domain.services.models import Service, problems_of
@@ -130,50 +131,50 @@ class TestAdoption:
     @pytest.mark.parametrize(
         ("fields", "reason"),
         [
-            ({"scheduling_type": "managed", "owner": TEAM}, "managed parent"),
-            ({"parent_id": 10}, "managed by its team"),
+            ({"scheduling_type": "managed", "owner": TEAM}, "managed_parent"),
+            ({"parent_id": 10}, "managed_child"),
         ],
     )
     def test_managed_event_types_are_refused_with_the_reason(self, fields, reason):
         team_id = 301 if "owner" in fields else None
         action = only(plan([service(1, team_id=team_id)], [event_type(1, **fields)]))
-        assert (action.kind, reason in action.reason) == ("refuse", True)
+        assert (action.kind, action.reason.code) == ("refuse", reason)
 
     def test_a_second_service_on_the_same_event_type_is_read_only(self):
         second = service("b", slug="service-1", team_id=None)
         made = plan([service(1), second], [event_type(1)], [linked(1)])
         action = only(made)
         assert (action.service_id, action.kind) == ("b", "refuse")
-        assert "taken by service 1" in action.reason
+        assert (action.reason.code, action.reason.params["service"]) == ("slug_taken", "1")
 
 
 class TestRefusals:
     @pytest.mark.parametrize(
         ("columns", "reason"),
         [
-            ({"name": None}, "no name"),
-            ({"name": "  "}, "no name"),
-            ({"name": "x" * 256}, "longer than 255"),
-            ({"slug": None}, "empty after trimming"),
-            ({"slug": " -._ "}, "empty after trimming"),
-            ({"slug": "mas sage"}, "may hold letters"),
-            ({"slug": "caf\u00e9"}, "may hold letters"),
-            ({"duration_minutes": 0}, "duration of 0 minutes"),
-            ({"duration_minutes": None}, "duration of None minutes"),
-            ({"duration_minutes": 100_000}, "duration of 100000 minutes"),
-            ({"price_minor": -1}, "price of -1 is negative"),
-            ({"currency": "EURO"}, "no three-letter code"),
-            ({"before_buffer_minutes": -5}, "buffer before"),
-            ({"after_buffer_minutes": -5}, "buffer after"),
-            ({"minimum_notice_minutes": -5}, "minimum notice"),
-            ({"team_id": 999}, "cannot be read with this key"),
+            ({"name": None}, "name_missing"),
+            ({"name": "  "}, "name_missing"),
+            ({"name": "x" * 256}, "name_too_long"),
+            ({"slug": None}, "slug_missing"),
+            ({"slug": " -._ "}, "slug_missing"),
+            ({"slug": "mas sage"}, "slug_characters"),
+            ({"slug": "caf\u00e9"}, "slug_characters"),
+            ({"duration_minutes": 0}, "duration_out_of_range"),
+            ({"duration_minutes": None}, "duration_out_of_range"),
+            ({"duration_minutes": 100_000}, "duration_out_of_range"),
+            ({"price_minor": -1}, "price_negative"),
+            ({"currency": "EURO"}, "currency_unknown"),
+            ({"before_buffer_minutes": -5}, "before_buffer_negative"),
+            ({"after_buffer_minutes": -5}, "after_buffer_negative"),
+            ({"minimum_notice_minutes": -5}, "notice_negative"),
+            ({"team_id": 999}, "owner_unreadable"),
         ],
     )
     def test_a_bad_service_is_refused_with_its_reason_and_the_others_go_on(self, columns, reason):
         made = plan([service(1, **columns), service(2)], [])
         refused, created = made.actions
         assert (refused.kind, created.kind) == ("refuse", "create")
-        assert reason in refused.reason
+        assert refused.reason.code == reason
 
     def test_all_reasons_are_told_at_once(self):
         assert len(problems_of(service(1, name="", slug="", duration_minutes=-1, price_minor=-1))) == 4
@@ -216,11 +217,11 @@ class TestLostSides:
         assert (action.kind, action.event_type_id) == ("park", 1)
 
     def test_an_event_type_is_hidden_even_if_its_deleted_service_had_been_parked(self):
-        parked = linked(1, state="parked", reason="no", failed_version="1")
+        parked = linked(1, state="parked", reason=Reason.stored("no"), failed_version="1")
         assert only(plan([], [event_type(1)], [parked])).kind == "hide"
 
     def test_a_hide_that_failed_is_tried_again_when_its_time_has_come(self):
-        failed = linked(1, attempts=2, next_attempt_at=LATER, reason="no", failed_version="")
+        failed = linked(1, attempts=2, next_attempt_at=LATER, reason=Reason.stored("no"), failed_version="")
         assert only(plan([], [event_type(1)], [failed])).kind == "wait"
         assert only(plan([], [event_type(1)], [failed], now=LATER)).kind == "hide"
 
@@ -248,12 +249,12 @@ class TestLostSides:
         assert (action.kind, action.values("push")) == ("show", {"hidden": False})
 
     def test_a_parked_link_waits_until_its_service_is_edited(self):
-        parked = linked(1, state="parked", reason="no", failed_version="1")
+        parked = linked(1, state="parked", reason=Reason.stored("no"), failed_version="1")
         assert only(plan([service(1, name="x")], [event_type(1)], [parked])).kind == "wait"
         assert only(plan([service(1, name="x", version="2")], [event_type(1)], [parked])).kind == "push"
 
     def test_a_failure_is_tried_again_when_its_time_has_come(self):
-        failed = linked(1, attempts=2, next_attempt_at=LATER, reason="no", failed_version="1")
+        failed = linked(1, attempts=2, next_attempt_at=LATER, reason=Reason.stored("no"), failed_version="1")
         waiting = only(plan([service(1, name="x")], [event_type(1)], [failed]))
         assert waiting.kind == "wait"
         assert "attempt 3" in waiting.reason
@@ -371,7 +372,10 @@ class TestBrakes:
 
     def test_an_untrusted_listing_holds_everything_destructive(self):
         mixed = [*self.actions("hide", 1), *self.actions("push", 1), *self.actions("pull", 1)]
-        assert set(self.brakes.held(mixed, linked=100, suspicious="shrank")) == {"hide", "pull"}
+        assert set(self.brakes.held(mixed, linked=100, suspicious=Reason("listing_empty", owner="user:101"))) == {
+            "hide",
+            "pull",
+        }
 
 
 def test_price_is_a_note_and_never_part_of_a_plan():

@@ -15,6 +15,7 @@ from calcom_pipeline.app.services.ports import ActionResult
 from calcom_pipeline.app.services.revert import Undone, undo
 from calcom_pipeline.domain.errors import PlanUnusable
 from calcom_pipeline.domain.event_types.models import EventType
+from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.fields import remote_values
 from calcom_pipeline.domain.services.links import Intent, Link
 from calcom_pipeline.domain.services.plans import Brakes
@@ -210,7 +211,9 @@ class TestAsking:
         assert [(r.kind, r.outcome) for r in desk.sync() if r.service_id == "1"] == [("create", "done")]
 
     def test_trying_again_forgets_every_failure(self):
-        parked = linked(1, state="parked", attempts=5, next_attempt_at=NOW, reason="no", failed_version="1")
+        parked = linked(
+            1, state="parked", attempts=5, next_attempt_at=NOW, reason=Reason.stored("no"), failed_version="1"
+        )
         desk = Desk([service(1)], [event_type(1)], [parked])
         assert try_again(desk.services, "1") == linked(1)
         assert desk.services.stored["1"].base == remote_values(event_type(1))

@@ -22,6 +22,7 @@ from calcom_pipeline.domain.errors import (
     Unauthorized,
 )
 from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.reasons import NO_REASON, Reason
 from calcom_pipeline.domain.services.fields import Value, local_values, remote_values, service_columns
 from calcom_pipeline.domain.services.links import Intent, Link
 from calcom_pipeline.domain.services.models import Service
@@ -59,6 +60,10 @@ class ApplyRules:
 class Stale(PipelineError):  # noqa: N818 - says what the action is
     """One of the sides has moved since the plan was made."""
 
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
 
 class Ignored(PipelineError):  # noqa: N818 - says what happened to the fields
     """Cal.com accepted the request and ignored fields of it."""
@@ -93,10 +98,11 @@ class Writer:
             self._still_as_planned(action)
             message, event_type_id, before, after = self._carry_out(action)
         except Stale as stale:
-            return replace(plain, outcome="stale", message=str(stale))
+            return replace(plain, outcome="stale", message=str(stale), code=stale.reason.code)
         except PipelineError as error:
             self._failed(action, error)
-            return replace(plain, outcome="failed", message=f"{error}", error=type(error).__name__)
+            reason = Reason.of(error)
+            return replace(plain, outcome="failed", message=str(reason), error=type(error).__name__, code=reason.code)
         return replace(plain, message=message, event_type_id=event_type_id, before=before, after=after)
 
     # --- the check just before the write -----------------------------------------------------------------
@@ -104,18 +110,18 @@ class Writer:
     def _still_as_planned(self, action: Action) -> None:
         row = self._rows.get(action.service_id)
         if row is not None and row.version != action.service_version:
-            raise Stale("the service was edited since the plan was made")
+            raise Stale(Reason("service_edited"))
         if row is None and action.service_version:
-            raise Stale("the service was deleted since the plan was made")
+            raise Stale(Reason("service_deleted_since"))
         found = self._listed.get(action.event_type_id or 0)
         if action.kind == "park":
             if found is not None:
-                raise Stale("the event type is there again")
+                raise Stale(Reason("event_type_back"))
         elif action.event_type_id is not None:
             if found is None:
-                raise Stale("the event type has vanished since the plan was made")
+                raise Stale(Reason("event_type_vanished"))
             if remote_values(found) != dict(action.remote):
-                raise Stale("the event type was edited since the plan was made")
+                raise Stale(Reason("event_type_edited"))
 
     # --- what each kind does -----------------------------------------------------------------------------
 
@@ -127,7 +133,7 @@ class Writer:
     def _create(self, action: Action) -> tuple[str, int | None, Sides, Sides]:
         owner, fields = _owner(action), action.values("push")
         if any(remote_values(e)["slug"] == fields["slug"] for e in self._listed.values()):
-            raise Stale("an event type with its slug has appeared since the plan was made")
+            raise Stale(Reason("slug_appeared"))
         above = max(self._listed, default=0)
         intent = Intent("create", fields, self._now(), above)
         link = self._begin(Link(action.service_id, owner, state="creating"), intent)
@@ -165,9 +171,11 @@ class Writer:
 
     def _pull(self, action: Action) -> tuple[str, int | None, Sides, Sides]:
         pulled, link = action.values("pull"), self._link(action)
-        link = replace(link, base={**link.base, **pulled}, intent=None, attempts=0, next_attempt_at=None, reason="")
+        link = replace(
+            link, base={**link.base, **pulled}, intent=None, attempts=0, next_attempt_at=None, reason=NO_REASON
+        )
         if not self._services.pull(link, service_columns(pulled), version=action.service_version):
-            raise Stale("the service was edited since the plan was made")
+            raise Stale(Reason("service_edited"))
         self._links[action.service_id] = link
         before: Sides = {"local": {d.field: d.local for d in action.fields if d.verdict == "pull"}}
         return f"took over {', '.join(pulled)}", action.event_type_id, before, {"local": pulled}
@@ -192,12 +200,12 @@ class Writer:
     def _prove_gone(self, owner: Owner, event_type_id: int) -> None:
         """Gone is its own 404 while a sibling can be read the same way: a key that lost its rights gets 404 for all."""
         if self._can_be_read(owner, event_type_id):
-            raise Stale("the event type is missing from its listing, but can still be read")
+            raise Stale(Reason("unproven_readable"))
         sibling = next(iter(self._listed), None)
         if sibling is not None and not self._can_be_read(owner, sibling):
-            raise Stale(f"not proven gone: event type {sibling} is listed and cannot be read either")
+            raise Stale(Reason("unproven_sibling", event_type=sibling))
         if sibling is None and owner.kind == "user" and self._calcom.me().user_id != owner.id:
-            raise Stale("not proven gone: the key is somebody else's by now")
+            raise Stale(Reason("unproven_key"))
 
     def _can_be_read(self, owner: Owner, event_type_id: int) -> bool:
         try:
@@ -205,7 +213,7 @@ class Writer:
         except NotFound:
             return False
         except Rejected as error:
-            raise Stale(f"not proven gone: {error}") from error
+            raise Stale(Reason("unproven_refused", text=str(error))) from error
         return True
 
     def _import(self, action: Action) -> tuple[str, int | None, Sides, Sides]:
@@ -234,7 +242,7 @@ class Writer:
             intent=None,
             attempts=link.attempts if written.ignored else 0,
             next_attempt_at=None,
-            reason="",
+            reason=NO_REASON,
             failed_version=None,
             state="linked" if link.state == "creating" else link.state,
         )
@@ -260,7 +268,7 @@ class Writer:
             state="parked" if parked else link.state,
             attempts=attempts,
             next_attempt_at=self._now() + wait,
-            reason=str(error),
+            reason=Reason.of(error),
             failed_version=action.service_version,
         )
         self._services.finish(link)

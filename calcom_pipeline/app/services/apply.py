@@ -14,6 +14,7 @@ from calcom_pipeline.app.services.batches import Batch, Look, look_at, write_bat
 from calcom_pipeline.app.services.planning import plan_hash
 from calcom_pipeline.app.services.ports import ActionResult, PlanStore, ServiceStore, StoredPlan
 from calcom_pipeline.domain.errors import PlanUnusable
+from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.plans import DOING, Action
 
 
@@ -101,13 +102,13 @@ def _batches(items: Sequence[tuple[int, Action]], size: int) -> Iterable[Batch]:
             yield members[start : start + size]
 
 
-def _why_held(action: Action, plan: StoredPlan) -> str:
+def _why_held(action: Action, plan: StoredPlan) -> Reason:
     """Why an action waits until the plan is applied by name; empty when it does not."""
     if action.kind == "import":
-        return "an event type becomes a service only when the plan is applied by name"
+        return Reason("import_needs_approval")
     return action.why_held(plan.held)
 
 
-def _held(position: int, action: Action, plan: StoredPlan, why: str) -> ActionResult:
+def _held(position: int, action: Action, plan: StoredPlan, why: Reason) -> ActionResult:
     said = f"not done: {why}. Review it and run: calcom-pipeline apply {plan.id}"
-    return ActionResult(position, "held", said, action.service_id, action.kind, action.event_type_id)
+    return ActionResult(position, "held", said, action.service_id, action.kind, action.event_type_id, code=why.code)

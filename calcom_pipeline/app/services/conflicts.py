@@ -7,6 +7,7 @@ from typing import Literal
 from calcom_pipeline.app.services.ports import ServiceStore
 from calcom_pipeline.domain.errors import PlanUnusable
 from calcom_pipeline.domain.event_types.models import EventType
+from calcom_pipeline.domain.reasons import NO_REASON
 from calcom_pipeline.domain.services.fields import local_values, remote_values
 from calcom_pipeline.domain.services.links import Link
 
@@ -50,7 +51,7 @@ def unparked(link: Link) -> Link:
         intent=link.intent if linked else None,
         attempts=0,
         next_attempt_at=None,
-        reason="",
+        reason=NO_REASON,
         failed_version=None,
     )
 

@@ -11,6 +11,7 @@ from calcom_pipeline.app.event_types.mirror import TeamChoice
 from calcom_pipeline.app.event_types.ports import EventTypeApi
 from calcom_pipeline.app.services.ports import PlanStore, ServiceStore, StoredPlan
 from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.reasons import NO_REASON, Reason
 from calcom_pipeline.domain.services.fields import Side
 from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.domain.services.plans import Action, Brakes, Plan
@@ -146,18 +147,18 @@ def decide_now(
     return listing, plan_services(situation)
 
 
-def distrust(listing: Listing, links: Iterable[Link], known: Mapping[Owner, int], smallest_share: float) -> str:
+def distrust(listing: Listing, links: Iterable[Link], known: Mapping[Owner, int], smallest_share: float) -> Reason:
     """Why a listing is not to be trusted for anything destructive; empty when it is."""
     linked = {link.owner for link in links if link.event_type_id is not None and link.state == "linked"}
     for owner, found in listing.by_owner.items():
         if not found and owner in linked:
-            return f"Cal.com lists no event type of {owner} any more, though services are linked to some"
+            return Reason("listing_empty", owner=str(owner))
         if len(found) < known.get(owner, 0) * smallest_share:
-            return f"Cal.com lists {len(found)} event types of {owner}, where there were {known[owner]}"
-    return ""
+            return Reason("listing_shrank", owner=str(owner), listed=len(found), known=known[owner])
+    return NO_REASON
 
 
-def _stored(plan: Plan, held: Mapping[Any, str], rules: PlanRules, source: str, now: datetime) -> StoredPlan:
+def _stored(plan: Plan, held: Mapping[Any, Reason], rules: PlanRules, source: str, now: datetime) -> StoredPlan:
     return StoredPlan(
         id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(_ID_BYTES)}",
         hash=plan_hash(plan.actions),

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.domain.event_types.models import EventType
+from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.domain.services.models import Service
 from calcom_pipeline.domain.services.plans import Action
@@ -59,7 +60,7 @@ class StoredPlan:
     expires_at: datetime
     actions: tuple[Action, ...]
     counts: Mapping[str, int]
-    held: Mapping[str, str] = field(default_factory=dict[str, str])
+    held: Mapping[str, Reason] = field(default_factory=dict[str, Reason])
     state: str = "planned"
 
 
@@ -76,6 +77,8 @@ class ActionResult:
     before: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]])
     after: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]])
     error: str | None = None
+    #: Names why it was held, left or failed, for programs; empty when it was done.
+    code: str = ""
 
     @property
     def success(self) -> bool:

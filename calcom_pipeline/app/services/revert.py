@@ -7,6 +7,7 @@ from typing import Protocol
 from calcom_pipeline.app.services.conflicts import unparked
 from calcom_pipeline.app.services.ports import ActionResult, ServiceStore
 from calcom_pipeline.domain.errors import PlanUnusable
+from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.fields import Values, local_values, service_columns
 from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.domain.services.models import Service
@@ -63,7 +64,7 @@ def _unlink(services: Undoing, result: ActionResult, row: Service | None, link: 
     if row is None or link is None or link.event_type_id != result.event_type_id:
         return Undone(result.service_id, done=False, message="it is linked to that event type no more")
     services.settle(
-        [Link(row.id, link.owner, state="parked", reason="unlinked by a revert", failed_version=row.version)]
+        [Link(row.id, link.owner, state="parked", reason=Reason("link_reverted"), failed_version=row.version)]
     )
     return Undone(row.id, done=True, message="unlinked until it is edited or tried again; neither side was touched")
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from calcom_pipeline.domain.event_types.models import Owner
+from calcom_pipeline.domain.reasons import NO_REASON, Reason
 from calcom_pipeline.domain.services.fields import Value
 
 LinkState = Literal["linked", "creating", "parked", "retired"]
@@ -36,6 +37,6 @@ class Link:
     state: LinkState = "linked"
     attempts: int = 0
     next_attempt_at: datetime | None = None
-    reason: str = ""
+    reason: Reason = NO_REASON
     #: Version of the service at the last failure: an edit since then is worth a new attempt at once.
     failed_version: str | None = None

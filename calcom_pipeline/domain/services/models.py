@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from calcom_pipeline.domain.event_types.models import Owner
+from calcom_pipeline.domain.reasons import Reason
 
 LONGEST_NAME = 255
 LONGEST_DURATION_MINUTES = 24 * 60
@@ -56,37 +57,37 @@ def clean_slug(value: str | None) -> str:
     return (value or "").lstrip(_TRIMMED_FROM_SLUGS).rstrip()
 
 
-def problems_of(service: Service) -> list[str]:
-    """Why a service cannot become an event type: a sentence each, empty when it can."""
+def problems_of(service: Service) -> list[Reason]:
+    """Why a service cannot become an event type: a reason each, empty when it can."""
     return [*_text_problems(service), *_number_problems(service)]
 
 
-def _text_problems(service: Service) -> Iterator[str]:
+def _text_problems(service: Service) -> Iterator[Reason]:
     name, slug = clean_text(service.name), clean_slug(service.slug)
     if not name:
-        yield "it has no name"
+        yield Reason("name_missing")
     elif len(name) > LONGEST_NAME:
-        yield f"its name is longer than {LONGEST_NAME} characters"
+        yield Reason("name_too_long", most=LONGEST_NAME)
     if not slug:
-        yield "its slug is empty after trimming"
+        yield Reason("slug_missing")
     elif not _SLUG.fullmatch(slug):
-        yield f"its slug {slug!r} may hold letters, digits and single - _ . between them only"
+        yield Reason("slug_characters", slug=slug)
     if service.currency is not None and not _CURRENCY.fullmatch(service.currency.strip()):
-        yield f"its currency {service.currency!r} is no three-letter code"
+        yield Reason("currency_unknown", currency=service.currency)
 
 
-def _number_problems(service: Service) -> Iterator[str]:
+def _number_problems(service: Service) -> Iterator[Reason]:
     if service.unreadable:
-        yield from (f"its {what}" for what in service.unreadable)
+        yield from (Reason("value_unreadable", what=what) for what in service.unreadable)
         return
     duration = service.duration_minutes
     if duration is None or not 1 <= duration <= LONGEST_DURATION_MINUTES:
-        yield f"its duration of {duration} minutes is not between 1 and {LONGEST_DURATION_MINUTES}"
+        yield Reason("duration_out_of_range", minutes=duration, most=LONGEST_DURATION_MINUTES)
     if (service.price_minor or 0) < 0:
-        yield f"its price of {service.price_minor} is negative"
+        yield Reason("price_negative", price=service.price_minor)
     if (service.before_buffer_minutes or 0) < 0:
-        yield "its buffer before is negative"
+        yield Reason("before_buffer_negative")
     if (service.after_buffer_minutes or 0) < 0:
-        yield "its buffer after is negative"
+        yield Reason("after_buffer_negative")
     if (service.minimum_notice_minutes or 0) < 0:
-        yield "its minimum notice is negative"
+        yield Reason("notice_negative")

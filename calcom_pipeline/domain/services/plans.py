@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from calcom_pipeline.domain.event_types.models import Owner
+from calcom_pipeline.domain.reasons import NO_REASON, Reason
 from calcom_pipeline.domain.services.fields import Value
 from calcom_pipeline.domain.services.links import Link
 
@@ -29,7 +30,7 @@ class FieldDecision:
     local: Value
     remote: Value
     base: Value
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Action:
 
     kind: ActionKind
     service_id: str
-    reason: str
+    reason: Reason
     owner: Owner | None = None
     event_type_id: int | None = None
     fields: tuple[FieldDecision, ...] = ()
@@ -57,9 +58,9 @@ class Action:
         pulls: set[ActionKind] = {"pull"} if self.kind in _PULLING and self.values("pull") else set()
         return DESTRUCTIVE & {self.kind, *pulls}
 
-    def why_held(self, held: Mapping[Any, str]) -> str:
+    def why_held(self, held: Mapping[Any, Reason]) -> Reason:
         """Why it waits until the plan is applied by name, by the brakes that hold; empty when it does not wait."""
-        return next((why for kind, why in held.items() if kind == self.kind or kind in self.destroys), "")
+        return next((why for kind, why in held.items() if kind == self.kind or kind in self.destroys), NO_REASON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +92,19 @@ class Brakes:
         """The largest number of destructive actions of one kind."""
         return max(self.minimum, int(linked * self.share_percent / 100))
 
-    def held(self, actions: Iterable[Action], *, linked: int, suspicious: str = "") -> dict[ActionKind, str]:
+    def held(
+        self, actions: Iterable[Action], *, linked: int, suspicious: Reason = NO_REASON
+    ) -> dict[ActionKind, Reason]:
         """Kinds that must wait for approval by name, each with its reason.
 
         `suspicious` says why the listing is not trusted; then everything destructive waits.
         """
         counted: Counter[ActionKind] = Counter(kind for action in actions for kind in action.destroys)
         limit = self.allowed(linked)
-        held: dict[ActionKind, str] = {}
+        held: dict[ActionKind, Reason] = {}
         for kind, number in counted.items():
             if suspicious:
                 held[kind] = suspicious
             elif number > limit:
-                would = f"{number} of {linked} linked services would {_MEANS[kind]}"
-                held[kind] = f"{would}, more than the {limit} that pass unasked"
+                held[kind] = Reason(f"brake_{kind}", number=number, linked=linked, limit=limit)
         return held
-
-
-_MEANS: dict[ActionKind, str] = {
-    "hide": "be hidden at Cal.com",
-    "park": "be parked",
-    "pull": "have values overwritten from Cal.com",
-}

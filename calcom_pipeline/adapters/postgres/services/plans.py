@@ -1,6 +1,6 @@
 """Plans and what came of them, and the lock that lets one apply run at a time."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -14,6 +14,7 @@ from calcom_pipeline.adapters.postgres.services import statements as queries
 from calcom_pipeline.app.services.ports import ActionResult, StoredPlan
 from calcom_pipeline.domain.errors import AnotherApply
 from calcom_pipeline.domain.event_types.models import Owner
+from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.plans import Action, FieldDecision
 
 
@@ -31,7 +32,7 @@ class PostgresPlanStore:
             "source": plan.source,
             "state": plan.state,
             "counts": Jsonb(dict(plan.counts)),
-            "held": Jsonb(dict(plan.held)),
+            "held": _held(plan.held),
             "created_at": plan.created_at,
             "expires_at": plan.expires_at,
         }
@@ -46,7 +47,7 @@ class PostgresPlanStore:
         """The open plan that says the same, with the life of this one; None too when an apply did something of it."""
         values = {
             "hash": plan.hash,
-            "held": Jsonb(dict(plan.held)),
+            "held": _held(plan.held),
             "now": plan.created_at,
             "expires_at": plan.expires_at,
         }
@@ -67,7 +68,8 @@ class PostgresPlanStore:
             cursor.execute(queries.LOAD_ACTIONS, {"id": plan_id})
             actions = tuple(_action(row) for row in cursor.fetchall())
         number, digest, source, state, counts, held, created_at, expires_at = head
-        return StoredPlan(number, digest, source, created_at, expires_at, actions, counts, held, state)
+        reasons = {kind: _reason(*_parts(value)) for kind, value in held.items()}
+        return StoredPlan(number, digest, source, created_at, expires_at, actions, counts, reasons, state)
 
     def latest_open(self) -> StoredPlan | None:
         """The newest plan, unless it was applied."""
@@ -126,8 +128,31 @@ class PostgresPlanStore:
                 cursor.execute(queries.UNLOCK_APPLY)
 
 
+def _held(held: Mapping[str, Reason]) -> Jsonb:
+    return Jsonb({kind: _stored(reason) for kind, reason in held.items()})
+
+
+def _stored(reason: Reason) -> dict[str, Any]:
+    return {"reason": reason, "code": reason.code, "params": dict(reason.params)}
+
+
+def _parts(value: Any) -> tuple[str, str, dict[str, Any]]:
+    """A reason inside a document; earlier releases kept the sentence alone."""
+    return (value, "", {}) if isinstance(value, str) else (value["reason"], value["code"], value["params"])
+
+
+def _reason(sentence: str, code: str, params: Mapping[str, Any]) -> Reason:
+    return Reason.stored(sentence, code, params)
+
+
+def _decision(stored: Mapping[str, Any]) -> FieldDecision:
+    reason = _reason(stored["reason"], stored.get("code", ""), stored.get("params", {}))
+    known = {name: value for name, value in stored.items() if name not in ("reason", "code", "params")}
+    return FieldDecision(**known, reason=reason)
+
+
 def _action_row(plan_id: str, position: int, a: Action) -> tuple[Any, ...]:
-    fields = Jsonb([asdict(decision) for decision in a.fields])
+    fields = Jsonb([{**asdict(decision), **_stored(decision.reason)} for decision in a.fields])
     owner = str(a.owner) if a.owner else None
     remote, notes = Jsonb(dict(a.remote)), Jsonb(list(a.notes))
     return (
@@ -142,18 +167,20 @@ def _action_row(plan_id: str, position: int, a: Action) -> tuple[Any, ...]:
         remote,
         a.service_version,
         notes,
+        a.reason.code,
+        Jsonb(dict(a.reason.params)),
     )
 
 
 def _action(row: tuple[Any, ...]) -> Action:
-    kind, service_id, event_type_id, owner, reason, fields, remote, service_version, notes = row
+    kind, service_id, event_type_id, owner, reason, fields, remote, service_version, notes, code, params = row
     return Action(
         kind=kind,
         service_id=service_id,
-        reason=reason,
+        reason=_reason(reason, code, params),
         owner=Owner.parse(owner) if owner else None,
         event_type_id=event_type_id,
-        fields=tuple(FieldDecision(**decision) for decision in fields),
+        fields=tuple(_decision(decision) for decision in fields),
         service_version=service_version,
         remote=remote,
         notes=tuple(notes),
@@ -169,5 +196,6 @@ def _result_values(plan_id: str, r: ActionResult) -> dict[str, Any]:
         "before": Jsonb(dict(r.before)),
         "after": Jsonb(dict(r.after)),
         "error": r.error,
+        "code": r.code,
         "event_type_id": r.event_type_id,
     }

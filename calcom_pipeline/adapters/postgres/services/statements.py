@@ -15,18 +15,20 @@ SERVICES_BY_ID = f"SELECT {_COLUMNS} FROM services_source WHERE service_id = ANY
 LOCK_SERVICE = "SELECT version FROM services_source WHERE service_id = %(service_id)s FOR UPDATE"
 
 LINKS = """
-SELECT service_id, owner, event_type_id, base, intent, state, attempts, next_attempt_at, reason, failed_version
+SELECT service_id, owner, event_type_id, base, intent, state, attempts, next_attempt_at, reason, failed_version,
+       reason_code, reason_params
 FROM service_links ORDER BY service_id"""
 
 STORE_LINK = """
 INSERT INTO service_links (service_id, owner, event_type_id, base, intent, state, attempts, next_attempt_at, reason,
-                           failed_version)
+                           failed_version, reason_code, reason_params)
 VALUES (%(service_id)s, %(owner)s, %(event_type_id)s, %(base)s, %(intent)s, %(state)s, %(attempts)s,
-        %(next_attempt_at)s, %(reason)s, %(failed_version)s)
+        %(next_attempt_at)s, %(reason)s, %(failed_version)s, %(reason_code)s, %(reason_params)s)
 ON CONFLICT (service_id) DO UPDATE SET
     owner = excluded.owner, event_type_id = excluded.event_type_id, base = excluded.base, intent = excluded.intent,
     state = excluded.state, attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at,
-    reason = excluded.reason, failed_version = excluded.failed_version, changed_at = now()"""
+    reason = excluded.reason, failed_version = excluded.failed_version, reason_code = excluded.reason_code,
+    reason_params = excluded.reason_params, changed_at = now()"""
 
 # --- the feed ------------------------------------------------------------------------------------------------
 
@@ -55,16 +57,18 @@ INSERT INTO sync_plans (id, hash, source, state, counts, held, created_at, expir
 VALUES (%(id)s, %(hash)s, %(source)s, %(state)s, %(counts)s, %(held)s, %(created_at)s, %(expires_at)s)"""
 COPY_ACTIONS = """
 COPY sync_actions (plan_id, position, kind, service_id, event_type_id, owner, reason, fields, remote, service_version,
-                   notes) FROM STDIN"""
+                   notes, reason_code, reason_params) FROM STDIN"""
 LOAD_PLAN = """
 SELECT id, hash, source, state, counts, held, created_at, expires_at FROM sync_plans WHERE id = %(id)s"""
 LOAD_ACTIONS = """
-SELECT kind, service_id, event_type_id, owner, reason, fields, remote, service_version, notes
+SELECT kind, service_id, event_type_id, owner, reason, fields, remote, service_version, notes,
+       reason_code, reason_params
 FROM sync_actions WHERE plan_id = %(id)s ORDER BY position"""
 # What was done stays said, with its inverse: an apply that is tried again finds its own writes and calls them edits.
 RECORD_RESULT = """
 UPDATE sync_actions SET outcome = %(outcome)s, message = %(message)s, before = %(before)s, after = %(after)s,
-    error = %(error)s, event_type_id = coalesce(%(event_type_id)s, event_type_id), finished_at = now()
+    error = %(error)s, result_code = %(code)s,
+    event_type_id = coalesce(%(event_type_id)s, event_type_id), finished_at = now()
 WHERE plan_id = %(plan_id)s AND position = %(position)s AND outcome IS DISTINCT FROM 'done'"""
 DONE_OF_PLAN = "SELECT position FROM sync_actions WHERE plan_id = %(id)s AND outcome = 'done'"
 CLOSE_PLAN = "UPDATE sync_plans SET state = 'applied', applied_at = %(at)s WHERE id = %(id)s"
@@ -86,7 +90,7 @@ WHERE plan_id = (SELECT id FROM sync_plans ORDER BY created_at DESC LIMIT 1)
   AND kind IN ('conflict', 'refuse') ORDER BY position LIMIT %(limit)s"""
 RESULTS_OF_PLAN = """
 SELECT position, coalesce(outcome, 'not tried'), coalesce(message, reason), service_id, kind, event_type_id,
-       coalesce(before, '{}'), coalesce(after, '{}'), error
+       coalesce(before, '{}'), coalesce(after, '{}'), error, result_code
 FROM sync_actions WHERE plan_id = %(id)s ORDER BY position"""
 HISTORY_OF_SERVICE = """
 SELECT plan_id, kind, outcome, coalesce(message, reason), finished_at, before, after

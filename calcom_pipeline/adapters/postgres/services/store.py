@@ -15,6 +15,7 @@ from calcom_pipeline.adapters.postgres.services import statements as queries
 from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.fields import local_values, remote_values
 from calcom_pipeline.domain.services.links import Intent, Link
 from calcom_pipeline.domain.services.models import Service
@@ -176,11 +177,24 @@ def _whole(value: Any) -> int | None:
 
 
 def _link(row: tuple[Any, ...]) -> Link:
-    service_id, owner, event_type_id, base, intent, *rest = row
+    service_id, owner, event_type_id, base, intent, state, attempts, next_attempt_at, *rest = row
+    reason, failed_version, code, params = rest
     read = None
     if intent is not None:
         read = Intent(intent["kind"], intent["fields"], datetime.fromisoformat(intent["at"]), intent["above_id"])
-    return Link(service_id, Owner.parse(owner), event_type_id, base, read, *rest)
+    why = Reason.stored(reason, code, params)
+    return Link(
+        service_id,
+        Owner.parse(owner),
+        event_type_id,
+        base,
+        read,
+        state,
+        attempts,
+        next_attempt_at,
+        why,
+        failed_version,
+    )
 
 
 def _link_values(link: Link) -> dict[str, Any]:
@@ -197,6 +211,8 @@ def _link_values(link: Link) -> dict[str, Any]:
         "attempts": link.attempts,
         "next_attempt_at": link.next_attempt_at,
         "reason": link.reason,
+        "reason_code": link.reason.code,
+        "reason_params": Jsonb(dict(link.reason.params)),
         "failed_version": link.failed_version,
     }
 

@@ -1,0 +1,123 @@
+"""Reasons: a code with parameters for programs, and the sentence that people read.
+
+Every sentence stands in `SENTENCES`, once, under its code. Filters, alerts and tests use the code; tables, the command
+line and the UI show the sentence. Both are stored, so that a sentence that a later release words differently stays as
+it was told.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from calcom_pipeline.domain.errors import PipelineError
+from calcom_pipeline.domain.text import snake_case
+
+SENTENCES: Mapping[str, str] = {
+    # --- one field: which side changed
+    "agree": "both sides agree",
+    "never_agreed": "the sides were never the same",
+    "local_changed": "only the service changed",
+    "remote_changed": "only Cal.com changed",
+    "both_changed": "both changed",
+    "both_changed_local_owns": "both changed, the service owns this field",
+    "both_changed_remote_owns": "both changed, Cal.com owns this field",
+    "new": "new",
+    # --- one service: what is to happen, or what stands in the way
+    "no_event_type": "no event type has its slug",
+    "slug_matches": "event type {event_type} has its slug",
+    "slug_matches_differs": "event type {event_type} has its slug; {fields} fields differ",
+    "fields_differ": "{text}",
+    "import_offered": "no service has this event type",
+    "import_needs_approval": "an event type becomes a service only when the plan is applied by name",
+    "invalid": "{text}",
+    "slug_taken": "its slug {slug!r} is taken by service {service}",
+    "slug_taken_remote": "its slug {slug!r} is taken by event type {event_type}",
+    "owner_unreadable": "the event types of {owner} cannot be read with this key",
+    "owner_not_read": "the event types of {owner} were not read",
+    "owner_changed": "event types cannot move from {before} to {after}",
+    "linked_elsewhere": "event type {event_type} is written by service {service}",
+    "managed_parent": "event type {event_type} is a managed parent, which takes no bookings itself",
+    "managed_child": "event type {event_type} is managed by its team's event type {parent}",
+    "create_of_another": "event type {event_type} may have been made for service {service}: that is settled first",
+    "create_may_appear": "a create without an answer may still turn up",
+    "create_ambiguous": "an earlier create may have become one of event types {event_types}; if not: "
+    "resolve it with --retry",
+    "gone": "its event type is gone",
+    "gone_with_service": "its event type is gone, and so is its service",
+    "parked": "parked: {reason}",
+    "next_attempt": "attempt {attempt} not before {at} UTC: {reason}",
+    "service_deleted": "the service was deleted",
+    # --- links
+    "link_moved": "now service {service}",
+    "link_retired": "its service was deleted",
+    "link_reverted": "unlinked by a revert",
+    # --- brakes: kinds of action that wait until the plan is applied by name
+    "brake_hide": "{number} of {linked} linked services would be hidden at Cal.com, more than the {limit} that pass "
+    "unasked",
+    "brake_park": "{number} of {linked} linked services would be parked, more than the {limit} that pass unasked",
+    "brake_pull": "{number} of {linked} linked services would have values overwritten from Cal.com, more than the "
+    "{limit} that pass unasked",
+    "listing_empty": "Cal.com lists no event type of {owner} any more, though services are linked to some",
+    "listing_shrank": "Cal.com lists {listed} event types of {owner}, where there were {known}",
+    # --- values that cannot become an event type
+    "name_missing": "it has no name",
+    "name_too_long": "its name is longer than {most} characters",
+    "slug_missing": "its slug is empty after trimming",
+    "slug_characters": "its slug {slug!r} may hold letters, digits and single - _ . between them only",
+    "currency_unknown": "its currency {currency!r} is no three-letter code",
+    "value_unreadable": "its {what}",
+    "duration_out_of_range": "its duration of {minutes} minutes is not between 1 and {most}",
+    "price_negative": "its price of {price} is negative",
+    "before_buffer_negative": "its buffer before is negative",
+    "after_buffer_negative": "its buffer after is negative",
+    "notice_negative": "its minimum notice is negative",
+    # --- just before a write: one side moved since the plan was made
+    "service_edited": "the service was edited since the plan was made",
+    "service_deleted_since": "the service was deleted since the plan was made",
+    "event_type_edited": "the event type was edited since the plan was made",
+    "event_type_vanished": "the event type has vanished since the plan was made",
+    "event_type_back": "the event type is there again",
+    "slug_appeared": "an event type with its slug has appeared since the plan was made",
+    "unproven_readable": "the event type is missing from its listing, but can still be read",
+    "unproven_sibling": "not proven gone: event type {event_type} is listed and cannot be read either",
+    "unproven_key": "not proven gone: the key is somebody else's by now",
+    "unproven_refused": "not proven gone: {text}",
+}
+
+
+class Reason(str):
+    """A sentence that knows its code and parameters. The empty one, `NO_REASON`, is false and has no code."""
+
+    __slots__ = ("code", "params")
+
+    code: str
+    params: Mapping[str, Any]
+
+    def __new__(cls, code: str, /, **params: object) -> Self:
+        """The sentence of a code. Raises KeyError for a code or a parameter that `SENTENCES` does not know."""
+        return cls.stored(SENTENCES[code].format(**params), code, params)
+
+    @classmethod
+    def stored(cls, sentence: str, code: str = "", params: Mapping[str, Any] | None = None) -> Self:
+        """A reason as it was kept; of an earlier release only the sentence may be known."""
+        reason = super().__new__(cls, sentence)
+        reason.code = code
+        reason.params = params or {}
+        return reason
+
+    @classmethod
+    def of(cls, error: PipelineError) -> Self:
+        """What failed, with the kind of error as the code."""
+        return cls.stored(str(error), snake_case(type(error).__name__))
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (str(self), self.code, dict(self.params))
+
+
+def _restored(sentence: str, code: str, params: Mapping[str, Any]) -> Reason:
+    return Reason.stored(sentence, code, params)
+
+
+NO_REASON = Reason.stored("")
