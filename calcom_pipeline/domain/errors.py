@@ -130,7 +130,7 @@ class Unauthorized(Rejected):
 
 
 class NotFound(PermanentError):  # noqa: N818 - names what Cal.com said
-    """Gone, never there, or not to be seen with this key: Cal.com answers 404 for all three (captures 01n, 07h)."""
+    """Gone, never there, or not to be seen with this key: Cal.com answers 404 for all three (capture 07h)."""
 
 
 class Conflict(PermanentError):  # noqa: N818 - names what Cal.com said

@@ -1,4 +1,4 @@
-"""The rate limiter with its block, named limits and endpoint limits. Fact sheet 3, 9.8 to 9.14."""
+"""The rate limiter with its block, named limits and endpoint limits. Fact sheet 3."""
 
 import pytest
 

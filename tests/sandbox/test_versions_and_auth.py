@@ -1,4 +1,4 @@
-"""The version header, credentials, and what a request passes before its handler. Fact sheet 1, 9.1 to 9.7."""
+"""The version header, credentials, and what a request passes before its handler. Fact sheet 1."""
 
 import re
 

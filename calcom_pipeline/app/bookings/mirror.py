@@ -1,4 +1,4 @@
-"""Mirror bookings: what changed since the watermark, or everything, or a window of starts. Design section 7.
+"""Mirror bookings: what changed since the watermark, or everything, or a window of starts.
 
 A read of changes misses what moves no timestamp: a seat added or cancelled, an absence, a deletion. Those are found
 by a full read (by creation time, which never changes) and by the sliding re-read (by start).

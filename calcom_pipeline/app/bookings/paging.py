@@ -1,4 +1,4 @@
-"""Puts a listing together from pages so that nothing is lost while it changes. Design section 7 is the contract.
+"""Puts a listing together from pages so that nothing is lost while it changes.
 
 Offset paging skips and repeats rows of a list that changes (fact sheet 8.2), and Cal.com's own counts are wrong under
 time filters (6.2). So paging goes by key: each page starts at the last key seen, inclusive, and what was handed out
