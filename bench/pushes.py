@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.ground import UNLIMITED, Ground, ground, machine, table
-from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
-from calcom_pipeline.bootstrap.reconciling import apply_now, plan_now
+from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.domain.services.fields import remote_values, service_columns
 from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.settings import load_settings
+from tests.support.planning import apply_now, plan_now
 
 ONE_BY_ONE, AT_ONCE = 1, 10
 
@@ -34,9 +34,9 @@ class Applied:
     cpu_seconds: float
 
 
-def drift(pipeline: Pipeline, wanted: Mapping[str, int]) -> dict[str, int]:
+def drift(container: Container, wanted: Mapping[str, int]) -> dict[str, int]:
     """Linked services whose title was edited here; how many by owner. `wanted`: how many of each kind of owner."""
-    calcom, store = pipeline.calcom, pipeline.service_store
+    calcom, store = container.calcom, container.services.store
     me, made = calcom.me().user_id, dict[str, int]()
     listed = [e for e in calcom.list_personal() if e.owner.id == me]
     listed += [e for team in calcom.teams() for e in calcom.list_team(team)]
@@ -64,15 +64,15 @@ def applied(here: Ground, workers: int, services: int, latency: float) -> Applie
             CALCOM_RATE_BURST_REQUESTS="50",
         )
     )
-    with open_pipeline(settings) as pipeline:
-        drift(pipeline, {"user": services})
-        stored, _ = plan_now(pipeline, "bench")
+    with ready_container(settings) as container:
+        drift(container, {"user": services})
+        stored = plan_now(container, "bench")
         fault = control.add_fault("latency", seconds=latency)
-        before, began, cpu = pipeline.calcom.spent().calls, time.perf_counter(), time.process_time()
-        report = apply_now(pipeline, stored)
+        before, began, cpu = container.calcom.spent().calls, time.perf_counter(), time.process_time()
+        report = apply_now(container, stored)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         control.remove_fault(fault)
-        calls = pipeline.calcom.spent().calls - before
+        calls = container.calcom.spent().calls - before
     return Applied(workers, seconds, calls, report.gap_seconds, report.counts.get("done", 0), cpu)
 
 

@@ -20,8 +20,9 @@ from calcom_pipeline.app.bookings.commands import Appointment, Appointments
 from calcom_pipeline.app.event_types.ports import Written
 from calcom_pipeline.app.maintenance.health import Finding, examine
 from calcom_pipeline.app.services.apply import ApplyReport
-from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
-from calcom_pipeline.bootstrap.reconciling import apply_now, plan_now
+from calcom_pipeline.app.services.planning import PlanRequest
+from calcom_pipeline.app.services.sync import sync_services
+from calcom_pipeline.bootstrap.container import Container, open_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.doctor import essentials
 from calcom_pipeline.domain.bookings.models import Booking
@@ -36,9 +37,9 @@ INTERACTIVE_SECONDS = 30.0
 class CalcomService:
     """Cal.com for application code. One instance may be shared by threads."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-        lane = pipeline.calcom.in_lane("interactive")
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        lane = container.calcom.in_lane("interactive")
         self._reads = lane.within(INTERACTIVE_SECONDS)
         # A write that is under way is waited for: giving up on it would only leave a doubt.
         self._writes = lane
@@ -51,8 +52,8 @@ class CalcomService:
         Raises:
             ConfigurationError: a setting is wrong or missing.
         """
-        with open_pipeline(settings or load_settings()) as pipeline:
-            yield cls(pipeline)
+        with open_container(settings or load_settings()) as container:
+            yield cls(container)
 
     # --- event types -------------------------------------------------------------------------------------
 
@@ -127,12 +128,13 @@ class CalcomService:
         self, event_type_id: int, *, first_day: date, last_day: date, duration_minutes: int | None = None
     ) -> Availability:
         """Free starts of whole local days of the event type's schedule, from the cache where it has them."""
-        pipeline = self._pipeline
+        container = self._container
+        container.require_schema()
         return free_slots(
             self._reads,
-            pipeline.event_type_mirror,
-            pipeline.slot_mirror,
-            pipeline.slot_cache,
+            container.event_types.mirror,
+            container.availability.mirror,
+            container.availability.cache,
             Wanted(event_type_id, first_day, last_day, duration_minutes),
             now=utc_now(),
         )
@@ -148,32 +150,44 @@ class CalcomService:
 
         Where CALCOM_APPLY is not auto, the plan is kept for review and the report holds no results.
         """
-        pipeline = self._pipeline
-        plan, _ = plan_now(pipeline, "CalcomService.sync_services", service_ids)
-        return apply_now(pipeline, plan) if pipeline.apply_mode == "auto" else ApplyReport(plan.id)
+        container = self._container
+        container.require_schema()
+        group = container.services
+        synced = sync_services(
+            container.calcom,
+            group.store,
+            group.plans,
+            PlanRequest("CalcomService.sync_services", container.event_types.teams, service_ids),
+            plan_rules=group.plan_rules,
+            apply_rules=group.apply_rules,
+            may_write=group.apply_mode == "auto",
+            now=utc_now,
+        )
+        return synced.report or ApplyReport(synced.plan.id)
 
     # --- health ------------------------------------------------------------------------------------------
 
     def health(self) -> list[Finding]:
         """PostgreSQL, Redis, the key, the limiter and the circuits, one finding each. Costs one call."""
-        return examine(essentials(self._pipeline))
+        return examine(essentials(self._container))
 
     # --- inside ------------------------------------------------------------------------------------------
 
     @property
     def _appointments(self) -> Appointments:
-        pipeline = self._pipeline
+        container = self._container
+        container.require_schema()
         return Appointments(
             self._writes,
-            pipeline.outcomes,
-            pipeline.key_locks,
-            pipeline.outbox,
-            pipeline.slot_cache,
+            container.bookings.in_doubt,
+            container.bookings.key_locks,
+            container.availability.outbox,
+            container.availability.cache,
             now=utc_now,
-            horizon=timedelta(days=pipeline.settings.slot_horizon_days),
+            horizon=timedelta(days=container.settings.slot_horizon_days),
         )
 
     def _rules(self) -> BookingRules:
-        settings = self._pipeline.settings
+        settings = self._container.settings
         notice = timedelta(minutes=settings.minimum_notice_minutes)
         return BookingRules(now=utc_now(), default_zone=settings.default_time_zone, minimum_notice=notice)

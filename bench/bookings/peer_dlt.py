@@ -65,7 +65,7 @@ def credentials() -> str:
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dlt-") as folder:
-        pipeline = dlt.pipeline(
+        container = dlt.pipeline(
             "bench",
             pipelines_dir=folder,
             destination=dlt.destinations.postgres(credentials()),
@@ -74,7 +74,7 @@ def main() -> None:
         found: dict[str, Any] = {}
         for name in rounds():
             began, before = time.perf_counter(), calls_so_far()
-            pipeline.run(bookings())
+            container.run(bookings())
             found |= {f"{name}seconds": time.perf_counter() - began, f"{name}calls": calls_so_far() - before}
         tell(**found)
 

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
+from calcom_pipeline.bootstrap.container import Container, open_container
 from calcom_pipeline.bootstrap.locations import data_folder, in_checkout
 from calcom_pipeline.settings import Settings
 
@@ -60,12 +60,12 @@ def dagster_defaults() -> dict[str, str]:
 
 def migrate_embedded(settings: Settings) -> None:
     """Bring the embedded database's schema to this release."""
-    with open_pipeline(settings) as pipeline:
-        _ = pipeline.store
+    with open_container(settings) as container:
+        container.require_schema()
 
 
 @contextmanager
-def dagster_environment(settings: Settings) -> Generator[tuple[dict[str, str], Pipeline]]:
+def dagster_environment(settings: Settings) -> Generator[tuple[dict[str, str], Container]]:
     """The variables Dagster's processes need, with everything they name standing as long as the block.
 
     Raises:
@@ -73,14 +73,14 @@ def dagster_environment(settings: Settings) -> Generator[tuple[dict[str, str], P
     """
     from calcom_pipeline.adapters.postgres.dagster_storage import dagster_url
 
-    with open_pipeline(settings) as pipeline:
-        servers, given = pipeline.endpoints.servers, settings.dagster_pg_url
-        _ = pipeline.store  # the schema, before a run needs it
+    with open_container(settings) as container:
+        servers, given = container.endpoints.servers, settings.dagster_pg_url
+        container.require_schema()  # before a run needs it
         variables = {"DAGSTER_HOME": str(dagster_home(settings)), "CALCOM_DATA_DIR": str(data_folder(settings))}
         if given is not None:
             url = dagster_url(given.get_secret_value(), create=False)
-        elif pipeline.endpoints.embedded_database and servers is not None:
+        elif container.endpoints.embedded_database and servers is not None:
             url = servers.dagster_pg_url
         else:
-            url = dagster_url(pipeline.endpoints.database_url, create=True)
-        yield {**variables, "DAGSTER_PG_URL": url}, pipeline
+            url = dagster_url(container.endpoints.database_url, create=True)
+        yield {**variables, "DAGSTER_PG_URL": url}, container

@@ -27,28 +27,27 @@ def backfill() -> None:
 @with_output
 def bookings(output: Output, *, first: str | None, last: str | None, again: bool, only_forecast: bool) -> int:
     """Bookings by month of creation; says first what that costs in calls and minutes."""
-    from calcom_pipeline.app.bookings.history import backfill as run
-    from calcom_pipeline.app.bookings.history import plan_backfill
-    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.app.bookings.backfill import backfill as run
+    from calcom_pipeline.app.bookings.backfill import forecast_backfill
+    from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.clock import utc_now
     from calcom_pipeline.domain.bookings.positions import Month
     from calcom_pipeline.settings import load_settings
 
     settings = load_settings()
     months = _months(first or settings.backfill_from, last, Month.of(utc_now()))
-    with open_pipeline(settings) as pipeline:
-        calcom, options = pipeline.calcom.in_lane("backfill"), pipeline.booking_options
+    with ready_container(settings) as container:
+        calcom, group = container.calcom, container.bookings
         before, began = calcom.spent(), time.monotonic()
-        mirror = pipeline.booking_mirror
-        plan = plan_backfill(calcom, mirror, months, options, most_workers=settings.backfill_workers, again=again)
+        plan = forecast_backfill(
+            calcom, group.new_mirror, months, group.options, most_workers=settings.backfill_workers, again=again
+        )
         _say(output, plan)
         if only_forecast or not plan.months:
             output.result("backfill bookings", {"plan": _plain(plan)})
             return exit_codes.OK
         with output.progress("Backfill") as progress:
-            report = run(
-                calcom, pipeline.new_booking_mirror, plan, options, now=utc_now, again=again, progress=progress
-            )
+            report = run(calcom, group.new_mirror, plan, group.options, now=utc_now, again=again, progress=progress)
         spent, seconds = calcom.spent().since(before), round(time.monotonic() - began, 2)
     total = report.total
     changes = total.stored.changes

@@ -11,7 +11,7 @@ from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
 
 if TYPE_CHECKING:
-    from calcom_pipeline.bootstrap.container import Pipeline
+    from calcom_pipeline.bootstrap.container import Container
     from calcom_pipeline.defs.runner import JobResult
 
 _JOB = "full_sync"
@@ -47,15 +47,15 @@ def demo(output: Output) -> int:
         output.line(f"The demo leaves {', '.join(ignored)} alone.")
     settings = load_settings({**os.environ, "CALCOM_ENV_FILE": ""})
     output.line("Starting PostgreSQL, Redis (Valkey) and the Cal.com sandbox ...")
-    with dagster_environment(settings) as (environment, pipeline):
+    with dagster_environment(settings) as (environment, container):
         os.environ.update({**environment, "CALCOM_ENV_FILE": ""})
         from calcom_pipeline.cli.demo_seed import seed_services
 
-        if made := seed_services(pipeline):
+        if made := seed_services(container):
             output.line(f"Made {made} services: most as Cal.com has them, some drifted, some new, some impossible.")
         output.line(f"Running Dagster job {_JOB}, at most {settings.rate_limit_per_minute} calls a minute ...")
         result = _run(output)
-        return _tell(output, pipeline, result, time.monotonic() - began)
+        return _tell(output, container, result, time.monotonic() - began)
 
 
 def _run(output: Output) -> "JobResult":
@@ -66,16 +66,16 @@ def _run(output: Output) -> "JobResult":
         return run_job(defs, _JOB, progress)
 
 
-def _tell(output: Output, pipeline: "Pipeline", result: "JobResult", seconds: float) -> int:
+def _tell(output: Output, container: "Container", result: "JobResult", seconds: float) -> int:
     from calcom_pipeline.bootstrap.locations import in_checkout
 
-    counts = pipeline.overview.counts()
+    counts = container.reports.overview.counts()
     calls = sum(int(step.get("calls", 0)) for step in result.steps.values())
     written = sum(
         int(step.get(f"rows {how}", 0)) for step in result.steps.values() for how in ("added", "changed", "gone")
     )
-    links = pipeline.overview.links()
-    problems = pipeline.overview.problems(limit=_PROBLEMS_SHOWN)
+    links = container.reports.overview.links()
+    problems = container.reports.overview.problems(limit=_PROBLEMS_SHOWN)
     rows: list[tuple[str, object, str]] = [
         ("Services", sum(links.values()), _synced(result.steps)),
         ("Event types", counts.event_types, _changed(result.steps.get("event_types")) + f", {counts.owners} owners"),
@@ -84,7 +84,7 @@ def _tell(output: Output, pipeline: "Pipeline", result: "JobResult", seconds: fl
         (
             "Calls to Cal.com",
             calls,
-            f"limit {pipeline.settings.rate_limit_per_minute} a minute, none refused"
+            f"limit {container.settings.rate_limit_per_minute} a minute, none refused"
             if not _refused(result)
             else f"{_refused(result)} refused",
         ),

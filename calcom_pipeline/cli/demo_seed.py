@@ -11,7 +11,7 @@ from calcom_pipeline.domain.services.fields import remote_values, service_column
 from calcom_pipeline.domain.services.links import Link
 
 if TYPE_CHECKING:
-    from calcom_pipeline.bootstrap.container import Pipeline
+    from calcom_pipeline.bootstrap.container import Container
     from calcom_pipeline.domain.event_types.models import EventType
 
 _SAME, _PUSHED, _PULLED, _HIDDEN, _CONFLICTS = 21, 4, 2, 1, 2
@@ -20,14 +20,14 @@ _NEW = ("Saddle fitting", "Wheel building", "Frame check", "Child seat advice", 
 _BROCHURE_CHARACTERS = 120_000
 
 
-def seed_services(pipeline: "Pipeline") -> int:
+def seed_services(container: "Container") -> int:
     """Fill an empty services table; how many services were made (none if there are some already)."""
-    store = pipeline.service_store
+    store = container.services.store
     if store.services():
         return 0
-    me = pipeline.calcom.me().user_id
+    me = container.calcom.me().user_id
     offered = sorted(
-        (e for e in pipeline.calcom.list_personal() if e.parent_id is None and e.owner.id == me), key=lambda e: e.id
+        (e for e in container.calcom.list_personal() if e.parent_id is None and e.owner.id == me), key=lambda e: e.id
     )
     made = 0
     for event_type, changes, linked in _from_offer(offered):

@@ -14,24 +14,24 @@ _PROBLEMS_SHOWN = 50
 @with_output
 def status(output: Output) -> None:
     """How much is mirrored, how far each read has come, and which services need somebody. Asks PostgreSQL only."""
-    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.settings import load_settings
 
-    with open_pipeline(load_settings()) as pipeline:
-        counts = pipeline.overview.counts()
-        watermarks = pipeline.overview.watermarks()
+    with ready_container(load_settings()) as container:
+        counts = container.reports.overview.counts()
+        watermarks = container.reports.overview.watermarks()
         rows = [(name.replace("_", " "), value) for name, value in asdict(counts).items()]
-        output.table(f"Account {pipeline.settings.account}", ("what", "how many"), rows)
+        output.table(f"Account {container.settings.account}", ("what", "how many"), rows)
         marks = [(w.stream, w.partition, f"{w.position:%Y-%m-%d %H:%M:%S} UTC") for w in watermarks]
         output.table("Watermarks", ("stream", "partition", "read up to"), marks)
-        links = pipeline.overview.links()
+        links = container.reports.overview.links()
         if links:
             output.line("Services: " + ", ".join(f"{number} {state}" for state, number in links.items()))
-        problems = pipeline.overview.problems(limit=_PROBLEMS_SHOWN)
+        problems = container.reports.overview.problems(limit=_PROBLEMS_SHOWN)
         if problems:
             output.table("Services that need somebody", ("service", "", "why"), problems)
             output.line("More about one: calcom-pipeline explain SERVICE")
-        backlog = pipeline.outbox.backlog()
+        backlog = container.availability.outbox.backlog()
         output.line(f"Facts waiting for the caches: {backlog.pending}")
         named = [{"service": s, "what": what, "why": why} for s, what, why in problems]
         values = {
@@ -41,7 +41,7 @@ def status(output: Output) -> None:
             "counts": asdict(counts),
             "watermarks": [asdict(w) for w in watermarks],
         }
-        output.result("status", {"account": pipeline.settings.account, **values})
+        output.result("status", {"account": container.settings.account, **values})
 
 
 @click.command()
@@ -52,12 +52,12 @@ def doctor(output: Output) -> int:
     Spends about nine calls. Exit code 12 says that something is wrong; the table says what and what to do.
     """
     from calcom_pipeline.app.maintenance.health import examine
-    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.doctor import examinations
     from calcom_pipeline.settings import load_settings
 
-    with open_pipeline(load_settings()) as pipeline:
-        findings = examine(examinations(pipeline))
+    with ready_container(load_settings()) as container:
+        findings = examine(examinations(container))
     marks = {"ok": "ok", "note": "note", "problem": "PROBLEM"}
     output.table("Doctor", ("check", "", "finding"), [(f.check, marks[f.verdict], f.finding) for f in findings])
     output.result("doctor", {"findings": [asdict(f) for f in findings]})

@@ -18,15 +18,15 @@ def erase(output: Output, address: str) -> int:
     Their bookings stay as times with hosts; every free text of them goes. A keyed hash of the address stays behind, so
     that no later read brings the person back. At Cal.com nothing is changed. Prints a receipt that names nobody.
     """
-    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.clock import utc_now
     from calcom_pipeline.settings import load_settings
 
     address = sys.stdin.readline().strip() if address == "-" else address.strip()
     if "@" not in address.strip("@"):
         raise click.UsageError("that is no e-mail address")
-    with open_pipeline(load_settings()) as pipeline:
-        receipt = pipeline.eraser.erase(address, now=utc_now())
+    with ready_container(load_settings()) as container:
+        receipt = container.bookings.eraser.erase(address, now=utc_now())
     output.line(f"Receipt {receipt.id} of {receipt.erased_at:%Y-%m-%d %H:%M:%S} UTC for {receipt.subject}:")
     output.line(f"  {receipt.bookings} bookings, {receipt.quarantined} records in quarantine, {receipt.users} user")
     if receipt.still_host_of:

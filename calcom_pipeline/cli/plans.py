@@ -10,13 +10,14 @@ from calcom_pipeline.cli.console import Output, with_output
 from calcom_pipeline.domain.errors import ConfigurationError, NotFound, PlanUnusable
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from contextlib import AbstractContextManager
     from datetime import datetime
 
     from calcom_pipeline.app.services.apply import ApplyReport
     from calcom_pipeline.app.services.explain import Explanation
     from calcom_pipeline.app.services.ports import ActionResult, StoredPlan
-    from calcom_pipeline.bootstrap.container import Pipeline
+    from calcom_pipeline.bootstrap.container import Container
     from calcom_pipeline.domain.event_types.models import EventType
     from calcom_pipeline.domain.services.plans import Action, Plan
 
@@ -32,21 +33,41 @@ def plan(output: Output, only: tuple[str, ...]) -> None:
 
     The plan is kept for an hour (CALCOM_PLAN_LIFETIME_MINUTES): review it, then apply it by its name.
     """
-    from calcom_pipeline.bootstrap.container import open_pipeline
-    from calcom_pipeline.bootstrap.reconciling import plan_now
+    from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.settings import load_settings
 
-    with open_pipeline(load_settings()) as pipeline:
-        stored, decided = plan_now(pipeline, "calcom-pipeline plan", only or None)
+    with ready_container(load_settings()) as container:
+        stored, decided = planned(container, "calcom-pipeline plan", only or None)
         _show_plan(output, stored, decided)
 
 
-def applied(pipeline: "Pipeline", stored: "StoredPlan", output: Output, *, approved: bool) -> "ApplyReport":
-    """Apply a plan, with a bar for a person."""
-    from calcom_pipeline.bootstrap.reconciling import apply_now
+def planned(container: "Container", source: str, only: "Collection[str] | None" = None) -> "tuple[StoredPlan, Plan]":
+    """Make a plan, of some services or of all."""
+    from calcom_pipeline.app.services.planning import PlanRequest, make_plan
+    from calcom_pipeline.clock import utc_now
 
+    group = container.services
+    request = PlanRequest(source, container.event_types.teams, only)
+    return make_plan(container.calcom, group.store, group.plans, request, rules=group.plan_rules, now=utc_now)
+
+
+def applied(container: "Container", stored: "StoredPlan", output: Output, *, approved: bool) -> "ApplyReport":
+    """Apply a plan, with a bar for a person."""
+    from calcom_pipeline.app.services.apply import apply_plan
+    from calcom_pipeline.clock import utc_now
+
+    group = container.services
     with output.progress("Services") as progress:
-        return apply_now(pipeline, stored, approved=approved, progress=progress)
+        return apply_plan(
+            stored,
+            container.calcom,
+            group.store,
+            group.plans,
+            rules=group.apply_rules,
+            now=utc_now,
+            approved=approved,
+            progress=progress,
+        )
 
 
 @click.command()
@@ -58,32 +79,31 @@ def apply(output: Output, plan_id: str | None, *, automatic: bool) -> int:
 
     On a real account --auto needs CALCOM_APPLY=auto. One service's failure is that service's result: exit code 11.
     """
-    from calcom_pipeline.bootstrap.container import open_pipeline
-    from calcom_pipeline.bootstrap.reconciling import plan_now
+    from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.settings import load_settings
 
     if (plan_id is None) == (not automatic):
         raise click.UsageError("Name a plan (calcom-pipeline plan shows one), or say --auto.")
-    with open_pipeline(load_settings()) as pipeline:
+    with ready_container(load_settings()) as container:
         if plan_id is not None:
-            stored = _loaded(pipeline, plan_id)
+            stored = _loaded(container, plan_id)
         else:
-            _require_auto(pipeline)
-            stored, _ = plan_now(pipeline, "calcom-pipeline apply --auto")
-        report = applied(pipeline, stored, output, approved=plan_id is not None)
+            _require_auto(container)
+            stored, _ = planned(container, "calcom-pipeline apply --auto")
+        report = applied(container, stored, output, approved=plan_id is not None)
         return show_report(output, "apply", report)
 
 
-def _require_auto(pipeline: "Pipeline") -> None:
-    if pipeline.apply_mode != "auto":
+def _require_auto(container: "Container") -> None:
+    if container.services.apply_mode != "auto":
         raise ConfigurationError(
             ["apply --auto would write to a real account, and CALCOM_APPLY is not auto"],
             advice="Set CALCOM_APPLY=auto, or review a plan and apply it by name.",
         )
 
 
-def _loaded(pipeline: "Pipeline", plan_id: str) -> "StoredPlan":
-    stored = pipeline.plan_store.load(plan_id)
+def _loaded(container: "Container", plan_id: str) -> "StoredPlan":
+    stored = container.services.plans.load(plan_id)
     if stored is None:
         raise PlanUnusable(f"There is no plan {plan_id}", advice="calcom-pipeline plan makes one.")
     return stored
@@ -99,37 +119,36 @@ def revert(output: Output, plan_id: str | None, service: str | None) -> int:
     What was edited since is left alone. A created event type is hidden, an adopted one is unlinked.
     """
     from calcom_pipeline.app.services.revert import undo
-    from calcom_pipeline.bootstrap.container import open_pipeline
-    from calcom_pipeline.bootstrap.reconciling import plan_now
+    from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.settings import load_settings
 
     if (plan_id is None) == (service is None):
         raise click.UsageError("Name a plan, or a service with --service.")
-    with open_pipeline(load_settings()) as pipeline:
-        with _no_apply(pipeline):
-            undone = undo(pipeline.service_store, _results_to_undo(pipeline, plan_id, service))
+    with ready_container(load_settings()) as container:
+        with _no_apply(container):
+            undone = undo(container.services.store, _results_to_undo(container, plan_id, service))
         output.table("Undone", ("service", "", "what"), [(u.service_id, _mark(u.done), u.message) for u in undone])
         touched = [u.service_id for u in undone if u.done]
         if not touched:
             output.result("revert", {"undone": [asdict(u) for u in undone], "results": []})
             return exit_codes.PARTIAL
-        stored, _ = plan_now(pipeline, "calcom-pipeline revert", touched)
-        report = applied(pipeline, stored, output, approved=True)
+        stored, _ = planned(container, "calcom-pipeline revert", touched)
+        report = applied(container, stored, output, approved=True)
         return show_report(output, "revert", report, undone=[asdict(u) for u in undone])
 
 
-def _no_apply(pipeline: "Pipeline") -> "AbstractContextManager[None]":
+def _no_apply(container: "Container") -> "AbstractContextManager[None]":
     """An apply works on a copy of the links: what a person decides meanwhile would be overwritten by it."""
-    return pipeline.plan_store.exclusive(wait_seconds=pipeline.plan_rules.wait_seconds)
+    return container.services.plans.exclusive(wait_seconds=container.services.plan_rules.wait_seconds)
 
 
-def _results_to_undo(pipeline: "Pipeline", plan_id: str | None, service: str | None) -> "list[ActionResult]":
+def _results_to_undo(container: "Container", plan_id: str | None, service: str | None) -> "list[ActionResult]":
     if plan_id is not None:
-        return pipeline.plan_store.results(_loaded(pipeline, plan_id).id)
-    last = pipeline.plan_store.last_of(str(service))
+        return container.services.plans.results(_loaded(container, plan_id).id)
+    last = container.services.plans.last_of(str(service))
     if last is None:
         raise PlanUnusable(f"Nothing was ever done to service {service}")
-    return [r for r in pipeline.plan_store.results(last.id) if r.service_id == service]
+    return [r for r in container.services.plans.results(last.id) if r.service_id == service]
 
 
 @click.command()
@@ -138,13 +157,13 @@ def _results_to_undo(pipeline: "Pipeline", plan_id: str | None, service: str | N
 def explain(output: Output, service: str) -> None:
     """Tell all about one service: its link, what differs now, what was planned and written, how often it failed."""
     from calcom_pipeline.app.services.explain import explain as explained
-    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.settings import load_settings
 
-    with open_pipeline(load_settings()) as pipeline:
-        found = _event_type_of(pipeline, service)
-        told = explained(pipeline.service_store, service, found)
-        history = pipeline.plan_store.history(service, limit=_HISTORY)
+    with ready_container(load_settings()) as container:
+        found = _event_type_of(container, service)
+        told = explained(container.services.store, service, found)
+        history = container.services.plans.history(service, limit=_HISTORY)
         _show_explanation(output, told, [dict(zip(_HISTORY_COLUMNS, row, strict=True)) for row in history])
 
 
@@ -199,35 +218,35 @@ def resolve(output: Output, service: str, take: Any, names: tuple[str, ...], *, 
     Nothing is written to Cal.com by this command; the next plan follows the decision.
     """
     from calcom_pipeline.app.services.conflicts import settle_conflict, try_again
-    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.settings import load_settings
 
     if (take is None) == (not retry):
         raise click.UsageError("Say --take local, --take remote or --retry.")
-    with open_pipeline(load_settings()) as pipeline:
+    with ready_container(load_settings()) as container:
         if retry:
-            with _no_apply(pipeline):
-                try_again(pipeline.service_store, service)
+            with _no_apply(container):
+                try_again(container.services.store, service)
             output.line(f"Service {service} will be tried with the next plan.")
             output.result("resolve", {"service": service, "retry": True})
             return
-        with _no_apply(pipeline):
-            found = _event_type_of(pipeline, service)
+        with _no_apply(container):
+            found = _event_type_of(container, service)
             if found is None:
                 raise PlanUnusable(f"Service {service} has no event type that could be read")
-            decided = settle_conflict(pipeline.service_store, service, found, take=take, names=names)
+            decided = settle_conflict(container.services.store, service, found, take=take, names=names)
         output.line(
             f"Service {service}: {', '.join(decided)} will be as {'here' if take == 'local' else 'at Cal.com'}."
         )
         output.result("resolve", {"service": service, "take": take, "fields": decided})
 
 
-def _event_type_of(pipeline: "Pipeline", service_id: str) -> "EventType | None":
-    link = next((x for x in pipeline.service_store.links() if x.service_id == service_id), None)
+def _event_type_of(container: "Container", service_id: str) -> "EventType | None":
+    link = next((x for x in container.services.store.links() if x.service_id == service_id), None)
     if link is None or link.event_type_id is None:
         return None
     try:
-        return pipeline.calcom.get_event_type(link.event_type_id, owner=link.owner)
+        return container.calcom.get_event_type(link.event_type_id, owner=link.owner)
     except NotFound:
         return None
 

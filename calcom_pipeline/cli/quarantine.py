@@ -17,11 +17,11 @@ def quarantine() -> None:
 @with_output
 def listed(output: Output) -> int:
     """The open records: which booking, why, how often it was seen. What is in them is not shown."""
-    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.settings import load_settings
 
-    with open_pipeline(load_settings()) as pipeline:
-        records = pipeline.quarantine.open_records()
+    with ready_container(load_settings()) as container:
+        records = container.bookings.quarantine.open_records()
     rows = [(r.uid or "?", r.reason, r.times_seen, f"{r.last_seen_at:%Y-%m-%d %H:%M}") for r in records]
     if rows:
         output.table("Quarantine", ("booking", "reason", "seen", "last seen (UTC)"), rows)
@@ -38,12 +38,12 @@ def replay(output: Output) -> int:
     """Read the open records once more, after an upgrade or after Cal.com has mended them."""
     from calcom_pipeline.adapters.calcom.bookings.rows import replayed
     from calcom_pipeline.app.bookings.quarantine import replay as run
-    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.clock import utc_now
     from calcom_pipeline.settings import load_settings
 
-    with open_pipeline(load_settings()) as pipeline:
-        report = run(pipeline.calcom, pipeline.booking_mirror, pipeline.quarantine, replayed, now=utc_now)
+    with ready_container(load_settings()) as container:
+        report = run(container.calcom, container.bookings.mirror, container.bookings.quarantine, replayed, now=utc_now)
     output.line(
         f"Quarantine: {report.looked_at} looked at, {report.read} read at last, {report.gone} gone at Cal.com, "
         f"{report.still_unreadable} still unreadable"

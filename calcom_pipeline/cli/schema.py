@@ -15,19 +15,19 @@ def migrate(output: Output, *, print_only: bool) -> None:
     its schema on first use of any command; an older schema is only ever changed by this one.
     """
     from calcom_pipeline.adapters.postgres import migrations
-    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.bootstrap.container import open_container
     from calcom_pipeline.settings import load_settings
 
     shipped = migrations.shipped_migrations()
-    with open_pipeline(load_settings()) as pipeline:
+    with open_container(load_settings()) as container:
         if print_only:
-            missing = migrations.pending(pipeline.database, shipped)
+            missing = migrations.pending(container.database, shipped)
             for migration in missing:
                 output.line(f"-- {migration.version:04d}_{migration.name}\n{migration.text}")
         else:
-            missing = migrations.migrate(pipeline.database, shipped)
+            missing = migrations.migrate(container.database, shipped)
         names = [f"{m.version:04d}_{m.name}" for m in missing]
         done = "would be applied" if print_only else "applied"
         prefix = "-- " if print_only else ""
-        output.line(f"{prefix}Schema {pipeline.database.schema}: {', '.join(names) or 'nothing'} {done}")
-        output.result("migrate", {"schema": pipeline.database.schema, "applied": not print_only, "migrations": names})
+        output.line(f"{prefix}Schema {container.database.schema}: {', '.join(names) or 'nothing'} {done}")
+        output.result("migrate", {"schema": container.database.schema, "applied": not print_only, "migrations": names})

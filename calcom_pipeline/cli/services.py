@@ -37,16 +37,16 @@ def attach(output: Output, mapping: Path, *, print_only: bool) -> None:
     this command adds to it; its other triggers keep working.
     """  # noqa: D301 - click's mark for text that is not to be wrapped
     from calcom_pipeline.adapters.postgres.services import attach as attaching
-    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.bootstrap.container import open_container
     from calcom_pipeline.settings import load_settings
 
     wanted = attaching.read_mapping(mapping)
-    with open_pipeline(load_settings()) as pipeline:
-        statements = attaching.attach_statements(wanted, pipeline.database.schema)
+    with open_container(load_settings()) as container:
+        statements = attaching.attach_statements(wanted, container.database.schema)
         if print_only:
             output.line(";\n\n".join(statements) + ";")
         else:
-            attaching.attach(pipeline.store, wanted)
-            found = len(pipeline.service_store.services())
+            attaching.attach(container.require_schema(), wanted)
+            found = len(container.services.store.services())
             output.line(f"Attached {wanted.table}: {found} services. Next: calcom-pipeline plan")
         output.result("services attach", {"table": wanted.table, "statements": statements, "attached": not print_only})

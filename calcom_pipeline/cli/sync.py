@@ -13,7 +13,7 @@ from calcom_pipeline.cli.console import Output, with_output
 if TYPE_CHECKING:
     from calcom_pipeline.app.bookings.mirror import BookingsReport, Mode
     from calcom_pipeline.app.calls import Changes
-    from calcom_pipeline.bootstrap.container import Pipeline
+    from calcom_pipeline.bootstrap.container import Container
     from calcom_pipeline.domain.bookings.positions import Forecast
 
 
@@ -53,8 +53,16 @@ def slots(output: Output) -> int:
 @with_output
 def everything(output: Output) -> int:
     """The whole loop: services, event types, bookings, caches, slots, in this order."""
-    # What has changed leaves the caches before slots are fetched: those are newer than every change.
-    return _run(output, "sync all", _services, _event_types, _bookings, _caches, _slots)
+    from calcom_pipeline.app.loop import LOOP
+
+    parts = {
+        "services": _services,
+        "event_types": _event_types,
+        "bookings": _bookings,
+        "caches": _caches,
+        "slots": _slots,
+    }
+    return _run(output, "sync all", *(parts[part] for part in LOOP))
 
 
 @sync.command("services")
@@ -75,16 +83,16 @@ def caches(output: Output) -> int:
 
 
 def _run(output: Output, command: str, *parts: Any) -> int:
-    from calcom_pipeline.bootstrap.container import open_pipeline
+    from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.settings import load_settings
 
     results: dict[str, Any] = {}
     code = exit_codes.OK
-    with open_pipeline(load_settings()) as pipeline:
+    with ready_container(load_settings()) as container:
         for part in parts:
-            before, began = pipeline.calcom.spent(), time.monotonic()
-            name, sentence, values = part(pipeline, output)
-            spent = pipeline.calcom.spent().since(before)
+            before, began = container.calcom.spent(), time.monotonic()
+            name, sentence, values = part(container, output)
+            spent = container.calcom.spent().since(before)
             seconds = round(time.monotonic() - began, 2)
             output.line(f"{sentence}; {spent.calls} calls, {seconds} s")
             results[name] = {**values, "calls": spent.calls, "calls_refused": spent.refused, "seconds": seconds}
@@ -94,87 +102,98 @@ def _run(output: Output, command: str, *parts: Any) -> int:
     return code
 
 
-def _services(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:
-    from calcom_pipeline.bootstrap.reconciling import plan_now
-    from calcom_pipeline.cli.plans import applied
+def _services(container: "Container", output: Output) -> tuple[str, str, dict[str, Any]]:
+    from calcom_pipeline.app.services.planning import PlanRequest
+    from calcom_pipeline.app.services.sync import sync_services
+    from calcom_pipeline.clock import utc_now
 
-    stored, decided = plan_now(pipeline, "calcom-pipeline sync services")
-    values: dict[str, Any] = {"plan": stored.id, "counts": stored.counts}
-    if decided.is_empty:
-        return "services", f"Services: nothing to do, {decided.unchanged} agree with Cal.com", values
-    if pipeline.apply_mode != "auto":
-        said = f"Services: planned, nothing written; apply with: calcom-pipeline apply {stored.id}"
-        return "services", said, values
-    report = applied(pipeline, stored, output, approved=False)
+    group = container.services
+    with output.progress("Services") as progress:
+        synced = sync_services(
+            container.calcom,
+            group.store,
+            group.plans,
+            PlanRequest("calcom-pipeline sync services", container.event_types.teams),
+            plan_rules=group.plan_rules,
+            apply_rules=group.apply_rules,
+            may_write=group.apply_mode == "auto",
+            now=utc_now,
+            progress=progress,
+        )
+    values: dict[str, Any] = {"plan": synced.plan.id, "counts": synced.plan.counts}
+    if synced.decided.is_empty:
+        return "services", f"Services: nothing to do, {synced.decided.unchanged} agree with Cal.com", values
+    if synced.report is None:
+        sentence = f"Services: planned, nothing written; apply with: calcom-pipeline apply {synced.plan.id}"
+        return "services", sentence, values
+    report = synced.report
     for result in report.results:
         if result.outcome != "done":
             output.line(f"  service {result.service_id}: {result.kind} {result.outcome}: {result.message}")
     failures = {r.service_id: r.message for r in report.results if r.outcome == "failed"}
-    told = ", ".join(f"{number} {outcome}" for outcome, number in report.counts.items())
-    return "services", f"Services: {told}", {**values, "outcomes": report.counts, "failures": failures}
+    counts = ", ".join(f"{number} {outcome}" for outcome, number in report.counts.items())
+    return "services", f"Services: {counts}", {**values, "outcomes": report.counts, "failures": failures}
 
 
-def _caches(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:
-    from calcom_pipeline.app.availability.invalidate import clear, resolve
+def _caches(container: "Container", output: Output) -> tuple[str, str, dict[str, Any]]:
+    from calcom_pipeline.app.availability.invalidate import apply_outbox
 
     del output  # quick enough for one line
-    report = clear(
-        pipeline.outbox,
-        pipeline.slot_cache,
-        resolve(pipeline.outbox, pipeline.outbox.pending(limit=pipeline.settings.invalidation_batch)),
-    )
-    said = f"Caches: {report.facts} facts, {report.keys} cached days of {report.event_types} event types cleared"
-    return "caches", said, asdict(report)
+    group = container.availability
+    report = apply_outbox(group.outbox, group.cache, limit=container.settings.invalidation_batch)
+    sentence = f"Caches: {report.facts} facts, {report.keys} cached days of {report.event_types} event types cleared"
+    return "caches", sentence, asdict(report)
 
 
-def _event_types(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:
+def _event_types(container: "Container", output: Output) -> tuple[str, str, dict[str, Any]]:
     from calcom_pipeline.app.event_types.mirror import pull_event_types
     from calcom_pipeline.clock import utc_now
 
+    group = container.event_types
     with output.progress("Event types") as progress:
-        report = pull_event_types(
-            pipeline.calcom, pipeline.event_type_mirror, teams=pipeline.teams, now=utc_now, progress=progress
-        )
-    said = f"Event types: {report.event_types} of {report.owners} owners, {_changes(report.changes)}"
-    return "event_types", said, asdict(report)
+        report = pull_event_types(container.calcom, group.mirror, teams=group.teams, now=utc_now, progress=progress)
+    sentence = f"Event types: {report.event_types} of {report.owners} owners, {_changes(report.changes)}"
+    return "event_types", sentence, asdict(report)
 
 
 def _bookings(
-    pipeline: "Pipeline", output: Output, *, mode: "Mode" = "changes", resume: bool = False
+    container: "Container", output: Output, *, mode: "Mode" = "changes", resume: bool = False
 ) -> tuple[str, str, dict[str, Any]]:
-    from calcom_pipeline.app.bookings.in_doubt import close_outcomes
-    from calcom_pipeline.app.bookings.mirror import pull_bookings
+    from calcom_pipeline.app.bookings.sync import sync_bookings
     from calcom_pipeline.clock import utc_now
 
     def announce(reason: str, cost: "Forecast") -> None:
         output.line(f"  Reading all bookings ({reason}): {cost}")
 
+    group = container.bookings
     with output.progress("Bookings") as progress:
-        report = pull_bookings(
-            pipeline.calcom if mode == "changes" else pipeline.calcom.in_lane("backfill"),
-            pipeline.booking_mirror,
-            pipeline.booking_options,
+        synced = sync_bookings(
+            container.calcom,
+            group.mirror,
+            group.in_doubt,
+            group.options,
             now=utc_now,
             mode=mode,
             resume=resume,
             progress=progress,
             announce=announce,
         )
+    report, doubts = synced.report, synced.doubts
     kind = f"everything: {report.full}" if report.full else {"reread": "around now"}.get(mode, "changes only")
-    said = f"Bookings: {report.read} read ({kind}), {_changes(report.stored.changes)}"
+    sentence = f"Bookings: {report.read} read ({kind}), {_changes(report.stored.changes)}"
     parts = {
         "proven gone": report.proven.gone,
         "out of scope": report.proven.out_of_scope,
         "too old to keep": report.stored.too_old + report.forgotten,
         "quarantined": report.quarantined,
+        "doubtful ones found": doubts.made,
+        "doubtful ones never made": doubts.never_made,
+        "doubtful ones still open": doubts.still_open,
     }
-    said += "".join(f", {number} {what}" for what, number in parts.items() if number)
+    sentence += "".join(f", {number} {what}" for what, number in parts.items() if number)
     for line in booking_warnings(report):
         output.line(f"  {line}")
-    closed = close_outcomes(pipeline.calcom, pipeline.outcomes, now=utc_now())
-    outcomes = {"found": closed.made, "never made": closed.never_made, "still open": closed.still_open}
-    said += "".join(f", {number} doubtful ones {what}" for what, number in outcomes.items() if number)
-    return "bookings", said, {**asdict(report), "outcomes": asdict(closed)}
+    return "bookings", sentence, {**asdict(report), "outcomes": asdict(doubts)}
 
 
 def booking_warnings(report: "BookingsReport") -> list[str]:
@@ -186,26 +205,27 @@ def booking_warnings(report: "BookingsReport") -> list[str]:
     return [*lines, *report.notes]
 
 
-def _slots(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, Any]]:
+def _slots(container: "Container", output: Output) -> tuple[str, str, dict[str, Any]]:
     from calcom_pipeline.app.availability.refresh import refresh_slots
     from calcom_pipeline.clock import utc_now
 
+    group = container.availability
     with output.progress("Slots") as progress:
         report = refresh_slots(
-            pipeline.calcom,
-            pipeline.event_type_mirror,
-            pipeline.slot_mirror,
-            pipeline.slot_cache,
+            container.calcom,
+            container.event_types.mirror,
+            group.mirror,
+            group.cache,
             now=utc_now(),
-            options=pipeline.slot_options,
+            options=group.options,
             progress=progress,
         )
-    said = f"Slots: {report.slots} free starts on {report.days} days, {_changes(report.changes)}"
+    sentence = f"Slots: {report.slots} free starts on {report.days} days, {_changes(report.changes)}"
     if report.fresh_queries:
-        said += f", {report.fresh_queries} event types still fresh"
+        sentence += f", {report.fresh_queries} event types still fresh"
     for event_type_id, why in report.failures.items():
         output.line(f"  event type {event_type_id} was not read: {why}")
-    return "slots", said, asdict(report)
+    return "slots", sentence, asdict(report)
 
 
 def _changes(changes: "Changes") -> str:

@@ -5,7 +5,7 @@ import dagster as dg
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.adapters.postgres.services.store import PostgresServiceStore
 from calcom_pipeline.app.services.planning import decide_now
-from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.event_types.assets import event_types
 from calcom_pipeline.defs.failures import dagster_failures
@@ -18,32 +18,34 @@ from calcom_pipeline.domain.services.plans import DOING
 def nothing_left_to_sync(
     calcom: dg.ResourceParam[CalcomClient],
     service_store: dg.ResourceParam[PostgresServiceStore],
-    pipeline: dg.ResourceParam[Pipeline],
+    container: dg.ResourceParam[Container],
 ) -> dg.AssetCheckResult:
     """Where nothing may be written, a plan that waits is only a warning."""
     with dagster_failures("Planning services again"):
-        _, plan = decide_now(calcom, service_store, pipeline.teams, rules=pipeline.plan_rules, now=utc_now())
+        _, plan = decide_now(
+            calcom, service_store, container.event_types.teams, rules=container.services.plan_rules, now=utc_now()
+        )
     left = [{"service": a.service_id, "action": a.kind, "why": a.reason} for a in plan.actions if a.kind in DOING]
-    severity = dg.AssetCheckSeverity.ERROR if pipeline.apply_mode == "auto" else dg.AssetCheckSeverity.WARN
+    severity = dg.AssetCheckSeverity.ERROR if container.services.apply_mode == "auto" else dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(
         passed=plan.is_empty, severity=severity, metadata={**plan.counts(), **({"left": table(left)} if left else {})}
     )
 
 
 @dg.asset_check(asset=event_types, description="Every linked service's event type exists.")
-def linked_event_types_exist(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+def linked_event_types_exist(container: dg.ResourceParam[Container]) -> dg.AssetCheckResult:
     """A missing one is parked by the next plan, after it was proven gone."""
     with dagster_failures("Reading links"):
-        missing = pipeline.overview.dangling_links()
+        missing = container.reports.overview.dangling_links()
     rows = [{"service": service, "event type": number} for service, number in missing]
     return dg.AssetCheckResult(passed=not rows, metadata={"missing": table(rows)} if rows else {})
 
 
 @dg.asset_check(asset=service_plan, description="No two services of one owner have the same slug.")
-def slugs_are_unique(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+def slugs_are_unique(container: dg.ResourceParam[Container]) -> dg.AssetCheckResult:
     """The second one would be refused."""
     with dagster_failures("Reading services"):
-        doubled = pipeline.overview.double_slugs()
+        doubled = container.reports.overview.double_slugs()
     rows = [{"team": team, "slug": slug, "services": services} for team, slug, services in doubled]
     return dg.AssetCheckResult(passed=not rows, metadata={"doubled": table(rows)} if rows else {})
 

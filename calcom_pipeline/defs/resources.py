@@ -1,47 +1,50 @@
 """From settings to the ports that assets ask for, open exactly as long as a step.
 
-`pipeline` opens everything that a step touches; the other resources are single ports of it, so that an asset names
+`container` opens everything that a step touches; the other resources are single ports of it, so that an asset names
 what it needs and a test replaces just that (`build_definitions(resource_overrides=...)`).
 """
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from operator import attrgetter
 
 import dagster as dg
 
-from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
+from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.settings import load_settings
 
 
-class PipelineResource(dg.ConfigurableResource[Pipeline]):
+class ContainerResource(dg.ConfigurableResource[Container]):
     """Everything, as the environment says; see .env.example. Nothing is connected before a step asks for it."""
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[Pipeline]:  # noqa: ARG002 - Dagster's signature
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[Container]:  # noqa: ARG002 - Dagster's signature
         """Open for one step."""
-        with open_pipeline(load_settings()) as pipeline:
-            yield pipeline
+        with ready_container(load_settings()) as container:
+            yield container
 
 
-def _port(name: str) -> dg.ResourceDefinition:
+#: Single ports by the name that assets ask for them, and where they stand in the container.
+PORTS: dict[str, str] = {
+    "calcom": "calcom",
+    "event_type_mirror": "event_types.mirror",
+    "booking_mirror": "bookings.mirror",
+    "slot_mirror": "availability.mirror",
+    "slot_cache": "availability.cache",
+    "outbox": "availability.outbox",
+    "service_store": "services.store",
+    "plan_store": "services.plans",
+}
+
+
+def _port(path: str) -> dg.ResourceDefinition:
     def opened(context: dg.InitResourceContext) -> object:
-        pipeline: Pipeline = context.resources.pipeline
-        return getattr(pipeline, name)
+        container: Container = context.resources.container
+        return attrgetter(path)(container)
 
     return dg.ResourceDefinition(
-        resource_fn=opened, required_resource_keys={"pipeline"}, description=getattr(Pipeline, name).__doc__
+        resource_fn=opened, required_resource_keys={"container"}, description=f"{path} of the container."
     )
 
 
-PORTS = (
-    "calcom",
-    "event_type_mirror",
-    "booking_mirror",
-    "slot_mirror",
-    "slot_cache",
-    "service_store",
-    "plan_store",
-    "outbox",
-)
-
-ALL: dict[str, object] = {"pipeline": PipelineResource(), **{name: _port(name) for name in PORTS}}
+ALL: dict[str, object] = {"container": ContainerResource(), **{name: _port(path) for name, path in PORTS.items()}}

@@ -12,7 +12,7 @@ import dagster as dg
 
 from calcom_pipeline.app.bookings.change_probe import newest_change
 from calcom_pipeline.app.event_types.mirror import look_for_drift
-from calcom_pipeline.bootstrap.container import open_pipeline
+from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs import jobs
 from calcom_pipeline.defs.availability.invalidation import cache_invalidation
@@ -35,8 +35,8 @@ _LOOK_DEADLINE_SECONDS = 30.0  # the daemon gives a tick 60 s
 )
 def service_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """The cursor is a position in the feed; it moves past our own writes without a run."""
-    with open_pipeline(load_settings()) as pipeline:
-        batch = pipeline.service_feed.settled_after(context.cursor)
+    with ready_container(load_settings()) as container:
+        batch = container.services.feed.settled_after(context.cursor)
     if not batch.service_ids and not batch.everything:
         return dg.SensorResult(skip_reason="No service changed since the last look", cursor=batch.cursor)
     named = ", ".join(batch.service_ids[:_CAUSES_NAMED]) or "all, at the first look"
@@ -54,8 +54,8 @@ def new_invalidations() -> dg.RunRequest | dg.SkipReason:
 
     Once a minute: a run that died before it could touch a fact must not be the last one.
     """
-    with open_pipeline(load_settings()) as pipeline:
-        backlog = pipeline.outbox.backlog()
+    with ready_container(load_settings()) as container:
+        backlog = container.availability.outbox.backlog()
     if not backlog.pending:
         return dg.SkipReason("The outbox is empty")
     if not backlog.due:
@@ -73,11 +73,11 @@ def changed_bookings(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     """The cursor is the newest change that was handed over; what Cal.com stamps late, the schedule finds."""
     now = utc_now()
     after = datetime.fromisoformat(context.cursor) if context.cursor else now - _FIRST_LOOK_BACK
-    with open_pipeline(load_settings()) as pipeline:
-        if context.cursor is None and pipeline.booking_mirror.state(MINE).full_done_at is None:
+    with ready_container(load_settings()) as container:
+        if context.cursor is None and container.bookings.mirror.state(MINE).full_done_at is None:
             first = _run(f"bookings:{now:%Y%m%dT%H%M%S}", "no booking was read yet")
             return dg.SensorResult([first], cursor=f"{now}")
-        newest = newest_change(pipeline.calcom, after=after, now=now)
+        newest = newest_change(container.calcom, after=after, now=now)
     if newest is None:
         return dg.SkipReason(f"No booking changed since {after:%Y-%m-%d %H:%M:%S} UTC")
     named = newest.isoformat()
@@ -92,10 +92,10 @@ def changed_bookings(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
 )
 def event_type_drift(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """The cursor names the difference that was handed over; it is forgotten once the mirror has followed."""
-    with open_pipeline(load_settings()) as pipeline:
+    with ready_container(load_settings()) as container:
         try:
-            calcom, links = pipeline.calcom.within(_LOOK_DEADLINE_SECONDS), pipeline.service_store.links()
-            drift = look_for_drift(calcom, pipeline.event_type_mirror, links)
+            calcom, links = container.calcom.within(_LOOK_DEADLINE_SECONDS), container.services.store.links()
+            drift = look_for_drift(calcom, container.event_types.mirror, links)
         except (RateLimited, CircuitOpen) as busy:
             return dg.SkipReason(f"Cal.com is not to be asked for another {busy.retry_after:.0f} s")
     if drift.owners and not drift.digest:

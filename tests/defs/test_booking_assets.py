@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from calcom_pipeline.app.bookings.history import is_done
-from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.defs import failures
@@ -48,7 +48,7 @@ class TestHistory:
         assert policy.max_partitions_per_run == 12
 
     def test_a_year_is_read_by_one_run_and_every_month_counts_as_materialized(
-        self, instance: dg.DagsterInstance, pipeline: Pipeline, sandbox: RunningSandbox
+        self, instance: dg.DagsterInstance, container: Container, sandbox: RunningSandbox
     ):
         spread_over_a_year(sandbox)
         made = months_of_creation(sandbox)
@@ -61,7 +61,7 @@ class TestHistory:
         assert (told["rows added"], told["quarantined"]) == (60, 0)
         assert told["forecast"].startswith("60 bookings, at most ")
         assert {r.data["month"]: r.data["added"] for r in told["by month"] if r.data["added"]} == made
-        done = [month for month in made if is_done(pipeline.booking_mirror, Month.parse(month))]
+        done = [month for month in made if is_done(container.bookings.mirror, Month.parse(month))]
         assert sorted(done) == sorted(set(made) - {f"{utc_now():%Y-%m}"})
 
         again = metadata_of_history(read_months(instance, first, last))
@@ -69,18 +69,20 @@ class TestHistory:
         assert (again["rows added"], again["rows changed"]) == (0, 0)
 
     def test_one_month_of_the_ui_reads_that_month_alone(
-        self, instance: dg.DagsterInstance, pipeline: Pipeline, sandbox: RunningSandbox
+        self, instance: dg.DagsterInstance, container: Container, sandbox: RunningSandbox
     ):
         spread_over_a_year(sandbox)
         made = months_of_creation(sandbox)
         month = sorted(made)[3]
         result = run(instance, "bookings_backfill", partition_key=f"{month}-01")
         assert metadata_of_history(result)["rows added"] == made[month]
-        assert pipeline.overview.counts().bookings == made[month]
-        assert pipeline.booking_mirror.state(MINE).watermark is None, "the incremental read is another asset's business"
+        assert container.reports.overview.counts().bookings == made[month]
+        assert container.bookings.mirror.state(MINE).watermark is None, (
+            "the incremental read is another asset's business"
+        )
 
     def test_a_month_that_fails_is_named_and_tried_again_and_only_what_is_left_is_read(
-        self, instance: dg.DagsterInstance, pipeline: Pipeline, sandbox: RunningSandbox, monkeypatch
+        self, instance: dg.DagsterInstance, container: Container, sandbox: RunningSandbox, monkeypatch
     ):
         monkeypatch.setenv("CALCOM_RETRY_ATTEMPTS", "1")
         monkeypatch.setenv("CALCOM_BACKFILL_WORKERS", "1")
@@ -94,7 +96,7 @@ class TestHistory:
         assert f"{first}: " in retried
         told = metadata_of_history(result)
         assert (told["rows added"], told["months read before"]) == (made[first], 10)
-        assert pipeline.overview.counts().bookings == 60
+        assert container.reports.overview.counts().bookings == 60
 
 
 def metadata_of_history(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
@@ -119,7 +121,7 @@ class TestChecks:
         result = job.execute_in_process(instance=instance, run_config=quiet)
         return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
 
-    def test_all_are_content_with_a_mirror_that_was_just_read(self, instance, pipeline: Pipeline):
+    def test_all_are_content_with_a_mirror_that_was_just_read(self, instance, container: Container):
         run(instance, "bookings_mirror")
         found = self.looked(instance)
         assert {name: one.passed for name, one in found.items()} == dict.fromkeys(
@@ -128,7 +130,7 @@ class TestChecks:
         counts = {name: value.value for name, value in found["bookings_are_as_many_as_at_cal_com"].metadata.items()}
         assert counts == {"at Cal.com": 60, "here": 60}
 
-    def test_a_host_who_is_booked_twice_is_named_with_the_booking(self, instance, pipeline: Pipeline, sandbox):
+    def test_a_host_who_is_booked_twice_is_named_with_the_booking(self, instance, container: Container, sandbox):
         event_type = next(e for e in sandbox.control.account()["eventTypes"] if e["ownerId"])
         at = stamp(utc_now() + timedelta(days=300))
         uids = {
@@ -141,18 +143,20 @@ class TestChecks:
         assert shown.data["booking"] in uids
         assert shown.data["host"] == event_type["ownerId"]
 
-    def test_a_mirror_that_was_never_read_or_not_lately_is_stale(self, instance, pipeline: Pipeline):
-        assert pipeline.store
+    def test_a_mirror_that_was_never_read_or_not_lately_is_stale(self, instance, container: Container):
+        assert container.require_schema()
         never = self.looked(instance)["bookings_are_fresh"]
         assert (never.passed, never.description) == (False, "No read of bookings has ended yet.")
         run(instance, "bookings_mirror")
-        with pipeline.store.transaction("Testing") as cursor:
+        with container.require_schema().transaction("Testing") as cursor:
             cursor.execute("UPDATE booking_listings SET polled_at = polled_at - interval '16 minutes'")
         late = self.looked(instance)["bookings_are_fresh"]
         assert not late.passed
         assert late.metadata["seconds since the last read"].value > late.metadata["allowed"].value == 900
 
-    def test_a_deletion_shows_in_the_count_until_a_full_read_has_proven_it(self, instance, pipeline: Pipeline, sandbox):
+    def test_a_deletion_shows_in_the_count_until_a_full_read_has_proven_it(
+        self, instance, container: Container, sandbox
+    ):
         run(instance, "bookings_mirror")
         sandbox.control.delete_bookings(count=3)
         run(instance, "bookings_mirror")
@@ -163,8 +167,8 @@ class TestChecks:
         assert metadata(run(instance, "bookings_full_read"), "bookings")["proven deleted"] == 3
         assert self.looked(instance)["bookings_are_as_many_as_at_cal_com"].passed
 
-    def test_where_old_bookings_are_dropped_counts_are_not_compared(self, instance, pipeline: Pipeline, monkeypatch):
+    def test_where_old_bookings_are_dropped_counts_are_not_compared(self, instance, container: Container, monkeypatch):
         monkeypatch.setenv("CALCOM_BOOKING_RETENTION_DAYS", "1")
-        assert pipeline.store
+        assert container.require_schema()
         found = self.looked(instance)["bookings_are_as_many_as_at_cal_com"]
         assert (found.passed, found.description) == (True, "Old bookings are dropped here, so counts must differ.")

@@ -21,7 +21,7 @@ from sqlalchemy import make_url
 from calcom_pipeline import local
 from calcom_pipeline.app.availability.refresh import canonical_queries, refresh_slots
 from calcom_pipeline.app.event_types.mirror import pull_event_types
-from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
+from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.availability.models import SlotDay, SlotKey
 from calcom_pipeline.domain.event_types.models import EventType
@@ -44,7 +44,7 @@ def running(
     servers: local.Servers,
     schema_name: str,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Pipeline]:
+) -> Iterator[Container]:
     """`calcom-pipeline up` beside an open pipeline on the same account, with a Dagster database of its own."""
     home = tmp_path / "dagster_home"
     home.mkdir()
@@ -58,11 +58,11 @@ def running(
     for name, value in LOOKS.items():
         monkeypatch.setenv(name, value)
     command = [sys.executable, "-m", "calcom_pipeline.cli", "up", "--port", str(PORT)]
-    with open_pipeline(load_settings()) as pipeline, subprocess.Popen(command, env=dict(os.environ)) as up:
-        assert pipeline.store
+    with ready_container(load_settings()) as container, subprocess.Popen(command, env=dict(os.environ)) as up:
+        assert container.require_schema()
         wait_for(answers, 90)
         time.sleep(10)  # the daemon's first look at everything
-        yield pipeline
+        yield container
         up.send_signal(signal.SIGTERM)
         assert up.wait(40) == 0
 
@@ -89,19 +89,19 @@ def report(what: str, seconds: list[float]) -> None:
     print(f"\n{what}: median {median:.1f} s, longest {longest:.1f} s on {os.cpu_count()} cores ({told})")
 
 
-def test_an_update_of_a_service_reaches_cal_com_by_itself(running: Pipeline):
+def test_an_update_of_a_service_reaches_cal_com_by_itself(running: Container):
     ids = [
-        running.service_store.insert({"name": f"Service {n}", "slug": f"live-{n}", "duration_minutes": 30})
+        running.services.store.insert({"name": f"Service {n}", "slug": f"live-{n}", "duration_minutes": 30})
         for n in range(3)
     ]
-    with running.store.transaction("Testing") as cursor:  # somebody else's edit, so that the feed tells of them
+    with running.database.transaction("Testing") as cursor:  # somebody else's edit, so that the feed tells of them
         cursor.execute("UPDATE services SET description = 'x'")
-    wait_for(lambda: len([x for x in running.service_store.links() if x.event_type_id]) == len(ids), LONGEST_SECONDS)
+    wait_for(lambda: len([x for x in running.services.store.links() if x.event_type_id]) == len(ids), LONGEST_SECONDS)
     taken: list[float] = []
     for change in range(CHANGES):
         service_id, name = ids[change % len(ids)], f"Renamed {change}"
-        link = next(x for x in running.service_store.links() if x.service_id == service_id)
-        with running.store.transaction("Testing") as cursor:
+        link = next(x for x in running.services.store.links() if x.service_id == service_id)
+        with running.database.transaction("Testing") as cursor:
             cursor.execute("UPDATE services SET name = %s WHERE id::text = %s", (name, service_id))
         there = lambda n=name, i=link.event_type_id: running.calcom.get_event_type(i or 0).title == n  # noqa: E731
         taken.append(wait_for(there, 2 * LONGEST_SECONDS))
@@ -112,14 +112,14 @@ def test_an_update_of_a_service_reaches_cal_com_by_itself(running: Pipeline):
     assert max(taken) < LONGEST_SECONDS
 
 
-def test_an_edit_at_cal_com_reaches_its_service_by_itself(running: Pipeline, sandbox: RunningSandbox):
-    service_id = running.service_store.insert({"name": "Edited there", "slug": "edited-there", "duration_minutes": 30})
-    with running.store.transaction("Testing") as cursor:
+def test_an_edit_at_cal_com_reaches_its_service_by_itself(running: Container, sandbox: RunningSandbox):
+    service_id = running.services.store.insert({"name": "Edited there", "slug": "edited-there", "duration_minutes": 30})
+    with running.database.transaction("Testing") as cursor:
         cursor.execute("UPDATE services SET description = 'x'")
-    link = lambda: next((x for x in running.service_store.links() if x.service_id == service_id), None)  # noqa: E731
+    link = lambda: next((x for x in running.services.store.links() if x.service_id == service_id), None)  # noqa: E731
     wait_for(lambda: (found := link()) and found.event_type_id, 2 * LONGEST_SECONDS)
     event_type_id = getattr(link(), "event_type_id", None)
-    wait_for(lambda: event_type_id in {e.id for e in running.event_type_mirror.present()}, 2 * LONGEST_SECONDS)
+    wait_for(lambda: event_type_id in {e.id for e in running.event_types.mirror.present()}, 2 * LONGEST_SECONDS)
     taken: list[float] = []
     for change in range(4):
         title = f"Theirs {change}"
@@ -130,33 +130,33 @@ def test_an_edit_at_cal_com_reaches_its_service_by_itself(running: Pipeline, san
     assert causes("event_types_sync", "event types differ from the mirror") >= 1  # a schedule may bring one as well
 
 
-def named(pipeline: Pipeline, service_id: str) -> str | None:
-    (found,) = pipeline.service_store.services([service_id])
+def named(container: Container, service_id: str) -> str | None:
+    (found,) = container.services.store.services([service_id])
     return found.name
 
 
 def test_a_booking_reaches_the_mirror_and_the_days_it_closes_leave_the_cache_by_themselves(
-    running: Pipeline, sandbox: RunningSandbox
+    running: Container, sandbox: RunningSandbox
 ):
-    pull_event_types(running.calcom, running.event_type_mirror, teams=running.teams, now=utc_now)
+    pull_event_types(running.calcom, running.event_types.mirror, teams=running.event_types.teams, now=utc_now)
     wait_for(lambda: mirrored_bookings(running) >= 60, 3 * LONGEST_SECONDS)  # the first read, and its own facts
-    wait_for(lambda: not running.outbox.backlog().pending, 3 * LONGEST_SECONDS)
+    wait_for(lambda: not running.availability.outbox.backlog().pending, 3 * LONGEST_SECONDS)
     to_mirror: list[float] = []
     to_cache: list[float] = []
     for _ in range(4):
         refresh_slots(
             running.calcom,
-            running.event_type_mirror,
-            running.slot_mirror,
-            running.slot_cache,
+            running.event_types.mirror,
+            running.availability.mirror,
+            running.availability.cache,
             now=utc_now(),
-            options=replace(running.slot_options, fresh_for=timedelta(0)),
+            options=replace(running.availability.options, fresh_for=timedelta(0)),
         )
         event_type, start = bookable(running)
         hosts = set(event_type.host_ids)
-        concerned = [e for e in running.event_type_mirror.bookable() if hosts & set(e.host_ids)]
+        concerned = [e for e in running.event_types.mirror.bookable() if hosts & set(e.host_ids)]
         keys = [key for e in concerned for key in keys_of(e, start)]
-        cached = running.slot_cache.get(keys)
+        cached = running.availability.cache.get(keys)
         assert {key.event_type_id for key in cached} == {e.id for e in concerned}
         assert len(concerned) > 1, "several event types share the host"
         uid, booked_at = book(sandbox, event_type, start), utc_now()
@@ -181,13 +181,13 @@ def causes(job: str, words: str) -> int:
     return sum(words in run.tags.get("calcom/cause", "") for run in runs)
 
 
-def bookable(pipeline: Pipeline) -> tuple[EventType, datetime]:
+def bookable(container: Container) -> tuple[EventType, datetime]:
     """An event type that somebody can book alone, and a free start some days ahead."""
-    for event_type in pipeline.event_type_mirror.bookable():
+    for event_type in container.event_types.mirror.bookable():
         if event_type.owner.kind != "user" or event_type.recurring or event_type.seats_per_slot:
             continue
         (query, *_) = canonical_queries(event_type, now=utc_now(), horizon_days=HORIZON_DAYS)
-        for day in pipeline.slot_mirror.days(query)[4:]:
+        for day in container.availability.mirror.days(query)[4:]:
             if day.slots:
                 return event_type, day.slots[len(day.slots) // 2].start
     raise AssertionError("the account has nothing that can be booked")
@@ -209,17 +209,17 @@ def keys_of(event_type: EventType, start: datetime) -> list[SlotKey]:
     ]
 
 
-def stale_of(pipeline: Pipeline, cached: Mapping[SlotKey, SlotDay], booked_at: datetime) -> list[SlotKey]:
+def stale_of(container: Container, cached: Mapping[SlotKey, SlotDay], booked_at: datetime) -> list[SlotKey]:
     """Of these days, those that are still served as they were before the booking."""
-    now_there = pipeline.slot_cache.get(list(cached))
+    now_there = container.availability.cache.get(list(cached))
     return [key for key, day in now_there.items() if day.fetched_at < booked_at]
 
 
-def mirrored(pipeline: Pipeline, uid: str) -> bool:
-    with pipeline.store.transaction("Testing") as cursor:
+def mirrored(container: Container, uid: str) -> bool:
+    with container.require_schema().transaction("Testing") as cursor:
         cursor.execute("SELECT 1 FROM bookings WHERE uid = %s", (uid,))
         return cursor.fetchone() is not None
 
 
-def mirrored_bookings(pipeline: Pipeline) -> int:
-    return pipeline.overview.counts().bookings
+def mirrored_bookings(container: Container) -> int:
+    return container.reports.overview.counts().bookings

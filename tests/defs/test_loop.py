@@ -13,7 +13,7 @@ import time_machine
 
 from calcom_pipeline.adapters.postgres.services.store import PostgresServiceStore
 from calcom_pipeline.app.event_types.mirror import pull_event_types
-from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.defs.naming import POOL
@@ -45,8 +45,8 @@ def eventually(look: Callable[[], Any]) -> Any:
     return found
 
 
-def add_service(pipeline: Pipeline, name: str, slug: str, minutes: int = 30, **columns: Any) -> str:
-    return pipeline.service_store.insert({"name": name, "slug": slug, "duration_minutes": minutes, **columns})
+def add_service(container: Container, name: str, slug: str, minutes: int = 30, **columns: Any) -> str:
+    return container.services.store.insert({"name": name, "slug": slug, "duration_minutes": minutes, **columns})
 
 
 def writes(sandbox: RunningSandbox) -> int:
@@ -55,19 +55,19 @@ def writes(sandbox: RunningSandbox) -> int:
     return sum(sum(s.values()) for name, s in endpoints.items() if name.split()[0] in ("POST", "PATCH", "DELETE"))
 
 
-def update(pipeline: Pipeline, service_id: str, name: str) -> None:
+def update(container: Container, service_id: str, name: str) -> None:
     """Somebody else's UPDATE, not one of the pipeline's."""
-    with pipeline.store.transaction("Testing") as cursor:
+    with container.require_schema().transaction("Testing") as cursor:
         cursor.execute("UPDATE services SET name = %s WHERE id::text = %s", (name, service_id))
 
 
 class TestFullSync:
     def test_everything_is_done_and_a_second_run_writes_nothing_but_the_retry_of_what_failed(
-        self, instance, pipeline: Pipeline, sandbox: RunningSandbox
+        self, instance, container: Container, sandbox: RunningSandbox
     ):
         for number in range(3):
-            add_service(pipeline, f"Good {number}", f"good-{number}")
-        add_service(pipeline, "Brochure", "brochure", description="x" * 120_000)
+            add_service(container, f"Good {number}", f"good-{number}")
+        add_service(container, "Brochure", "brochure", description="x" * 120_000)
         first = run(instance, "full_sync")
         assert first.success
         assert (metadata(first, "service_sync")["done"], metadata(first, "service_sync")["failed"]) == (3, 1)
@@ -75,18 +75,18 @@ class TestFullSync:
         assert metadata(first, "bookings")["rows added"] >= 60
         assert metadata(first, "slots")["free starts"] > 0
         assert metadata(first, "event_types")["calls"] > 0
-        stored = (pipeline.service_store.services(), pipeline.service_store.links(), writes(sandbox))
+        stored = (container.services.store.services(), container.services.store.links(), writes(sandbox))
 
         second = run(instance, "full_sync")
         assert metadata(second, "service_sync")["result"] == "nothing to do"
         for asset in ("event_types", "bookings", "slots"):
             told = metadata(second, asset)
             assert (told["rows added"], told["rows changed"], told["rows gone"]) == (0, 0, 0)
-        assert (pipeline.service_store.services(), pipeline.service_store.links(), writes(sandbox)) == stored
+        assert (container.services.store.services(), container.services.store.links(), writes(sandbox)) == stored
         assert instance.get_run_by_id(first.run_id).status == dg.DagsterRunStatus.SUCCESS
-        assert pipeline.overview.counts().bookings >= 60
+        assert container.reports.overview.counts().bookings >= 60
 
-        with pipeline.store.transaction("Testing") as cursor:
+        with container.require_schema().transaction("Testing") as cursor:
             cursor.execute("UPDATE service_links SET next_attempt_at = now() WHERE attempts > 0")
         retried = metadata(run(instance, "services_sync"), "service_sync")
         assert (retried["failed"], retried.get("done", 0)) == (1, 0)
@@ -114,39 +114,39 @@ class TestPool:
 
 
 class TestServices:
-    def test_a_service_change_reaches_cal_com_through_the_sensor(self, instance, pipeline: Pipeline, sandbox):
-        service_id = add_service(pipeline, "Massage", "massage")
+    def test_a_service_change_reaches_cal_com_through_the_sensor(self, instance, container: Container, sandbox):
+        service_id = add_service(container, "Massage", "massage")
         first = ask(service_changes, instance)
         assert first.run_requests, "the first look plans everything"
         assert run(instance, "services_sync", tags=first.run_requests[0].tags).success
         quiet = ask(service_changes, instance, first.cursor)
         assert not quiet.run_requests, "our own writes are no change"
 
-        update(pipeline, service_id, "Massage deluxe")
+        update(container, service_id, "Massage deluxe")
         answer = eventually(lambda: (a := ask(service_changes, instance, quiet.cursor)).run_requests and a)
         (request,) = answer.run_requests
         assert request.tags["calcom/cause"] == f"services changed: {service_id}"
         assert request.run_key == f"services:{answer.cursor}"
         result = run(instance, request.job_name or "services_sync", tags=request.tags)
         assert metadata(result, "service_sync")["done"] == 1
-        link = next(x for x in pipeline.service_store.links() if x.service_id == service_id)
-        assert pipeline.calcom.get_event_type(link.event_type_id or 0).title == "Massage deluxe"
+        link = next(x for x in container.services.store.links() if x.service_id == service_id)
+        assert container.calcom.get_event_type(link.event_type_id or 0).title == "Massage deluxe"
         assert "Nothing" in metadata(run(instance, "services_sync"), "service_sync")["result"].capitalize()
 
-    def test_a_poisoned_service_fails_alone_and_its_reason_can_be_read(self, instance, pipeline: Pipeline):
+    def test_a_poisoned_service_fails_alone_and_its_reason_can_be_read(self, instance, container: Container):
         for number in range(49):
-            add_service(pipeline, f"Good {number}", f"good-{number}")
-        poisoned = add_service(pipeline, "Brochure", "brochure", description="x" * 120_000)
+            add_service(container, f"Good {number}", f"good-{number}")
+        poisoned = add_service(container, "Brochure", "brochure", description="x" * 120_000)
         result = run(instance, "services_sync")
         told = metadata(result, "service_sync")
         assert (told["done"], told["failed"]) == (49, 1)
         shown = told["results"][0].data
         assert (shown["service"], shown["outcome"]) == (poisoned, "failed")
         assert "too large" in shown["message"]
-        problems = {service: why for service, _, why in pipeline.overview.problems(limit=10)}
+        problems = {service: why for service, _, why in container.reports.overview.problems(limit=10)}
         assert "too large" in problems[poisoned]
 
-    def test_bad_services_are_refused_with_their_reasons_and_the_others_go_on(self, instance, pipeline: Pipeline):
+    def test_bad_services_are_refused_with_their_reasons_and_the_others_go_on(self, instance, container: Container):
         columns = {"name": "Fine", "slug": "fine", "duration_minutes": 30, "price_minor": 0}
         bad = {
             "it has no name": {"name": " ", "slug": "a"},
@@ -154,36 +154,36 @@ class TestServices:
             "its duration of 0 minutes is not between": {"slug": "b", "duration_minutes": 0},
             "its price of -1 is negative": {"slug": "c", "price_minor": -1},
         }
-        ids = {reason: pipeline.service_store.insert({**columns, **changes}) for reason, changes in bad.items()}
-        fine = pipeline.service_store.insert(columns)
-        twin = pipeline.service_store.insert({**columns, "name": "Twin", "slug": " fine"})
+        ids = {reason: container.services.store.insert({**columns, **changes}) for reason, changes in bad.items()}
+        fine = container.services.store.insert(columns)
+        twin = container.services.store.insert({**columns, "name": "Twin", "slug": " fine"})
         ids[f"its slug ' fine' is taken by service {fine}"] = twin
         result = run(instance, "services_sync")
         rows = {row.data["service"]: row.data for row in metadata(result, "service_plan")["actions"]}
         assert metadata(result, "service_sync")["done"] == 1
-        problems = {service: why for service, _, why in pipeline.overview.problems(limit=10)}
+        problems = {service: why for service, _, why in container.reports.overview.problems(limit=10)}
         for reason, service_id in ids.items():
             assert rows[service_id]["action"] == "refuse"
             assert reason in rows[service_id]["why"]
             assert reason in problems[service_id]
 
-    def test_the_checks_ask_the_planner_and_the_tables_again(self, instance, pipeline: Pipeline):
-        add_service(pipeline, "Massage", "massage")
+    def test_the_checks_ask_the_planner_and_the_tables_again(self, instance, container: Container):
+        add_service(container, "Massage", "massage")
         result = run(instance, "full_sync")
         passed = {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
         assert passed["nothing_left_to_sync"]
         assert passed["linked_event_types_exist"]
         assert passed["slugs_are_unique"]
-        store = PostgresServiceStore(pipeline.store)
+        store = PostgresServiceStore(container.require_schema())
         store.begin(replace(store.links()[0], event_type_id=999_999))
         again = {e.check_name: e for e in run(instance, "slots_refresh").get_asset_check_evaluations()}
         assert not again["linked_event_types_exist"].passed
 
     def test_nothing_is_written_to_a_real_account_unless_told_so(
-        self, instance, pipeline: Pipeline, sandbox: RunningSandbox, monkeypatch
+        self, instance, container: Container, sandbox: RunningSandbox, monkeypatch
     ):
         monkeypatch.delenv("CALCOM_APPLY")
-        add_service(pipeline, "Massage", "massage")
+        add_service(container, "Massage", "massage")
         result = run(instance, "services_sync")
         assert "nothing written" in metadata(result, "service_sync")["result"]
         methods = {endpoint.split(" ")[0] for endpoint in sandbox.control.counters()["endpoints"]}
@@ -194,17 +194,17 @@ class TestDrift:
     """Somebody changes an event type at Cal.com."""
 
     def test_it_reaches_its_service_and_the_mirror_once_through_the_sensor(
-        self, instance, pipeline: Pipeline, sandbox: RunningSandbox
+        self, instance, container: Container, sandbox: RunningSandbox
     ):
         first = ask(event_type_drift, instance)
         assert first.run_requests[0].tags["calcom/cause"] == "no event type is mirrored yet"
         assert not ask(event_type_drift, instance, first.cursor).run_requests
-        service_id = add_service(pipeline, "Massage", "massage")
+        service_id = add_service(container, "Massage", "massage")
         assert run(instance, "event_types_sync").success
         quiet = ask(event_type_drift, instance)
         assert not quiet.run_requests
         assert "are as mirrored" in str(quiet.skip_reason)
-        (link,) = pipeline.service_store.links()
+        (link,) = container.services.store.links()
 
         sandbox.control.mutate("update_event_type", id=link.event_type_id, set={"title": "Theirs"})
         answer = ask(event_type_drift, instance, quiet.cursor)
@@ -212,19 +212,19 @@ class TestDrift:
         assert request.tags["calcom/cause"] == f"event types differ from the mirror: {link.event_type_id}"
         assert not ask(event_type_drift, instance, answer.cursor).run_requests, "it was handed over already"
         assert run(instance, "event_types_sync", tags=request.tags).success
-        (pulled,) = pipeline.service_store.services([service_id])
+        (pulled,) = container.services.store.services([service_id])
         assert pulled.name == "Theirs"
-        facts = {(fact.kind, fact.event_type_id, fact.why) for fact in pipeline.outbox.pending(limit=100)}
+        facts = {(fact.kind, fact.event_type_id, fact.why) for fact in container.availability.outbox.pending(limit=100)}
         assert ("event_type", link.event_type_id, "changed at Cal.com") in facts
         again = ask(event_type_drift, instance, answer.cursor)
         assert (again.run_requests, again.cursor) == ([], "")
 
         # An edit after the plan of a run and before its mirror: the mirror has it, the service has not.
         sandbox.control.mutate("update_event_type", id=link.event_type_id, set={"title": "Between"})
-        pull_event_types(pipeline.calcom, pipeline.event_type_mirror, teams=pipeline.teams, now=utc_now)
+        pull_event_types(container.calcom, container.event_types.mirror, teams=container.event_types.teams, now=utc_now)
         between = ask(event_type_drift, instance, again.cursor)
         assert run(instance, "event_types_sync", tags=between.run_requests[0].tags).success
-        assert pipeline.service_store.services([service_id])[0].name == "Between"
+        assert container.services.store.services([service_id])[0].name == "Between"
         again = ask(event_type_drift, instance, between.cursor)
         assert not again.run_requests
 
@@ -234,20 +234,20 @@ class TestDrift:
         assert ask(event_type_drift, instance, back.cursor).cursor != back.cursor, "another difference is another cause"
 
     def test_a_look_costs_a_call_per_owner_and_changes_of_order_or_of_people_are_none(
-        self, instance, pipeline: Pipeline, sandbox: RunningSandbox
+        self, instance, container: Container, sandbox: RunningSandbox
     ):
         assert run(instance, "event_types_sync").success
-        owners = {e.owner for e in pipeline.event_type_mirror.present()}
+        owners = {e.owner for e in container.event_types.mirror.present()}
         sandbox.control.mutate("shuffle_rows")
-        sandbox.control.mutate("set_user", id=pipeline.calcom.me().user_id, set={"name": "Renamed"})
+        sandbox.control.mutate("set_user", id=container.calcom.me().user_id, set={"name": "Renamed"})
         before = sandbox.control.counters()["total"]
         assert not ask(event_type_drift, instance).run_requests
         assert sandbox.control.counters()["total"] - before == len(owners)
 
-    def test_while_cal_com_is_not_to_be_asked_nothing_is_concluded(self, instance, pipeline: Pipeline):
+    def test_while_cal_com_is_not_to_be_asked_nothing_is_concluded(self, instance, container: Container):
         assert run(instance, "event_types_sync").success
-        for _ in range(pipeline.settings.breaker_failures):
-            pipeline.breaker.report(pipeline.breaker.enter("event_types", longest_seconds=1), "failed")
+        for _ in range(container.settings.breaker_failures):
+            container.limits.breaker.report(container.limits.breaker.enter("event_types", longest_seconds=1), "failed")
         skipped = ask(event_type_drift, instance, "as before")
         assert "is not to be asked for another" in str(skipped.skip_reason)
         assert skipped.cursor == "as before"
@@ -255,17 +255,17 @@ class TestDrift:
 
 class TestBookings:
     def test_a_booking_reaches_the_mirror_and_the_days_it_closes_leave_the_cache(
-        self, instance, pipeline: Pipeline, sandbox: RunningSandbox
+        self, instance, container: Container, sandbox: RunningSandbox
     ):
         assert run(instance, "full_sync").success
         run(instance, "cache_invalidation")
         run(instance, "slots_refresh")  # the first read's facts may have cleared just the days looked at below
         start = ask(changed_bookings, instance, utc_now().isoformat()).cursor
-        day, event_type_id = self.book(pipeline, sandbox)
-        host = next(e for e in pipeline.event_type_mirror.bookable() if e.id == event_type_id).host_ids[0]
-        concerned = [e for e in pipeline.event_type_mirror.bookable() if host in e.host_ids]
-        keys = [k for e in concerned for k in self.keys_of(pipeline, e, day)]
-        cached = pipeline.slot_cache.get(keys)
+        day, event_type_id = self.book(container, sandbox)
+        host = next(e for e in container.event_types.mirror.bookable() if e.id == event_type_id).host_ids[0]
+        concerned = [e for e in container.event_types.mirror.bookable() if host in e.host_ids]
+        keys = [k for e in concerned for k in self.keys_of(container, e, day)]
+        cached = container.availability.cache.get(keys)
         assert len(cached) > 1, "the day was cached, for several event types of the host"
 
         answer = ask(changed_bookings, instance, start)
@@ -277,22 +277,22 @@ class TestBookings:
         (request,) = ask(new_invalidations, instance).run_requests
         cleared = run(instance, "cache_invalidation", tags=request.tags)
         assert cleared.output_for_node("clear_cached_days")["days"] >= len(cached)
-        assert pipeline.slot_cache.get(keys) == {}
+        assert container.availability.cache.get(keys) == {}
         assert not ask(new_invalidations, instance).run_requests
 
-    def test_an_empty_mirror_is_filled_at_the_first_look(self, instance, pipeline: Pipeline):
+    def test_an_empty_mirror_is_filled_at_the_first_look(self, instance, container: Container):
         first = ask(changed_bookings, instance)
         assert first.run_requests[0].tags["calcom/cause"] == "no booking was read yet"
         assert not ask(changed_bookings, instance, first.cursor).run_requests
         run(instance, "bookings_mirror", tags=first.run_requests[0].tags)
         assert not ask(changed_bookings, instance).run_requests, "a new cursor is no empty mirror"
 
-    def book(self, pipeline: Pipeline, sandbox: RunningSandbox) -> tuple[Any, int]:
+    def book(self, container: Container, sandbox: RunningSandbox) -> tuple[Any, int]:
         """A booking made at Cal.com by somebody else."""
-        for event_type in pipeline.event_type_mirror.bookable():
+        for event_type in container.event_types.mirror.bookable():
             if event_type.owner.kind != "user" or event_type.recurring or event_type.seats_per_slot:
                 continue
-            days = [d for d in self.days_of(pipeline, event_type) if d.slots and not d.slots[0].seats_total]
+            days = [d for d in self.days_of(container, event_type) if d.slots and not d.slots[0].seats_total]
             for day in days[3:]:
                 body = {
                     "eventTypeId": event_type.id,
@@ -304,20 +304,20 @@ class TestBookings:
                     return day.key.day, event_type.id
         raise AssertionError("the account has nothing that can be booked")
 
-    def days_of(self, pipeline: Pipeline, event_type: Any) -> list[Any]:
+    def days_of(self, container: Container, event_type: Any) -> list[Any]:
         from calcom_pipeline.app.availability.refresh import canonical_queries
 
         (query, *_) = canonical_queries(event_type, now=utc_now(), horizon_days=28)
-        return pipeline.slot_mirror.days(query)
+        return container.availability.mirror.days(query)
 
-    def keys_of(self, pipeline: Pipeline, event_type: Any, day: Any) -> list[Any]:
-        return [d.key for d in self.days_of(pipeline, event_type) if d.key.day == day]
+    def keys_of(self, container: Container, event_type: Any, day: Any) -> list[Any]:
+        return [d.key for d in self.days_of(container, event_type) if d.key.day == day]
 
 
 class TestSensors:
-    def test_a_fact_is_handed_over_until_it_was_applied_once_a_minute(self, instance, pipeline: Pipeline):
+    def test_a_fact_is_handed_over_until_it_was_applied_once_a_minute(self, instance, container: Container):
         """A run that died before it touched the fact left the outbox as it was, and its key was taken for ever."""
-        pipeline.outbox.add([Fact("event_type", "changed", 7)])
+        container.availability.outbox.add([Fact("event_type", "changed", 7)])
         with time_machine.travel(utc_now(), tick=False) as clock:
             first, same = ask(new_invalidations, instance), ask(new_invalidations, instance)
             clock.shift(timedelta(minutes=1))
@@ -325,13 +325,13 @@ class TestSensors:
         keys = [answer.run_requests[0].run_key for answer in (first, same, later)]
         assert keys[0] == keys[1] != keys[2]
 
-    def test_a_fact_that_waits_for_its_next_attempt_starts_no_run(self, instance, pipeline: Pipeline):
-        pipeline.outbox.add([Fact("event_type", "changed", 7)])
-        pipeline.outbox.failed(pipeline.outbox.pending(limit=1), "Redis is away")
+    def test_a_fact_that_waits_for_its_next_attempt_starts_no_run(self, instance, container: Container):
+        container.availability.outbox.add([Fact("event_type", "changed", 7)])
+        container.availability.outbox.failed(container.availability.outbox.pending(limit=1), "Redis is away")
         assert "wait for their next attempt" in str(ask(new_invalidations, instance).skip_reason)
 
-    def test_with_nothing_to_do_each_says_so_in_a_sentence(self, instance, pipeline: Pipeline):
-        assert pipeline.store
+    def test_with_nothing_to_do_each_says_so_in_a_sentence(self, instance, container: Container):
+        assert container.require_schema()
         cursor = ask(service_changes, instance).cursor
         assert "No service changed" in str(ask(service_changes, instance, cursor).skip_reason)
         assert "outbox is empty" in str(ask(new_invalidations, instance).skip_reason)

@@ -48,7 +48,7 @@ DRAWS = """
 import sys
 from datetime import UTC, datetime
 import calcom_pipeline.definitions
-from calcom_pipeline.adapters.postgres.overview import CallsOfMinute
+from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute
 from calcom_pipeline.defs.metadata import limiter_use
 assert "matplotlib" not in sys.modules
 now = datetime.now(UTC)

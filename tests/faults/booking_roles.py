@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.adapters.postgres.bookings.mirror import PostgresBookingMirror
 from calcom_pipeline.adapters.postgres.database import Database, open_database
-from calcom_pipeline.app.bookings.history import backfill, plan_backfill
+from calcom_pipeline.app.bookings.history import plan_backfill, read_months
 from calcom_pipeline.app.bookings.mirror import BookingOptions, Mode, pull_bookings
 from calcom_pipeline.app.calls import CallRecord
 from calcom_pipeline.domain.bookings.listing import BookingQuery
@@ -95,7 +95,7 @@ def read_history(desk: Desk, calcom: CalcomClient, database: Database, reading: 
     months = desk.random.sample(Month(last.year - 1, last.month).through(last), _MONTHS_READ)
     plan = plan_backfill(calcom, mirror, sorted(months), options, most_workers=2, again=True)
     if plan.months:
-        backfill(calcom, lambda: PostgresBookingMirror(database), plan, options, now=now, again=True)
+        read_months(calcom, lambda: PostgresBookingMirror(database), plan, options, now=now, again=True)
         desk.tell("read", mode="history", months=len(plan.months))
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from calcom_pipeline.app.bookings.mirror import BookingsReport, pull_bookings
-from calcom_pipeline.bootstrap.container import open_pipeline
+from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from calcom_pipeline.settings import load_settings
@@ -23,10 +23,10 @@ def at(sandbox: RunningSandbox, environment: dict[str, str], **limits: object) -
 
 def mirrored(environment: dict[str, str]) -> tuple[BookingsReport, int, float]:
     """What one `sync bookings` reports, its calls, and how many seconds it took."""
-    with open_pipeline(load_settings(environment)) as pipeline:
-        mirror, began = pipeline.booking_mirror, time.monotonic()
-        report = pull_bookings(pipeline.calcom, mirror, pipeline.booking_options, now=utc_now)
-        return report, pipeline.calcom.spent().calls, time.monotonic() - began
+    with ready_container(load_settings(environment)) as container:
+        mirror, began = container.bookings.mirror, time.monotonic()
+        report = pull_bookings(container.calcom, mirror, container.bookings.options, now=utc_now)
+        return report, container.calcom.spent().calls, time.monotonic() - began
 
 
 def test_more_pages_than_a_window_allows_are_read_without_one_refusal(environment: dict[str, str]):

@@ -9,11 +9,11 @@ import pytest
 
 from bench.pushes import drift
 from calcom_pipeline.app.services.apply import ApplyReport
-from calcom_pipeline.bootstrap.container import open_pipeline
-from calcom_pipeline.bootstrap.reconciling import apply_now, plan_now
+from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.sandbox.testing import serve_sandbox
 from calcom_pipeline.settings import load_settings
 from tests.faults.harness import machine
+from tests.support.planning import apply_now, plan_now
 
 BATCH = 10
 #: Fewer than a minute's calls do not show that it is paced; three scopes show that each is listed by itself.
@@ -36,16 +36,16 @@ def pushed(environment: dict[str, str], **account: Any) -> Pushed:
     with serve_sandbox("generated", bookings=0, **account) as sandbox:
         named = {"CALCOM_BASE_URL": sandbox.url, "CALCOM_API_KEY": sandbox.keys["owner"]}
         limits = {"CALCOM_RATE_LIMIT_PER_MINUTE": "120", "CALCOM_RATE_BURST_REQUESTS": "6"}
-        with open_pipeline(load_settings({**environment, **named, **limits})) as pipeline:
-            owners = drift(pipeline, PUSHES)
-            stored, _ = plan_now(pipeline, "test")
+        with ready_container(load_settings({**environment, **named, **limits})) as container:
+            owners = drift(container, PUSHES)
+            stored = plan_now(container, "test")
             before, listed, began = (
-                pipeline.calcom.spent().calls,
+                container.calcom.spent().calls,
                 listings(sandbox.control.counters()),
                 time.monotonic(),
             )
-            report = apply_now(pipeline, stored)
-            seconds, calls = time.monotonic() - began, pipeline.calcom.spent().calls - before
+            report = apply_now(container, stored)
+            seconds, calls = time.monotonic() - began, container.calcom.spent().calls - before
         counters = sandbox.control.counters()
         refused = counters["keys"]["owner"].get("refused", 0)
         return Pushed(report, owners, calls, seconds, listings(counters) - listed, refused)

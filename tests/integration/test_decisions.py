@@ -6,7 +6,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
+from calcom_pipeline.bootstrap.container import ready_container
+from calcom_pipeline.bootstrap.services import ServiceGroup
 from calcom_pipeline.cli.plans import resolve, revert
 from calcom_pipeline.domain.errors import AnotherApply, PlanUnusable
 from calcom_pipeline.sandbox.testing import RunningSandbox
@@ -25,8 +26,8 @@ def test_nothing_is_decided_while_an_apply_is_running(
     command: click.Command,
     words: list[str],
 ):
-    rules = Pipeline.plan_rules.fget
-    monkeypatch.setattr(Pipeline, "plan_rules", property(lambda self: replace(rules(self), wait_seconds=0)))
-    with open_pipeline(load_settings()) as pipeline, pipeline.plan_store.exclusive():
+    rules = ServiceGroup.plan_rules.fget
+    monkeypatch.setattr(ServiceGroup, "plan_rules", property(lambda self: replace(rules(self), wait_seconds=0)))
+    with ready_container(load_settings()) as container, container.services.plans.exclusive():
         assert isinstance(CliRunner().invoke(command, words).exception, AnotherApply)
     assert isinstance(CliRunner().invoke(command, words).exception, PlanUnusable), "there is no such service"

@@ -15,7 +15,7 @@ from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrat
 from calcom_pipeline.adapters.redis import connection
 from calcom_pipeline.adapters.redis.connection import ServerFacts
 from calcom_pipeline.app.maintenance.health import Finding, examine
-from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
+from calcom_pipeline.bootstrap.container import Container, open_container
 from calcom_pipeline.cli import exit_codes, main
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.bookings.in_doubt import OpenOutcome
@@ -50,17 +50,17 @@ def settings(
 
 
 @pytest.fixture
-def pipeline(settings: Settings, database: Database) -> Iterator[Pipeline]:
-    with open_pipeline(settings) as opened:
+def container(settings: Settings, database: Database) -> Iterator[Container]:
+    with open_container(settings) as opened:
         yield opened
 
 
-def found(pipeline: Pipeline) -> dict[str, Finding]:
-    return {finding.check: finding for finding in examine(doctor.examinations(pipeline))}
+def found(container: Container) -> dict[str, Finding]:
+    return {finding.check: finding for finding in examine(doctor.examinations(container))}
 
 
 def with_settings(settings: Settings, **changes: Any) -> dict[str, Finding]:
-    with open_pipeline(settings.model_copy(update=changes)) as opened:
+    with open_container(settings.model_copy(update=changes)) as opened:
         return found(opened)
 
 
@@ -68,8 +68,8 @@ def problems(findings: dict[str, Finding]) -> set[str]:
     return {check for check, finding in findings.items() if finding.verdict == "problem"}
 
 
-def test_a_world_in_order_has_no_problem_and_nothing_to_note(pipeline: Pipeline):
-    assert {check: f.finding for check, f in found(pipeline).items() if f.verdict != "ok"} == {}
+def test_a_world_in_order_has_no_problem_and_nothing_to_note(container: Container):
+    assert {check: f.finding for check, f in found(container).items() if f.verdict != "ok"} == {}
 
 
 # --- Cal.com -------------------------------------------------------------------------------------------------
@@ -105,11 +105,11 @@ def test_a_scope_that_the_key_cannot_see(settings: Settings, database: Database,
     ],
 )
 def test_an_endpoint_group_that_does_not_answer_as_promised(
-    pipeline: Pipeline, account: RunningSandbox, check: str, endpoint: str
+    container: Container, account: RunningSandbox, check: str, endpoint: str
 ):
     account.control.add_fault("malformed", endpoint)
-    assert check in problems(found(pipeline))
-    assert found(pipeline)["Cal.com key"].verdict == "ok"
+    assert check in problems(found(container))
+    assert found(container)["Cal.com key"].verdict == "ok"
 
 
 def test_a_version_that_this_calcom_answers_in_an_older_shape(settings: Settings, database: Database):
@@ -120,25 +120,27 @@ def test_a_version_that_this_calcom_answers_in_an_older_shape(settings: Settings
 
 
 @pytest.mark.parametrize(("granted", "advice"), [(5_000, "lower it"), (20_000, f"only {ROOMY_LIMIT} are used")])
-def test_a_limit_other_than_the_one_that_is_set(pipeline: Pipeline, account: RunningSandbox, granted: int, advice: str):
+def test_a_limit_other_than_the_one_that_is_set(
+    container: Container, account: RunningSandbox, granted: int, advice: str
+):
     limits = [{"hits": granted, "window_seconds": 60, "block_seconds": 60}]
     account.control.mutate("set_key", name="alice", limits=limits)
-    finding = found(pipeline)["Rate limit"]
+    finding = found(container)["Rate limit"]
     assert finding.verdict == "note"
     assert f"Cal.com grants {granted} a window" in finding.finding
     assert advice in finding.finding
 
 
-def test_a_server_that_names_no_limit(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pipeline.calcom._context.transport, "limit_seen", lambda: None)
-    finding = found(pipeline)["Rate limit"]
+def test_a_server_that_names_no_limit(container: Container, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(container.calcom._context.transport, "limit_seen", lambda: None)
+    finding = found(container)["Rate limit"]
     assert (finding.verdict, finding.finding) == ("note", "Cal.com named no limit; a self-hosted server may have none")
 
 
 @pytest.mark.parametrize(("ahead", "sign"), [(3600, "-"), (-3600, "+")])
-def test_a_clock_that_is_off(pipeline: Pipeline, account: RunningSandbox, ahead: int, sign: str):
+def test_a_clock_that_is_off(container: Container, account: RunningSandbox, ahead: int, sign: str):
     account.control.set_clock((utc_now() + timedelta(seconds=ahead)).isoformat())
-    finding = found(pipeline)["Clock"]
+    finding = found(container)["Clock"]
     account.control.set_clock(utc_now().isoformat())
     assert finding.verdict == "note"
     assert f"this clock is {sign}3" in finding.finding
@@ -155,14 +157,14 @@ def test_a_database_that_is_away(settings: Settings):
     assert findings["Cal.com key"].verdict == "ok"
 
 
-def test_a_database_that_is_too_old(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pipeline.database, "server_version", lambda: 13)
-    finding = found(pipeline)["PostgreSQL"]
+def test_a_database_that_is_too_old(container: Container, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(container.database, "server_version", lambda: 13)
+    finding = found(container)["PostgreSQL"]
     assert (finding.verdict, finding.finding) == ("problem", "PostgreSQL 13 is too old. Use 14 or newer.")
 
 
 def test_a_schema_that_is_not_there(settings: Settings, empty_database: Database):
-    with open_pipeline(settings) as opened:
+    with open_container(settings) as opened:
         finding = examine([doctor.examinations(opened)[1]])[0]
     assert (finding.check, finding.verdict) == ("Schema", "problem")
     assert "calcom-pipeline migrate" in finding.finding
@@ -183,10 +185,10 @@ def test_a_schema_of_an_older_and_of_a_newer_release(settings: Settings, empty_d
     assert "which this release does not know" in newer.finding
 
 
-def test_bookings_in_doubt(pipeline: Pipeline):
+def test_bookings_in_doubt(container: Container):
     now = utc_now()
-    pipeline.outcomes.open(OpenOutcome("order-4711", 6, now + timedelta(days=3), opened_at=now))
-    finding = found(pipeline)["Open outcomes"]
+    container.bookings.in_doubt.open(OpenOutcome("order-4711", 6, now + timedelta(days=3), opened_at=now))
+    finding = found(container)["Open outcomes"]
     assert (finding.verdict, finding.finding[:13]) == ("note", "of 1 bookings")
 
 
@@ -208,37 +210,37 @@ def test_a_redis_that_is_away(settings: Settings, database: Database):
     ],
 )
 def test_a_redis_that_may_lose_the_limiter(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, facts: ServerFacts, said: str
+    container: Container, monkeypatch: pytest.MonkeyPatch, facts: ServerFacts, said: str
 ):
     monkeypatch.setattr(connection, "facts", lambda client: facts)
-    finding = found(pipeline)["Redis"]
+    finding = found(container)["Redis"]
     assert finding.verdict == "note"
     assert said in finding.finding
 
 
-def test_a_key_that_is_blocked(pipeline: Pipeline):
-    grant = pipeline.limiter.acquire("sync")
+def test_a_key_that_is_blocked(container: Container):
+    grant = container.limits.limiter.acquire("sync")
     blocked = {"X-RateLimit-Limit-Default": "120", "X-RateLimit-Remaining-Default": "0"}
-    pipeline.limiter.complete(grant, status=429, headers=blocked | {"X-RateLimit-Reset-Default": "55"})
-    findings = found(pipeline)
+    container.limits.limiter.complete(grant, status=429, headers=blocked | {"X-RateLimit-Reset-Default": "55"})
+    findings = found(container)
     assert findings["Limiter"].verdict == "note"
     assert findings["Limiter"].finding.startswith("Cal.com blocks the key for another 5")
     assert "Cal.com key" in problems(findings), "nobody waits out a whole block here"
 
 
-def test_others_with_the_same_key(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
-    seen = pipeline.limiter.view()
+def test_others_with_the_same_key(container: Container, monkeypatch: pytest.MonkeyPatch):
+    seen = container.limits.limiter.view()
     monkeypatch.setattr(
-        pipeline.limiter, "view", lambda: type(seen)(3, 118, 17, seen.waiting, paused_seconds=0.0, learned=True)
+        container.limits.limiter, "view", lambda: type(seen)(3, 118, 17, seen.waiting, paused_seconds=0.0, learned=True)
     )
-    finding = found(pipeline)["Limiter"]
+    finding = found(container)["Limiter"]
     assert (finding.verdict, "and 17 by others with the same key" in finding.finding) == ("note", True)
 
 
-def test_a_circuit_that_is_open(pipeline: Pipeline):
-    for _ in range(pipeline.settings.breaker_failures):
-        pipeline.breaker.report(pipeline.breaker.enter("slots", longest_seconds=1), "failed")
-    findings = found(pipeline)
+def test_a_circuit_that_is_open(container: Container):
+    for _ in range(container.settings.breaker_failures):
+        container.limits.breaker.report(container.limits.breaker.enter("slots", longest_seconds=1), "failed")
+    findings = found(container)
     assert (findings["Circuits"].verdict, findings["Circuits"].finding[:13]) == ("note", "slots is open")
     assert problems(findings) == {"Slots version"}
 

@@ -64,9 +64,9 @@ class TestDagstersDatabase:
         monkeypatch.setenv("CALCOM_DATA_DIR", str(tmp_path / "data"))
         monkeypatch.setenv("CALCOM_SANDBOX_BOOKINGS", "1")
         try:
-            with dagster_environment(load_settings()) as (variables, pipeline):
-                assert variables["DAGSTER_PG_URL"] == pipeline.endpoints.servers.dagster_pg_url
-                assert pipeline.overview.counts().bookings == 0
+            with dagster_environment(load_settings()) as (variables, container):
+                assert variables["DAGSTER_PG_URL"] == container.endpoints.servers.dagster_pg_url
+                assert container.reports.overview.counts().bookings == 0
         finally:
             local.remove(tmp_path / "data")
 

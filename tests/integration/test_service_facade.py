@@ -15,7 +15,7 @@ import redis
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.app.bookings.in_doubt import close_outcomes
 from calcom_pipeline.app.event_types.mirror import TeamChoice, pull_event_types
-from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
+from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.cli import main
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.bookings.listing import BookingQuery
@@ -69,15 +69,15 @@ def settings(sandbox: RunningSandbox, servers: Any, schema_name: str, redis_url:
 
 
 @pytest.fixture
-def pipeline(settings: Settings, database: Database, redis_client: redis.Redis) -> Iterator[Pipeline]:
-    with open_pipeline(settings) as opened:
-        pull_event_types(opened.calcom, opened.event_type_mirror, teams=TeamChoice(), now=utc_now)
+def container(settings: Settings, database: Database, redis_client: redis.Redis) -> Iterator[Container]:
+    with ready_container(settings) as opened:
+        pull_event_types(opened.calcom, opened.event_types.mirror, teams=TeamChoice(), now=utc_now)
         yield opened
 
 
 @pytest.fixture
-def service(pipeline: Pipeline) -> CalcomService:
-    return CalcomService(pipeline)
+def service(container: Container) -> CalcomService:
+    return CalcomService(container)
 
 
 def test_a_booking_takes_its_time_off_the_cached_days_at_once(service: CalcomService, sandbox: RunningSandbox):
@@ -196,7 +196,7 @@ def test_availability_survives_cal_com_being_away(service: CalcomService, sandbo
 
 
 def test_a_seated_booking_in_doubt_is_written_down_and_closed_by_the_next_sync(
-    service: CalcomService, pipeline: Pipeline, sandbox: RunningSandbox
+    service: CalcomService, container: Container, sandbox: RunningSandbox
 ):
     sandbox.control.add_fault("reset_after", "POST /v2/bookings", count=1)
     with pytest.raises(OutcomeUnknown) as unknown:
@@ -205,39 +205,39 @@ def test_a_seated_booking_in_doubt_is_written_down_and_closed_by_the_next_sync(
     sandbox.control.add_fault("reset_before", "POST /v2/bookings", count=1)
     with pytest.raises(OutcomeUnknown):
         service.book(details(13, event_type_id=8), key="order-4712")
-    assert [o.key for o in pipeline.outcomes.still_open()] == ["order-4711", "order-4712"]
+    assert [o.key for o in container.bookings.in_doubt.still_open()] == ["order-4711", "order-4712"]
     now = utc_now()
-    first = close_outcomes(pipeline.calcom, pipeline.outcomes, now=now)
+    first = close_outcomes(container.calcom, container.bookings.in_doubt, now=now)
     assert (first.made, first.never_made, first.still_open) == (1, 0, 1)
-    later = close_outcomes(pipeline.calcom, pipeline.outcomes, now=now + timedelta(minutes=6))
+    later = close_outcomes(container.calcom, container.bookings.in_doubt, now=now + timedelta(minutes=6))
     assert (later.made, later.never_made, later.still_open) == (0, 1, 0)
-    assert len(pipeline.calcom.page(BookingQuery()).bookings) == 1
+    assert len(container.calcom.page(BookingQuery()).bookings) == 1
 
 
 def test_an_outcome_that_cannot_be_looked_for_stays_open(
-    service: CalcomService, pipeline: Pipeline, sandbox: RunningSandbox
+    service: CalcomService, container: Container, sandbox: RunningSandbox
 ):
     sandbox.control.add_fault("reset_after", "POST /v2/bookings", count=1)
     with pytest.raises(OutcomeUnknown):
         service.book(details(event_type_id=6))
     sandbox.control.add_fault("error", "GET /v2/bookings*", status=500, count=1)
-    report = close_outcomes(pipeline.calcom, pipeline.outcomes, now=utc_now() + timedelta(hours=1))
+    report = close_outcomes(container.calcom, container.bookings.in_doubt, now=utc_now() + timedelta(hours=1))
     assert report.still_open == 0
     assert len(report.failures) == 1
-    assert len(pipeline.outcomes.still_open()) == 1
+    assert len(container.bookings.in_doubt.still_open()) == 1
 
 
 # --- services ------------------------------------------------------------------------------------------------
 
 
-def services_of(pipeline: Pipeline) -> list[str]:
+def services_of(container: Container) -> list[str]:
     rows = [("Repair", "repair", 45), ("Check", "check", 15), ("Nonsense", "nonsense", 0)]
-    insert = pipeline.service_store.insert
+    insert = container.services.store.insert
     return [insert({"name": name, "slug": slug, "duration_minutes": minutes}) for name, slug, minutes in rows]
 
 
-def test_one_service_or_many_are_synced_with_a_result_for_each(service: CalcomService, pipeline: Pipeline):
-    repair, check, nonsense = services_of(pipeline)
+def test_one_service_or_many_are_synced_with_a_result_for_each(service: CalcomService, container: Container):
+    repair, check, nonsense = services_of(container)
     one = service.sync_services([repair])
     assert {(r.service_id, r.kind, r.success) for r in one.results} == {(repair, "create", True)}
     assert [e.slug for e in service.list_event_types() if e.slug in ("repair", "check")] == ["repair"]
@@ -252,11 +252,11 @@ def test_one_service_or_many_are_synced_with_a_result_for_each(service: CalcomSe
 def test_where_changes_wait_for_approval_a_plan_is_kept_and_nothing_is_written(
     settings: Settings, sandbox: RunningSandbox, database: Database, redis_client: redis.Redis
 ):
-    with open_pipeline(settings.model_copy(update={"apply": "plan"})) as pipeline:
-        services_of(pipeline)
-        report = CalcomService(pipeline).sync_services()
+    with ready_container(settings.model_copy(update={"apply": "plan"})) as container:
+        services_of(container)
+        report = CalcomService(container).sync_services()
         assert report.results == ()
-        kept = pipeline.plan_store.load(report.plan_id)
+        kept = container.services.plans.load(report.plan_id)
         assert kept is not None
         assert kept.counts["create"] >= 2
     wrote = [r for r in sandbox.control.requests(1000) if not r["endpoint"].startswith("GET ")]
@@ -326,7 +326,7 @@ def test_health_names_what_is_wrong(service: CalcomService, sandbox: RunningSand
 
 @pytest.fixture
 def run(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], pipeline: Pipeline
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], container: Container
 ) -> Callable[..., tuple[int, dict[str, Any]]]:
     """A command's exit code and its JSON."""
     for name, value in variables_of(settings).items():
@@ -374,23 +374,23 @@ def test_the_doctor_looks_at_everything(run: Callable[..., Any], sandbox: Runnin
 
 
 def test_sync_bookings_closes_what_was_in_doubt(
-    run: Callable[..., Any], service: CalcomService, sandbox: RunningSandbox, pipeline: Pipeline
+    run: Callable[..., Any], service: CalcomService, sandbox: RunningSandbox, container: Container
 ):
     sandbox.control.add_fault("reset_after", "POST /v2/bookings", count=1)
     with pytest.raises(OutcomeUnknown):
         service.book(details(event_type_id=6))
     code, told = run("sync", "bookings")
     assert (code, told["results"]["bookings"]["outcomes"]["made"]) == (0, 1)
-    assert pipeline.outcomes.still_open() == []
+    assert container.bookings.in_doubt.still_open() == []
 
 
 def test_the_example_of_the_readme_books_and_cancels(
-    pipeline: Pipeline, settings: Settings, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+    container: Container, settings: Settings, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ):
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     for name, value in variables_of(settings).items():
         monkeypatch.setenv(name, value)
     exec(compile(example, "README.md", "exec"), {})
-    (booking,) = pipeline.calcom.page(BookingQuery()).bookings
+    (booking,) = container.calcom.page(BookingQuery()).bookings
     assert (booking.status, booking.event_type_id) == ("cancelled", 2)

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.app.event_types.mirror import TeamChoice, pull_event_types
-from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
+from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.facade import CalcomService
@@ -28,9 +28,9 @@ KEY = os.environ.get("LIVE_KEY", "")
 
 
 @pytest.fixture
-def pipeline(
+def container(
     servers: Any, schema_name: str, redis_url: str, database: Database, redis_client: redis.Redis
-) -> Iterator[Pipeline]:
+) -> Iterator[Container]:
     if not KEY:
         pytest.skip("CALCOM_LIVE_KEY is not set: a real account is only touched when asked for (make live)")
     settings = Settings(
@@ -40,13 +40,13 @@ def pipeline(
         redis_url=SecretStr(redis_url),
         database_schema=schema_name,
     )
-    with open_pipeline(settings) as opened:
+    with ready_container(settings) as opened:
         yield opened
 
 
 @pytest.fixture
-def own_event_type(pipeline: Pipeline) -> Iterator[EventType]:
-    service = CalcomService(pipeline)
+def own_event_type(container: Container) -> Iterator[EventType]:
+    service = CalcomService(container)
     slug = f"calcom-pipeline-live-{uuid.uuid4().hex[:8]}"
     fields = {"title": "Live test of calcom-pipeline", "slug": slug, "duration_minutes": 15, "hidden": True}
     written = service.create_event_type(fields)
@@ -55,10 +55,10 @@ def own_event_type(pipeline: Pipeline) -> Iterator[EventType]:
     service.delete_event_type(written.event_type.id)
 
 
-def test_list_slots_book_see_the_cached_days_go_cancel_clean_up(pipeline: Pipeline, own_event_type: EventType):
-    service = CalcomService(pipeline)
+def test_list_slots_book_see_the_cached_days_go_cancel_clean_up(container: Container, own_event_type: EventType):
+    service = CalcomService(container)
     assert own_event_type.id in {e.id for e in service.list_event_types()}
-    pull_event_types(pipeline.calcom, pipeline.event_type_mirror, teams=TeamChoice(), now=utc_now)
+    pull_event_types(container.calcom, container.event_types.mirror, teams=TeamChoice(), now=utc_now)
     print(f"\nevent type {own_event_type.id} is made and listed")
 
     first = utc_now().date() + timedelta(days=1)

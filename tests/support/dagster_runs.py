@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
+from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.settings import load_settings
 from tests.support.commands import CHECKOUT
@@ -25,8 +25,8 @@ def instance(
 
 
 @pytest.fixture
-def pipeline(in_environment: dict[str, str]) -> Iterator[Pipeline]:
-    with open_pipeline(load_settings()) as opened:
+def container(in_environment: dict[str, str]) -> Iterator[Container]:
+    with ready_container(load_settings()) as opened:
         yield opened
 
 

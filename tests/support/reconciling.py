@@ -167,6 +167,7 @@ class FakeServices:
         self.stored: dict[str, Link] = {}
         self.facts: list[Fact] = []
         self.pulled: list[str] = []
+        self.known: dict[Owner, int] = {}
         self._fuse = fuse or Fuse()
 
     def services(self, ids: Sequence[str] | None = None) -> list[Service]:
@@ -174,6 +175,9 @@ class FakeServices:
 
     def links(self) -> list[Link]:
         return list(self.stored.values())
+
+    def known_event_types(self) -> dict[Owner, int]:
+        return self.known
 
     def settle(self, links: Sequence[Link]) -> None:
         self._fuse.burn()
@@ -238,6 +242,10 @@ class FakePlans:
 
     def supersede(self) -> None:
         self.plans = {i: replace(p, state="superseded") if p.state == "planned" else p for i, p in self.plans.items()}
+
+    def latest_open(self) -> StoredPlan | None:
+        newest = max(self.plans.values(), key=lambda plan: plan.created_at, default=None)
+        return newest if newest is not None and newest.state == "planned" else None
 
     def load(self, plan_id: str) -> StoredPlan | None:
         return self.plans.get(plan_id)

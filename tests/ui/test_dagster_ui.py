@@ -12,7 +12,7 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect, sync_playwright
 
-from calcom_pipeline.bootstrap.container import open_pipeline
+from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.settings import load_settings
 
 pytestmark = [pytest.mark.ui, pytest.mark.timeout(400)]
@@ -40,8 +40,8 @@ def ui(in_environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.Monke
     (home / "dagster.yaml").write_text((Path(__file__).parents[2] / "dagster_home" / "dagster.yaml").read_text())
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.setenv("CALCOM_DATA_DIR", str(tmp_path / "data"))
-    with open_pipeline(load_settings()) as pipeline:
-        store = pipeline.service_store
+    with ready_container(load_settings()) as container:
+        store = container.services.store
         store.insert({"name": "Massage", "slug": "massage", "duration_minutes": 60})
         store.insert({"name": "Brochure", "slug": "brochure", "duration_minutes": 30, "description": "x" * 120_000})
         store.insert({"name": "Nothing", "slug": "nothing", "duration_minutes": 0})

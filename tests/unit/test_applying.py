@@ -54,12 +54,12 @@ class Desk:
         self.plans, self.clock = FakePlans(), FakeClock()
 
     def plan(self, rules: PlanRules = RULES, **known: int) -> StoredPlan:
-        counts = {Owner.parse(name.replace("_", ":")): number for name, number in known.items()}
+        self.services.known = {Owner.parse(name.replace("_", ":")): number for name, number in known.items()}
         stored, _ = make_plan(
             self.calcom,
             self.services,
             self.plans,
-            PlanRequest("test", TeamChoice(), counts),
+            PlanRequest("test", TeamChoice()),
             rules=rules,
             now=self.clock,
         )

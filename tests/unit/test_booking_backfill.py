@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from calcom_pipeline.app.bookings.history import BackfillPlan, backfill, is_done, plan_backfill, read_month
+from calcom_pipeline.app.bookings.history import BackfillPlan, is_done, plan_backfill, read_month, read_months
 from calcom_pipeline.app.bookings.mirror import BookingOptions
 from calcom_pipeline.domain.bookings.listing import BookingPage, BookingQuery
 from calcom_pipeline.domain.bookings.positions import HISTORY_STREAM, Forecast, Month, forecast, workers_for
@@ -34,7 +34,7 @@ def created(world: World, month: Month) -> set[str]:
 
 
 def fill(world: World, mirror: MemoryMirror, plan: BackfillPlan, **more: Any) -> Any:
-    return backfill(world, lambda: mirror, plan, OPTIONS, now=lambda: world.now, **more)  # type: ignore[arg-type]
+    return read_months(world, lambda: mirror, plan, OPTIONS, now=lambda: world.now, **more)  # type: ignore[arg-type]
 
 
 def planned(world: World, mirror: MemoryMirror, first: Month, **more: Any) -> BackfillPlan:

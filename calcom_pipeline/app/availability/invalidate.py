@@ -44,6 +44,16 @@ def resolve(outbox: Outbox, facts: Sequence[Fact]) -> Resolved:
     return Resolved(tuple(facts), tuple(merged.values()))
 
 
+def resolve_due(outbox: Outbox, *, limit: int) -> Resolved:
+    """Which days the facts that are due concern, at most `limit` facts, oldest first."""
+    return resolve(outbox, outbox.pending(limit=limit))
+
+
+def apply_outbox(outbox: Outbox, cache: CacheClearer, *, limit: int) -> InvalidationReport:
+    """Apply the facts that are due, at most `limit`. Raises what `clear` does."""
+    return clear(outbox, cache, resolve_due(outbox, limit=limit))
+
+
 def clear(outbox: Outbox, cache: CacheClearer, resolved: Resolved) -> InvalidationReport:
     """Clear every layer, then close the facts.
 

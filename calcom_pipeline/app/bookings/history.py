@@ -158,7 +158,7 @@ def _added(report: MonthReport, page: BookingPage, stored: Stored) -> MonthRepor
     )
 
 
-def backfill(
+def read_months(
     calcom: HistorySource,
     new_mirror: Callable[[], BookingMirror],
     plan: BackfillPlan,

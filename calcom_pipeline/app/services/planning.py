@@ -63,13 +63,11 @@ def read_listing(calcom: Calcom, teams: TeamChoice) -> Listing:
 class PlanRequest:
     """Who asks for a plan, and about what.
 
-    `known` is how many event types each owner had in the mirror, to tell a listing that shrank suddenly. `only` keeps
-    the actions of these services; the others wait for the next plan.
+    `only` keeps the actions of these services; the others wait for the next plan.
     """
 
     source: str
     teams: TeamChoice
-    known: Mapping[Owner, int] = field(default_factory=dict[Owner, int])
     only: Collection[str] | None = None
 
 
@@ -108,7 +106,7 @@ def _make_plan(
     if request.only is not None:
         plan = replace(plan, actions=tuple(a for a in plan.actions if a.service_id in request.only))
     links = services.links()
-    suspicious = distrust(listing, links, request.known, rules.smallest_share)
+    suspicious = distrust(listing, links, services.known_event_types(), rules.smallest_share)
     linked = sum(link.state == "linked" and link.event_type_id is not None for link in links)
     held = rules.brakes.held(plan.actions, linked=linked, suspicious=suspicious)
     stored = _stored(plan, held, rules, request.source, looked_at)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from calcom_pipeline.domain.availability.changes import Fact
-from calcom_pipeline.domain.event_types.models import EventType
+from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.domain.services.models import Service
@@ -26,6 +26,10 @@ class ServiceStore(Protocol):
 
     def links(self) -> list[Link]:
         """All links."""
+        ...
+
+    def known_event_types(self) -> Mapping[Owner, int]:
+        """How many event types each owner has in the mirror, to tell a listing that shrank."""
         ...
 
     def settle(self, links: Sequence[Link]) -> None:
@@ -99,6 +103,10 @@ class PlanStore(Protocol):
 
     def supersede(self) -> None:
         """Plans that were not applied no longer hold."""
+        ...
+
+    def latest_open(self) -> StoredPlan | None:
+        """The newest plan, unless it was applied."""
         ...
 
     def load(self, plan_id: str) -> StoredPlan | None:

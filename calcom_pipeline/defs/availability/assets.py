@@ -9,7 +9,7 @@ from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.app.availability.ports import SlotCache, SlotMirror
 from calcom_pipeline.app.availability.refresh import refresh_slots
 from calcom_pipeline.app.event_types.ports import EventTypeMirror
-from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.columns import column_schema
 from calcom_pipeline.defs.event_types.assets import event_types
@@ -34,7 +34,7 @@ def slots(
     event_type_mirror: dg.ResourceParam[EventTypeMirror],
     slot_mirror: dg.ResourceParam[SlotMirror],
     slot_cache: dg.ResourceParam[SlotCache],
-    pipeline: dg.ResourceParam[Pipeline],
+    container: dg.ResourceParam[Container],
 ) -> dg.MaterializeResult[Any]:
     """Free starts of every bookable event type for the coming weeks: one row, and one cached day, per local day."""
     meter = Meter(calcom)
@@ -45,10 +45,10 @@ def slots(
             slot_mirror,
             slot_cache,
             now=utc_now(),
-            options=pipeline.slot_options,
+            options=container.availability.options,
             progress=progress_of(context),
         )
-        free = pipeline.overview.free_starts_by_day()
+        free = container.reports.overview.free_starts_by_day()
     metadata = {
         "days fetched": report.days,
         "queries": report.queries,

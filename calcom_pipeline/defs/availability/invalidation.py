@@ -9,19 +9,19 @@ import dagster as dg
 
 from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
 from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
-from calcom_pipeline.app.availability.invalidate import InvalidationReport, Resolved, clear, resolve
-from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.app.availability.invalidate import InvalidationReport, Resolved, clear, resolve_due
+from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import table
 
 
 @dg.op(out=dg.Out(Resolved, description="Facts that are due and the cached days they concern."))
 def resolve_invalidations(
-    context: dg.OpExecutionContext, outbox: dg.ResourceParam[PostgresOutbox], pipeline: dg.ResourceParam[Pipeline]
+    context: dg.OpExecutionContext, outbox: dg.ResourceParam[PostgresOutbox], container: dg.ResourceParam[Container]
 ) -> Resolved:
     """Facts of changes from the outbox, resolved into cached days of every event type of everybody concerned."""
     with dagster_failures("Reading the outbox"):
-        resolved = resolve(outbox, outbox.pending(limit=pipeline.settings.invalidation_batch))
+        resolved = resolve_due(outbox, limit=container.settings.invalidation_batch)
     context.add_output_metadata(
         {
             "facts": len(resolved.facts),

@@ -8,12 +8,13 @@ from pydantic import Field
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.adapters.postgres.bookings.overview import MonthCount
+from calcom_pipeline.app.bookings.backfill import backfill, forecast_backfill
 from calcom_pipeline.app.bookings.deletions import Proven
-from calcom_pipeline.app.bookings.history import backfill, plan_backfill
-from calcom_pipeline.app.bookings.in_doubt import OutcomesReport, close_outcomes
-from calcom_pipeline.app.bookings.mirror import BookingsReport, Mode, pull_bookings
+from calcom_pipeline.app.bookings.in_doubt import OutcomesReport
+from calcom_pipeline.app.bookings.mirror import BookingsReport, Mode
 from calcom_pipeline.app.bookings.ports import BookingMirror, Stored
-from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.app.bookings.sync import sync_bookings
+from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.columns import column_schema
 from calcom_pipeline.defs.event_types.assets import event_types
@@ -67,7 +68,7 @@ def bookings(
     config: BookingsConfig,
     calcom: Calcom,
     booking_mirror: dg.ResourceParam[BookingMirror],
-    pipeline: dg.ResourceParam[Pipeline],
+    container: dg.ResourceParam[Container],
 ) -> dg.MaterializeResult[Any]:
     """What was booked: everything the first time, afterwards what changed since the watermark."""
     meter = Meter(calcom)
@@ -76,21 +77,21 @@ def bookings(
         context.log.info("Reading everything (%s): %s", reason, cost)
 
     with dagster_failures("Reading bookings"):
-        report = pull_bookings(
-            calcom if config.mode == "changes" else calcom.in_lane("backfill"),
+        synced = sync_bookings(
+            calcom,
             booking_mirror,
-            pipeline.booking_options,
+            container.bookings.in_doubt,
+            container.bookings.options,
             now=utc_now,
             mode=cast("Mode", config.mode),
             resume=context.retry_number > 0 or context.run.parent_run_id is not None,
             progress=progress_of(context),
             announce=announce,
         )
-        months = pipeline.booking_overview.by_month() if report.full else []
-    with dagster_failures("Closing open outcomes"):
-        closed = close_outcomes(calcom, pipeline.outcomes, now=utc_now())
-    told = {**_metadata(report), **_outcome_metadata(closed), **_pictures(months), **meter.metadata()}
-    return dg.MaterializeResult(metadata=told)
+        report = synced.report
+        months = container.bookings.overview.by_month() if report.full else []
+    doubts = _outcome_metadata(synced.doubts)
+    return dg.MaterializeResult(metadata={**_metadata(report), **doubts, **_pictures(months), **meter.metadata()})
 
 
 def _outcome_metadata(closed: OutcomesReport) -> dict[str, Any]:
@@ -116,21 +117,21 @@ def bookings_history(
     context: dg.AssetExecutionContext,
     config: HistoryConfig,
     calcom: Calcom,
-    pipeline: dg.ResourceParam[Pipeline],
+    container: dg.ResourceParam[Container],
 ) -> dg.MaterializeResult[Any]:
     """What was booked in past months, by month of creation, into the same table as `bookings`."""
-    meter, settings, options = Meter(calcom), pipeline.settings, pipeline.booking_options
-    slow = calcom.in_lane("backfill")
+    meter, settings, group = Meter(calcom), container.settings, container.bookings
     months = sorted(Month.parse(key[: len("YYYY-MM")]) for key in context.partition_keys)
     with dagster_failures("Reading the history of bookings"):
-        mirror = pipeline.new_booking_mirror()
-        plan = plan_backfill(slow, mirror, months, options, most_workers=settings.backfill_workers, again=config.again)
+        plan = forecast_backfill(
+            calcom, group.new_mirror, months, group.options, most_workers=settings.backfill_workers, again=config.again
+        )
         context.log.info("Forecast: %s, %d months at once", plan.cost, plan.cost.workers)
         report = backfill(
-            slow,
-            pipeline.new_booking_mirror,
+            calcom,
+            group.new_mirror,
             plan,
-            options,
+            group.options,
             now=utc_now,
             again=config.again,
             progress=progress_of(context),

@@ -6,7 +6,7 @@ import dagster as dg
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.app.bookings.ports import BookingMirror
-from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.bookings.assets import bookings
 from calcom_pipeline.defs.failures import dagster_failures
@@ -20,10 +20,10 @@ _LOOKING_BACK = timedelta(days=30)
 @dg.asset_check(
     asset=bookings, description="No two accepted bookings of a host overlap, but seats and collective ones."
 )
-def no_host_is_booked_twice(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+def no_host_is_booked_twice(container: dg.ResourceParam[Container]) -> dg.AssetCheckResult:
     """Cal.com lets a host overbook on purpose, so this warns."""
     with dagster_failures("Looking for double bookings"):
-        found = pipeline.booking_overview.overlaps(since=utc_now() - _LOOKING_BACK, limit=_SHOWN)
+        found = container.bookings.overview.overlaps(since=utc_now() - _LOOKING_BACK, limit=_SHOWN)
     rows = [
         {
             "booking": o.uid,
@@ -42,7 +42,7 @@ def no_host_is_booked_twice(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetChe
 
 @dg.asset_check(asset=bookings, description="Bookings were read lately.")
 def bookings_are_fresh(
-    booking_mirror: dg.ResourceParam[BookingMirror], pipeline: dg.ResourceParam[Pipeline]
+    booking_mirror: dg.ResourceParam[BookingMirror], container: dg.ResourceParam[Container]
 ) -> dg.AssetCheckResult:
     """By the age of the last read that ended, not by the newest booking: nobody may have booked."""
     with dagster_failures("Reading how far bookings are"):
@@ -51,10 +51,10 @@ def bookings_are_fresh(
         return dg.AssetCheckResult(passed=False, description="No read of bookings has ended yet.")
     seconds = (utc_now() - polled_at).total_seconds()
     return dg.AssetCheckResult(
-        passed=seconds <= pipeline.settings.booking_freshness_seconds,
+        passed=seconds <= container.settings.booking_freshness_seconds,
         metadata={
             "seconds since the last read": round(seconds),
-            "allowed": pipeline.settings.booking_freshness_seconds,
+            "allowed": container.settings.booking_freshness_seconds,
         },
     )
 
@@ -63,10 +63,10 @@ def bookings_are_fresh(
 def bookings_are_as_many_as_at_cal_com(
     calcom: dg.ResourceParam[CalcomClient],
     booking_mirror: dg.ResourceParam[BookingMirror],
-    pipeline: dg.ResourceParam[Pipeline],
+    container: dg.ResourceParam[Container],
 ) -> dg.AssetCheckResult:
     """One call without a time filter: only there Cal.com's count can be trusted (fact sheet 6.2)."""
-    if pipeline.booking_options.keep_past is not None:
+    if container.bookings.options.keep_past is not None:
         return dg.AssetCheckResult(passed=True, description="Old bookings are dropped here, so counts must differ.")
     with dagster_failures("Counting bookings"):
         there = calcom.page(BookingQuery(MINE, sort="start", take=1)).total

@@ -7,7 +7,7 @@ import dagster as dg
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.app.event_types.mirror import pull_event_types
 from calcom_pipeline.app.event_types.ports import EventTypeMirror
-from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.columns import column_schema
 from calcom_pipeline.defs.failures import dagster_failures
@@ -32,22 +32,22 @@ def event_types(
     context: dg.AssetExecutionContext,
     calcom: Calcom,
     event_type_mirror: dg.ResourceParam[EventTypeMirror],
-    pipeline: dg.ResourceParam[Pipeline],
+    container: dg.ResourceParam[Container],
 ) -> dg.MaterializeResult[Any]:
     """What Cal.com offers now: one row per event type, unchanged ones left alone."""
     meter = Meter(calcom)
     with dagster_failures("Reading event types"):
         report = pull_event_types(
-            calcom, event_type_mirror, teams=pipeline.teams, now=utc_now, progress=progress_of(context)
+            calcom, event_type_mirror, teams=container.event_types.teams, now=utc_now, progress=progress_of(context)
         )
         now = utc_now()
-        calls = pipeline.overview.calls_by_minute(since=now - LIMITER_PICTURE)
+        calls = container.reports.overview.calls_by_minute(since=now - LIMITER_PICTURE)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": report.event_types,
             "owners": report.owners,
             **change_metadata(report.changes),
             **meter.metadata(),
-            **limiter_use(calls, limit=pipeline.settings.rate_limit_per_minute, now=now),
+            **limiter_use(calls, limit=container.settings.rate_limit_per_minute, now=now),
         }
     )

@@ -8,16 +8,16 @@ import dagster as dg
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
 from calcom_pipeline.adapters.postgres.services.store import PostgresServiceStore
-from calcom_pipeline.app.services.apply import apply_plan
 from calcom_pipeline.app.services.planning import PlanRequest, make_plan
 from calcom_pipeline.app.services.ports import ActionResult
-from calcom_pipeline.bootstrap.container import Pipeline
+from calcom_pipeline.app.services.sync import apply_latest
+from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import Meter, table
 from calcom_pipeline.defs.naming import OWNERS, POOL, PREFIX
 from calcom_pipeline.defs.progress import progress_of
-from calcom_pipeline.domain.services.plans import DOING, Action
+from calcom_pipeline.domain.services.plans import Action
 
 # The UI renders tables of a few hundred rows well; all of them stand in `sync_actions`.
 _ROWS_SHOWN = 200
@@ -29,13 +29,15 @@ def service_plan(
     calcom: dg.ResourceParam[CalcomClient],
     service_store: dg.ResourceParam[PostgresServiceStore],
     plan_store: dg.ResourceParam[PostgresPlanStore],
-    pipeline: dg.ResourceParam[Pipeline],
+    container: dg.ResourceParam[Container],
 ) -> dg.MaterializeResult[Any]:
     """What has to happen so that services and event types agree: per service, field by field, with the reason."""
     meter = Meter(calcom)
     with dagster_failures("Planning services"):
-        request = PlanRequest(f"dagster run {context.run.run_id}", pipeline.teams, service_store.known_event_types())
-        stored, plan = make_plan(calcom, service_store, plan_store, request, rules=pipeline.plan_rules, now=utc_now)
+        request = PlanRequest(f"dagster run {context.run.run_id}", container.event_types.teams)
+        stored, plan = make_plan(
+            calcom, service_store, plan_store, request, rules=container.services.plan_rules, now=utc_now
+        )
     metadata: dict[str, Any] = {
         "plan": stored.id if plan.actions else "nothing to say",
         "nothing to do": plan.is_empty,
@@ -64,26 +66,26 @@ def service_sync(
     calcom: dg.ResourceParam[CalcomClient],
     service_store: dg.ResourceParam[PostgresServiceStore],
     plan_store: dg.ResourceParam[PostgresPlanStore],
-    pipeline: dg.ResourceParam[Pipeline],
+    container: dg.ResourceParam[Container],
 ) -> dg.MaterializeResult[Any]:
     """The latest plan, applied: a result per service. Writes only to the sandbox, or with CALCOM_APPLY=auto."""
     meter = Meter(calcom)
-    plan = plan_store.latest_open()
-    if plan is None or not any(a.kind in DOING for a in plan.actions):
-        return dg.MaterializeResult(metadata={"result": "nothing to do", **meter.metadata()})
-    if pipeline.apply_mode != "auto":
-        said = f"nothing written (CALCOM_APPLY=plan); review it and run: calcom-pipeline apply {plan.id}"
-        return dg.MaterializeResult(metadata={"plan": plan.id, "result": said, **meter.metadata()})
     with dagster_failures("Applying a plan"):
-        report = apply_plan(
-            plan,
+        applied = apply_latest(
             calcom,
             service_store,
             plan_store,
-            rules=pipeline.apply_rules,
+            rules=container.services.apply_rules,
+            may_write=container.services.apply_mode == "auto",
             now=utc_now,
             progress=progress_of(context),
         )
+    plan, report = applied.plan, applied.report
+    if plan is None:
+        return dg.MaterializeResult(metadata={"result": "nothing to do", **meter.metadata()})
+    if report is None:
+        result = f"nothing written (CALCOM_APPLY=plan); review it and run: calcom-pipeline apply {plan.id}"
+        return dg.MaterializeResult(metadata={"plan": plan.id, "result": result, **meter.metadata()})
     for result in _failed(report.results):
         context.log.warning("Service %s: %s", result.service_id, result.message)
     return dg.MaterializeResult(

@@ -34,7 +34,7 @@ class SlotDay:
 
 @dataclass(frozen=True, slots=True)
 class SlotQuery:
-    """The canonical query (docs/architecture.md, Availability): whole days in the schedule's zone, and that zone asked for.
+    """The canonical query (docs/architecture.md): whole days in the schedule's zone, and that zone asked for.
 
     Another zone or another start yields other starts (captures 31), so nothing else is ever asked for.
     """

@@ -1,0 +1,33 @@
+"""Event types: their mirror, and which owners are read."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from calcom_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from calcom_pipeline.adapters.postgres.database import Database
+    from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
+    from calcom_pipeline.app.event_types.mirror import TeamChoice
+
+
+class EventTypeGroup:
+    """What use cases about event types work with."""
+
+    def __init__(self, settings: Settings, database: "Database") -> None:
+        self._settings = settings
+        self._database = database
+
+    @cached_property
+    def mirror(self) -> "PostgresEventTypeMirror":
+        """The table `event_types`."""
+        from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
+
+        return PostgresEventTypeMirror(self._database)
+
+    @property
+    def teams(self) -> "TeamChoice":
+        """Which teams are read."""
+        from calcom_pipeline.app.event_types.mirror import TeamChoice
+
+        return TeamChoice(self._settings.team_ids, self._settings.team_slug)
