@@ -93,12 +93,13 @@ def _assign(world: World, request: Request) -> Assignment:
     if request.ignores_conflicts:
         hosts = world.host_ids(request.event_type)
         if not hosts:
-            raise unavailable(request.event_type)
+            raise unavailable(request.event_type, moving=request.predecessor is not None)
         users = [world.users[host] for host in hosts]
         return Assignment(users[0], tuple(users[1:]) if request.event_type.scheduling == "collective" else ())
     keeps_host = request.event_type.settings.get("rescheduleWithSameRoundRobinHost")
     old = request.predecessor
-    return assign(world, question, preferred=old.user_id if old and keeps_host else None)
+    preferred = old.user_id if old and keeps_host else None
+    return assign(world, question, preferred=preferred, moving=old is not None)
 
 
 def stamp(sandbox: Sandbox, booking: Booking) -> Booking:
