@@ -170,11 +170,19 @@ def _event_type_ids(call: Call, query: Json) -> tuple[int, ...] | None:
     teams = query.get("teamsIds") or ([query["teamId"]] if query.get("teamId") else None)
     if teams is None:
         return by_type
-    of_teams = set(call.world.event_types.ids_of_teams(int(team) for team in teams))
+    own = [int(team) for team in teams if _belongs_to(call, int(team))]
+    if not own:
+        return ()  # `walk-differences.md` 24, seen with teamId; guess: teamsIds finds nothing either
+    of_teams = set(call.world.event_types.ids_of_teams(own))
     if not of_teams:  # a team without event types makes the filter disappear
         return by_type
     family = call.world.event_types.with_children(of_teams)
     return tuple(family) if by_type is None else tuple(set(by_type) & family)
+
+
+def _belongs_to(call: Call, team_id: int) -> bool:
+    world, user_id = call.world, call.caller.id
+    return world.role_in(user_id, team_id) is not None or world.is_admin_of(user_id, team_id)
 
 
 def _with_children(call: Call, wanted: set[int]) -> tuple[int, ...]:
