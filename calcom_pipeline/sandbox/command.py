@@ -46,7 +46,9 @@ def cli() -> None:
 @click.option("--teams", type=click.IntRange(min=0), help="Teams of a generated account.")
 @click.option("--bookings", type=click.IntRange(min=0), help="Bookings of a generated account.")
 @click.option("--organization/--no-organization", default=False, help="Put a generated account's teams into one.")
-@click.option("--seed", default=1, show_default=True, help="Seed of ids, ties and generated accounts.")
+@click.option(
+    "--seed", default=1, show_default=True, help="Seed of generated accounts, of ties and, without --state, of ids."
+)
 @click.option("--state", type=click.Path(dir_okay=False), help="File that keeps the account over restarts.")
 @click.option("--control/--no-control", default=False, help="Serve /__sandbox: counters, clock, changes, faults.")
 @click.option("--now", help="ISO 8601 instant at which the clock starts; it runs on from there.")

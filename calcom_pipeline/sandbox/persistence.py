@@ -1,9 +1,10 @@
-"""The state file: which account was made when, and everything that happened to it since.
+"""The state file: which account was made when, everything that happened to it since, and where its generators stand.
 
-Generated rows are not written; they come from the seed again. A file is replaced as a whole or not at all.
+Generated rows are not written; they come from the seed again. Of the generators those are kept that decide the order
+of rows; uids and keys come from a new one in each life, since a killed process has handed out some that the file does
+not know (see `sequences`).
 """
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -13,28 +14,29 @@ import orjson
 from calcom_pipeline.sandbox.accounts.files import TABLES, read_tables
 from calcom_pipeline.sandbox.accounts.specs import AccountSpec, build
 from calcom_pipeline.sandbox.core.json_types import Json, is_object
-from calcom_pipeline.sandbox.state.codec import from_plain
+from calcom_pipeline.sandbox.runtime import Sandbox
+from calcom_pipeline.sandbox.state.codec import from_plain, to_plain
 from calcom_pipeline.sandbox.state.model import Booking, EventType
 from calcom_pipeline.sandbox.state.world import Sequences, World
 
 _FORMAT: Final = 1  # of the file; another number is refused
 
 
-def load_or_create(path: Path | None, spec: AccountSpec) -> tuple[AccountSpec, World]:
-    """The account of a state file if there is one, else the one of the spec.
+def load_or_create(path: Path | None, spec: AccountSpec) -> tuple[AccountSpec, World, Json]:
+    """The account of a state file if there is one, else the one of the spec; and where its generators stood, if known.
 
     The file's account wins over the spec's numbers, but not over its kind. Raises ValueError for a file that cannot
     be used.
     """
     if path is None or not path.exists():
-        return spec, build(spec)
+        return spec, build(spec), {}
     found = is_object(orjson.loads(path.read_bytes()))
     if found is None or found.get("format") != _FORMAT:
         raise ValueError(f"{path.name} is no state file of this release")
     kept = from_plain(AccountSpec, found["spec"])
     if kept.kind != spec.kind:
         raise ValueError(f"{path.name} holds the account {kept.kind!r}, not {spec.kind!r}")
-    return kept, restore(build(kept), found)
+    return kept, restore(build(kept), found), found.get("generators", {})
 
 
 def restore(world: World, found: Json) -> World:
@@ -66,8 +68,9 @@ def restore(world: World, found: Json) -> World:
     return world
 
 
-def snapshot(spec: AccountSpec, world: World) -> bytes:
+def snapshot(spec: AccountSpec, sandbox: Sandbox) -> bytes:
     """The content of a state file."""
+    world = sandbox.world
     tables = {name: list(getattr(world, name).values()) for name in TABLES}
     found: Json = {
         "format": _FORMAT,
@@ -77,17 +80,7 @@ def snapshot(spec: AccountSpec, world: World) -> bytes:
         "bookings": list(world.bookings.changed()),
         "deleted": world.bookings.deleted_base_ids(),
         "stamped": world.bookings.stamped(),
-        "sequences": world.sequences,
+        "sequences": to_plain(world.sequences),
+        "generators": sandbox.generators(),
     }
     return orjson.dumps(found)
-
-
-def save(path: Path, content: bytes) -> None:
-    """Writes a file whole: beside its place, then over it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)

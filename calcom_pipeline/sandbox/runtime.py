@@ -1,5 +1,6 @@
 """One running sandbox: the account, its clock and everything that lives as long as the process does."""
 
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from calcom_pipeline.sandbox.control.counters import SLIDING_WINDOW_MS, Counters
 from calcom_pipeline.sandbox.control.faults import Faults
 from calcom_pipeline.sandbox.core.clock import Clock
 from calcom_pipeline.sandbox.core.ids import Ids
+from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.hooks.delivery import Deliveries
 from calcom_pipeline.sandbox.http.limiter import Limit, Limiter
 from calcom_pipeline.sandbox.slots.cache import SlotCache
@@ -33,17 +35,20 @@ class Switches:
 class Sandbox:
     """The state behind all requests. `key_limit` replaces the default limit of API keys without one of their own.
 
-    `insert_seconds` pass between a create's check and its insert; requests that come in between race it. `writes`
+    `insert_seconds` pass between a create's check and its insert; requests that come in between race it.
+    `rows_seconds` pass between the two queries of a page of bookings; what changes meanwhile comes changed. `writes`
     counts what may have changed the account, for whoever keeps it in a file. `build` makes the account as it was at
-    the start, for the start and for every reset.
+    the start, for the start and for every reset. `life` tells the ids of this sandbox from those of an earlier one.
     """
 
     build: Callable[[], World]
     clock: Clock
     seed: int = 1
+    life: str = ""
     key_limit: Limit | None = None
     shuffles_rows: bool = True
     insert_seconds: float = QUICK_INSERT_SECONDS
+    rows_seconds: float = 0.0
     writes: int = 0
     switches: Switches = field(default_factory=Switches)
     limiter: Limiter = field(default_factory=Limiter)
@@ -63,12 +68,31 @@ class Sandbox:
         self.world = self.build()
         self.counters = Counters(self.key_limit.window_ms if self.key_limit else SLIDING_WINDOW_MS)
         self.deliveries = Deliveries(self.faults, self.seed)
-        self.ids = Ids(self.seed)
-        self.request_ids = Ids(self.seed + 1)
+        self.ids = Ids(f"{self.seed}{self.life}")
+        self.request_ids = Ids(f"{self.seed + 1}{self.life}")
         self.ties = np.random.default_rng(self.seed)
         self._rows = random.Random(f"rows-{self.seed}")
         if self.shuffles_rows:
             self.reshuffle_rows()
+
+    def generators(self) -> Json:
+        """Where the generators stand that decide the order of rows, and that order, for `resume`."""
+        version, words, spare = self._rows.getstate()
+        return {
+            "rows": [version, list(words), spare],
+            "ties": json.dumps(self.ties.bit_generator.state),  # a text: its numbers are longer than 64 bits
+            "places": list(self._places.items()),
+        }
+
+    def resume(self, found: Json) -> None:
+        """Lets the generators go on from where an earlier life left them; one that is not told begins anew."""
+        if "rows" in found:
+            version, words, spare = found["rows"]
+            self._rows.setstate((version, tuple(words), spare))
+        if "ties" in found:
+            self.ties.bit_generator.state = json.loads(found["ties"])
+        if "places" in found:
+            self._places = dict(found["places"])
 
     def rebuild(self) -> None:
         """Takes everything back that happened to the account."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,9 +18,12 @@ from calcom_pipeline.sandbox.accounts.specs import AccountSpec, build, kind_of
 from calcom_pipeline.sandbox.app import build_app
 from calcom_pipeline.sandbox.core.clock import Clock
 from calcom_pipeline.sandbox.core.times import SECOND_MS, parse_iso
+from calcom_pipeline.sandbox.files import replace_file
 from calcom_pipeline.sandbox.http.limiter import Limit
 from calcom_pipeline.sandbox.http.transport import WatchedProtocol
 from calcom_pipeline.sandbox.runtime import QUICK_INSERT_SECONDS, Sandbox
+from calcom_pipeline.sandbox.sequences import SUFFIX, KeptSequences, Ledger
+from calcom_pipeline.sandbox.state.world import World
 
 _SAVE_EVERY_SECONDS: Final = 5.0  # a killed process loses at most so much
 _GRACE_SECONDS: Final = 3  # for open requests when it ends
@@ -63,8 +67,21 @@ class Options:
         return replace(usual, hits=self.limit or usual.hits, window_ms=max(window, 1), block_ms=max(block, 1))
 
 
-def open_sandbox(options: Options) -> tuple[Sandbox, AccountSpec]:
-    """The account of the options, ready to be served. Raises ValueError or OSError if there is no such account."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A sandbox with what its state file needs: the account's spec, and the ledger of its ids if there is a file."""
+
+    sandbox: Sandbox
+    spec: AccountSpec
+    ledger: Ledger | None = None
+
+
+def open_sandbox(options: Options) -> Opened:
+    """The account of the options, ready to be served. Raises ValueError or OSError if there is no such account.
+
+    With a state file every life draws its uids from a seed of its own: a killed process has handed out some that stand
+    in no file.
+    """
     start = None
     if options.now is not None:
         start = parse_iso(options.now)
@@ -82,27 +99,38 @@ def open_sandbox(options: Options) -> tuple[Sandbox, AccountSpec]:
         organization=options.organization,
         path=str(Path(options.account).resolve()) if kind == "file" else None,
     )
-    spec, world = persistence.load_or_create(options.state, asked)
+    spec, world, generators = persistence.load_or_create(options.state, asked)
     worlds = iter([world])  # the first building is done; a reset makes the account again
+    ledger = None if options.state is None else Ledger(options.state.with_name(options.state.name + SUFFIX))
+
+    def build_world() -> World:
+        made = next(worlds, None) or build(spec)
+        if ledger is not None:
+            made.sequences = KeptSequences(made.sequences, ledger)
+        return made
+
     sandbox = Sandbox(
-        lambda: next(worlds, None) or build(spec),
+        build_world,
         clock,
         seed=options.seed,
+        life="" if options.state is None else secrets.token_hex(),
         key_limit=options.key_limit(),
         shuffles_rows=spec.shuffles_rows,
         insert_seconds=options.insert_seconds,
     )
-    return sandbox, spec
+    sandbox.resume(generators)
+    return Opened(sandbox, spec, ledger)
 
 
 class SandboxServer(uvicorn.Server):
     """uvicorn with one sandbox; says where it is once it answers, and keeps the state file."""
 
     def __init__(self, options: Options, *, on_ready: Callable[[int], None] | None = None) -> None:
-        self.sandbox, self._spec = open_sandbox(options)
+        opened = open_sandbox(options)
+        self.sandbox, self._spec, self._ledger = opened.sandbox, opened.spec, opened.ledger
         self._options = options
         self._on_ready = on_ready
-        self._saved = -1  # of the sandbox's writes; a file is made at once
+        self._saved = -1  # of the sandbox's writes
         super().__init__(
             uvicorn.Config(
                 build_app(self.sandbox, control=options.control),
@@ -123,10 +151,11 @@ class SandboxServer(uvicorn.Server):
         if not self.started:
             return
         port: int = self.servers[0].sockets[0].getsockname()[1]
+        self.save()  # before anybody gets an answer: an account that is made again later is another one
         self._keeper = asyncio.create_task(self._keep())
         if self._options.ready_file is not None:
             url = f"http://{self._options.host}:{port}/v2"
-            persistence.save(self._options.ready_file, orjson.dumps({"url": url, "port": port, "pid": os.getpid()}))
+            replace_file(self._options.ready_file, orjson.dumps({"url": url, "port": port, "pid": os.getpid()}))
         if self._on_ready is not None:
             self._on_ready(port)
 
@@ -137,12 +166,14 @@ class SandboxServer(uvicorn.Server):
             await self._keeper
         await super().shutdown(sockets)
         self.save()
+        if self._ledger is not None:
+            self._ledger.settle()
 
     def save(self) -> None:
         """Writes the state file if there is one and something changed since."""
         path, writes = self._options.state, self.sandbox.writes
         if path is not None and writes != self._saved:
-            persistence.save(path, persistence.snapshot(self._spec, self.sandbox.world))
+            replace_file(path, persistence.snapshot(self._spec, self.sandbox))
             self._saved = writes
 
     async def _keep(self) -> None:

@@ -72,8 +72,8 @@ def test_a_booking_body_is_refused_in_one_sentence(calcom: Talker, body, message
     assert reply.message.startswith(message)
 
 
-def test_metadata_at_its_limits_and_with_numbers_passes(calcom: Talker):
-    metadata = {f"key-{number}": "x" * 500 for number in range(48)} | {"n": 7, "yes": True}
+def test_metadata_at_its_limits_passes(calcom: Talker):
+    metadata = {f"key-{number}": "x" * 500 for number in range(50)}
     assert calcom.post("/bookings", _FREE | {"attendee": _CAROL, "metadata": metadata}).data["metadata"] == metadata
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from calcom_pipeline.sandbox.bookings import place
 from calcom_pipeline.sandbox.bookings.hosts import luckiest
 from calcom_pipeline.sandbox.bookings.reading import find_booking, shown_now
+from calcom_pipeline.sandbox.bookings.storable import refuse_nul
 from calcom_pipeline.sandbox.core.errors import Bare, bad_request, forbidden, not_found, trpc
 from calcom_pipeline.sandbox.core.json_types import is_list
 from calcom_pipeline.sandbox.core.times import iso
@@ -30,14 +31,24 @@ def _event_type(call: Call, booking: Booking) -> EventType | None:
 
 
 def _check_may_confirm(call: Call, booking: Booking) -> None:
-    event_type = _event_type(call, booking)
-    is_admin = event_type is not None and may_read(call.world, call.caller, event_type)
-    if booking.user_id != call.caller.id and not is_admin:
+    """Who hosts the booking or administers where it belongs; another host of the type may not (31)."""
+    if booking.user_id != call.caller.id and not _administers(call, booking):
         raise trpc(HTTPStatus.UNAUTHORIZED, "User is not authorized to confirm this booking")
     if booking.status == "accepted":
         raise trpc(HTTPStatus.BAD_REQUEST, "Booking already confirmed")
     if booking.status != "pending":
         raise trpc(HTTPStatus.BAD_REQUEST, "Booking is not pending")
+
+
+def _administers(call: Call, booking: Booking) -> bool:
+    """Whether the caller administers the team of the booking's type, or its host's organization."""
+    world, user_id = call.world, call.caller.id
+    event_type = _event_type(call, booking)
+    parent = world.event_types.get(event_type.parent_id or 0) if event_type is not None else None
+    host = world.users.get(booking.user_id or 0)
+    groups = [one.team_id for one in (event_type, parent) if one is not None]
+    groups += [host.organization_id] if host is not None else []
+    return any(world.is_admin_of(user_id, group) for group in groups if group is not None)
 
 
 def _pending(call: Call, booking: Booking) -> Iterable[Booking]:
@@ -65,6 +76,7 @@ async def decline_booking(call: Call) -> Answer:
     booking = find_booking(call)
     reason = clean(rules.DECLINE_BODY, call.body).get("reason")
     _check_may_confirm(call, booking)
+    refuse_nul(reason)
     now, event_type = call.now, _event_type(call, booking)
     for one in _pending(call, booking):
         one.status, one.updated, one.rejection_reason = "rejected", now, reason
@@ -101,23 +113,23 @@ async def mark_absent(call: Call) -> Answer:
     return success(shown_now(call, booking.uid))
 
 
-def _round_robin(call: Call) -> tuple[Booking, EventType]:
+def _to_reassign(call: Call) -> tuple[Booking, EventType]:
+    """The booking of the path and its type, of whatever kind: without another host it just cannot be done (27)."""
     booking = find_booking(call)
     event_type = _event_type(call, booking)
     if event_type is None:
         raise bad_request(f"Event type with id={booking.event_type_id} was not found in the database")
     if not may_read(call.world, call.caller, event_type):
         raise forbidden("You do not have permission to reassign this booking")
-    if event_type.scheduling != "roundRobin":
-        raise bad_request("Only round robin bookings can be reassigned.")
     return booking, event_type
 
 
 async def reassign_booking(call: Call) -> Answer:
     """POST …/reassign: to another host that is free."""
-    booking, event_type = _round_robin(call)
+    booking, event_type = _to_reassign(call)
     question = Question(event_type, booking.start, booking.end, booking.minutes, ignored_uid=booking.uid)
-    others = [host for host in call.world.host_ids(event_type) if host != booking.user_id]
+    rotates = event_type.scheduling == "roundRobin"
+    others = [host for host in call.world.host_ids(event_type) if rotates and host != booking.user_id]
     free = [host for host in others if is_free(call.world, question, host)]
     if not free:
         raise bad_request("Can't reassign the booking because no other host is available at that time.")
@@ -127,7 +139,7 @@ async def reassign_booking(call: Call) -> Answer:
 async def reassign_to_user(call: Call) -> Answer:
     """POST …/reassign/{userId}: to one of the type's hosts, free or not."""
     clean(rules.REASSIGN_BODY, call.body)
-    booking, event_type = _round_robin(call)
+    booking, event_type = _to_reassign(call)
     user_id = read_whole_number(call.params["userId"])
     user = call.world.users.get(user_id)
     if user is None:

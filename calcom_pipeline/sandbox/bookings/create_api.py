@@ -14,7 +14,7 @@ from calcom_pipeline.sandbox.bookings.creation import create, question_of
 from calcom_pipeline.sandbox.bookings.hosts import assign
 from calcom_pipeline.sandbox.bookings.request import Request, from_body
 from calcom_pipeline.sandbox.bookings.seats import take_seat
-from calcom_pipeline.sandbox.core.errors import bad_request
+from calcom_pipeline.sandbox.core.errors import bad_request, internal_error
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import moment_of, ms_of, zone
 from calcom_pipeline.sandbox.event_types.personal_api import may_read
@@ -79,6 +79,7 @@ def shows_attendees(call: Call, booking: Booking) -> bool:
 async def _series(call: Call, event_type: EventType, body: Json) -> list[Json]:
     """Every occurrence is a booking of its own; all of them must be free."""
     recurrence: Json = event_type.recurrence or {}
+    lookup.check_length(event_type, body.get("lengthInMinutes"))
     wanted = body.get("recurrenceCount")
     if wanted and wanted > recurrence["occurrences"]:
         raise bad_request("Provided recurrence count is higher than the event type's recurring event count.")
@@ -123,6 +124,8 @@ def _instant(call: Call, event_type: EventType, body: Json) -> Json:
     """An instant meeting of a team: nobody hosts it yet."""
     if event_type.team_id is None:
         raise bad_request("Instant bookings are only supported for team event types, not individual user event types.")
+    if event_type.scheduling == "collective":
+        raise internal_error()  # `walk-differences.md` 16
     request = from_body(event_type, body, minutes=event_type.length)
     world, booker = call.world, request.booker
     uid = call.sandbox.ids.booking_uid()

@@ -9,6 +9,7 @@ import asyncio
 from calcom_pipeline.sandbox.bookings import bounds, place
 from calcom_pipeline.sandbox.bookings.hosts import Assignment, assign, unavailable
 from calcom_pipeline.sandbox.bookings.request import Request
+from calcom_pipeline.sandbox.bookings.storable import refuse_nul
 from calcom_pipeline.sandbox.core.errors import lost_race
 from calcom_pipeline.sandbox.core.json_types import as_stored
 from calcom_pipeline.sandbox.core.times import HOUR_MS, MINUTE_MS
@@ -93,12 +94,13 @@ def _assign(world: World, request: Request) -> Assignment:
     if request.ignores_conflicts:
         hosts = world.host_ids(request.event_type)
         if not hosts:
-            raise unavailable(request.event_type)
+            raise unavailable(request.event_type, moving=request.predecessor is not None)
         users = [world.users[host] for host in hosts]
         return Assignment(users[0], tuple(users[1:]) if request.event_type.scheduling == "collective" else ())
     keeps_host = request.event_type.settings.get("rescheduleWithSameRoundRobinHost")
     old = request.predecessor
-    return assign(world, question, preferred=old.user_id if old and keeps_host else None)
+    preferred = old.user_id if old and keeps_host else None
+    return assign(world, question, preferred=preferred, moving=old is not None)
 
 
 def stamp(sandbox: Sandbox, booking: Booking) -> Booking:
@@ -114,6 +116,7 @@ def stamp(sandbox: Sandbox, booking: Booking) -> Booking:
 def insert(sandbox: Sandbox, request: Request, assignment: Assignment, *, pending: bool) -> Booking:
     """Writes the row; raises 400 (bare) if another request took the time meanwhile."""
     world, now = sandbox.world, sandbox.clock.now()
+    _check_storable(request)
     booking_id = world.sequences.take("booking")
     if not pending and not request.ignores_conflicts and _is_taken(world, request, assignment.organizer):
         raise lost_race()
@@ -129,6 +132,20 @@ def insert(sandbox: Sandbox, request: Request, assignment: Assignment, *, pendin
     booking.status = "pending" if pending else "accepted"
     world.bookings.add(booking)
     return booking
+
+
+def _check_storable(request: Request) -> None:
+    location = place.stored_location(request.event_type, request.place)
+    guests = request.guests or ()
+    refuse_nul(
+        request.booker.name,
+        request.booker.email,
+        request.notes,
+        location,
+        request.moved_by,
+        *guests,
+        documents=(request.responses, request.metadata),
+    )
 
 
 def _is_taken(world: World, request: Request, organizer: User) -> bool:

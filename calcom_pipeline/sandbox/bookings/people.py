@@ -8,6 +8,7 @@ from typing import Final
 
 from calcom_pipeline.sandbox.bookings import place
 from calcom_pipeline.sandbox.bookings.reading import find_booking, shown_now
+from calcom_pipeline.sandbox.bookings.storable import refuse_nul
 from calcom_pipeline.sandbox.core.errors import bad_request, forbidden, not_found, trpc
 from calcom_pipeline.sandbox.core.json_types import Json, as_stored
 from calcom_pipeline.sandbox.event_types.personal_api import may_read, read_whole_number
@@ -87,6 +88,7 @@ async def add_guests(call: Call) -> Answer:
 
 def _attendee(call: Call, booking: Booking, given: Json) -> Attendee:
     """Somebody new, with the organizer's zone if none is given."""
+    refuse_nul(given.get("name"), given.get("phoneNumber"))
     organizer = call.world.users.get(booking.user_id or 0) or call.caller
     return Attendee(
         call.world.sequences.take("attendee"),
@@ -99,7 +101,7 @@ def _attendee(call: Call, booking: Booking, given: Json) -> Attendee:
 
 
 async def change_location(call: Call) -> Answer:
-    """PATCH …/location: for hosts and admins; without a location nothing changes."""
+    """PATCH …/location: for hosts and admins; without a location that the type offers nothing changes."""
     booking = find_booking(call)
     given: Json | None = clean(rules.LOCATION_BODY, call.body).get("location")
     event_type = call.world.event_types.get(booking.event_type_id or 0)
@@ -111,7 +113,10 @@ async def change_location(call: Call) -> Answer:
         raise not_found(f"No user found for booking with uid={booking.uid}")
     if event_type is None:
         raise not_found(f"No event type found for booking with uid={booking.uid}")
+    if given["type"] not in {offered["type"] for offered in event_type.locations}:
+        return success(shown_now(call, booking.uid))  # nothing changes (`walk-differences.md` 26)
     location = _new_location(event_type, given)
+    refuse_nul(location)
     metadata = {key: value for key, value in booking.metadata.items() if key != "videoCallUrl"}
     if given["type"] == "integration":
         video = place.video_url(location, call.world.booker_url, booking.uid)

@@ -6,9 +6,10 @@ Facts: fact sheet 6.4 and 6.8, recordings `03w` to `03y`.
 from typing import Final
 
 from calcom_pipeline.sandbox.bookings import views
+from calcom_pipeline.sandbox.bookings.calendar_links import calendar_links
 from calcom_pipeline.sandbox.bookings.create_api import shows_attendees
 from calcom_pipeline.sandbox.bookings.seats import find_seat
-from calcom_pipeline.sandbox.core.errors import not_found
+from calcom_pipeline.sandbox.core.errors import bad_request, not_found
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.http.answers import Answer, success
 from calcom_pipeline.sandbox.http.call import Call, Guard, Route
@@ -59,17 +60,25 @@ async def read_nothing(call: Call) -> Answer:
     return success([])
 
 
+async def read_calendar_links(call: Call) -> Answer:
+    """Four links; without an event type there are none to make."""
+    booking = find_booking(call)
+    if call.world.event_types.get(booking.event_type_id or 0) is None:
+        raise bad_request(f"Booking with uid {booking.uid} has no event type")
+    return success(calendar_links(booking))
+
+
 _ONE: Final = "/v2/bookings/{uid}"
 ROUTES: Final = [
     Route("GET", "/v2/bookings/by-seat/{seatUid}", read_by_seat, BOOKINGS, Guard.OPTIONAL),
     Route("GET", _ONE, read_booking, BOOKINGS, Guard.OPTIONAL),
+    Route("GET", f"{_ONE}/calendar-links", read_calendar_links, BOOKINGS, Guard.PERMISSION),
     *(
         Route("GET", f"{_ONE}/{name}", read_nothing, BOOKINGS, guard)
         for name, guard in (
             ("recordings", Guard.NONE),
             ("transcripts", Guard.NONE),
             ("references", Guard.PERMISSION),
-            ("calendar-links", Guard.PERMISSION),
             ("conferencing-sessions", Guard.PERMISSION),
         )
     ),

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from calcom_pipeline.sandbox.bookings import place
-from calcom_pipeline.sandbox.core.errors import bad_request, zod
+from calcom_pipeline.sandbox.bookings.core_schema import check_core
+from calcom_pipeline.sandbox.core.errors import bad_request
 from calcom_pipeline.sandbox.core.json_types import Json, as_stored
-from calcom_pipeline.sandbox.core.times import MINUTE_MS, parse_iso, zone_name
+from calcom_pipeline.sandbox.core.times import MINUTE_MS, parse_iso
 from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType
-from calcom_pipeline.sandbox.validation.rules import is_email, is_phone
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,15 @@ def from_body(event_type: EventType, body: Json, *, minutes: int) -> Request:
         raise bad_request("Invalid start date")
     given = body.get("location") or body.get("meetingUrl")
     place.check_offered(event_type, given)
+    metadata: Json = dict(body.get("metadata") or {})
+    check_core(event_type, attendee, body.get("guests"), metadata)
     booker = Booker(
         name=attendee["name"],
         email=attendee.get("email") or _email_for(attendee.get("phoneNumber")),
-        time_zone=zone_name(attendee["timeZone"]),
+        time_zone=attendee["timeZone"],  # as it is spelled (`walk-differences.md` 20)
         locale=attendee.get("language") or "en",
-        phone=attendee.get("phoneNumber"),
+        phone=attendee.get("phoneNumber") or None,
     )
-    _check_core(attendee, body.get("guests"))
     own: Json = dict(body.get("bookingFieldsResponses") or {})
     return Request(
         event_type=event_type,
@@ -72,7 +73,7 @@ def from_body(event_type: EventType, body: Json, *, minutes: int) -> Request:
         minutes=minutes,
         booker=booker,
         guests=tuple(body["guests"]) if body.get("guests") is not None else None,
-        metadata=dict(body.get("metadata") or {}),
+        metadata=metadata,
         responses=_responses(own, booker, attendee.get("email") or "", body.get("guests"), given),
         place=given,
         notes=str(own.get("notes") or ""),
@@ -84,19 +85,6 @@ def _email_for(phone: str | None) -> str:
     """Whoever gives only a phone number gets an address made of it."""
     digits = "".join(character for character in phone or "" if character.isdigit())
     return f"{digits}@sms.cal.com"
-
-
-def _check_core(attendee: Json, guests: list[str] | None) -> None:
-    issues: list[tuple[str, str]] = []
-    email, phone = attendee.get("email"), attendee.get("phoneNumber")
-    if email and not is_email(email):
-        issues.append(("responses", "{email}email_validation_error"))
-    if phone and not is_phone(phone):
-        issues.append(("responses", "{attendeePhoneNumber}invalid_number"))
-    if any(not is_email(guest) for guest in guests or ()):
-        issues.append(("responses", "{guests}email_validation_error"))
-    if issues:
-        raise zod(*issues)
 
 
 def _responses(own: Json, booker: Booker, email: str, guests: list[str] | None, given: Any) -> Json:

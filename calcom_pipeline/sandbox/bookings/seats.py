@@ -12,8 +12,9 @@ from calcom_pipeline.sandbox.bookings import bounds, place
 from calcom_pipeline.sandbox.bookings.creation import insert, question_of, stamp
 from calcom_pipeline.sandbox.bookings.hosts import assign
 from calcom_pipeline.sandbox.bookings.request import Request
+from calcom_pipeline.sandbox.bookings.storable import refuse_nul
 from calcom_pipeline.sandbox.core.errors import Bare, conflict
-from calcom_pipeline.sandbox.core.json_types import Json, as_stored
+from calcom_pipeline.sandbox.core.json_types import as_stored
 from calcom_pipeline.sandbox.hooks import notify
 from calcom_pipeline.sandbox.hooks.payloads import Occasion
 from calcom_pipeline.sandbox.runtime import Sandbox
@@ -67,10 +68,9 @@ async def take_seat(sandbox: Sandbox, request: Request, moved_from: Booking | No
 
 
 def _new_seat(sandbox: Sandbox, request: Request) -> Seat:
-    given: Json = {key: value for key, value in request.responses.items() if key != "location"}
-    guests = list(request.guests or ())
+    """A seat with its answers as they were given, but for guests: a seat has none (`walk-differences.md` 22)."""
     metadata = {key: value for key, value in request.metadata.items() if isinstance(value, str)}
-    return Seat(sandbox.ids.uuid(), as_stored(given | {"guests": guests}), as_stored(metadata))
+    return Seat(sandbox.ids.uuid(), as_stored(request.responses | {"guests": []}), as_stored(metadata))
 
 
 async def _join(
@@ -82,6 +82,7 @@ async def _join(
         raise Bare(HTTPStatus.CONFLICT, "already_signed_up_for_this_booking_error")
     if sum(attendee.seat is not None for attendee in booking.attendees) >= event_type.seats_per_slot:
         raise conflict(NO_SEATS)
+    refuse_nul(booker.name, booker.email, documents=(request.responses, request.metadata))
     attendee = Attendee(
         world.sequences.take("attendee"), booker.name, booker.email, booker.time_zone, booker.locale, booker.phone
     )

@@ -154,7 +154,9 @@ def _seated(world: World, booking: Booking, event_type: EventType | None, *, wit
 
 def _seat(attendee: Attendee) -> Json:
     seat = attendee.seat
-    responses: Json = {} if seat is None else {k: v for k, v in seat.responses.items() if k != "email"}
+    # Guess, from the published source: whoever takes part without a seat has what stands for unreadable answers.
+    stored: Json = {"name": _UNKNOWN} if seat is None else seat.responses
+    responses: Json = {key: value for key, value in stored.items() if key != "email"}
     more: dict[str, Any] = {"bookingFieldsResponses": responses, "metadata": seat.metadata if seat else {}}
     found = _attendee(attendee, with_phone=False)
     if seat is not None:

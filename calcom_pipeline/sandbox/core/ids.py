@@ -13,7 +13,7 @@ _UUID_BITS: Final = 128
 class Ids:
     """Draws ids; the same seed draws the same ids in the same order."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | str) -> None:
         self._random = random.Random(f"ids-{seed}")
 
     def booking_uid(self) -> str:

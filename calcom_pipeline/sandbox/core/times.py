@@ -77,11 +77,14 @@ def http_date(ms: int) -> str:
 
 @lru_cache(maxsize=1024)
 def zone(name: str) -> ZoneInfo:
-    """The zone of that IANA name. Raises KeyError if there is none."""
+    """The zone of that IANA name; as in JavaScript, upper and lower case do not matter. Raises KeyError if none is."""
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError, UnicodeError) as error:  # a name with a NUL, or the name of a folder of zones
-        raise KeyError(name) from error
+    except (KeyError, ValueError, OSError, UnicodeError) as error:  # a name with a NUL, a folder of zones
+        known = _canonical(name)
+        if known is None or known == name:
+            raise KeyError(name) from error
+        return ZoneInfo(known)
 
 
 def is_zone(name: object) -> bool:
@@ -91,7 +94,7 @@ def is_zone(name: object) -> bool:
     try:
         zone(name)
     except KeyError:
-        return _canonical(name) is not None
+        return False
     return True
 
 
@@ -101,15 +104,6 @@ def _canonical(name: str) -> str | None:
 
     by_lower = {known.lower(): known for known in available_timezones()}
     return by_lower.get(name.lower())
-
-
-def zone_name(name: str) -> str:
-    """The spelling under which the zone is known; JavaScript does not mind upper and lower case."""
-    try:
-        zone(name)
-    except KeyError:
-        return _canonical(name) or name
-    return name
 
 
 def is_iso_date(value: object, *, strict: bool = False) -> bool:

@@ -14,7 +14,6 @@ from calcom_pipeline.sandbox.core.times import (
     iso,
     iso_in_zone,
     parse_iso,
-    zone_name,
 )
 from calcom_pipeline.sandbox.event_types.dynamic import DYNAMIC_MINUTES
 from calcom_pipeline.sandbox.http.answers import Answer, json_answer, success
@@ -39,7 +38,7 @@ async def read_slots(call: Call) -> Answer:
         event_type_id=event_type.id,
         start=start,
         end=end,
-        zone=zone_name(query["timeZone"]) if query.get("timeZone") else None,
+        zone=query.get("timeZone") or None,
         duration=int(query["duration"]) if query.get("duration") else None,
         ignored_uid=query.get("bookingUidToReschedule") or None,
         host_ids=tuple(int(one) for one in query["rrHostSubsetIds"]) if query.get("rrHostSubsetIds") else None,
@@ -147,8 +146,7 @@ async def read_slots_legacy(call: Call) -> Answer:
     start, end = parse_iso(query["startTime"]), parse_iso(query["endTime"])
     if start is None or end is None:
         raise bad_request(_RANGE_TEXT)
-    zone = query.get("timeZone")
-    wanted = SlotQuery(event_type.id, start, end, zone=zone_name(zone) if zone else None)
+    wanted = SlotQuery(event_type.id, start, end, zone=query.get("timeZone") or None)
     found = _found(call, event_type, wanted)
     return success({"slots": {day: [{"time": iso(slot.start)} for slot in slots] for day, slots in found.items()}})
 

@@ -4,6 +4,7 @@ Facts: fact sheet section 11 (host conflicts, attendees who are hosts, buffers, 
 `32*`. The reading is of the state as it is; nothing here changes it.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 from calcom_pipeline.sandbox.core.times import MINUTE_MS
@@ -78,12 +79,13 @@ def busy_ranges(world: World, question: Question, host_id: int) -> list[Range]:
     reach = _WIDEST_BUFFER_MS
     shared = [one.id for one in world.event_types.values() if one.scheduling == "collective"]
     start, end = question.start - reach, question.end + reach
+    seated: Counter[Range] = Counter()
     for position in world.bookings.concerning(start, end, host_id, shared):
         if int(statuses[position]) not in _BLOCKING_CODES:
             continue
         booking = world.bookings.at(position)
         if blocks(world, booking, question.event_type) and host_id in world.hosts_booked(booking):
-            found += _taken(world, booking, question)
+            found += _taken(world, booking, question, seated)
     zone = world.users[world.host_ids(question.event_type)[0]].time_zone
     limits = limit_ranges(
         world,
@@ -111,15 +113,24 @@ def blocks(world: World, booking: Booking, event_type: EventType) -> bool:
     return bool(own.confirmation and own.confirmation.get("blockUnconfirmedBookingsInBooker"))
 
 
-def _taken(world: World, booking: Booking, question: Question) -> list[Range]:
+def _taken(world: World, booking: Booking, question: Question, seated: Counter[Range]) -> list[Range]:
+    """The time that a booking takes, with the buffers of both types.
+
+    A seated booking takes nothing but its buffers from its own type, full or not (`walk-differences.md` S1 to S4).
+    `seated` counts the bookings of each time so far. Guess, from the published source: as many of them as the type has
+    seats take the time after all, so the one booking of a type with a single seat does.
+    """
     own = world.event_types.get(booking.event_type_id or 0)
     asked = question.event_type
     before = ((own.before_buffer if own else 0) + asked.after_buffer) * MINUTE_MS
     after = ((own.after_buffer if own else 0) + asked.before_buffer) * MINUTE_MS
-    if own is not None and own.id == asked.id and own.seats_per_slot:
-        seated = [attendee for attendee in booking.attendees if attendee.seat is not None]
-        if len(seated) < own.seats_per_slot:  # open seats: only the buffers are taken
-            return [(booking.start - before, booking.start), (booking.end, booking.end + after)]
+    if own is not None and own.id == asked.id and any(one.seat is not None for one in booking.attendees):
+        time = (booking.start, booking.end)
+        seated[time] += 1
+        if seated[time] < own.seats_per_slot:
+            buffers = ((booking.start - before, booking.start), (booking.end, booking.end + after))
+            return [one for one in buffers if one[0] < one[1]]
+        del seated[time]
     if booking.uid == question.ignored_uid:
         return []
     return [(booking.start - before, booking.end + after)]

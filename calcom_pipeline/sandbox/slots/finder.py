@@ -14,6 +14,7 @@ from calcom_pipeline.sandbox.slots import window
 from calcom_pipeline.sandbox.slots.availability import Question, free_ranges
 from calcom_pipeline.sandbox.slots.grid import Grid, starts
 from calcom_pipeline.sandbox.slots.ranges import Range, overlaps
+from calcom_pipeline.sandbox.state.columns import STATUS_CODES
 from calcom_pipeline.sandbox.state.model import EventType
 from calcom_pipeline.sandbox.state.world import World
 
@@ -55,6 +56,7 @@ def find_slots(world: World, event_type: EventType, query: SlotQuery, now: int) 
     limits = _window_limits(world, event_type, query, now, set(by_day))
     notice_end = now + event_type.notice * MINUTE_MS
     reserved = _reserved(world, event_type, now)
+    seats = _seats_taken(world, event_type, query, now)
     wanted = _asked_days(query)
     found: dict[str, list[Slot]] = {}
     for day, moments in by_day.items():
@@ -65,10 +67,10 @@ def find_slots(world: World, event_type: EventType, query: SlotQuery, now: int) 
             for moment in moments
             if moment >= notice_end
             and (limits is None or limits[0] <= moment <= limits[1])
-            and not any(overlaps((moment, moment + length * MINUTE_MS), one) for one in reserved)
+            and (moment in seats or not any(overlaps((moment, moment + length * MINUTE_MS), one) for one in reserved))
         ]
         if kept:
-            found[day] = [_slot(world, event_type, moment) for moment in kept[: _most(event_type)]]
+            found[day] = [seats.get(moment, Slot(moment)) for moment in kept[: _most(event_type)]]
     return found
 
 
@@ -141,20 +143,31 @@ def _most(event_type: EventType) -> int | None:
     return 1 if event_type.only_first_slot else None
 
 
-def _slot(world: World, event_type: EventType, moment: int) -> Slot:
+def _seats_taken(world: World, event_type: EventType, query: SlotQuery, now: int) -> dict[int, Slot]:
+    """The starts of a seated type at which somebody sits or holds a seat.
+
+    The booking that is about to be moved counts for nothing (`walk-differences.md` 23). Guess, from the published
+    source: every attendee of a booking counts but the hosts of a team's type.
+    """
     if not event_type.seats_per_slot:
-        return Slot(moment)
-    slot = Slot(moment)
-    for position in world.bookings.between(moment, moment + 1):
+        return {}
+    of_team = event_type.team_id is not None
+    hosts = {world.users[one].email for one in world.host_ids(event_type) if of_team}
+    columns = world.bookings.columns
+    found: dict[int, Slot] = {}
+    for position in world.bookings.between(query.start - DAY_MS, query.end + DAY_MS):
+        is_accepted = columns.status[position] == STATUS_CODES["accepted"]
+        if columns.event_type[position] != event_type.id or not is_accepted:
+            continue
         booking = world.bookings.at(position)
-        if booking.event_type_id == event_type.id and booking.start == moment and booking.status == "accepted":
-            seats = sum(attendee.seat is not None for attendee in booking.attendees)
-            slot = replace(slot, seats_booked=slot.seats_booked + seats, booking_uid=booking.uid)
-    held = sum(
-        reservation.seated and reservation.event_type_id == event_type.id and reservation.start == moment
-        for reservation in world.reservations.values()
-    )
-    return replace(slot, seats_booked=slot.seats_booked + held)
+        if booking.uid != query.ignored_uid:
+            seats = sum(attendee.email not in hosts for attendee in booking.attendees)
+            found[booking.start] = Slot(booking.start, seats, booking.uid)
+    for held in world.reservations.values():
+        if held.seated and held.event_type_id == event_type.id and held.until > now:
+            slot = found.get(held.start, Slot(held.start))
+            found[held.start] = replace(slot, seats_booked=slot.seats_booked + 1)
+    return found
 
 
 def slot_json(slot: Slot, start: str, end: str | None, seats_total: int) -> Json:

@@ -202,7 +202,13 @@ _ABSENT_ATTENDEE = Schema(
 MARK_ABSENT_BODY: Final = Schema(
     (
         Field("host", (BOOLEAN,), optional=True),
-        Field("attendees", (ARRAY,), optional=True, nested=_ABSENT_ATTENDEE, each=True),
+        Field(
+            "attendees",
+            (ARRAY, min_size(1, "attendees must contain at least 1 elements")),
+            optional=True,
+            nested=_ABSENT_ATTENDEE,
+            each=True,
+        ),
     )
 )
 REQUEST_RESCHEDULE_BODY: Final = Schema((Field("rescheduleReason", (STRING,), optional=True),))
@@ -224,8 +230,9 @@ GUESTS_BODY: Final = Schema(
             (
                 Rule(
                     "arrayMaxSize",
-                    f"{{property}} must contain no more than {MOST_GUESTS_PER_CALL} elements",
+                    f"Cannot add more than {MOST_GUESTS_PER_CALL} guests at a time",
                     lambda value: isinstance(value, list) and len(value) <= MOST_GUESTS_PER_CALL,  # pyright: ignore[reportUnknownArgumentType] - only its length counts
+                    own_text=True,
                 ),
                 min_size(1, "guests must contain at least 1 elements"),
                 ARRAY,

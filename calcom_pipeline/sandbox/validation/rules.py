@@ -71,13 +71,15 @@ def is_phone(value: Any) -> bool:
 
 
 def _is_small_metadata(value: Any) -> bool:
+    """Few short keys, with texts, numbers or truth values; what is nested is none (`walk-differences.md` 10)."""
     found = is_object(value)
     if found is None or len(found) > _METADATA_KEYS:
         return False
-    return all(
-        len(key) <= _METADATA_KEY_LENGTH and (not isinstance(item, str) or len(item) <= _METADATA_VALUE_LENGTH)
-        for key, item in found.items()
-    )
+    return all(len(key) <= _METADATA_KEY_LENGTH and _is_metadata_value(item) for key, item in found.items())
+
+
+def _is_metadata_value(value: Any) -> bool:
+    return isinstance(value, (bool, int, float)) or (isinstance(value, str) and len(value) <= _METADATA_VALUE_LENGTH)
 
 
 INT = Rule("isInt", "{property} must be an integer number", is_whole)
