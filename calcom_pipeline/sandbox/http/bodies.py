@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from calcom_pipeline.sandbox.core.errors import Bare, bad_request
-from calcom_pipeline.sandbox.core.json_types import Json, is_object
+from calcom_pipeline.sandbox.core.json_types import Json, is_list, is_object
 from calcom_pipeline.sandbox.http.json_errors import complaint, unexpected_token
 
 BODY_LIMIT_BYTES = 100 * 1024  # body-parser's default "100kb"
@@ -65,7 +65,7 @@ def _with_whole_numbers(body: Any) -> Any:
     while containers:
         held = containers.pop()
         members = is_object(held)
-        items: list[tuple[Any, Any]] = list(enumerate(held)) if members is None else list(members.items())
+        items: list[tuple[Any, Any]] = list(enumerate(is_list(held) or ()) if members is None else members.items())
         for place, value in items:
             if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_IN_DIGITS:
                 held[place] = int(value)
