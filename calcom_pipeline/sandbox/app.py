@@ -22,7 +22,7 @@ from calcom_pipeline.sandbox.bookings import (
 )
 from calcom_pipeline.sandbox.control.api import control_routes
 from calcom_pipeline.sandbox.event_types import legacy_api as legacy_event_types
-from calcom_pipeline.sandbox.event_types import personal_api, team_api
+from calcom_pipeline.sandbox.event_types import legacy_read_api, personal_api, team_api
 from calcom_pipeline.sandbox.hooks import api as hooks_api
 from calcom_pipeline.sandbox.hooks.meetings import watch_meetings
 from calcom_pipeline.sandbox.http.call import Route
@@ -38,6 +38,7 @@ API_ROUTES: Final[list[Route]] = [
     *people_api.ROUTES,
     *personal_api.ROUTES,
     *legacy_event_types.ROUTES,
+    *legacy_read_api.ROUTES,
     *team_api.ROUTES,
     *slots_api.ROUTES,
     *reservations.ROUTES,

@@ -1,8 +1,14 @@
 """Faults on demand: what goes wrong, where, how often. Every rule draws from its own seeded generator.
 
-Request faults: `latency`, `rate_limited`, `error`, `reset_before`, `reset_after`, `truncate`, `malformed`,
-`content_type`, `empty_body`. `fail_after_create` is an error after the work was done; `half_list` and `empty_list` are
-complete answers that leave out half of the rows, or all.
+Before the work: `latency`, `rate_limited`, `error`, `html` (a page of something in between), `echo_key` (an error that
+repeats the caller's key), `reset_before`.
+After it, the connection: `reset_after`, `truncate`, `drip_headers`, `drip_body` (one byte every `seconds`).
+After it, the body: `malformed`, `content_type`, `empty_body`, `fail_after_create`, `huge_body` and `gzip_bomb` (padded
+with blanks to `megabytes`), `gzip_truncated`, `bent_body` (`set` is merged into it), `time_zone` (every `timeZone`
+becomes `text`).
+After it, the rows of a complete answer: `half_list`, `empty_list`, `repeated_row`, `malformed_row` (`set` is merged
+into it, or takes its place).
+After it, the headers: `date_header` (`seconds` off, or `text`), `headers` (any).
 `change_inside_page` changes bookings of a page between its two queries, the one for their order and the one for their
 rows: they come with their new values at their old places (fact sheet section 11).
 Webhook faults: `webhook_lost`, `webhook_doubled`, `webhook_late`, `webhook_reordered`, `webhook_unsigned`.
@@ -12,7 +18,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Final, Literal, TypeVar, get_args
+from typing import Any, Final, Literal, TypeVar, get_args
 
 from calcom_pipeline.sandbox.core.json_types import Json
 
@@ -30,6 +36,19 @@ RequestFault = Literal[
     "fail_after_create",
     "half_list",
     "empty_list",
+    "repeated_row",
+    "malformed_row",
+    "bent_body",
+    "time_zone",
+    "date_header",
+    "headers",
+    "html",
+    "echo_key",
+    "huge_body",
+    "gzip_bomb",
+    "gzip_truncated",
+    "drip_headers",
+    "drip_body",
 ]
 WebhookFault = Literal["webhook_lost", "webhook_doubled", "webhook_late", "webhook_reordered", "webhook_unsigned"]
 PageFault = Literal["change_inside_page"]
@@ -37,11 +56,13 @@ REQUEST_FAULTS: Final[tuple[str, ...]] = get_args(RequestFault)
 PAGE_FAULTS: Final[tuple[str, ...]] = get_args(PageFault)
 WEBHOOK_FAULTS: Final[tuple[str, ...]] = get_args(WebhookFault)
 _KINDS: Final = (*REQUEST_FAULTS, *PAGE_FAULTS, *WEBHOOK_FAULTS)
-_FIELDS: Final = (
-    "kind", "endpoint", "share", "count", "after", "key", "seconds", "status", "seed", "rows", "mutation",
-)  # fmt: skip
 _CHANGES_OF_BOOKINGS: Final = frozenset({"update_bookings", "delete_bookings"})
 _DEFAULT_ERROR_STATUS = 503
+_DEFAULT_MEGABYTES = 64
+_FIELDS: Final = (
+    "kind", "endpoint", "share", "count", "after", "key", "seconds", "status", "seed", "text", "headers", "set", "row",
+    "where", "megabytes", "rows", "mutation",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -49,9 +70,11 @@ class Fault:
     """One rule. `endpoint` is a route's name or a pattern (`POST /v2/bookings*`), for webhooks the trigger.
 
     It strikes a share (0 to 1) of what matches, after the first `after`, at most `count` times, for one key only
-    if `key` names its fingerprint. `seconds` is the delay, `status` the error's status. `rows` of a page's bookings are
-    changed by `mutation`, an `update_bookings` or `delete_bookings` of the control surface that names no bookings;
-    without one they get a new `updatedAt`.
+    if `key` names its fingerprint. `seconds` is the delay, `status` the error's status, `text` what an error or a
+    value says. `headers` replace those of the answer (None takes one away) with every kind of request fault. A row is
+    chosen by `where` (all rows with these members), else by its place `row`.
+    `rows` of a page's bookings are changed by `mutation`, an `update_bookings` or `delete_bookings` of the control
+    surface that names no bookings; without one they get a new `updatedAt`.
     """
 
     id: int
@@ -66,6 +89,12 @@ class Fault:
     seed: int = 1
     rows: int = 1
     mutation: Json | None = None
+    text: str | None = None
+    headers: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
+    set: Any = None
+    row: int = 0
+    where: Json = field(default_factory=dict[str, Any])
+    megabytes: int = _DEFAULT_MEGABYTES
     seen: int = 0
     struck: int = 0
     _random: random.Random = field(default_factory=random.Random, repr=False)

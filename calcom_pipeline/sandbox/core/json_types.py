@@ -4,7 +4,7 @@ from typing import Any, cast
 
 Json = dict[str, Any]
 
-__all__ = ["Json", "as_stored", "is_list", "is_object"]
+__all__ = ["Json", "as_stored", "holds_nul", "is_list", "is_object"]
 
 
 def as_stored(value: Any) -> Any:
@@ -19,6 +19,15 @@ def as_stored(value: Any) -> Any:
     if isinstance(value, list):
         return [as_stored(item) for item in cast("list[Any]", value)]
     return value
+
+
+def holds_nul(value: Any) -> bool:
+    """Whether a NUL stands in any text inside: PostgreSQL keeps none."""
+    if isinstance(value, dict):
+        return any("\0" in name or holds_nul(item) for name, item in cast("dict[str, Any]", value).items())
+    if isinstance(value, list):
+        return any(holds_nul(item) for item in cast("list[Any]", value))
+    return isinstance(value, str) and "\0" in value
 
 
 def is_object(value: Any) -> Json | None:

@@ -27,7 +27,7 @@ def dynamic_type(world: World, usernames: list[str]) -> Json:
         booking_fields=default_fields(),
     )
     if not users:
-        shown = views.for_team(world, event_type, full_team=False)
+        shown = views.for_team(world, event_type, names="id")
         for name in ("hosts", "teamId", "parentEventTypeId", "schedulingType", "assignAllTeamMembers", "team",
                      "rescheduleWithSameRoundRobinHost", "rrHostSubsetEnabled"):  # fmt: skip
             shown.pop(name, None)

@@ -7,12 +7,14 @@ import re
 from typing import Any, Final
 
 from calcom_pipeline.sandbox.core.errors import bad_request, database_error, not_found
-from calcom_pipeline.sandbox.core.json_types import Json, is_list, is_object
+from calcom_pipeline.sandbox.core.json_types import Json, holds_nul, is_list, is_object
 from calcom_pipeline.sandbox.event_types.fields import check_email_visible, default_fields, stored_fields
 from calcom_pipeline.sandbox.state.model import EventType
 from calcom_pipeline.sandbox.state.world import World
+from calcom_pipeline.sandbox.validation.rules import is_number, is_whole
 
 _LARGEST_INT: Final = 2**31 - 1
+_DAYS_OF_A_RANGE: Final = 2
 CAL_VIDEO: Final = {"type": "integration", "integration": "cal-video"}
 _LEADING = re.compile(r"^[\s\-._]+")
 _VARIABLES: Final = frozenset(
@@ -51,8 +53,8 @@ _PLAIN: Final = {
     "assignAllTeamMembers": "assign_all",
 }
 _SETTINGS: Final = (
-    "requiresBookerEmailVerification", "hideCalendarNotes", "lockTimeZoneToggleOnBookingPage", "color", "customName",
-    "destinationCalendar", "useDestinationCalendarEmail", "hideCalendarEventDetails", "successRedirectUrl",
+    "requiresBookerEmailVerification", "hideCalendarNotes", "lockTimeZoneToggleOnBookingPage", "customName",
+    "useDestinationCalendarEmail", "hideCalendarEventDetails", "successRedirectUrl",
     "hideOrganizerEmail", "bookerLayouts", "interfaceLanguage", "allowReschedulingPastBookings",
     "allowReschedulingCancelledBookings", "showOptimizedSlots", "emailSettings", "rescheduleWithSameRoundRobinHost",
 )  # fmt: skip
@@ -85,7 +87,7 @@ def check_combinations(event_type: EventType) -> None:
 
 def check_calendar(body: Json) -> None:
     """No calendar is connected to a sandbox's users, so none can be chosen; raises 400."""
-    if body.get("destinationCalendar"):
+    if body.get("destinationCalendar") not in (None, "", 0):
         raise bad_request("Invalid destinationCalendarId: Calendar does not exist")
     if body.get("useDestinationCalendarEmail"):
         raise bad_request(
@@ -101,8 +103,12 @@ def check_schedule(world: World, user_id: int, schedule_id: int | None) -> None:
 
 
 def write(event_type: EventType, body: Json, *, creating: bool) -> None:
-    """Writes what a validated body says to a row. Members that are missing change nothing."""
-    if any(_is_too_large(body.get(member)) for member in _PLAIN):
+    """Writes what a validated body says to a row. Members that are missing change nothing.
+
+    Raises 500 for what the database refuses: numbers beyond its columns, and (guess: recorded for bookings alone, with
+    another text) a NUL anywhere in a text.
+    """
+    if any(_is_too_large(body.get(member)) for member in _PLAIN) or holds_nul(body):
         raise database_error()
     for member, attribute in _PLAIN.items():
         if body.get(member) is not None:
@@ -115,8 +121,8 @@ def write(event_type: EventType, body: Json, *, creating: bool) -> None:
     _write_fields(event_type, body, creating=creating)
     _write_unions(event_type, body)
     _write_switches(event_type, body)
-    if creating and not event_type.locations:
-        event_type.locations = [dict(CAL_VIDEO)]
+    if body.get("color") is not None:
+        event_type.settings["color"] = _color(body["color"])
 
 
 def _is_too_large(value: Any) -> bool:
@@ -140,7 +146,7 @@ def _write_unions(event_type: EventType, body: Json) -> None:
     for member, attribute in (("bookingLimitsCount", "limits_count"), ("bookingLimitsDuration", "limits_duration")):
         limits = is_object(body.get(member))
         if limits is not None:
-            setattr(event_type, attribute, {} if limits.get("disabled") else _only(limits, _LIMIT_KEYS))
+            setattr(event_type, attribute, _limits(limits))
     window = is_object(body.get("bookingWindow"))
     if window is not None:
         event_type.window = None if window.get("disabled") else _window(window)
@@ -149,9 +155,9 @@ def _write_unions(event_type: EventType, body: Json) -> None:
         event_type.confirmation = None if policy.get("disabled") else _only(policy, _POLICY_KEYS)
     seats = is_object(body.get("seats"))
     if seats is not None:
-        event_type.seats = None if "seatsPerTimeSlot" not in seats else _only(seats, _SEAT_KEYS)
+        _write_seats(event_type, seats)
     recurrence = is_object(body.get("recurrence"))
-    if recurrence is not None and not recurrence.get("disabled"):  # a series cannot be switched off over the API
+    if recurrence is not None and "interval" in recurrence:  # a series cannot be switched off over the API
         event_type.recurrence = _only(recurrence, _RECURRENCE_KEYS)
     booker = is_object(body.get("bookerActiveBookingsLimit"))
     if booker is not None:
@@ -165,13 +171,40 @@ _RECURRENCE_KEYS: Final = ("interval", "occurrences", "frequency")
 _BOOKER_KEYS: Final = ("maximumActiveBookings", "offerReschedule")
 
 
+def _limits(limits: Json) -> Json | None:
+    """As they are stored; what cannot be read back (a text where a number belongs) is as good as not there."""
+    if limits.get("disabled"):
+        return {}
+    given = {unit: limits[unit] for unit in _LIMIT_KEYS if unit in limits}
+    return given if all(is_number(value) for value in given.values()) else None
+
+
+def _write_seats(event_type: EventType, seats: Json) -> None:
+    if seats.get("disabled"):
+        event_type.seats = None
+    elif "seatsPerTimeSlot" in seats:
+        event_type.seats = _only(seats, _SEAT_KEYS)
+
+
+def _color(given: Any) -> Json | None:
+    """Two texts; anything else is stored and cannot be read back."""
+    color = is_object(given) or {}
+    shades = {name: color.get(name) for name in ("lightThemeHex", "darkThemeHex")}
+    return shades if all(isinstance(shade, str) for shade in shades.values()) else None
+
+
 def _only(given: Json, keys: tuple[str, ...]) -> Json:
     return {key: given[key] for key in keys if given.get(key) is not None}
 
 
 def _window(window: Json) -> Json:
     if window["type"] == "range":
-        return {"type": "range", "value": [str(day)[:10] for day in window["value"]]}
+        days = [str(day)[:10] for day in window["value"]]
+        if len(days) < _DAYS_OF_A_RANGE:  # Guess: no second day is an invalid date, which the database refuses
+            raise database_error()
+        return {"type": "range", "value": days[:_DAYS_OF_A_RANGE]}
+    if not is_whole(window["value"]) or _is_too_large(window["value"]):
+        raise database_error()
     return {"type": window["type"], "value": window["value"], "rolling": bool(window.get("rolling"))}
 
 

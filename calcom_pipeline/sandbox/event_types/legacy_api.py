@@ -1,6 +1,6 @@
 """`GET /v2/event-types` in the versions before 2024-06-14: another shape, grouped by profile, without an error.
 
-Facts: recordings `08-version-event-types-*`. Only the list is there: it is what a client with a wrong version sees.
+Facts: recordings `08-version-event-types-*`.
 """
 
 from typing import Any, Final
@@ -67,10 +67,18 @@ def _period(event_type: EventType) -> Json:
 
 
 def _limits(limits: Json | None) -> Json | None:
-    return {f"PER_{unit.upper()}": value for unit, value in limits.items()} if limits else None
+    return None if limits is None else {f"PER_{unit.upper()}": value for unit, value in limits.items()}
 
 
-def _row(world: World, event_type: EventType) -> Json:
+def _color(color: Json | None) -> Json | None:
+    """As the database names its shades."""
+    if color is None:
+        return None
+    return {"darkEventTypeColor": color["darkThemeHex"], "lightEventTypeColor": color["lightThemeHex"]}
+
+
+def row(world: World, event_type: EventType) -> Json:
+    """A type as the database keeps it."""
     setting = event_type.settings.get
     owner = world.users.get(event_type.owner_id or 0)
     return {
@@ -165,7 +173,7 @@ def _end(world: World, event_type: EventType) -> Json:
         "secondaryEmailId": None,
         "bookingLimits": _limits(event_type.limits_count),
         "durationLimits": _limits(event_type.limits_duration),
-        "eventTypeColor": event_type.settings.get("color"),
+        "eventTypeColor": _color(event_type.settings.get("color")),
         "hideCalendarEventDetails": event_type.settings.get("hideCalendarEventDetails", False),
         "rrSegmentQueryValue": None,
         "assignRRMembersUsingSegment": False,
@@ -265,7 +273,7 @@ _CHILD_KEYS: Final = (
 
 
 def _child(world: World, child: EventType) -> Json:
-    values: Json = _row(world, child) | _CHILD_CONSTANTS
+    values: Json = row(world, child) | _CHILD_CONSTANTS
     values["bookingRequiresAuthentication"] = child.requires_authentication
     shown: Json = {key: values[key] for key in _CHILD_KEYS}
     moment = iso(child.created)
@@ -289,7 +297,7 @@ def _user_group(call: Call, user: User) -> Json:
         "bookerUrl": call.world.booker_url,
         "membershipRole": None,
         "profile": {"slug": user.username, "name": user.name, "image": image},
-        "eventTypes": [_row(call.world, one) for one in types],
+        "eventTypes": [row(call.world, one) for one in types],
         "metadata": {"membershipCount": 1, "readOnly": False},
     }
 
@@ -308,7 +316,7 @@ def _team_group(call: Call, user: User, team: Team) -> Json:
         "membershipRole": role,
         "profile": {"image": _AVATARS + team.name, "name": team.name, "slug": f"team/{team.slug}"},
         "metadata": {"membershipCount": _members(call.world, team), "readOnly": role == "MEMBER"},
-        "eventTypes": [_row(call.world, one) for one in types],
+        "eventTypes": [row(call.world, one) for one in types],
     }
 
 

@@ -87,7 +87,7 @@ async def read_event_type(call: Call) -> Answer:
     if event_type is None or not may_read(call.world, call.caller, event_type):
         raise not_found(f"Event type with id {call.params['id']} not found")
     if event_type.team_id is not None:
-        return success(views.for_team(call.world, event_type, full_team=True))
+        return success(views.for_team(call.world, event_type, names="all"))
     return success(views.personal(call.world, event_type, with_hidden=True))
 
 

@@ -79,7 +79,7 @@ async def list_team_types(call: Call) -> Answer:
         found = [one for one in found if one.slug == query["eventSlug"]]
     limit = int(query["hostsLimit"]) if query.get("hostsLimit") else None
     ordered = in_some_order(call, found, query.get("sortCreatedAt"))
-    return success([views.for_team(call.world, one, full_team=True, hosts_limit=limit) for one in ordered])
+    return success([views.for_team(call.world, one, names="all", hosts_limit=limit) for one in ordered])
 
 
 def _find(call: Call, team: Team) -> EventType:
@@ -92,7 +92,7 @@ def _find(call: Call, team: Team) -> EventType:
 async def read_team_type(call: Call) -> Answer:
     """GET …/event-types/{id}."""
     event_type = _find(call, require_team(call, admin=True))
-    return success(views.for_team(call.world, event_type, full_team=True))
+    return success(views.for_team(call.world, event_type, names="some"))
 
 
 async def create_team_type(call: Call) -> Answer:
@@ -142,9 +142,9 @@ def _is_fixed(event_type: EventType, host: Json) -> bool:
 
 def _shown_after_write(world: World, event_type: EventType) -> Json | list[Json]:
     if event_type.scheduling != "managed":
-        return views.for_team(world, event_type, full_team=False)
+        return views.for_team(world, event_type, names="id")
     family = [event_type, *sync_children(world, event_type)]
-    return [views.for_team(world, one, full_team=False) for one in family]
+    return [views.for_team(world, one, names="id") for one in family]
 
 
 def sync_children(world: World, parent: EventType) -> list[EventType]:
@@ -211,7 +211,7 @@ async def list_organization_types(call: Call) -> Answer:
     ordered = in_some_order(call, found, query.get("sortCreatedAt"))
     skip, take = int(query.get("skip") or 0), int(query.get("take") or _DEFAULT_TAKE)
     page = ordered[skip : skip + take]
-    return success([views.for_team(call.world, one, full_team=True) for one in page])
+    return success([views.for_team(call.world, one, names="all") for one in page])
 
 
 def require_organization(call: Call, *, admin: bool = True) -> Team:

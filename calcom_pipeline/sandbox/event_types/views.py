@@ -1,6 +1,6 @@
 """Event types as version 2024-06-14 answers them: the personal shape and the team shape, in the recorded key order."""
 
-from typing import Any
+from typing import Any, Literal
 
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.event_types.fields import shown_fields
@@ -8,12 +8,8 @@ from calcom_pipeline.sandbox.state.model import EventType, Host, Team, User
 from calcom_pipeline.sandbox.state.world import World
 
 _FLAGS_OFF = {"disabled": True}
-
-
-def _limits(limits: Json | None) -> Json | None:
-    if limits is None:
-        return None
-    return limits or dict(_FLAGS_OFF)
+TeamMembers = Literal["id", "some", "all"]
+_NOT_SELECTED = frozenset({"bannerUrl", "brandColor", "darkBrandColor"})  # by a team's read of one type
 
 
 def _without_absent(pairs: Json) -> Json:
@@ -64,8 +60,8 @@ def _tail(world: World, event_type: EventType) -> Json:
     setting = event_type.settings.get
     return {
         "scheduleId": event_type.schedule_id,
-        "bookingLimitsCount": _or_absent(_limits(event_type.limits_count)),
-        "bookingLimitsDuration": _or_absent(_limits(event_type.limits_duration)),
+        "bookingLimitsCount": _or_absent(event_type.limits_count),
+        "bookingLimitsDuration": _or_absent(event_type.limits_duration),
         "onlyShowFirstAvailableSlot": event_type.only_first_slot,
         "offsetStart": event_type.offset_start,
         "bookingWindow": event_type.window or _FLAGS_OFF,
@@ -134,8 +130,8 @@ def personal_user(user: User) -> Json:
     }
 
 
-def for_team(world: World, event_type: EventType, *, full_team: bool, hosts_limit: int | None = None) -> Json:
-    """The team shape. A create or update names only the team's id, a read the whole team."""
+def for_team(world: World, event_type: EventType, *, names: TeamMembers, hosts_limit: int | None = None) -> Json:
+    """The team shape. A create or update names only the team's id, a list the whole team, a team's read a part."""
     hosts = [_host(world, event_type, host) for host in world.hosts_of(event_type) if host.user_id in world.users]
     shown = {"id": event_type.id} | _head(event_type) | _middle(event_type, with_hidden=True)
     shown |= _tail(world, event_type)
@@ -146,7 +142,7 @@ def for_team(world: World, event_type: EventType, *, full_team: bool, hosts_limi
         "parentEventTypeId": event_type.parent_id,
         "schedulingType": event_type.scheduling,
         "assignAllTeamMembers": _ABSENT if event_type.parent_id else event_type.assign_all,
-        "team": _team(world.teams.get(event_type.team_id or 0), full=full_team),
+        "team": _team(world.teams.get(event_type.team_id or 0), names),
         "emailSettings": _or_absent(event_type.settings.get("emailSettings")),
         "rescheduleWithSameRoundRobinHost": event_type.settings.get("rescheduleWithSameRoundRobinHost", False),
         "rrHostSubsetEnabled": False,
@@ -162,10 +158,10 @@ def _host(world: World, event_type: EventType, host: Host) -> Json:
     return shown | {"userId": user.id, "name": user.name, "username": user.username, "avatarUrl": None}
 
 
-def _team(team: Team | None, *, full: bool) -> Json:
-    if team is None or not full:
+def _team(team: Team | None, names: TeamMembers) -> Json:
+    if team is None or names == "id":
         return {"id": team.id if team else None}
-    return {
+    shown: Json = {
         "id": team.id,
         "name": team.name,
         "slug": team.slug,
@@ -176,3 +172,4 @@ def _team(team: Team | None, *, full: bool) -> Json:
         "darkBrandColor": None,
         "theme": None,
     }
+    return shown if names == "all" else {name: value for name, value in shown.items() if name not in _NOT_SELECTED}

@@ -5,8 +5,15 @@ Facts: fact sheet 7.1, recordings `06*`.
 
 from typing import Any, Final
 
-from calcom_pipeline.sandbox.core.errors import bad_request, conflict, duplicate_record, forbidden, not_found
-from calcom_pipeline.sandbox.core.json_types import Json
+from calcom_pipeline.sandbox.core.errors import (
+    bad_request,
+    conflict,
+    database_error,
+    duplicate_record,
+    forbidden,
+    not_found,
+)
+from calcom_pipeline.sandbox.core.json_types import Json, holds_nul
 from calcom_pipeline.sandbox.core.times import iso
 from calcom_pipeline.sandbox.event_types.personal_api import read_id
 from calcom_pipeline.sandbox.event_types.team_api import require_organization
@@ -151,6 +158,9 @@ def _check_url(call: Call, body: Json) -> None:
 
 
 def _write(webhook: Webhook, body: Json) -> None:
+    """Raises 500 for a NUL in a text, which the database keeps nowhere (guess: seen with bookings alone)."""
+    if holds_nul(body):
+        raise database_error()
     for member, attribute in _MEMBERS.items():
         value: Any = body.get(member)
         if value is not None:

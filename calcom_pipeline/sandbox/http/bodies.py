@@ -10,11 +10,12 @@ from urllib.parse import parse_qsl
 import orjson
 
 from calcom_pipeline.sandbox.core.errors import Bare, bad_request
-from calcom_pipeline.sandbox.core.json_types import Json
+from calcom_pipeline.sandbox.core.json_types import Json, is_list, is_object
+from calcom_pipeline.sandbox.http.json_errors import complaint, unexpected_token
 
 BODY_LIMIT_BYTES = 100 * 1024  # body-parser's default "100kb"
+_LARGEST_IN_DIGITS = 1e21  # JavaScript writes larger numbers with an exponent
 QUERY_LIMIT = 1_000  # qs reads that many parameters and no more
-_QUOTED_INPUT = 20  # V8 quotes inputs up to about this length whole
 _BRACKET = re.compile(r"\[([^\[\]]*)\]")
 _UNKNOWN_KEYS = frozenset({"__proto__", "constructor", "prototype"})
 
@@ -48,51 +49,29 @@ def _inflate(raw: bytes, encoding: str) -> bytes:
 
 def _read_json(raw: bytes) -> Any:
     text = raw.decode("utf-8", "replace").lstrip("\ufeff")
-    stripped = text.lstrip(" \t\r\n")
-    if not stripped:
-        return {}
-    if stripped[0] not in "{[":  # body-parser is strict: objects and arrays only
-        raise bad_request(_unexpected_token(text, len(text) - len(stripped)))
+    start = len(text) - len(text.lstrip(" \t\r\n"))
+    if text[start : start + 1] not in ("{", "["):  # body-parser is strict: objects and arrays only
+        raise bad_request(unexpected_token(text, start))
     try:
-        return orjson.loads(text.encode("utf-8", "surrogatepass"))
+        return _with_whole_numbers(orjson.loads(text.encode("utf-8", "surrogatepass")))
     except orjson.JSONDecodeError as error:
-        raise bad_request(_complaint(text, error)) from error
+        # Guess: what V8 reads and this parser does not (an endless number, half a surrogate) is refused as well.
+        raise bad_request(complaint(text) or unexpected_token(text, error.pos)) from error
 
 
-def _complaint(text: str, error: orjson.JSONDecodeError) -> str:
-    position = _first_bad_position(text)
-    if position >= len(text.rstrip(" \t\r\n")):
-        return "Unexpected end of JSON input"
-    return _unexpected_token(text, position if position >= 0 else error.pos)
-
-
-def _first_bad_position(text: str) -> int:
-    """Where the text stops being JSON; Python's own parser names the place as V8 does more often than orjson."""
-    import json
-
-    try:
-        json.loads(text, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        return len(text) if error.msg.startswith("Unterminated string") else error.pos
-    except (ValueError, RecursionError):
-        return -1
-    return -1
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(name)
-
-
-def _unexpected_token(text: str, position: int) -> str:
-    if position >= len(text):
-        return "Unexpected end of JSON input"
-    token = text[position]
-    if len(text) <= _QUOTED_INPUT * 2:
-        return f"Unexpected token '{token}', \"{text}\" is not valid JSON"
-    before = "..." if position > _QUOTED_INPUT // 2 else ""
-    part = text[max(position - _QUOTED_INPUT // 2, 0) : position + _QUOTED_INPUT // 2]
-    after = "..." if position + _QUOTED_INPUT // 2 < len(text) else ""
-    return f"Unexpected token '{token}', {before}\"{part}\"{after} is not valid JSON"
+def _with_whole_numbers(body: Any) -> Any:
+    """JavaScript has one kind of number: `30.0` is 30, and is answered so."""
+    containers: list[Any] = [body]
+    while containers:
+        held = containers.pop()
+        members = is_object(held)
+        items: list[tuple[Any, Any]] = list(enumerate(is_list(held) or ()) if members is None else members.items())
+        for place, value in items:
+            if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_IN_DIGITS:
+                held[place] = int(value)
+            elif isinstance(value, (dict, list)):
+                containers.append(value)
+    return body
 
 
 def read_query(text: str) -> Json:

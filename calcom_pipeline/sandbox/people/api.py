@@ -1,4 +1,4 @@
-"""`/v2/me`, `/v2/teams`, memberships and `/v2/schedules` (read).
+"""`/v2/me`, `/v2/teams`, memberships, `/v2/schedules` and `/v2/calendars` (read).
 
 Facts: recordings `01o` to `01t` and `08-version-schedules-*`.
 """
@@ -11,7 +11,7 @@ from calcom_pipeline.sandbox.core.times import DAY_MS, HOUR_MS, MINUTE_MS, iso
 from calcom_pipeline.sandbox.event_types.personal_api import read_whole_number
 from calcom_pipeline.sandbox.event_types.team_api import require_team
 from calcom_pipeline.sandbox.http.answers import Answer, success
-from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.call import Call, Route
 from calcom_pipeline.sandbox.http.versions import ANY, SCHEDULES, SCHEDULES_LEGACY
 from calcom_pipeline.sandbox.state.model import Interval, Membership, Schedule, Team, User
 from calcom_pipeline.sandbox.state.world import World
@@ -135,13 +135,17 @@ async def read_default_schedule(call: Call) -> Answer:
 
 async def read_schedule(call: Call) -> Answer:
     """GET /v2/schedules/{id}."""
+    return success(_schedule(call.caller, _find_schedule(call)))
+
+
+def _find_schedule(call: Call) -> Schedule:
     schedule_id = read_whole_number(call.params["id"])
     schedule = call.world.schedules.get(schedule_id)
     if schedule is None:
         raise not_found(f"Schedule with ID={schedule_id} does not exist.")
     if schedule.owner_id != call.caller.id:
         raise forbidden(f"User with ID={call.caller.id} does not own schedule with ID={schedule_id}")
-    return success(_schedule(call.caller, schedule))
+    return schedule
 
 
 def _clock(minutes: int) -> str:
@@ -218,6 +222,22 @@ def _first_row(call: Call, schedule: Schedule) -> int:
     return 1 + sum(len(one.intervals) for one in before)
 
 
+async def read_default_schedule_legacy(call: Call) -> Answer:
+    """GET /v2/schedules/default in its oldest shape. Guess: the shape of the list; only the status was compared."""
+    found = next((one for one in _own_schedules(call) if one.id == call.caller.schedule_id), None)
+    return success(_legacy_schedule(call, found) if found else None)
+
+
+async def read_schedule_legacy(call: Call) -> Answer:
+    """GET /v2/schedules/{id} in its oldest shape. Guess: as the default one."""
+    return success(_legacy_schedule(call, _find_schedule(call)))
+
+
+async def read_calendars(call: Call) -> Answer:  # noqa: ARG001 - nobody here has connected one
+    """GET /v2/calendars. Guess: the members of an account without calendars; only the status was compared."""
+    return success({"connectedCalendars": [], "destinationCalendar": {}})
+
+
 ROUTES: Final = [
     Route("GET", "/v2/me", read_me, ANY),
     Route("GET", "/v2/teams", list_teams, ANY),
@@ -227,5 +247,8 @@ ROUTES: Final = [
     Route("GET", "/v2/schedules", list_schedules, SCHEDULES),
     Route("GET", "/v2/schedules/default", read_default_schedule, SCHEDULES),
     Route("GET", "/v2/schedules/{id}", read_schedule, SCHEDULES),
-    Route("GET", "/v2/schedules", list_schedules_legacy, SCHEDULES_LEGACY, Guard.REQUIRED),
+    Route("GET", "/v2/schedules", list_schedules_legacy, SCHEDULES_LEGACY),
+    Route("GET", "/v2/schedules/default", read_default_schedule_legacy, SCHEDULES_LEGACY),
+    Route("GET", "/v2/schedules/{id}", read_schedule_legacy, SCHEDULES_LEGACY),
+    Route("GET", "/v2/calendars", read_calendars, ANY),
 ]

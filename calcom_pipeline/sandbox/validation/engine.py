@@ -18,7 +18,11 @@ Convert = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One property. `rules` stand in the order in which the answer lists them."""
+    """One property. `rules` stand in the order in which the answer lists them.
+
+    A property that is marked as nested twice in Cal.com's source (`looks` 2) is walked twice, and every error inside
+    it is listed twice.
+    """
 
     name: str
     rules: tuple[Rule, ...] = ()
@@ -26,6 +30,7 @@ class Field:
     convert: Convert | None = None
     nested: "Schema | None" = None
     each: bool = False
+    looks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ def _field_error(field: Field, target: Json, shown: Json, *, forbid_unknown: boo
     children: list[Json] = []
     if field.nested is not None and plain is not None:
         clean, children, wrong = _nested(field, field.nested, plain, forbid_unknown=forbid_unknown)
-        target[field.name] = clean
+        target[field.name] = value = clean
         failed += wrong
     if not failed and not children:
         return None
@@ -83,27 +88,31 @@ def _field_error(field: Field, target: Json, shown: Json, *, forbid_unknown: boo
 
 
 def _nested(field: Field, schema: Schema, value: Any, *, forbid_unknown: bool) -> tuple[Any, list[Json], list[Rule]]:
+    """The member cleaned, the errors inside it, and the rule that it breaks itself if nothing can be inside."""
     found = is_object(value)
-    if found is not None and not field.each:
+    if found is not None:
         clean, children = check(schema, found, forbid_unknown=forbid_unknown)
-        return clean, children, []
+        return clean, children * field.looks, []
     members = is_list(value)
     if members is None:
-        prefix = "each value in " if field.each else ""
-        text = f"{prefix}nested property {field.name} must be either object or array"
-        return value, [], [Rule("nestedValidation", text, lambda _: False)]
+        return value, [], [_not_nested(field)]
     cleaned: list[Any] = []
     children: list[Json] = []
     for index, member in enumerate(members):
-        inner = is_object(member) or {}
-        clean, wrong = check(schema, inner, forbid_unknown=forbid_unknown)
+        clean, wrong, failed = _nested(field, schema, member, forbid_unknown=forbid_unknown)
         cleaned.append(clean)
-        if wrong:
-            children.append({"target": members, "value": clean, "property": str(index), "children": wrong})
+        if wrong or failed:
+            children.append(_error(members, str(index), clean, failed, wrong))
     return cleaned, children, []
 
 
-def _error(target: Json, name: str, value: Any, failed: list[Rule], children: list[Json]) -> Json:
+def _not_nested(field: Field) -> Rule:
+    prefix = "each value in " if field.each else ""
+    text = f"{prefix}nested property {field.name} must be either object or array"
+    return Rule("nestedValidation", text, lambda _: False)
+
+
+def _error(target: Any, name: str, value: Any, failed: list[Rule], children: list[Json]) -> Json:
     error: Json = {"target": target}
     if value is not _MISSING:
         error["value"] = value

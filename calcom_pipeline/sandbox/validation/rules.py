@@ -33,11 +33,12 @@ class Rule:
     own_text: bool = False
 
     def passes(self, value: Any) -> bool:
-        """Whether the value, or every member of the list, satisfies the constraint."""
-        if not self.each:
-            return self.check(value)
-        members = is_list(value)
-        return members is not None and all(self.check(member) for member in members)
+        """Whether the value, or every member of the list, satisfies the constraint.
+
+        What is no list is looked at itself: `"BOOKING_CREATED"` for triggers breaks `isArray` alone.
+        """
+        members = is_list(value) if self.each else None
+        return self.check(value) if members is None else all(self.check(member) for member in members)
 
     def message(self, property_name: str) -> str:
         """The sentence that the answer shows."""
