@@ -1,8 +1,9 @@
 """Every setting once: name, default, unit, bounds, reason. Validated as a whole, all problems at once.
 
 Settings come from the environment and from a `.env` file (the environment wins). Ours start with `CALCOM_`, and an
-unknown one of that kind is refused, so that a typing error never runs the sandbox silently. Three names belong to
-the servers: `DATABASE_URL`, `REDIS_URL`, `DAGSTER_PG_URL`. Nothing set means: embedded servers and the sandbox.
+unknown one of that kind is refused, so that a typing error never runs the sandbox silently. A blank one is unset,
+whichever it is. Three names belong to the servers: `DATABASE_URL`, `REDIS_URL`, `DAGSTER_PG_URL`. Nothing set means:
+embedded servers and the sandbox.
 """
 
 import difflib
@@ -378,7 +379,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     values = {**_env_file(values), **values}
     fields = {variable_of(name): name for name in Settings.model_fields}
     problems = _unknown(values, fields) + _contradictions(values)
-    given: dict[str, Any] = {field: values[name] for name, field in fields.items() if name in values}
+    # After the file was read: a blank in the environment takes back what the file says.
+    given: dict[str, Any] = {field: values[name] for name, field in fields.items() if values.get(name, "").strip()}
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
@@ -403,7 +405,8 @@ def _env_file(environ: Mapping[str, str]) -> dict[str, str]:
         if named:
             raise ConfigurationError([f"CALCOM_ENV_FILE names {named}, which is no file"])
         return {}
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    # Literally: a password may hold "${".
+    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
 
 
 def _unknown(values: Mapping[str, str], fields: Mapping[str, str]) -> list[str]:
