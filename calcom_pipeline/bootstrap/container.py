@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
     from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
+    from calcom_pipeline.adapters.postgres.maintenance.records import PostgresSizes
     from calcom_pipeline.adapters.postgres.reports.overview import PostgresOverview
     from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
     from calcom_pipeline.adapters.postgres.services.store import PostgresServiceFeed, PostgresServiceStore
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.app.availability.refresh import SlotOptions
     from calcom_pipeline.app.bookings.mirror import BookingOptions
     from calcom_pipeline.app.event_types.mirror import TeamChoice
+    from calcom_pipeline.app.maintenance.retention import Lifetime
     from calcom_pipeline.app.services.actions import ApplyRules
     from calcom_pipeline.app.services.planning import PlanRules
     from calcom_pipeline.domain.bookings.people import People
@@ -256,6 +258,30 @@ class Pipeline:
         from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
 
         return PostgresKeyLocks(self.database, wait_seconds=self.settings.create_timeout_seconds)
+
+    @property
+    def lifetimes(self) -> "list[Lifetime]":
+        """Our own records and how long they are kept; Dagster's are added by who knows Dagster."""
+        from calcom_pipeline.adapters.postgres.maintenance.records import own_records
+        from calcom_pipeline.app.maintenance.retention import Lifetime
+
+        s = self.settings
+        days = {
+            "call": s.call_retention_days,
+            "feed": s.feed_retention_days,
+            "plan": s.plan_retention_days,
+            "fact": s.fact_retention_days,
+            "quarantine": s.quarantine_retention_days,
+            "outcome": s.outcome_retention_days,
+        }
+        return [Lifetime(records, timedelta(days=days[name])) for name, records in own_records(self.store).items()]
+
+    @cached_property
+    def sizes(self) -> "PostgresSizes":
+        """What our own records take."""
+        from calcom_pipeline.adapters.postgres.maintenance.records import PostgresSizes
+
+        return PostgresSizes(self.store)
 
     @property
     def plan_rules(self) -> "PlanRules":
