@@ -1,8 +1,9 @@
 """Every setting once: name, default, unit, bounds, reason. Validated as a whole, all problems at once.
 
 Settings come from the environment and from a `.env` file (the environment wins). Ours start with `CALCOM_`, and an
-unknown one of that kind is refused, so that a typing error never runs the sandbox silently. Three names belong to
-the servers: `DATABASE_URL`, `REDIS_URL`, `DAGSTER_PG_URL`. Nothing set means: embedded servers and the sandbox.
+unknown one of that kind is refused, so that a typing error never runs the sandbox silently. A blank one is unset,
+whichever it is. Three names belong to the servers: `DATABASE_URL`, `REDIS_URL`, `DAGSTER_PG_URL`. Nothing set means:
+embedded servers and the sandbox.
 """
 
 import difflib
@@ -316,6 +317,42 @@ class Settings(BaseModel):
         description="How often a sensor lists event types, a call per owner. Unset: 60 on the sandbox, else 120.",
     )
 
+    # --- lifetimes of our own records --------------------------------------------------------------------
+    call_retention_days: int = Field(
+        default=30, ge=1, le=36_600, description="Rows of api_calls; enough to look into a month's use of the limit."
+    )
+    feed_retention_days: int = Field(
+        default=30, ge=1, le=36_600, description="Changes of services that every sensor of the feed has dealt with."
+    )
+    plan_retention_days: int = Field(
+        default=30,
+        ge=1,
+        le=36_600,
+        description="Plans that are closed. The newest stays, and the last that wrote something for a linked service.",
+    )
+    fact_retention_days: int = Field(
+        default=30, ge=1, le=36_600, description="Facts of changes that the caches have heard of; others stay."
+    )
+    quarantine_retention_days: int = Field(
+        default=30,
+        ge=1,
+        le=36_600,
+        description="Unreadable records that were read at last, or that full reads since do not show any more.",
+    )
+    outcome_retention_days: int = Field(
+        default=30, ge=1, le=36_600, description="Creates in doubt of which it is known how they ended; others stay."
+    )
+    dagster_retention_days: int = Field(
+        default=30,
+        ge=1,
+        le=36_600,
+        description="Dagster's runs that have ended, with events, ticks and logs. The last of each asset and partition "
+        "stays.",
+    )
+    retention_batch: int = Field(
+        default=2000, ge=1, le=100_000, description="Records deleted in one transaction; small keeps locks short."
+    )
+
     # --- the sandbox of the demo -------------------------------------------------------------------------
     sandbox_event_types: int = Field(default=60, ge=1, le=100_000, description="Event types of the demo account.")
     sandbox_bookings: int = Field(default=5000, ge=0, le=10_000_000, description="Bookings of the demo account.")
@@ -378,7 +415,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     values = {**_env_file(values), **values}
     fields = {variable_of(name): name for name in Settings.model_fields}
     problems = _unknown(values, fields) + _contradictions(values)
-    given: dict[str, Any] = {field: values[name] for name, field in fields.items() if name in values}
+    # After the file was read: a blank in the environment takes back what the file says.
+    given: dict[str, Any] = {field: values[name] for name, field in fields.items() if values.get(name, "").strip()}
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
@@ -403,7 +441,8 @@ def _env_file(environ: Mapping[str, str]) -> dict[str, str]:
         if named:
             raise ConfigurationError([f"CALCOM_ENV_FILE names {named}, which is no file"])
         return {}
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    # Literally: a password may hold "${".
+    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
 
 
 def _unknown(values: Mapping[str, str], fields: Mapping[str, str]) -> list[str]:

@@ -14,6 +14,7 @@ from calcom_pipeline.bootstrap.bookings import BookingGroup
 from calcom_pipeline.bootstrap.event_types import EventTypeGroup
 from calcom_pipeline.bootstrap.limits import LimitGroup
 from calcom_pipeline.bootstrap.locations import Endpoints, open_endpoints
+from calcom_pipeline.bootstrap.maintenance import MaintenanceGroup
 from calcom_pipeline.bootstrap.options import client_options, transport_options
 from calcom_pipeline.bootstrap.reports import ReportGroup
 from calcom_pipeline.bootstrap.services import ServiceGroup
@@ -95,6 +96,11 @@ class Container:
     def reports(self) -> ReportGroup:
         """What people ask about everything."""
         return ReportGroup(self.database)
+
+    @cached_property
+    def maintenance(self) -> MaintenanceGroup:
+        """Our own records and how long they are kept."""
+        return MaintenanceGroup(self.settings, self.database)
 
     def require_schema(self) -> "Database":
         """The database with the schema of this release: made if there is none, never upgraded unasked elsewhere.

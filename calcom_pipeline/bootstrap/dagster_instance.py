@@ -84,3 +84,44 @@ def dagster_environment(settings: Settings) -> Generator[tuple[dict[str, str], C
         else:
             url = dagster_url(container.endpoints.database_url, create=True)
         yield {**variables, "DAGSTER_PG_URL": url}, container
+
+
+def known_dagster_url(container: Container) -> str | None:
+    """The address of Dagster's database, None where nobody has started Dagster yet; nothing is made for the answer.
+
+    Raises:
+        StoreError: our own database is away.
+    """
+    from calcom_pipeline.adapters.postgres.dagster_storage import dagster_database, dagster_url
+
+    if (given := container.settings.dagster_pg_url) is not None:
+        return dagster_url(given.get_secret_value(), create=False)
+    servers = container.endpoints.servers
+    if container.endpoints.embedded_database and servers is not None:
+        return servers.dagster_pg_url
+    return dagster_database(container.endpoints.database_url)
+
+
+def room_of_dagster(container: Container) -> dict[str, int]:
+    """Bytes of Dagster's database and of what its runs left on disk; empty where there is no Dagster.
+
+    Raises:
+        StoreError: a database is away.
+    """
+    from calcom_pipeline.adapters.postgres.database import open_database
+    from calcom_pipeline.adapters.postgres.maintenance.records import database_size
+
+    url = known_dagster_url(container)
+    if url is None:
+        return {}
+    with open_database(url, schema="public") as database:
+        size = database_size(database)
+    files = (dagster_home(container.settings) / "storage").rglob("*")
+    return {"Dagster's database": size, "Dagster's files": sum(_size_of(file) for file in files)}
+
+
+def _size_of(file: Path) -> int:
+    try:
+        return file.stat().st_size if file.is_file() else 0
+    except OSError:  # it went while it was looked at
+        return 0

@@ -1,19 +1,28 @@
 """`calcom-pipeline status` and `calcom-pipeline doctor`."""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
 
+if TYPE_CHECKING:
+    from calcom_pipeline.bootstrap.container import Container
+
 _PROBLEMS_SHOWN = 50
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+_UNIT = 1024
 
 
 @click.command()
 @with_output
 def status(output: Output) -> None:
-    """How much is mirrored, how far each read has come, and which services need somebody. Asks PostgreSQL only."""
+    """How much is mirrored, how far each read has come, which services need somebody, what our own records take.
+
+    Asks PostgreSQL only.
+    """
     from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.settings import load_settings
 
@@ -33,6 +42,7 @@ def status(output: Output) -> None:
             output.line("More about one: calcom-pipeline explain SERVICE")
         backlog = container.availability.outbox.backlog()
         output.line(f"Facts waiting for the caches: {backlog.pending}")
+        records = _records(container, output)
         named = [{"service": s, "what": what, "why": why} for s, what, why in problems]
         values = {
             "links": links,
@@ -40,8 +50,42 @@ def status(output: Output) -> None:
             "facts_pending": backlog.pending,
             "counts": asdict(counts),
             "watermarks": [asdict(w) for w in watermarks],
+            "records": records,
         }
         output.result("status", {"account": container.settings.account, **values})
+
+
+def _records(container: "Container", output: Output) -> list[dict[str, Any]]:
+    """What our own records and Dagster's take, and how long each is kept."""
+    from calcom_pipeline.bootstrap.dagster_instance import room_of_dagster
+
+    days = {lifetime.records.kind: lifetime.keep.days for lifetime in container.maintenance.lifetimes}
+    found = [{**asdict(size), "days": days[size.kind]} for size in container.maintenance.sizes.sizes()]
+    kept = container.settings.dagster_retention_days
+    found += [
+        {"kind": kind, "records": None, "oldest": None, "size_bytes": size, "days": kept}
+        for kind, size in room_of_dagster(container).items()
+    ]
+    rows = [
+        (
+            r["kind"],
+            "" if r["records"] is None else r["records"],
+            f"{r['oldest']:%Y-%m-%d}" if r["oldest"] else "",
+            _readable(r["size_bytes"]),
+            f"{r['days']} days",
+        )
+        for r in found
+    ]
+    output.table("Own records", ("what", "how many", "oldest", "size", "kept for"), rows)
+    return found
+
+
+def _readable(size: float) -> str:
+    for unit in _UNITS[:-1]:
+        if size < _UNIT:
+            return f"{size:.0f} {unit}"
+        size /= _UNIT
+    return f"{size:.0f} {_UNITS[-1]}"
 
 
 @click.command()

@@ -10,23 +10,25 @@ from calcom_pipeline.cli.console import Output, with_output
 
 
 @click.command()
-@click.argument("address", metavar="EMAIL")
+@click.argument("who", metavar="EMAIL_OR_PHONE")
 @with_output
-def erase(output: Output, address: str) -> int:
-    """Take a person out of all bookings that are mirrored here, for good; `-` reads the address from standard input.
+def erase(output: Output, who: str) -> int:
+    """Take a person out of all bookings that are mirrored here, for good; `-` reads who it is from standard input.
 
-    Their bookings stay as times with hosts; every free text of them goes. A keyed hash of the address stays behind, so
-    that no later read brings the person back. At Cal.com nothing is changed. Prints a receipt that names nobody.
+    Named by a mail address, or by a telephone number with its country code (+49 30 1234567); somebody with both needs
+    both to be named. Their bookings stay as times with hosts; every free text of them goes. A keyed hash stays behind,
+    so that no later read brings the person back. At Cal.com nothing is changed. Prints a receipt that names nobody.
     """
     from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.clock import utc_now
+    from calcom_pipeline.domain.addresses import canonical_number
     from calcom_pipeline.settings import load_settings
 
-    address = sys.stdin.readline().strip() if address == "-" else address.strip()
-    if "@" not in address.strip("@"):
-        raise click.UsageError("that is no e-mail address")
+    who = sys.stdin.readline().strip() if who == "-" else who.strip()
+    if "@" not in who.strip("@") and not (who.startswith(("+", "00")) and canonical_number(who)):
+        raise click.UsageError("that is no e-mail address, nor a telephone number with its country code (+49 ...)")
     with ready_container(load_settings()) as container:
-        receipt = container.bookings.eraser.erase(address, now=utc_now())
+        receipt = container.bookings.eraser.erase(who, now=utc_now())
     output.line(f"Receipt {receipt.id} of {receipt.erased_at:%Y-%m-%d %H:%M:%S} UTC for {receipt.subject}:")
     output.line(f"  {receipt.bookings} bookings, {receipt.quarantined} records in quarantine, {receipt.users} user")
     if receipt.still_host_of:

@@ -9,6 +9,7 @@ from calcom_pipeline.defs.availability.assets import slots
 from calcom_pipeline.defs.availability.invalidation import cache_invalidation
 from calcom_pipeline.defs.bookings.assets import BookingsConfig, bookings, bookings_history
 from calcom_pipeline.defs.event_types.assets import event_types
+from calcom_pipeline.defs.maintenance.retention import retention
 from calcom_pipeline.defs.services.assets import service_plan, service_sync
 
 full_sync = dg.define_asset_job(
@@ -60,4 +61,5 @@ ALL = [
     bookings_backfill,
     slots_refresh,
     cache_invalidation,
+    retention,
 ]

@@ -40,4 +40,11 @@ ALL = [
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="One call per event type and length.",
     ),
+    dg.ScheduleDefinition(
+        name="retention_daily",
+        job=jobs.retention,
+        cron_schedule="52 2 * * *",  # before the weekly full read, which has the night to itself
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="No call: deletes our own records and Dagster's past their lifetimes (CALCOM_*_RETENTION_DAYS).",
+    ),
 ]

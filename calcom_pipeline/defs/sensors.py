@@ -21,6 +21,7 @@ from calcom_pipeline.domain.bookings.listing import MINE
 from calcom_pipeline.domain.errors import CircuitOpen, RateLimited
 from calcom_pipeline.settings import load_settings
 
+_FEED_READER = "service_changes"  # what it has not dealt with is not deleted from the feed
 _FIRST_LOOK_BACK = timedelta(minutes=5)
 _CAUSES_NAMED = 20  # a tag is read by people; the feed holds all of them
 _LONGEST_TAG = 250  # Dagster keeps no longer ones
@@ -36,7 +37,7 @@ _LOOK_DEADLINE_SECONDS = 30.0  # the daemon gives a tick 60 s
 def service_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """The cursor is a position in the feed; it moves past our own writes without a run."""
     with ready_container(load_settings()) as container:
-        batch = container.services.feed.settled_after(context.cursor)
+        batch = container.services.feed.settled_after(context.cursor, reader=_FEED_READER)
     if not batch.service_ids and not batch.everything:
         return dg.SensorResult(skip_reason="No service changed since the last look", cursor=batch.cursor)
     named = ", ".join(batch.service_ids[:_CAUSES_NAMED]) or "all, at the first look"

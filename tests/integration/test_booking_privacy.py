@@ -3,6 +3,8 @@ records that are read once more.
 """
 
 import dataclasses
+import hmac
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,6 +31,7 @@ from tests.support.booking_rows import NOW, attendee, host, page, row, stamp
 from tests.support.tables import fetch
 
 CAROL = "carol@example.org"
+ZOE, ZOE_ASCII, HAN = "zoë.müller@exämple.org", "zoë.müller@xn--exmple-cua.org", "用户@例子.公司"
 SECOND = timedelta(seconds=1)
 
 
@@ -166,6 +169,58 @@ class TestErasing:
         mirror.store(page({**hers, "updatedAt": stamp(NOW + SECOND)}, at=NOW + SECOND), listing=MINE)
         assert fetch(database, "SELECT email FROM booking_attendees WHERE booking_uid = 'odd'") == [(None,)]
         assert address not in everything(database)
+
+    @pytest.mark.parametrize("policy", ["keep", "hash"])
+    @pytest.mark.parametrize(("stored", "asked"), [(ZOE, ZOE_ASCII), (ZOE_ASCII, ZOE), (ZOE.upper(), ZOE), (HAN, HAN)])
+    def test_an_address_is_erased_in_either_spelling_and_comes_back_in_none(
+        self, database: Database, policy: Any, stored: str, asked: str
+    ):
+        mirror, eraser = self.filled(database, policy)
+        hers = row(
+            "hers too", attendees=[attendee("Zoe", email=stored)], bookingFieldsResponses={"notes": f"({stored})"}
+        )
+        bad = {**row("worse"), "start": 7, "title": f"for {stored}!"}
+        mirror.store(page(hers, bad, {**row("hosted"), "hosts": [host(102, "zoe") | {"email": stored}]}), listing=MINE)
+        receipt = eraser.erase(asked, now=NOW)
+        assert (receipt.bookings, receipt.users, receipt.still_host_of) == (1, 1, 1)
+        assert receipt.quarantined == (1 if policy == "keep" else 0)
+        tokens = load_pseudonyms(database, None).tokens(stored)
+        for number, spelled in enumerate((ZOE, ZOE_ASCII) if stored != HAN else (HAN,), 1):
+            again = {**hers, "attendees": [attendee("Zoe", email=spelled)], "updatedAt": stamp(NOW + number * SECOND)}
+            mirror.store(page(again, at=NOW + number * SECOND), listing=MINE)
+            left = fetch(database, "SELECT email FROM booking_attendees WHERE booking_uid = 'hers too'")
+            assert left == [(None,)]
+            assert not any(token in everything(database) for token in tokens)
+
+    def test_a_tombstone_from_before_addresses_had_one_form_still_holds(self, database: Database):
+        mirror, _ = self.filled(database)
+        old = hmac.digest(load_pseudonyms(database, None).key, ZOE.encode(), "sha256")
+        with database.transaction("Testing") as cursor:
+            cursor.execute("INSERT INTO erasures (subject, erased_at, receipt) VALUES (%s, now(), '{}')", (old,))
+        mirror.store(page(row("new", attendees=[attendee("Zoe", email=ZOE_ASCII)]), at=NOW + SECOND), listing=MINE)
+        assert fetch(database, "SELECT email FROM booking_attendees WHERE booking_uid = 'new'") == [(None,)]
+
+    @pytest.mark.parametrize("policy", ["keep", "hash"])
+    def test_somebody_known_by_a_number_alone_is_erased_by_it(self, database: Database, policy: Any):
+        mirror, eraser = self.filled(database, policy)
+        pia = attendee("Pia", email="49171555666@sms.cal.com", displayEmail=None, phoneNumber="+49171555666")
+        hers = row("by number", attendees=[pia], bookingFieldsResponses={"attendeePhoneNumber": "+49171555666"})
+        noted = row(
+            "noted", attendees=[attendee("Dan")], description="call +49 (0)171 555-666", bookingFieldsResponses={}
+        )
+        bad = {**row("worse"), "start": 7, "title": "for 0049 171 555666"}
+        mirror.store(page(hers, noted, bad), listing=MINE)
+        receipt = eraser.erase("+49 171 555 666", now=NOW)
+        assert (receipt.bookings, receipt.quarantined) == ((2, 1) if policy == "keep" else (1, 0))
+        for number in range(2):
+            if number:
+                moved = [{**r, "updatedAt": stamp(NOW + SECOND)} for r in (hers, noted)]
+                mirror.store(page(*moved, at=NOW + SECOND), listing=MINE)
+            uids = "booking_uid IN ('by number', 'noted')"
+            query = f"SELECT email IS NULL, phone_number FROM booking_attendees WHERE {uids} ORDER BY booking_uid"
+            assert fetch(database, query) == [(True, None), (False, None)]
+            assert "171" not in re.findall(r"\d+", everything(database))
+            assert load_pseudonyms(database, None).token("+49171555666") not in everything(database)
 
     def test_erasing_again_finds_nothing_more(self, database: Database):
         _, eraser = self.filled(database)

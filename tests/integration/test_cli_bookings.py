@@ -160,11 +160,16 @@ class TestErase:
         assert done.stdout.startswith("Receipt 1 of ")
         assert "carol" not in (done.stdout + done.stderr).lower()
 
-    def test_what_is_no_address_is_wrong_use_and_not_repeated(self, environment):
-        done = command("erase", "carol", environment=environment)
+    @pytest.mark.parametrize("who", ["carol", "@", "030 123456", "+49", "+49 30 call me"])
+    def test_what_is_neither_address_nor_number_is_wrong_use_and_not_repeated(self, environment, who: str):
+        done = command("erase", who, environment=environment)
         assert done.returncode == exit_codes.USAGE
         assert "no e-mail address" in done.stderr
-        assert "carol" not in done.stderr
+        assert who == "@" or who not in done.stderr.replace("(+49 ...)", "")
+
+    @pytest.mark.parametrize("who", ["+49 (0)30 123-456", "0049 30 123456", "用户@例子.公司"])
+    def test_a_number_with_its_country_code_and_any_address_will_do(self, environment, who: str):
+        assert result("erase", who, environment=environment)["receipt"]["bookings"] == 0
 
 
 @pytest.mark.parametrize("policy", ["hash", "drop"])

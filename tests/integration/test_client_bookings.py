@@ -1,7 +1,10 @@
 """Bookings whose request comes twice, whose answer differs from what was sent, whose seats are cancelled in doubt."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from calcom_pipeline.adapters.calcom.bookings.bodies import ignored_details
@@ -104,6 +107,30 @@ def test_whatever_an_answer_does_not_show_is_named(calcom: CalcomClient):
         "guests",
         "metadata",
     )
+
+
+def test_an_address_in_another_spelling_was_not_ignored(calcom: CalcomClient):
+    made = calcom.create_booking(wanted(start="2026-12-03T10:00:00Z")).booking
+    zoe = replace(made.attendees[0], email="zoë@xn--exmple-cua.org")
+    shown = replace(made, attendees=(zoe,), raw=orjson.dumps({"guests": ["dan@xn--exmple-cua.org"]}))
+    asked = wanted(start="2026-12-03T10:00:00Z", email="Zoë@exämple.org", guests=["Dan@Exämple.org"])
+    assert ignored_details(asked, shown) == ()
+
+
+@pytest.mark.parametrize("kept_as", [str.lower, lambda address: address.replace("exämple", "xn--exmple-cua")])
+def test_a_doubtful_create_is_found_again_however_cal_com_spells_the_address(
+    calcom: CalcomClient, account: RunningSandbox, kept_as: Callable[[str], str]
+):
+    """Its filter by address compares exactly, and would not show the booking: it would be made a second time."""
+    request = replace(wanted(key=KEY), attendee=replace(wanted().attendee, email="Carol@exämple.org"))
+    stored = kept_as("Carol@exämple.org")
+    sent = replace(request, attendee=replace(request.attendee, email="carol@example.org"))
+    made = calcom.create_booking(sent).booking
+    account.control.mutate("set_attendees", uid=made.uid, emails=[stored])
+    of = {"event_type_id": CONSULT, "start": made.start, "email": request.attendee.email}
+    found = calcom.find_booking(KEY, **of)
+    assert found is not None
+    assert (found.uid, found.attendees[0].email) == (made.uid, stored)
 
 
 # --- one seat of a booking -----------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 """How the people in a booking are kept, what erasing one leaves, what is private, what a change means for slots."""
 
+import hmac
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import orjson
@@ -16,6 +18,9 @@ from tests.support.booking_rows import NOW, attendee, host, page, row
 
 KEY = Pseudonyms(b"k" * 32)
 ODD_ADDRESSES = ["o'brien@example.com", "jane/x@y.com", "müller&co@x.de", "a=b?c@x.de", "{x}@y.com", "jane@x_y.com"]
+ZOE, ZOE_ASCII = "zoë.müller@exämple.org", "zoë.müller@xn--exmple-cua.org"
+ZOE_IN_TWO = unicodedata.normalize("NFD", ZOE)
+NUMBER = "+4930123456"
 CAROL, DAN = "carol@example.org", "dan@example.org"
 # Everything that may tell who booked, each with a mark of its own.
 TELLING = row(
@@ -90,6 +95,19 @@ def test_the_same_person_has_the_same_hash_however_the_address_is_written():
     assert People("hash", Pseudonyms(b"another key")).kept(booking()).attendees[0].email != one.attendees[0].email
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"email": ZOE}, {"email": ZOE_ASCII}),
+        ({"email": ZOE}, {"email": ZOE.upper()}),
+        ({"email": "x@x.example", "phoneNumber": NUMBER}, {"email": "x@x.example", "phoneNumber": "0049 30/123456"}),
+    ],
+)
+def test_nor_does_the_spelling_of_a_domain_or_a_number_matter(one: dict[str, str], other: dict[str, str]):
+    first, second = (People("hash", KEY).kept(booking(attendees=[attendee("Zoe", **way)])) for way in (one, other))
+    assert first.attendees == second.attendees
+
+
 def test_dropping_leaves_how_many_there_were_and_who_was_absent():
     kept = People("drop", KEY).kept(booking(attendees=[attendee("Carol", absent=True), attendee("Dan")]))
     assert [a.absent for a in kept.attendees] == [True, False]
@@ -104,6 +122,7 @@ def test_users_among_the_attendees_stay_known_by_their_id():
 
 
 class TestErasing:
+    NOBODY: ClassVar = {"attendees": [attendee("Dan")], "bookingFieldsResponses": {}, "title": "", "description": ""}
     ERASED = People("keep", KEY, frozenset({KEY.subject(CAROL)}))
 
     def test_only_the_erased_person_goes_and_with_them_all_free_text(self):
@@ -193,6 +212,70 @@ class TestErasing:
         once = self.ERASED.kept(booking())
         again = self.ERASED.kept(page(orjson.loads(once.raw)).bookings[0])
         assert again.payload_hash == once.payload_hash
+
+
+def old_subject(address: str) -> bytes:
+    """What a tombstone held before addresses had one form."""
+    return hmac.digest(KEY.key, address.strip().lower().encode(), "sha256")
+
+
+class TestErasingHoweverItIsWritten:
+    NOBODY = TestErasing.NOBODY
+
+    @pytest.mark.parametrize(
+        "tombstone",
+        [KEY.subject(ZOE), KEY.subject(ZOE_ASCII), *map(old_subject, (ZOE, ZOE_ASCII, ZOE_IN_TWO))],
+        ids=["new", "new ascii", "old", "old ascii", "old in two pieces"],
+    )
+    @pytest.mark.parametrize("spelled", [ZOE, ZOE_ASCII, ZOE.upper(), ZOE_IN_TWO], ids=ascii)
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            lambda a: {"attendees": [attendee("Dan"), attendee("Zoe", email=a, displayEmail=a)]},
+            lambda a: {"guests": [a]},
+            lambda a: {"cancelledByEmail": a},
+            lambda a: {"description": f"ask <{a}>, or her"},
+            lambda a: {"location": f"https://x.example/?to={quote(a)}"},
+        ],
+        ids=["attendee", "guest", "by", "text", "link"],
+    )
+    def test_a_domain_in_either_spelling_is_the_same(
+        self, tombstone: bytes, spelled: str, changes: Callable[[str], Any]
+    ):
+        came = page({**row(), **self.NOBODY, **changes(spelled)}).bookings[0]
+        text = everything(People("keep", KEY, frozenset({tombstone})).kept(came))
+        assert spelled not in text
+        assert quote(spelled) not in text
+        assert stands_in(came.raw, ZOE)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"attendees": [attendee("Dan"), attendee("Pia", email="4930123456@sms.cal.com", displayEmail=None)]},
+            {"attendees": [attendee("Dan"), attendee("Pia", email="x@x.example", phoneNumber=NUMBER)]},
+            {"bookingFieldsResponses": {"attendeePhoneNumber": NUMBER, "name": "Pia"}},
+            {"location": NUMBER},
+            {"description": "call her: +49 (0)30 123-456!"},
+            {"someNewField": ["0049 30 123 456"]},
+        ],
+    )
+    def test_somebody_known_by_number_goes_wherever_it_stands(self, changes: dict[str, Any]):
+        came = page({**row(), **self.NOBODY, **changes}).bookings[0]
+        erased = People("keep", KEY, frozenset({KEY.subject("+49 30 123456")}))
+        kept = erased.kept(came)
+        assert "123" not in "".join(c for c in everything(kept) if c.isdigit()).replace("20261201", "")
+        assert "Pia" not in everything(kept)
+        assert DAN in everything(kept)
+        assert stands_in(came.raw, NUMBER)
+
+    def test_another_number_stays(self):
+        came = page({**row(), **self.NOBODY, "location": NUMBER + "7", "description": "30 123456"}).bookings[0]
+        assert People("keep", KEY, frozenset({KEY.subject(NUMBER)})).kept(came) is came
+
+    def test_a_host_is_left_a_host_in_either_spelling(self):
+        hosts = [host() | {"email": ZOE_ASCII, "displayEmail": None}]
+        came = page({**row(), **self.NOBODY, "hosts": hosts}).bookings[0]
+        assert People("keep", KEY, frozenset({KEY.subject(ZOE)})).kept(came) is came
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,16 @@ def test_a_naive_start_is_read_in_its_own_zone(start: str, zone: Any, meant: str
     assert read(start=start, timeZone=zone).start == datetime.fromisoformat(meant)
 
 
+@pytest.mark.parametrize("address", ["sean.o'neil@example.ie", "zoë.müller@exämple.org", "Ada+Box@Example.org"])
+def test_an_address_is_taken_and_sent_as_it_was_given(address: str):
+    assert read(email=address).attendee.email == address
+
+
+def test_a_guest_who_is_named_twice_comes_once():
+    zoe = ["zoë@exämple.org", "ZOË@xn--exmple-cua.org"]
+    assert read(guests=["dan@example.org", *zoe, "Dan@Example.org"]).guests == ("dan@example.org", zoe[0])
+
+
 def test_a_phone_number_stands_in_for_an_address():
     attendee = read(email=..., phone="+49 (30) 123-456").attendee
     assert (attendee.email, attendee.phone_number) == (None, "+49 (30) 123-456")

@@ -85,6 +85,32 @@ def test_the_environment_wins_over_the_env_file_whose_typing_errors_are_refused_
         load_settings({"CALCOM_ENV_FILE": str(file)})
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\t"])
+def test_a_blank_setting_is_an_unset_one_whichever_it_is(blank: str, tmp_path: Path):
+    names = [variable_of(name) for name in Settings.model_fields]
+    assert load_settings(dict.fromkeys(names, blank)) == Settings()
+    file = tmp_path / "settings.env"
+    file.write_text("".join(f"{name}={blank}\n" for name in names if name != "CALCOM_ENV_FILE"))
+    assert load_settings({"CALCOM_ENV_FILE": str(file)}) == Settings(env_file=file)
+
+
+def test_a_blank_in_the_environment_takes_back_what_the_env_file_says(tmp_path: Path):
+    file = tmp_path / "settings.env"
+    file.write_text("CALCOM_ACCOUNT=fromfile\n")
+    assert load_settings({"CALCOM_ENV_FILE": str(file), "CALCOM_ACCOUNT": ""}).account == "calcom"
+
+
+def test_a_value_of_the_env_file_is_read_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("word", "expanded")
+    file = tmp_path / "settings.env"
+    file.write_text("CALCOM_WEBHOOK_SECRET=a${word}b$word${other:-c}\nCALCOM_PRIVACY_KEY='${word}'\n")
+    settings = load_settings({"CALCOM_ENV_FILE": str(file)})
+    assert settings.webhook_secret is not None
+    assert settings.webhook_secret.get_secret_value() == "a${word}b$word${other:-c}"
+    assert settings.privacy_key is not None
+    assert settings.privacy_key.get_secret_value() == "${word}"
+
+
 def test_a_key_is_named_by_a_hash_and_never_shown():
     settings = load_settings({"CALCOM_API_KEY": "cal_secret"})
     assert "cal_secret" not in repr(settings)

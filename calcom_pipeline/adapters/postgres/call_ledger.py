@@ -22,7 +22,8 @@ _OLDEST_SECONDS = 5.0
 # After a failure the database is left alone for this long: an unreachable one costs seconds to find out.
 _AGAIN_SECONDS = 30.0
 _KEPT_ROWS = 5_000
-_MONTHS_AHEAD = 2
+#: Partitions of so many months are made ahead.
+MONTHS_AHEAD = 2
 
 _COPY = (
     "COPY api_calls (called_at, operation, endpoint_group, method, status, outcome, duration_ms, waited_ms, attempt, "
@@ -99,7 +100,7 @@ class ApiCallRecorder:
         self._partitioned = True
         try:
             with self._database.transaction("Making partitions") as cursor:
-                cursor.execute(_MAKE_PARTITIONS, {"months": _MONTHS_AHEAD})
+                cursor.execute(_MAKE_PARTITIONS, {"months": MONTHS_AHEAD})
         except StoreError as error:
             _log.info("partitions_not_made", reason=str(error))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from calcom_pipeline.domain.addresses import canonical
 from calcom_pipeline.domain.availability.changes import Fact, Span
 from calcom_pipeline.domain.bookings.models import Booking
 
@@ -131,7 +132,10 @@ class Ours:
         host_ids = {host.id for host in booking.hosts}
         if self.user_id in host_ids or host_ids <= {None}:
             return False
-        return self.email is None or all((a.email or "").lower() != self.email for a in booking.attendees)
+        if self.email is None:
+            return True
+        me = canonical(self.email)
+        return all(a.email is None or canonical(a.email) != me for a in booking.attendees)
 
 
 @dataclass(frozen=True, slots=True)

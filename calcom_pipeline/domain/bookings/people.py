@@ -7,6 +7,7 @@ so that a field Cal.com adds tomorrow does not leak. Pure; the key comes from th
 import hashlib
 import hmac
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -15,6 +16,7 @@ from urllib.parse import quote, unquote
 
 import orjson
 
+from calcom_pipeline.domain.addresses import canonical, forms_of, numbers_in
 from calcom_pipeline.domain.bookings.listing import Unreadable, payload_hash
 from calcom_pipeline.domain.bookings.models import Attendee, Booking, Host
 
@@ -47,8 +49,10 @@ _BY = ("cancelledByEmail", "rescheduledByEmail")
 _HOST_NAME = re.compile(r"[^\s\"'<>()\[\]{},;:\\/?&=]+")
 _ASCII_HOST_NAME = re.compile(r"[0-9A-Za-z.-]+")
 _BLANK = re.compile(r"\s")
+_ESCAPED_BLANK = re.compile(r"\\[nrtbf]")
 _LONGEST_PART = 254  # RFC 5321, of a whole address
 _JOINS = "._+-"
+_SHORTEST_RUN = 3
 _TOKEN_HEX_DIGITS = 32
 _TOKEN = re.compile(rf"h:[0-9a-f]{{{_TOKEN_HEX_DIGITS}}}")
 
@@ -60,16 +64,30 @@ def keeps_less(policy: AttendeePolicy, *, than: AttendeePolicy) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Pseudonyms:
-    """Keyed hashes of addresses: the same person has the same one, and nobody without the key can tell whose it is."""
+    """Keyed hashes of addresses and telephone numbers.
+
+    The same one has the same hash, however it is written, and nobody without the key can tell whose it is.
+    """
 
     key: bytes = field(repr=False)
 
-    def subject(self, address: str) -> bytes:
-        """What a tombstone holds: 32 bytes. Case and surrounding blanks do not matter."""
-        return hmac.digest(self.key, address.strip().lower().encode(errors="surrogatepass"), "sha256")
+    def subject(self, who: str) -> bytes:
+        """What a tombstone holds: 32 bytes."""
+        return self._hash(canonical(who))
+
+    def subjects(self, who: str) -> frozenset[bytes]:
+        """The same, and what tombstones hold that were made before addresses had one form."""
+        return frozenset(map(self._hash, forms_of(who)))
+
+    def _hash(self, form: str) -> bytes:
+        return hmac.digest(self.key, form.encode(errors="surrogatepass"), "sha256")
+
+    def tokens(self, who: str) -> frozenset[str]:
+        """What may stand in the place of an address or a number, also since before addresses had one form."""
+        return frozenset(map(_token_of, self.subjects(who)))
 
     def token(self, text: str) -> str:
-        """What stands in an address's place. A token stands for itself: stored people are read again."""
+        """What stands in an address's or a number's place. A token stands for itself: stored people are read again."""
         return text if _TOKEN.fullmatch(text) else _token_of(self.subject(text))
 
     @property
@@ -83,8 +101,14 @@ def addresses_in(raw: bytes) -> set[str]:
 
     An address may hold nearly any character, and any may stand right before it; so there are several readings of each.
     """
+    return _addresses_in(_texts_in(raw))
+
+
+def _addresses_in(texts: Iterable[str]) -> set[str]:
     found: set[str] = set()
-    for text in _texts_in(raw):
+    for text in texts:
+        if "@" not in text:
+            continue
         for left, right in pairwise(text.split("@")):
             before = _BLANK.split(left[-_LONGEST_PART:])[-1]
             after = _BLANK.split(right[:_LONGEST_PART], maxsplit=1)[0]
@@ -93,30 +117,39 @@ def addresses_in(raw: bytes) -> set[str]:
     return found
 
 
-def stands_in(raw: bytes, address: str) -> bool:
-    """Whether a known address, in lower case, is in a payload, and not as a part of a longer one."""
+def stands_in(raw: bytes, who: str) -> bool:
+    """Whether a known address or number is in a payload, in any of its forms, and not as a part of a longer one."""
+    if "@" not in who:
+        return canonical(who) in numbers_in(_texts_in(raw))
+    forms = {unicodedata.normalize("NFC", form) for form in forms_of(who)}
+    texts = [unicodedata.normalize("NFC", text.lower()) for text in _texts_in(raw) if "@" in text]
+    return any(_holds(text, form) for text in texts for form in forms)
+
+
+def _holds(text: str, address: str) -> bool:
     return any(
         not _goes_on(text[: match.start()]) and not re.match(r"[.-]?[0-9a-z]", text[match.end() :])
-        for text in map(str.lower, _texts_in(raw))
         for match in re.finditer(re.escape(address), text)
     )
 
 
-def _texts_in(raw: bytes) -> Iterator[str]:
-    """The texts of a payload that hold an "@", as they are and as web addresses write them."""
+def _texts_in(raw: bytes) -> list[str]:
+    """The texts of a payload, as they are and as web addresses write them."""
+    found: list[str] = []
     try:
         left: list[Any] = [orjson.loads(raw)]
     except orjson.JSONDecodeError:
         left = [raw.decode(errors="replace")]
     while left:
         value = left.pop()
-        if isinstance(value, dict):
+        if isinstance(value, str):
+            plain = _ESCAPED_BLANK.sub(" ", value).replace("\\u0040", "@") if "\\" in value else value
+            found += [plain] if "%" not in plain else [plain.replace("%40", "@"), unquote(plain)]
+        elif isinstance(value, dict):
             left += [part for item in cast("Row", value).items() for part in item]
         elif isinstance(value, list):
             left += cast("list[Any]", value)
-        elif isinstance(value, str):
-            plain = re.sub(r"\\[nrtbf]", " ", value).replace("\\u0040", "@").replace("%40", "@")
-            yield from (text for text in {plain, unquote(plain)} if "@" in text)
+    return found
 
 
 def _starts_in(before: str) -> Iterator[int]:
@@ -150,11 +183,23 @@ def _token_of(subject: bytes) -> str:
     return "h:" + subject.hex()[:_TOKEN_HEX_DIGITS]
 
 
-def spellings_of(address: str) -> set[str]:
-    """How an address may stand in a payload, in lower case: as it is, and as web addresses write it."""
-    in_json = orjson.dumps(address).decode()[1:-1]
-    written = (address, in_json, address.replace("@", "%40"), quote(address, safe="@"), quote(address))
-    return {spelled.lower() for spelled in written}
+def needles_of(who: str) -> set[str]:
+    """Texts one of which stands, in lower case, in every payload that holds an address; more payloads may hold them.
+
+    A database may know no lower case of other letters than ASCII's, so of an address with such only a part is looked
+    for.
+    """
+    found: set[str] = set()
+    for form in forms_of(who):
+        if form.isascii():
+            in_json = orjson.dumps(form).decode()[1:-1]
+            written = (form, in_json, form.replace("@", "%40"), quote(form, safe="@"), quote(form))
+            found |= {spelled.lower() for spelled in written}
+        else:
+            runs = re.findall(r"[a-z0-9.-]+", form)
+            longest = max(runs, key=len, default="")
+            found |= {longest} if len(longest) >= _SHORTEST_RUN else {"@", "%40"}
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,19 +210,22 @@ class People:
     pseudonyms: Pseudonyms = Pseudonyms(b"")
     erased: frozenset[bytes] = frozenset()
 
-    def is_erased(self, address: str | None) -> bool:
-        """Whether a person asked to be forgotten; a token tells it as an address does."""
-        if not self.erased or not address:
+    def is_erased(self, who: str | None) -> bool:
+        """Whether the person of an address or a number asked to be forgotten; a token tells it as well."""
+        if not self.erased or not who:
             return False
-        if _TOKEN.fullmatch(address):
-            return address in map(_token_of, self.erased)
-        return self.pseudonyms.subject(address) in self.erased
+        if _TOKEN.fullmatch(who):
+            return who in map(_token_of, self.erased)
+        return not self.erased.isdisjoint(self.pseudonyms.subjects(who))
 
     def mentions_erased(self, raw: bytes, *, hosts: Iterable[Host] = ()) -> bool:
-        """Whether an erased person's address stands anywhere in a payload, other than as a host's."""
+        """Whether an erased person's address or number stands anywhere in a payload, other than as a host's."""
         if not self.erased:
             return False
-        return any(map(self.is_erased, addresses_in(raw) - {(host.email or "").lower() for host in hosts}))
+        not_meant = {canonical(host.email) for host in hosts if host.email}
+        texts = _texts_in(raw)
+        found = (address for address in _addresses_in(texts) if canonical(address) not in not_meant)
+        return any(map(self.is_erased, found)) or any(map(self.is_erased, numbers_in(texts)))
 
     def kept(self, booking: Booking, *, mentioned: bool = False) -> Booking:
         """A booking as it may be stored. Unchanged under `keep`, unless somebody in it was erased.
@@ -208,12 +256,12 @@ class People:
         lists = [cast("list[Any]", row[name]) for name in ("attendees", "guests") if isinstance(row.get(name), list)]
         entries = [row.get(name) for name in _BY] + [entry for entries in lists for entry in entries]
         named = [_text(cast("Row", e).get("displayEmail")) if isinstance(e, dict) else _text(e) for e in entries]
-        people = [*named, *(attendee.email for attendee in booking.attendees)]
+        people = [*named, *(text for a in booking.attendees for text in (a.email, a.phone_number))]
         return any(map(self.is_erased, people)) or self.mentions_erased(booking.raw, hosts=booking.hosts)
 
     def _attendee(self, entry: Row, attendee: Attendee) -> tuple[Row, Attendee]:
-        erased = self.is_erased(attendee.email) or self.is_erased(_text(entry.get("displayEmail")))
-        if erased or self.policy == "drop":
+        names = (attendee.email, attendee.phone_number, _text(entry.get("displayEmail")))
+        if any(map(self.is_erased, names)) or self.policy == "drop":
             nobody = Attendee(None, None, absent=attendee.absent, user_id=attendee.user_id)
             return {"absent": entry.get("absent")}, nobody
         if self.policy == "keep":

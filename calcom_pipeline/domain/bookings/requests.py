@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo, available_timezones
 
+from calcom_pipeline.domain.addresses import canonical, is_address
 from calcom_pipeline.domain.cleaning import many_lines, one_line
 from calcom_pipeline.domain.errors import InvalidInput
 
@@ -30,7 +31,6 @@ LONGEST_METADATA_VALUE = 500
 #: Under this name our key stands in a booking's metadata; by it a booking is found again after a doubt.
 KEY_NAME = "calcom_pipeline_key"
 
-_ADDRESS = re.compile(r"[^\s@\"'<>(),;:\\\[\]]+@[^\s@\"'<>(),;:\\\[\]]+\.[^\s@\"'<>(),;:\\\[\].]+")
 _PHONE = re.compile(r"\+?[0-9][0-9 ()/.-]{3,30}")
 _UID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _LANGUAGE_CODES = (
@@ -218,7 +218,10 @@ class _Reader:
         if len(listed) > MOST_GUESTS:
             self._say("guests", f"are more than {MOST_GUESTS}")
         found = [self._address("guests", guest) for guest in listed[:MOST_GUESTS]]
-        return tuple(guest for guest in found if guest)
+        once: dict[str, str] = {}  # somebody who is named twice, in whatever spelling, is one guest
+        for guest in filter(None, found):
+            once.setdefault(canonical(guest), guest)
+        return tuple(once.values())
 
     def responses(self) -> dict[str, Any]:
         """Title, notes and the answers to the event type's own questions, by slug."""
@@ -341,7 +344,7 @@ class _Reader:
 
     def _address(self, name: str, value: Any) -> str | None:
         address = self._line(name, value, LONGEST_ADDRESS)
-        if value is not None and not _ADDRESS.fullmatch(address):
+        if value is not None and not is_address(address):
             self._say(name, "is no mail address")
             return None
         return address or None

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from calcom_pipeline.adapters.calcom.bookings.lists import instant
+from calcom_pipeline.domain.addresses import canonical
 from calcom_pipeline.domain.bookings.models import Booking
 from calcom_pipeline.domain.bookings.requests import KEY_NAME, BookingRequest
 
@@ -45,13 +46,13 @@ def ignored_details(request: BookingRequest, booking: Booking) -> tuple[str, ...
     responses: dict[str, Any] = payload.get("bookingFieldsResponses") or {}
     guests: list[str] = payload.get("guests") or responses.get("guests") or list[str]()
     minutes = (booking.end - booking.start).total_seconds() / _SECONDS_PER_MINUTE
-    who = {(attendee.email or "").lower() for attendee in booking.attendees}
+    who = {canonical(attendee.email) for attendee in booking.attendees if attendee.email}
     shown = {
         "eventTypeId": booking.event_type_id == request.event_type_id,
         "start": booking.start == request.start,
         "lengthInMinutes": request.length_minutes in (None, minutes),
-        "attendee": request.attendee.email is None or request.attendee.email.lower() in who,
-        "guests": {guest.lower() for guest in request.guests} <= {guest.lower() for guest in guests},
+        "attendee": request.attendee.email is None or canonical(request.attendee.email) in who,
+        "guests": set(map(canonical, request.guests)) <= set(map(canonical, guests)),
         "metadata": all(any(one.get(name) == value for one in told) for name, value in request.metadata.items()),
     }
     return tuple(name for name, as_sent in shown.items() if not as_sent)

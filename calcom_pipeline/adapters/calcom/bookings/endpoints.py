@@ -69,7 +69,8 @@ class BookingEndpoints(EventTypeEndpoints, AccountEndpoints):
     ) -> Booking | None:
         """The booking that carries our key, among those of this event type (and attendee) from this start on."""
         params: dict[str, Any] = {"eventTypeId": event_type_id, "afterStart": instant(start), "sortStart": "asc"}
-        if email:
+        if email and email.isascii() and email == email.lower():
+            # Cal.com compares exactly (fact sheet 6.1), and may have stored another spelling of any other address.
             params["attendeeEmail"] = email
         for look in range(_MOST_LOOKS):
             page = self._looked(params | {"take": _LOOK_ROWS, "skip": look * _LOOK_ROWS})

@@ -44,7 +44,6 @@ BACKLOG = """
 SELECT count(*), max(id), coalesce(sum(attempts), 0),
        count(*) FILTER (WHERE next_attempt_at IS NULL OR next_attempt_at <= now())
 FROM invalidations WHERE state = 'pending'"""
-PRUNE_DONE = "DELETE FROM invalidations WHERE state = 'done' AND finished_at < %(before)s"
 # A fact's own type may be gone by now, and its slots are cached all the same.
 CONCERNED = f"""
 SELECT {EVENT_TYPE_COLUMNS} FROM event_types

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from calcom_pipeline.adapters.postgres.bookings import statements as queries
 from calcom_pipeline.adapters.postgres.database import Cursor
+from calcom_pipeline.domain.addresses import canonical
 from calcom_pipeline.domain.bookings.listing import Ours, Unreadable
 from calcom_pipeline.domain.bookings.models import Booking
 from calcom_pipeline.domain.bookings.people import People, busy_time
@@ -38,7 +39,7 @@ class Gatekeeper:
         if self._clock() - self._read_at < _SECONDS_KEPT:
             return
         cursor.execute(queries.USERS)
-        self._users = dict(cursor.fetchall())
+        self._users = {canonical(email): user_id for email, user_id in cursor.fetchall()}
         self._ours = read_ours(cursor)
         self._read_at = self._clock()
 
@@ -56,7 +57,7 @@ class Gatekeeper:
     def resolved(self, booking: Booking) -> Booking:
         """The same booking with its attendees' user ids, where they are known."""
         users = self._users
-        ids = [users.get(a.email.lower()) if a.email else None for a in booking.attendees]
+        ids = [users.get(canonical(a.email)) if a.email else None for a in booking.attendees]
         if not any(ids):
             return booking
         attendees = (replace(a, user_id=i) for a, i in zip(booking.attendees, ids, strict=True))
@@ -80,7 +81,7 @@ class Gatekeeper:
         values = {"user_ids": ids, "emails": emails, "usernames": usernames, "seen_at": seen_at}
         cursor.execute(queries.KEEP_USERS, values)
         self._hosts.update(new)
-        self._users.update((email.lower(), user_id) for user_id, email, _ in new if email)
+        self._users.update((canonical(email), user_id) for user_id, email, _ in new if email)
 
 
 def read_ours(cursor: Cursor) -> Ours | None:
@@ -90,4 +91,4 @@ def read_ours(cursor: Cursor) -> Ours | None:
     if row is None:
         return None
     user_id, email, event_type_ids, slugs = row
-    return Ours(user_id, email, frozenset(event_type_ids), frozenset(slugs))
+    return Ours(user_id, canonical(email) if email else None, frozenset(event_type_ids), frozenset(slugs))

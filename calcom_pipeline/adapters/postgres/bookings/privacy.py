@@ -1,5 +1,6 @@
 """People in what is stored: the key of their hashed addresses, taking one out, private bookings of team members."""
 
+import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,9 +13,10 @@ from calcom_pipeline.adapters.postgres.bookings import statements as queries
 from calcom_pipeline.adapters.postgres.bookings.people import read_ours
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
 from calcom_pipeline.adapters.postgres.streams import counts, lock_stream
+from calcom_pipeline.domain.addresses import canonical
 from calcom_pipeline.domain.bookings.listing import Ours, Unreadable, payload_hash
 from calcom_pipeline.domain.bookings.models import Booking
-from calcom_pipeline.domain.bookings.people import People, Pseudonyms, busy_time, keeps_less, spellings_of, stands_in
+from calcom_pipeline.domain.bookings.people import People, Pseudonyms, busy_time, keeps_less, needles_of, stands_in
 from calcom_pipeline.domain.bookings.positions import CHANGES_STREAM
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.domain.text import content_hash
@@ -76,45 +78,61 @@ class Eraser:
         self._people = people
         self._read = read
 
-    def erase(self, address: str, *, now: datetime) -> Receipt:
-        """Erase one address, in one transaction. Doing it again finds nothing more and renews the receipt."""
-        address = address.strip().lower()
-        subject = self._people.pseudonyms.subject(address)
-        people = replace(self._people, erased=self._people.erased | {subject})
+    def erase(self, who: str, *, now: datetime) -> Receipt:
+        """Erase a mail address or a telephone number with its country code, in one transaction.
+
+        Doing it again finds nothing more and renews the receipt.
+        """
+        pseudonyms = self._people.pseudonyms
+        subject, subjects = pseudonyms.subject(who), pseudonyms.subjects(who)
+        people = replace(self._people, erased=self._people.erased | subjects)
         with self._database.transaction("Erasing a person") as cursor:
             lock_stream(cursor, CHANGES_STREAM)
-            needles = [*spellings_of(address), people.pseudonyms.token(address)]
-            cursor.execute(queries.FIND_PERSON, {"needles": needles})
+            digits = re.sub(r"\D", "", canonical(who)) if "@" not in canonical(who) else None
+            needles = [*needles_of(who), *pseudonyms.tokens(who)]
+            cursor.execute(queries.FIND_PERSON, {"needles": needles, "digits": digits})
             found = [(uid, raw.encode()) for uid, raw in cursor.fetchall()]
-            bookings = sum(self._bare(cursor, uid, raw, people, address) for uid, raw in found)
-            quarantined = _empty_records(cursor, people, address)
-            cursor.execute(queries.FORGET_USER, {"address": address})
-            users = cursor.rowcount
-            cursor.execute(queries.HOSTED_BY, {"address": address})
-            hosted = int(counts(cursor)[0])
+            bookings = sum(self._bare(cursor, uid, raw, people, who) for uid, raw in found)
+            quarantined = _empty_records(cursor, people, who)
+            users, hosted = _forget_user(cursor, who), _hosted_by(cursor, who)
             receipt = Receipt(0, subject.hex()[:16], now, bookings, quarantined, users, hosted)
             shown = asdict(replace(receipt, erased_at=now)) | {"erased_at": now.isoformat()}
             values = {"subject": subject, "erased_at": now, "receipt": Jsonb(shown)}
             cursor.execute(queries.KEEP_ERASURE, values)
             return replace(receipt, id=int(counts(cursor)[0]))
 
-    def _bare(self, cursor: Cursor, uid: str, raw: bytes, people: People, address: str) -> bool:
+    def _bare(self, cursor: Cursor, uid: str, raw: bytes, people: People, who: str) -> bool:
         """Take the person out of one booking; whether there was anything to take."""
         booking = self._read(raw)
         if isinstance(booking, Unreadable):
             return _keep_nothing(cursor, uid)
-        hosts = {(host.email or "").lower() for host in booking.hosts}
-        kept = people.kept(booking, mentioned=address not in hosts and stands_in(raw, address))
+        hosts = {canonical(host.email) for host in booking.hosts if host.email}
+        kept = people.kept(booking, mentioned=canonical(who) not in hosts and stands_in(raw, who))
         if kept is booking or kept.raw == booking.raw:
             return False
         _keep_less(cursor, [kept])
         return True
 
 
-def _empty_records(cursor: Cursor, people: People, address: str) -> int:
+def _forget_user(cursor: Cursor, who: str) -> int:
+    """Take the address from a known user of Cal.com; from how many. Databases know less of letters than we do."""
+    known = cursor.execute(queries.USERS).fetchall()
+    cursor.execute(
+        queries.FORGET_USERS, {"user_ids": [user for email, user in known if canonical(email) == canonical(who)]}
+    )
+    return cursor.rowcount
+
+
+def _hosted_by(cursor: Cursor, who: str) -> int:
+    """How many rows name the person as a host."""
+    found = cursor.execute(queries.HOST_ADDRESSES).fetchall()
+    return sum(number for email, number in found if canonical(email) == canonical(who))
+
+
+def _empty_records(cursor: Cursor, people: People, who: str) -> int:
     cursor.execute(queries.RAW_RECORDS)
     records = [(stream, name, bytes(raw)) for stream, name, raw in cursor.fetchall()]
-    named = [(s, name) for s, name, raw in records if stands_in(raw, address) or people.mentions_erased(raw)]
+    named = [(s, name) for s, name, raw in records if stands_in(raw, who) or people.mentions_erased(raw)]
     for stream, name in named:
         cursor.execute(queries.EMPTY_RECORD, {"stream": stream, "hash": name})
     return len(named)

@@ -1,4 +1,7 @@
-"""Bookings that could not be read: kept as they came, seen again when read at last. Nothing here is ever deleted."""
+"""Bookings that could not be read: kept as they came, settled when read at last.
+
+Nothing is deleted here. The daily upkeep does that, at the end of the life of what is settled or no longer shown.
+"""
 
 import hashlib
 from collections.abc import Sequence

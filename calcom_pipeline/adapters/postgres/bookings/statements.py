@@ -75,7 +75,7 @@ UNLIST = "UPDATE bookings SET listings = array_remove(listings, %(listing)s) WHE
 
 # --- who is who ------------------------------------------------------------------------------------------------------
 
-USERS = "SELECT lower(email), user_id FROM calcom_users WHERE email IS NOT NULL"
+USERS = "SELECT email, user_id FROM calcom_users WHERE email IS NOT NULL"
 
 KEEP_USERS = """
 INSERT INTO calcom_users (user_id, email, username, seen_at)
@@ -89,7 +89,7 @@ WHERE (coalesce(excluded.email, calcom_users.email), coalesce(excluded.username,
 
 # What is ours, once the event types of the key's user and of all its teams have been read; else no row.
 OURS = """
-SELECT me.user_id, (SELECT lower(email) FROM calcom_users WHERE calcom_users.user_id = me.user_id),
+SELECT me.user_id, (SELECT email FROM calcom_users WHERE calcom_users.user_id = me.user_id),
        (SELECT coalesce(array_agg(id), '{}') FROM event_types),
        (SELECT coalesce(array_agg(DISTINCT slug), '{}') FROM event_types
         WHERE scheduling_type = 'managed' AND parent_id IS NULL)
@@ -213,10 +213,12 @@ UPDATE quarantine SET resolved_at = %(at)s WHERE stream = %(stream)s AND hash = 
 
 # --- people who were erased ------------------------------------------------------------------------------------------
 
-# `needles` are the spellings of one address: as it is, as it stands in web addresses, as its keyed hash.
-FIND_PERSON = """
+# Who may be meant; the caller looks closer. `needles` are the spellings of one address: as it is, as it stands in web
+# addresses, as its keyed hash. `digits`, if it is a number: they may stand with anything between them.
+FIND_PERSON = r"""
 SELECT uid, raw::text FROM bookings
-WHERE EXISTS (SELECT FROM unnest(%(needles)s::text[]) needle WHERE position(needle IN lower(raw::text)) > 0)"""
+WHERE EXISTS (SELECT FROM unnest(%(needles)s::text[]) needle WHERE position(needle IN lower(raw::text)) > 0)
+   OR position(%(digits)s::text IN regexp_replace(replace(raw::text, '(0)', ''), '\D', '', 'g')) > 0"""
 
 BARE_BOOKING = """
 UPDATE bookings SET title = '', description = NULL, location = NULL, cancellation_reason = '', raw = %(raw)s,
@@ -233,8 +235,8 @@ WHERE booking_uid = %(uid)s AND position = %(position)s
 RAW_RECORDS = "SELECT stream, hash, raw FROM quarantine WHERE raw <> ''"
 EMPTY_RECORD = "UPDATE quarantine SET raw = '' WHERE stream = %(stream)s AND hash = %(hash)s"
 
-FORGET_USER = "UPDATE calcom_users SET email = NULL WHERE lower(email) = %(address)s"
-HOSTED_BY = "SELECT count(*) FROM booking_hosts WHERE lower(email) = %(address)s"
+FORGET_USERS = "UPDATE calcom_users SET email = NULL WHERE user_id = ANY(%(user_ids)s)"
+HOST_ADDRESSES = "SELECT email, count(*) FROM booking_hosts WHERE email IS NOT NULL GROUP BY email"
 
 KEEP_ERASURE = """
 INSERT INTO erasures (subject, erased_at, receipt) VALUES (%(subject)s, %(erased_at)s, %(receipt)s)

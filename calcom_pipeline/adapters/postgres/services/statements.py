@@ -40,7 +40,15 @@ FEED_AFTER = """
 SELECT xid::text, id, service_id, actor FROM service_changes
 WHERE (xid, id) > (%(xid)s::xid8, %(id)s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY xid, id LIMIT %(limit)s"""
-PRUNE_FEED = "DELETE FROM service_changes WHERE changed_at < %(before)s"
+# What a reader comes with, it has dealt with: until there the feed may be deleted. A look that finds nothing new writes
+# once an hour.
+KEEP_READER = """
+INSERT INTO feed_readers (reader, xid, id, seen_at) VALUES (%(reader)s, %(xid)s::xid8, %(id)s, now())
+ON CONFLICT (reader) DO UPDATE SET xid = excluded.xid, id = excluded.id, seen_at = excluded.seen_at
+WHERE (feed_readers.xid, feed_readers.id) <> (excluded.xid, excluded.id)
+   OR feed_readers.seen_at < now() - interval '1 hour'"""
+FEED_DELETED_AFTER = """
+SELECT EXISTS (SELECT FROM feed_deleted_to WHERE epoch = %(epoch)s AND (xid, id) > (%(xid)s::xid8, %(id)s))"""
 
 # --- plans ---------------------------------------------------------------------------------------------------
 
@@ -107,5 +115,4 @@ WHERE state = 'linked' AND event_type_id IS NOT NULL AND event_types.id IS NULL 
 DOUBLE_SLUGS = """
 SELECT coalesce(team_id::text, 'personal'), btrim(slug), string_agg(service_id, ', ' ORDER BY service_id)
 FROM services_source WHERE slug IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1 ORDER BY 1, 2"""
-PRUNE_PLANS = "DELETE FROM sync_plans WHERE created_at < %(before)s"
 KNOWN_EVENT_TYPES = "SELECT owner, count(*) FROM event_types WHERE deleted_at IS NULL GROUP BY owner"

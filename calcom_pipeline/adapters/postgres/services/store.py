@@ -221,7 +221,8 @@ def _link_values(link: Link) -> dict[str, Any]:
 class FeedBatch:
     """Changes that nobody can still commit behind. `cursor` is past all that was looked at, our own writes included.
 
-    `everything` says that the position was lost (another cluster, a first look): plan as if all services had changed.
+    `everything` says that the position was lost (another cluster, a first look, one after so long a time that the feed
+    was deleted): plan as if all services had changed.
     """
 
     cursor: str
@@ -240,15 +241,25 @@ class PostgresServiceFeed:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def settled_after(self, cursor: str | None, *, limit: int = 500) -> FeedBatch:
-        """What somebody else changed after a position; `cursor` is one that a batch handed out, or None."""
+    def settled_after(self, cursor: str | None, *, reader: str | None = None, limit: int = 500) -> FeedBatch:
+        """What somebody else changed after a position; `cursor` is one that a batch handed out, or None.
+
+        `reader` names who asks again and again: nothing that it has not dealt with is deleted at the end of its life.
+        """
         with self._database.transaction("Reading the feed of services") as rows:
             epoch, horizon = _one(rows, queries.FEED_EPOCH), _one(rows, queries.FEED_HORIZON)
             known = cursor.split("/") if cursor else []
             if len(known) != 3 or known[0] != epoch:  # noqa: PLR2004 - epoch/xid/id
                 return FeedBatch(f"{epoch}/{horizon}/0", (), everything=True)
-            rows.execute(queries.FEED_AFTER, {"xid": known[1], "id": int(known[2]), "limit": limit})
+            position = {"xid": known[1], "id": int(known[2])}
+            if reader is not None:
+                rows.execute(queries.KEEP_READER, {**position, "reader": reader})
+            rows.execute(queries.FEED_AFTER, {**position, "limit": limit})
             found = rows.fetchall()
+            # Asked last, so that nothing can have been deleted in between.
+            rows.execute(queries.FEED_DELETED_AFTER, {**position, "epoch": epoch})
+            if rows.fetchall()[0][0]:
+                return FeedBatch(f"{epoch}/{horizon}/0", (), everything=True)
         last = f"{epoch}/{found[-1][0]}/{found[-1][1]}" if found else str(cursor)
         changed = dict.fromkeys(service_id for _, _, service_id, actor in found if actor != ACTOR)
         return FeedBatch(last, tuple(changed))

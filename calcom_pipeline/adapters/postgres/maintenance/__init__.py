@@ -1,0 +1,1 @@
+"""Lifetimes of our own records, and how much room they take."""

@@ -1,0 +1,131 @@
+"""Records that have a lifetime, a table each: deleting what is past it, and measuring what is there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import sql
+
+from calcom_pipeline.adapters.postgres.call_ledger import MONTHS_AHEAD
+from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
+from calcom_pipeline.adapters.postgres.maintenance import statements as queries
+from calcom_pipeline.adapters.postgres.streams import counts
+
+
+class PostgresRecords:
+    """Records of one kind that one statement deletes."""
+
+    def __init__(self, database: Database, kind: str, forget: str) -> None:
+        self.kind = kind
+        self._database = database
+        self._forget = forget
+
+    def forget(self, *, before: datetime, limit: int) -> int:
+        """Delete at most about `limit` that ended before then, in one transaction; how many."""
+        with self._database.transaction(f"Deleting old {self.kind}") as cursor:
+            return cursor.execute(statement(self._forget), {"before": before, "limit": limit}).rowcount
+
+
+class CallRecords:
+    """The table `api_calls`: partitions are made ahead, whole months dropped, single rows deleted from the others."""
+
+    kind = "calls"
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def forget(self, *, before: datetime, limit: int) -> int:
+        """Drop the partitions that ended before then, and delete at most `limit` older rows from what is left."""
+        with self._database.transaction("Making partitions of calls") as cursor:
+            cursor.execute(queries.MAKE_PARTITIONS, {"months": MONTHS_AHEAD})
+        with self._database.transaction("Looking for old partitions of calls") as cursor:
+            ended = [name for (name,) in cursor.execute(queries.ENDED_PARTITIONS, {"before": before}).fetchall()]
+        dropped = sum(self._drop(name) for name in ended)
+        with self._database.transaction("Deleting old calls") as cursor:
+            return dropped + cursor.execute(queries.FORGET_CALLS, {"before": before, "limit": limit}).rowcount
+
+    def _drop(self, name: str) -> int:
+        partition = sql.Identifier(name)
+        with self._database.transaction("Dropping a month of calls") as cursor:
+            cursor.execute(queries.DROP_PATIENCE)
+            rows = int(counts(cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(partition)))[0])
+            cursor.execute(sql.SQL("DROP TABLE {}").format(partition))
+        return rows
+
+
+class FeedRecords:
+    """The feed of services: what every reader has dealt with."""
+
+    kind = "changes of services"
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def forget(self, *, before: datetime, limit: int) -> int:
+        """Forget readers that were not seen since then, and delete at most `limit` changes that are older."""
+        with self._database.transaction("Deleting old changes of services") as cursor:
+            cursor.execute(queries.FORGET_READERS, {"before": before})
+            cursor.execute(queries.FORGET_CHANGES, {"before": before, "limit": limit})
+            return int(counts(cursor)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many records of one kind there are, from when (UTC) the oldest is, and what room they take with indexes."""
+
+    kind: str
+    records: int
+    oldest: datetime | None
+    size_bytes: int
+
+
+#: What is measured: kind, the column of a record's age, its table and those that hang on it.
+_TABLES: Sequence[tuple[str, str, tuple[str, ...]]] = (
+    ("calls", "called_at", ("api_calls",)),
+    ("changes of services", "changed_at", ("service_changes",)),
+    ("plans", "created_at", ("sync_plans", "sync_actions")),
+    ("facts", "created_at", ("invalidations",)),
+    ("quarantine", "last_seen_at", ("quarantine",)),
+    ("creates in doubt", "opened_at", ("open_outcomes",)),
+)
+
+
+def own_records(database: Database) -> dict[str, PostgresRecords | CallRecords | FeedRecords]:
+    """Every kind of record that has a lifetime, by the name of its setting without `_retention_days`."""
+    return {
+        "call": CallRecords(database),
+        "feed": FeedRecords(database),
+        "plan": PostgresRecords(database, "plans", queries.FORGET_PLANS),
+        "fact": PostgresRecords(database, "facts", queries.FORGET_FACTS),
+        "quarantine": PostgresRecords(database, "quarantine", queries.FORGET_RECORDS),
+        "outcome": PostgresRecords(database, "creates in doubt", queries.FORGET_OUTCOMES),
+    }
+
+
+def dagster_check_records(database: Database) -> PostgresRecords:
+    """Results of checks in Dagster's own database, which deleting a run leaves there."""
+    return PostgresRecords(database, "Dagster's checks", queries.FORGET_CHECKS)
+
+
+class PostgresSizes:
+    """What the records take."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def sizes(self) -> list[Size]:
+        """One size a kind."""
+        with self._database.transaction("Measuring records") as cursor:
+            return [_size(cursor, *measured) for measured in _TABLES]
+
+
+def _size(cursor: Cursor, kind: str, instant: str, tables: tuple[str, ...]) -> Size:
+    query = sql.SQL(statement(queries.SIZE)).format(table=sql.Identifier(tables[0]), instant=sql.Identifier(instant))
+    records, oldest, size = counts(cursor.execute(query, {"tables": list(tables)}))
+    return Size(kind, records, oldest, int(size))
+
+
+def database_size(database: Database) -> int:
+    """Bytes of a whole database."""
+    with database.transaction("Measuring a database") as cursor:
+        return int(counts(cursor.execute(queries.DATABASE_SIZE))[0])

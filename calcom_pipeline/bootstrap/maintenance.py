@@ -1,0 +1,44 @@
+"""Upkeep: our own records and how long they are kept."""
+
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from calcom_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from calcom_pipeline.adapters.postgres.database import Database
+    from calcom_pipeline.adapters.postgres.maintenance.records import PostgresSizes
+    from calcom_pipeline.app.maintenance.retention import Lifetime
+
+
+class MaintenanceGroup:
+    """What use cases about upkeep work with."""
+
+    def __init__(self, settings: Settings, database: "Database") -> None:
+        self._settings = settings
+        self._database = database
+
+    @property
+    def lifetimes(self) -> "list[Lifetime]":
+        """Our own records and how long they are kept; Dagster's are added by who knows Dagster."""
+        from calcom_pipeline.adapters.postgres.maintenance.records import own_records
+        from calcom_pipeline.app.maintenance.retention import Lifetime
+
+        s = self._settings
+        days = {
+            "call": s.call_retention_days,
+            "feed": s.feed_retention_days,
+            "plan": s.plan_retention_days,
+            "fact": s.fact_retention_days,
+            "quarantine": s.quarantine_retention_days,
+            "outcome": s.outcome_retention_days,
+        }
+        return [Lifetime(records, timedelta(days=days[name])) for name, records in own_records(self._database).items()]
+
+    @cached_property
+    def sizes(self) -> "PostgresSizes":
+        """What our own records take."""
+        from calcom_pipeline.adapters.postgres.maintenance.records import PostgresSizes
+
+        return PostgresSizes(self._database)
