@@ -229,7 +229,9 @@ def test_a_key_that_is_blocked(pipeline: Pipeline):
 def test_others_with_the_same_key(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
     seen = pipeline.limiter.view()
     monkeypatch.setattr(
-        pipeline.limiter, "view", lambda: type(seen)(3, 118, 17, seen.waiting, paused_seconds=0.0, learned=True)
+        pipeline.limiter,
+        "view",
+        lambda: type(seen)(3, 118, 17, seen.waiting, paused_seconds=0.0, learned=True, window_seconds=60),
     )
     finding = found(pipeline)["Limiter"]
     assert (finding.verdict, "and 17 by others with the same key" in finding.finding) == ("note", True)

@@ -29,6 +29,8 @@ from calcom_pipeline.domain.redaction import redacted
 _LONGEST_BODY = 600
 _MOST_PROBLEMS = 5
 DEFAULT_BLOCK_SECONDS = 60.0
+# What is told to a caller; the limiter, which knows the settings and the refusals before this one, waits on its own.
+_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 120.0
 
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 400, 401, 403, 404, 409
 _TOKEN_EXPIRED, _TOO_MANY, _SERVER_ERROR, _REDIRECT = 498, 429, 500, 300
@@ -93,7 +95,9 @@ def error_of(status: int, content: bytes, headers: Mapping[str, str], exchange: 
     text = f"{exchange.operation}: Cal.com answered {status}" + (f" ({message})" if message else "")
     if status == _TOO_MANY:
         named = seconds_blocked(headers)
-        seconds = DEFAULT_BLOCK_SECONDS if named is None else named
+        seconds = (
+            DEFAULT_BLOCK_SECONDS if named is None else min(max(named, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+        )
         return RateLimited(text, retry_after=float(seconds), exchange=exchange)
     if status >= _SERVER_ERROR or status == _REQUEST_TIMEOUT:
         return TransientError(text, exchange=exchange)
