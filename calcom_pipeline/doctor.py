@@ -125,7 +125,7 @@ def _limiter(container: Container) -> str:
     view = container.limits.limiter.view()
     if view.paused_seconds:
         return f"note: Cal.com blocks the key for another {view.paused_seconds:.0f} s; every process waits that out"
-    used = f"{view.used} of {view.spendable} requests used in the last {container.settings.rate_window_seconds:.0f} s"
+    used = f"{view.used} of {view.spendable} requests used in the last {view.window_seconds:.0f} s"
     waiting = sum(view.waiting.values())
     if view.others:
         return f"note: {used}, and {view.others} by others with the same key; they are left room for"

@@ -11,14 +11,24 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticUndefined
 
 from calcom_pipeline.domain.errors import ConfigurationError
+from calcom_pipeline.domain.redaction import know_secrets, secrets_of_url
 from calcom_pipeline.domain.services.fields import FIELD_NAMES
 from calcom_pipeline.domain.text import short_hash
 
@@ -44,6 +54,13 @@ def _api_root(value: object) -> object:
         return value
     root = value.strip().rstrip("/")
     return root if root.endswith("/v2") else f"{root}/v2"
+
+
+def _without_userinfo(value: str) -> str:
+    """A user and a password there would be sent in the place of the key."""
+    if "@" in value.split("/")[2]:
+        raise ValueError("must not hold a user or a password; Cal.com knows you by CALCOM_API_KEY")
+    return value
 
 
 def _known_zone(value: str) -> str:
@@ -81,7 +98,17 @@ def _address_of(server: str, schemes: str) -> AfterValidator:
 Optional_ = BeforeValidator(_blank_is_unset)
 _PostgresUrl = Annotated[SecretStr | None, _address_of("PostgreSQL", r"postgresql|postgres|postgresql\+\w+"), Optional_]
 _RedisUrl = Annotated[SecretStr | None, _address_of("Redis", "redis|rediss|unix"), Optional_]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$"), BeforeValidator(_api_root)]
+Url = Annotated[
+    str,
+    Field(pattern=r"^https?://[^\s/]+(/\S*)?$"),
+    AfterValidator(_without_userinfo),
+    BeforeValidator(_api_root),
+]
+
+
+def _secrets_in(name: str, value: str) -> list[str]:
+    """An address holds a password and much that is none; any other secret is one as a whole."""
+    return secrets_of_url(value) if name.endswith("_url") or name == "proxy" else [value]
 
 
 class Settings(BaseModel):
@@ -196,6 +223,22 @@ class Settings(BaseModel):
         gt=0,
         le=600,
         description="Total of one create: Cal.com sends webhooks inside the request, a slow receiver takes 20 s.",
+    )
+    answer_megabytes: int = Field(
+        default=64,
+        ge=1,
+        le=4096,
+        description="Largest answer that is read, unpacked; a listing of 20,000 event types has about as much.",
+    )
+    ca_bundle: Annotated[Path | None, Optional_] = Field(
+        default=None,
+        description="Certificates that Cal.com's is checked against, a file or folder. Unset: REQUESTS_CA_BUNDLE, "
+        "CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR, else those that come with requests.",
+    )
+    proxy: Annotated[SecretStr | None, Optional_] = Field(
+        default=None,
+        description="Proxy on the way to Cal.com: http://user:password@host:3128, or none. Unset: HTTPS_PROXY, "
+        "HTTP_PROXY, NO_PROXY.",
     )
     retry_deadline_seconds: float = Field(
         default=180.0, gt=0, le=3600, description="Retries of one call end here; longer than Cal.com's 60 s block."
@@ -363,6 +406,15 @@ class Settings(BaseModel):
         default=None, description="Key of a test account for `make live`, which books and cancels for real."
     )
 
+    @model_validator(mode="after")
+    def _secrets_are_known(self) -> Self:
+        """From here on they are taken out of everything that is told; see `domain.redaction`."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                know_secrets(_secrets_in(name, value.get_secret_value()))
+        return self
+
     @property
     def schema_name(self) -> str:
         """The schema every statement runs in."""
@@ -399,6 +451,11 @@ class Settings(BaseModel):
         return short_hash(self.api_key.get_secret_value()) if self.api_key else "sandbox"
 
 
+_SECRET_FIELDS = frozenset(
+    name for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)
+)
+
+
 def variable_of(field: str) -> str:
     """The environment variable of a field."""
     name = field.upper()
@@ -417,6 +474,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     problems = _unknown(values, fields) + _contradictions(values)
     # After the file was read: a blank in the environment takes back what the file says.
     given: dict[str, Any] = {field: values[name] for name, field in fields.items() if values.get(name, "").strip()}
+    for name in given.keys() & _SECRET_FIELDS:  # also where the settings turn out to be wrong
+        know_secrets(_secrets_in(name, given[name]))
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:

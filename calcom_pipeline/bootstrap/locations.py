@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calcom_pipeline.domain.errors import PipelineError
+from calcom_pipeline.domain.redaction import know_secrets, secrets_of_url
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -122,6 +123,9 @@ def resolved(settings: Settings, servers: "Servers | None") -> Endpoints:
     else:
         base_url, api_key, is_sandbox = _needed(servers).companions[SANDBOX], SANDBOX_KEY, True
     database_url, redis_url = settings.database_url, settings.redis_url
+    if servers is not None:
+        for url in (servers.database_url, servers.dagster_pg_url, servers.redis_url):
+            know_secrets(secrets_of_url(url))
     return Endpoints(
         base_url=base_url,
         api_key=api_key,

@@ -29,6 +29,7 @@ def client_options(settings: Settings) -> "ClientOptions":
 
 def transport_options(settings: Settings, observers: "Sequence[CallObserver]" = ()) -> "TransportOptions":
     """What the way to Cal.com needs of the settings; calls are logged and traced beside the given observers."""
+    from calcom_pipeline.adapters.calcom.transport.network import Network
     from calcom_pipeline.adapters.calcom.transport.observers import LoggedCalls, Observers
     from calcom_pipeline.adapters.calcom.transport.retries import Patience
     from calcom_pipeline.adapters.calcom.transport.session import TransportOptions
@@ -40,6 +41,8 @@ def transport_options(settings: Settings, observers: "Sequence[CallObserver]" = 
     return TransportOptions(
         connect_timeout_seconds=s.connect_timeout_seconds,
         patience=Patience(s.retry_deadline_seconds, s.retry_attempts),
+        network=Network(s.ca_bundle, s.proxy.get_secret_value() if s.proxy else None),
+        longest_answer_bytes=s.answer_megabytes * 1024 * 1024,
         signer=Signer(s.signing_secret.get_secret_value()) if s.signing_secret else None,
         observers=Observers([LoggedCalls(), *telemetry(), *observers], error_hook=hook),
     )

@@ -17,21 +17,25 @@
         │   │   └── Unauthorized    ... because of the key
         │   ├── NotFound            gone, never there, or not to be seen with this key
         │   ├── Conflict            something else holds the slug, the slot or the address
-        │   └── ContractBroken      the answer is not what the API promises; nothing of it was used
+        │   ├── ContractBroken      the answer is not what the API promises; nothing of it was used
+        │   └── CertificateRefused  whoever answers cannot show that he is Cal.com; nothing was sent
         └── OutcomeUnknown          a create that may or may not have happened; never repeat it blindly
 
-No error carries a secret or an attendee's address: `body` is redacted before it gets here.
+No error carries a secret or an attendee's address: `body` is redacted before it gets here, and a configured secret is
+taken out of every sentence.
 """
 
 from dataclasses import dataclass
+
+from calcom_pipeline.domain.redaction import without_secrets
 
 
 class PipelineError(Exception):
     """The root. `str(error)` is one sentence; `advice` says what to do, or is empty."""
 
     def __init__(self, message: str, *, advice: str = "") -> None:
-        super().__init__(message)
-        self.advice = advice
+        super().__init__(without_secrets(message))
+        self.advice = without_secrets(advice)
 
 
 class ConfigurationError(PipelineError):
@@ -39,7 +43,7 @@ class ConfigurationError(PipelineError):
 
     def __init__(self, problems: list[str], *, advice: str = "") -> None:
         super().__init__("; ".join(problems), advice=advice)
-        self.problems = problems
+        self.problems = [without_secrets(problem) for problem in problems]
 
 
 class InvalidInput(PipelineError):  # noqa: N818 - names what the caller gave
@@ -47,7 +51,7 @@ class InvalidInput(PipelineError):  # noqa: N818 - names what the caller gave
 
     def __init__(self, problems: list[str], *, advice: str = "") -> None:
         super().__init__("; ".join(problems), advice=advice)
-        self.problems = problems
+        self.problems = [without_secrets(problem) for problem in problems]
 
 
 class AnotherApply(PipelineError):  # noqa: N818 - says what is in the way
@@ -139,6 +143,10 @@ class Conflict(PermanentError):  # noqa: N818 - names what Cal.com said
 
 class ContractBroken(PermanentError):  # noqa: N818 - names what happened to the contract
     """The answer is not what the API promises, so nothing of it was used."""
+
+
+class CertificateRefused(PermanentError):  # noqa: N818 - names what we did
+    """The certificate of the server is not trusted, has expired or is another's. Nothing was sent, the key neither."""
 
 
 class OutcomeUnknown(CalcomError):  # noqa: N818 - names what the caller is left with

@@ -205,7 +205,9 @@ def sent(script: Script, url: str, *, signer: Signer | None = None, **call: obje
     from calcom_pipeline.adapters.calcom.transport.guard import attempting
 
     session = requests.Session()
-    adapter = GuardedAdapter(script, script, connect_timeout_seconds=1, signer=signer, clock=script.clock)
+    adapter = GuardedAdapter(
+        script, script, connect_timeout_seconds=1, longest_answer_bytes=10**6, signer=signer, clock=script.clock
+    )
     session.mount("http://", adapter)
     attempt = Attempt(Call("Testing", "GET", "/me", "account", **call), 1, deadline=100.0)
     with session, attempting(attempt):

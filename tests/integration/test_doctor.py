@@ -231,7 +231,9 @@ def test_a_key_that_is_blocked(container: Container):
 def test_others_with_the_same_key(container: Container, monkeypatch: pytest.MonkeyPatch):
     seen = container.limits.limiter.view()
     monkeypatch.setattr(
-        container.limits.limiter, "view", lambda: type(seen)(3, 118, 17, seen.waiting, paused_seconds=0.0, learned=True)
+        container.limits.limiter,
+        "view",
+        lambda: type(seen)(3, 118, 17, seen.waiting, paused_seconds=0.0, learned=True, window_seconds=60),
     )
     finding = found(container)["Limiter"]
     assert (finding.verdict, "and 17 by others with the same key" in finding.finding) == ("note", True)

@@ -3,6 +3,7 @@
 import itertools
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 import redis
@@ -18,6 +19,7 @@ from tests.support.limiter_world import BUDGET
 
 TIGHT = replace(BUDGET, limit=6, safety=1, reserve=1, window_seconds=1.0, burst=3, longest_wait_seconds=5)
 NOBODY = "redis://127.0.0.1:1/0"
+NOW = datetime.fromtimestamp(1_796_000_000, UTC)  # 2026-11-30T00:53:20Z
 
 
 class Time:
@@ -145,7 +147,9 @@ def test_a_waiter_goes_back_to_redis_as_soon_as_it_is_there(
 def test_processes_without_redis_stay_inside_the_limit_together(moments: list[float], processes: int, requests: int):
     """Each alone keeps the distance, so all together can never make more than the limit in a window."""
     time = Time()
-    pace = LocalPace(requests=requests, window_seconds=60.0, processes=processes, clock=time.clock)
+    pace = LocalPace(
+        requests=requests, window_seconds=60.0, processes=processes, longest_pause_seconds=120, clock=time.clock
+    )
     pace.begin()
     granted = []
     for moment in sorted(moments):
@@ -178,11 +182,25 @@ def named(name: str, limit: object, left: object, reset: object) -> dict[str, st
         (named("default", 120, 7, 9), Headers(120, 7, 9)),
         (named("Short", 5, 0, 3) | named("Long", 100, 40, 50), Headers(100, 40, 50)),
         (named("Short", 5, 5, 3) | named("Default", 120, 0, 50), Headers(120, 0, 50)),
-        (named("Default", 120, 0, 10**12), Headers(120, 0, 86_400)),
+        (named("Default", 120, 0, 10**8), Headers(120, 0, 86_400)),
+        (named("Default", 120, 0, "9" * 5000), Headers(120, 0, 86_400)),
+        (named("Default", 120, 0, "12.2"), Headers(120, 0, 13)),
+        (named("Default", 120, 0, "-1"), None),
+        (named("Default", 120, 0, "inf"), None),
+        (named("Default", 120, 0, "1e3"), None),
+        (named("Default", 120, 0, 1_796_000_090), Headers(120, 0, 90)),  # the second since 1970 in which it ends
+        (named("Default", 120, 0, 1_796_000_090_500), Headers(120, 0, 91)),  # ... and the millisecond
+        (named("Default", 120, 0, 1_764_126_000), None),  # one that is over
+        (named("Default", "9" * 309, "9" * 5000, 50), Headers(1_000_000, 1_000_000, 50)),
+        (named("Default", 120, 500, 50), Headers(120, 120, 50)),  # more left than there is
+        (named("Default", 0, 0, 50), None),
+        (named("Default", -5, 0, 50), None),
+        (named("Booking_guests_add", 5, 0, 50), None),  # of one endpoint, not of the key
+        (named("Booking_guests_add", 5, 0, 50) | named("Default", 120, 7, 9), Headers(120, 7, 9)),
     ],
 )
 def test_limit_headers_are_read_whole_or_not_at_all(headers: dict[str, str], told: Headers | None):
-    assert read_limit_headers(headers) == told
+    assert read_limit_headers(headers, now=NOW) == told
 
 
 @pytest.mark.parametrize(
@@ -190,7 +208,16 @@ def test_limit_headers_are_read_whole_or_not_at_all(headers: dict[str, str], tol
     [
         ({}, None),
         ({"Retry-After": "30"}, 30),
-        ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"Retry-After": "0"}, 0),
+        ({"Retry-After": "2.5"}, 3),
+        ({"Retry-After": "-30"}, None),
+        ({"Retry-After": "9" * 5000}, 86_400),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),  # is over
+        ({"Retry-After": "Mon, 30 Nov 2026 00:54:00 GMT"}, 40),
+        ({"Retry-After": "Mon, 30 Nov 2026 00:54:00 GMT", "Date": "Mon, 30 Nov 2026 00:53:55 GMT"}, 5),
+        ({"Retry-After": "Mon, 30 Nov 2026 00:54:00 +9999"}, None),
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 -2359"}, None),
+        ({"Retry-After": "soon"}, None),
         ({"X-RateLimit-Reset-Default": "17", "X-RateLimit-Reset-Slow": "4"}, 17),
         ({"X-RateLimit-Reset": "1764126000"}, None),
         ({"X-RateLimit-Reset": "1764126000", "Retry-After": "30"}, 30),
@@ -199,4 +226,4 @@ def test_limit_headers_are_read_whole_or_not_at_all(headers: dict[str, str], tol
     ],
 )
 def test_how_long_a_429_lasts(headers: dict[str, str], seconds: int | None):
-    assert seconds_blocked(headers) == seconds
+    assert seconds_blocked(headers, now=NOW) == seconds

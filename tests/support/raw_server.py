@@ -1,5 +1,6 @@
 """A server of a few lines that answers as badly as a test wants, and counts connections and requests."""
 
+import ssl
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -37,8 +38,8 @@ def answer(
 
 
 @contextmanager
-def raw_server(behave: Behaviour = answer) -> Generator[tuple[str, Heard]]:
-    """Serves on loopback as long as the block: its address and what it hears."""
+def raw_server(behave: Behaviour = answer, *, tls: ssl.SSLContext | None = None) -> Generator[tuple[str, Heard]]:
+    """Serves on loopback as long as the block, with TLS if told how: its address and what it hears."""
     heard = Heard()
 
     class Handler(BaseHTTPRequestHandler):
@@ -63,10 +64,13 @@ def raw_server(behave: Behaviour = answer) -> Generator[tuple[str, Heard]]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # who leaves early is meant to
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v2", heard
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}/v2", heard
     finally:
         server.shutdown()
         server.server_close()

@@ -155,9 +155,24 @@ def _store_error(doing: str, error: BaseException) -> StoreError:
     if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
         return SchemaOutdated(f"{doing}: the schema lacks something", advice="Run `calcom-pipeline migrate`.")
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        text = str(error)
+        for part, sentence in _CERTIFICATES.items():
+            if part in text:
+                return StoreError(f"{doing}: {sentence}", advice=_TRUST)
         return StoreError(f"{doing}: {_connection_trouble(error)}", advice="Check DATABASE_URL and the server.")
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return StoreError(f"{doing}: PostgreSQL refuses ({primary or type(error).__name__})")
+
+
+# libpq's words for what is wrong with TLS.
+_CERTIFICATES = {
+    "certificate has expired": "the certificate of the database has expired",
+    "certificate verify failed": "the certificate of the database is not trusted",
+    "does not match host name": "the certificate of the database is for another host",
+    "root certificate file": "there is no file of certificates that the database's could be checked against",
+    "server does not support SSL": "the database does not speak TLS, but sslmode asks for it",
+}
+_TRUST = "Name the authority's file in DATABASE_URL: ?sslmode=verify-full&sslrootcert=/path/to/ca.pem."
 
 
 def _connection_trouble(error: psycopg.OperationalError) -> str:

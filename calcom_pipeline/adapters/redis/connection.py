@@ -12,9 +12,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 
+from calcom_pipeline.adapters.certificates import certificate_trouble
 from calcom_pipeline.domain.errors import CacheError, ConfigurationError
 
 Client = redis.Redis
+_TRUST = "If an authority of your own has signed it, name its file in REDIS_URL: ?ssl_ca_certs=/path/to/ca.pem."
 _CONNECT_SECONDS = 3.0
 _ANSWER_SECONDS = 5.0
 
@@ -52,6 +54,8 @@ def redis_failures(doing: str) -> Generator[None]:
     except AuthenticationError:
         raise CacheError(f"{doing}: Redis refuses the password", advice="Check REDIS_URL.") from None
     except RedisError as error:
+        if trouble := certificate_trouble(error):
+            raise CacheError(f"{doing}: the certificate of Redis {trouble}", advice=_TRUST) from None
         raise CacheError(f"{doing}: {_sentence(error)}", advice="Check REDIS_URL and the server.") from None
 
 

@@ -4,6 +4,8 @@ What gets into an error is chosen, then redacted: codes, messages, names of prop
 and values that Cal.com echoes are never kept.
 """
 
+import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -12,9 +14,12 @@ import orjson
 import requests
 import urllib3
 
+from calcom_pipeline.adapters.calcom.transport.bodies import AnswerPackedOddly, AnswerTooLarge
 from calcom_pipeline.adapters.calcom.transport.limit_headers import seconds_blocked
+from calcom_pipeline.adapters.certificates import causes, certificate_trouble
 from calcom_pipeline.domain.errors import (
     CalcomError,
+    CertificateRefused,
     Conflict,
     ContractBroken,
     Exchange,
@@ -26,9 +31,17 @@ from calcom_pipeline.domain.errors import (
 )
 from calcom_pipeline.domain.redaction import redacted
 
+_GATEWAY = "A gateway, a firewall or a proxy before Cal.com refuses, and did not ask for the key; look there."
+_TRUST = "If an authority of your own has signed it, name its bundle in CALCOM_CA_BUNDLE. Nothing was sent."
+_TOO_LARGE = "Check CALCOM_BASE_URL; a larger answer is read when CALCOM_ANSWER_MEGABYTES allows it."
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
+# OpenSSL's words for a server that answers in plain text.
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 _LONGEST_BODY = 600
 _MOST_PROBLEMS = 5
 DEFAULT_BLOCK_SECONDS = 60.0
+# What is told to a caller; the limiter, which knows the settings and the refusals before this one, waits on its own.
+_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 120.0
 
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 400, 401, 403, 404, 409
 _TOKEN_EXPIRED, _TOO_MANY, _SERVER_ERROR, _REDIRECT = 498, 429, 500, 300
@@ -50,26 +63,55 @@ _LOST_RACE = "An error occurred while querying the database."
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What an error answer says: its message, a summary fit for a log, and whether it came without the envelope."""
+    """What an error answer says: its message, a summary fit for a log, and whether it came without the envelope.
+
+    `page`: it is no JSON, so it is not of Cal.com, whose errors all are; a gateway or a firewall has answered.
+    """
 
     message: str
     summary: str
     bare: bool
+    page: bool = False
 
 
-def no_answer(error: requests.RequestException, exchange: Exchange) -> TransientError:
+def no_answer(error: requests.RequestException, exchange: Exchange, *, host: str = "") -> CalcomError:
     """The error for a request without a whole answer. Nothing of the original text is kept: it holds the URL."""
-    operation = exchange.operation
-    if never_sent(error):
-        exchange = replace(exchange, in_doubt=False)
-        return TransientError(
-            f"{operation}: Cal.com cannot be reached", exchange=exchange, advice="Check CALCOM_BASE_URL and the net."
-        )
-    if isinstance(error, requests.Timeout):
+    unsent = _not_sent(error, replace(exchange, in_doubt=False), host or "Cal.com")
+    if unsent is not None:
+        return unsent
+    operation, found = exchange.operation, list(causes(error))
+    if refused := next((one for one in found if isinstance(one, AnswerTooLarge | AnswerPackedOddly)), None):
+        return ContractBroken(f"{operation}: {refused}", exchange=exchange, advice=_TOO_LARGE)
+    if isinstance(error, requests.Timeout) or any(isinstance(one, TimeoutError) for one in found):
         return TransientError(f"{operation}: Cal.com did not answer in time", exchange=exchange)
     if isinstance(error, requests.exceptions.SSLError):
         return TransientError(f"{operation}: the TLS connection to Cal.com failed", exchange=exchange)
     return TransientError(f"{operation}: the answer broke off", exchange=exchange)
+
+
+def _not_sent(error: requests.RequestException, exchange: Exchange, host: str) -> CalcomError | None:
+    """The error where no connection stood, so that nothing of the request left."""
+    operation = exchange.operation
+    if trouble := certificate_trouble(error):
+        return CertificateRefused(f"{operation}: the certificate of {host} {trouble}", exchange=exchange, advice=_TRUST)
+    if isinstance(error, requests.exceptions.ProxyError):
+        told = f"{operation}: {_proxy_trouble(error)}"
+        return TransientError(told, exchange=exchange, advice="Check CALCOM_PROXY or HTTPS_PROXY.")
+    if never_sent(error):
+        told = f"{operation}: Cal.com cannot be reached"
+        return TransientError(told, exchange=exchange, advice="Check CALCOM_BASE_URL and the net.")
+    if any(getattr(cause, "reason", None) in _NO_TLS for cause in causes(error) if isinstance(cause, ssl.SSLError)):
+        told = f"{operation}: what answers at {host} does not speak TLS"
+        return TransientError(told, exchange=exchange, advice="Check CALCOM_BASE_URL.")
+    return None
+
+
+def _proxy_trouble(error: requests.exceptions.ProxyError) -> str:
+    """What the proxy says, by its status alone."""
+    for cause in causes(error):
+        if isinstance(cause, OSError) and (match := _TUNNEL.search(str(cause))):
+            return f"the proxy refuses the connection to Cal.com ({match[1]})"
+    return "the proxy cannot be reached"
 
 
 def never_sent(error: requests.RequestException) -> bool:
@@ -93,7 +135,9 @@ def error_of(status: int, content: bytes, headers: Mapping[str, str], exchange: 
     text = f"{exchange.operation}: Cal.com answered {status}" + (f" ({message})" if message else "")
     if status == _TOO_MANY:
         named = seconds_blocked(headers)
-        seconds = DEFAULT_BLOCK_SECONDS if named is None else named
+        seconds = (
+            DEFAULT_BLOCK_SECONDS if named is None else min(max(named, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+        )
         return RateLimited(text, retry_after=float(seconds), exchange=exchange)
     if status >= _SERVER_ERROR or status == _REQUEST_TIMEOUT:
         return TransientError(text, exchange=exchange)
@@ -105,7 +149,15 @@ def error_of(status: int, content: bytes, headers: Mapping[str, str], exchange: 
             exchange=exchange,
             advice="Check CALCOM_BASE_URL, and whether this Cal.com knows the version of this endpoint group.",
         )
-    return _refusal(status, told, text, exchange)
+    return _not_of_calcom(status, exchange) if told.page else _refusal(status, told, text, exchange)
+
+
+def _not_of_calcom(status: int, exchange: Exchange) -> CalcomError:
+    """A refusal without JSON. It says nothing of the key, and a 404 of it is no proof that anything is gone."""
+    text = f"{exchange.operation}: something that is not Cal.com's API answered {status}"
+    if status == _NOT_FOUND:
+        return ContractBroken(text, exchange=exchange, advice="Check CALCOM_BASE_URL.")
+    return Rejected(text, exchange=exchange, advice=_GATEWAY)
 
 
 def _refusal(status: int, told: Told, text: str, exchange: Exchange) -> CalcomError:
@@ -126,7 +178,7 @@ def _told(content: bytes) -> Told:
     try:
         body: Any = orjson.loads(content)
     except orjson.JSONDecodeError:
-        return Told("", "", bare=False)
+        return Told("", "", bare=False, page=True)
     if not isinstance(body, dict):
         return Told("", "", bare=False)
     told = cast("dict[str, Any]", body)

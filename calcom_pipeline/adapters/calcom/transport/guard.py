@@ -15,22 +15,25 @@ from threading import Lock
 from typing import Any, Literal, Protocol
 
 import requests
-import urllib3
-from requests.adapters import HTTPAdapter
 
+from calcom_pipeline.adapters.calcom.transport.bodies import AnswerTooLarge, read_whole_body
+from calcom_pipeline.adapters.calcom.transport.deadlines import TimedAdapter, ending_in
 from calcom_pipeline.adapters.calcom.transport.limit_headers import read_limit_headers
 from calcom_pipeline.adapters.calcom.transport.messages import Attempt
 from calcom_pipeline.adapters.calcom.transport.signing import Signer
+from calcom_pipeline.adapters.certificates import causes, certificate_trouble
 from calcom_pipeline.adapters.redis.breaker import Passage
 from calcom_pipeline.adapters.redis.limiter.limiter import GRANT_SECONDS, TOO_MANY, Grant
 from calcom_pipeline.app.calls import Lane, Spent
 from calcom_pipeline.domain.errors import CircuitOpen
+from calcom_pipeline.domain.redaction import redacted
 
-_CHUNK_BYTES = 64 * 1024
 _POOL_CONNECTIONS = 16
 _SERVER_ERROR = 500
 # A read that is sent just before its deadline still gets this long.
 _SHORTEST_READ_SECONDS = 1.0
+# An id of a request is a UUID; whatever else stands there gets no further.
+_LONGEST_REQUEST_ID = 100
 
 
 class Limiter(Protocol):
@@ -91,7 +94,7 @@ def attempting(attempt: Attempt) -> Generator[None]:
         current_attempt.reset(token)
 
 
-class GuardedAdapter(HTTPAdapter):
+class GuardedAdapter(TimedAdapter):
     """Sends one request. Safe to use from several threads."""
 
     def __init__(
@@ -100,16 +103,18 @@ class GuardedAdapter(HTTPAdapter):
         breaker: Breaker,
         *,
         connect_timeout_seconds: float,
+        longest_answer_bytes: int,
         signer: Signer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(pool_maxsize=_POOL_CONNECTIONS)
         # A create goes over a connection of its own: a kept one that the server closes in this very moment would leave
         # us in doubt about a request that was never read.
-        self._fresh = HTTPAdapter(pool_maxsize=1)
+        self._fresh = TimedAdapter(pool_maxsize=1)
         self._limiter = limiter
         self._breaker = breaker
         self._connect_timeout_seconds = connect_timeout_seconds
+        self._longest_answer_bytes = longest_answer_bytes
         self._signer = signer
         self._clock = clock
         self._lock = Lock()
@@ -136,7 +141,7 @@ class GuardedAdapter(HTTPAdapter):
         with self._told(attempt, grant) as outcome:
             self._stamp(request, attempt)
             response = self._exchange(request, attempt, options)
-            attempt.status, attempt.request_id = response.status_code, response.headers.get("X-Request-Id")
+            attempt.status, attempt.request_id = response.status_code, _request_id(response.headers)
             outcome.status, outcome.headers = response.status_code, response.headers
             outcome.verdict = _verdict(response.status_code)
         return response
@@ -180,8 +185,7 @@ class GuardedAdapter(HTTPAdapter):
         try:
             yield outcome
         except requests.RequestException as error:
-            slow_create = call.kind == "create" and isinstance(error, requests.Timeout)
-            outcome.verdict = "unclear" if slow_create else "failed"
+            outcome.verdict = _verdict_of_none(error, attempt)
             raise
         finally:
             self._count(grant, outcome)
@@ -191,17 +195,18 @@ class GuardedAdapter(HTTPAdapter):
     def _exchange(
         self, request: requests.PreparedRequest, attempt: Attempt, options: dict[str, Any]
     ) -> requests.Response:
-        now = self._clock()
         seconds = attempt.call.timeout_seconds
         if attempt.call.kind == "read":
-            seconds = min(seconds, max(_SHORTEST_READ_SECONDS, attempt.deadline - now))
+            seconds = min(seconds, max(_SHORTEST_READ_SECONDS, attempt.deadline - self._clock()))
         options |= {"timeout": (min(self._connect_timeout_seconds, seconds), seconds), "stream": True}
-        if attempt.call.kind == "create":
-            request.headers["Connection"] = "close"
-            response = self._fresh.send(request, **options)
-        else:
-            response = super().send(request, **options)
-        _read_whole_body(response, now + seconds, self._clock)
+        with ending_in(seconds):
+            if attempt.call.kind == "create":
+                request.headers["Connection"] = "close"
+                response = self._fresh.send(request, **options)
+            else:
+                response = super().send(request, **options)
+            content = read_whole_body(response, self._longest_answer_bytes)
+        response._content = content  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # where requests keeps it
         return response
 
     def _count(self, grant: Grant, outcome: _Outcome) -> None:
@@ -222,24 +227,13 @@ def _verdict(status: int) -> Literal["ok", "failed", "unclear"]:
     return "failed" if status >= _SERVER_ERROR else "ok"
 
 
-def _read_whole_body(response: requests.Response, deadline: float, clock: Callable[[], float]) -> None:
-    """A truncated, dripping or endless body must fail here, not in the caller."""
-    chunks: list[bytes] = []
-    while chunk := _next_chunk(response):
-        chunks.append(chunk)
-        if clock() > deadline:
-            response.close()
-            raise requests.exceptions.ReadTimeout("the body did not end in time")
-    response._content = b"".join(chunks)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # where requests keeps it
+def _verdict_of_none(error: requests.RequestException, attempt: Attempt) -> Literal["failed", "unclear"]:
+    """No whole answer counts against the service, unless it has answered, or we are the ones who do not want it."""
+    slow_create = attempt.call.kind == "create" and isinstance(error, requests.Timeout)
+    too_large = any(isinstance(cause, AnswerTooLarge) for cause in causes(error))
+    return "unclear" if slow_create or too_large or certificate_trouble(error) else "failed"
 
 
-def _next_chunk(response: requests.Response) -> bytes:
-    """What is there, without waiting for more."""
-    try:
-        return response.raw.read1(_CHUNK_BYTES, decode_content=True) or b""
-    except urllib3.exceptions.ReadTimeoutError as error:
-        response.close()
-        raise requests.exceptions.ReadTimeout("the body stopped coming") from error
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        response.close()
-        raise requests.exceptions.ChunkedEncodingError("the body broke off") from error
+def _request_id(headers: Mapping[str, str]) -> str | None:
+    told = headers.get("X-Request-Id")
+    return None if told is None else redacted(told, longest=_LONGEST_REQUEST_ID)

@@ -7,33 +7,54 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
+from urllib.parse import urlsplit
 
 import orjson
 import requests
 
+from calcom_pipeline.adapters.calcom.transport.bodies import ASKED_FOR
 from calcom_pipeline.adapters.calcom.transport.failures import error_of, no_answer
 from calcom_pipeline.adapters.calcom.transport.guard import Breaker, GuardedAdapter, Limiter, attempting
 from calcom_pipeline.adapters.calcom.transport.messages import Answer, Attempt, Call
+from calcom_pipeline.adapters.calcom.transport.network import Network, authorities, proxies
 from calcom_pipeline.adapters.calcom.transport.observers import Observers
 from calcom_pipeline.adapters.calcom.transport.retries import Patience, Retries
 from calcom_pipeline.adapters.calcom.transport.signing import Signer
 from calcom_pipeline.app.calls import Lane, Spent
-from calcom_pipeline.domain.errors import CalcomError, CircuitOpen, ContractBroken, Exchange, RateLimited
+from calcom_pipeline.domain.errors import (
+    CalcomError,
+    CircuitOpen,
+    ConfigurationError,
+    ContractBroken,
+    Exchange,
+    RateLimited,
+)
+from calcom_pipeline.domain.redaction import know_secrets, without_secrets
 
 VERSION_HEADER = "cal-api-version"
+# The longest listing, of thousands of event types, has a few megabytes.
+_LONGEST_ANSWER_BYTES = 64 * 1024 * 1024
 
 
 class _WithoutQuery(logging.Filter):
-    """urllib3 logs whole paths on debug; a query may hold an attendee's address."""
+    """urllib3 logs whole paths on debug, and headers that it cannot read; a query may hold an attendee's address."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Cut the query off every argument; the record itself stays."""
+        """Cut the query off every argument, secrets and tracebacks too; the record itself stays."""
         if isinstance(record.args, tuple):
-            record.args = tuple(one.partition("?")[0] if isinstance(one, str) else one for one in record.args)
+            record.args = tuple(_plain(one) for one in record.args)
+        record.exc_info = None
         return True
 
 
+def _plain(argument: object) -> object:
+    if isinstance(argument, str):
+        return without_secrets(argument.partition("?")[0])
+    return type(argument).__name__ if isinstance(argument, BaseException) else argument
+
+
 _WITHOUT_QUERY = _WithoutQuery()  # one object: a logger takes the same filter only once
+_LOGGERS = ("urllib3.connectionpool", "urllib3.connection", "urllib3.response", "urllib3.util.retry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +64,8 @@ class TransportOptions:
     connect_timeout_seconds: float
     patience: Patience
     signer: Signer | None = None
+    network: Network = field(default_factory=Network)
+    longest_answer_bytes: int = _LONGEST_ANSWER_BYTES
     observers: Observers = field(default_factory=Observers)
 
 
@@ -60,21 +83,33 @@ class Transport:
         retries: Retries | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        know_secrets([api_key])
+        if "@" in urlsplit(base_url).netloc:  # requests would send it in the place of the key
+            raise ConfigurationError(["CALCOM_BASE_URL must not hold a user or a password"])
         self._base_url = base_url
         self._options = options
         self._limiter = limiter
         self._retries = retries or Retries(options.patience, clock=clock)
         self._clock = clock
-        logging.getLogger("urllib3.connectionpool").addFilter(_WITHOUT_QUERY)
+        for logger in _LOGGERS:
+            logging.getLogger(logger).addFilter(_WITHOUT_QUERY)
         self._session = requests.Session()
-        self._session.trust_env = False  # a proxy or .netrc of the shell must not see the key
+        self._session.trust_env = False  # a .netrc must not replace the key; the rest of it is read by `network`
+        self._session.verify = authorities(options.network)
+        self._session.proxies.update(proxies(options.network, base_url))
         self._session.headers["Authorization"] = f"Bearer {api_key}"
         self._session.headers["Accept"] = "application/json"
+        self._session.headers["Accept-Encoding"] = ASKED_FOR
         # A load balancer's cookie would only pin us to one server.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         seconds = options.connect_timeout_seconds
         self._adapter = GuardedAdapter(
-            limiter, breaker, connect_timeout_seconds=seconds, signer=options.signer, clock=clock
+            limiter,
+            breaker,
+            connect_timeout_seconds=seconds,
+            longest_answer_bytes=options.longest_answer_bytes,
+            signer=options.signer,
+            clock=clock,
         )
         self._session.mount("http://", self._adapter)
         self._session.mount("https://", self._adapter)
@@ -129,7 +164,7 @@ class Transport:
                 text, own = f"{call.operation}: {refusal}", Exchange(call.operation)
                 raise type(refusal)(text, retry_after=refusal.retry_after, exchange=own) from None
             except requests.RequestException as error:
-                raise no_answer(error, exchange) from None
+                raise no_answer(error, exchange, host=urlsplit(self._base_url).hostname or "") from None
         exchange = replace(exchange, status=response.status_code, request_id=attempt.request_id)
         if not response.ok or response.is_redirect:
             raise error_of(response.status_code, response.content, response.headers, exchange)
@@ -160,5 +195,5 @@ def _looks_like_json(content: bytes) -> bool:
 def _date_of(headers: Mapping[str, str], fallback: datetime) -> datetime:
     try:
         return parsedate_to_datetime(headers["Date"]).astimezone(UTC)
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return fallback

@@ -7,6 +7,8 @@
 import hashlib
 import hmac
 
+from calcom_pipeline.domain.redaction import know_secrets
+
 TIMESTAMP_HEADER = "X-Pipeline-Timestamp"
 SIGNATURE_HEADER = "X-Pipeline-Signature-256"
 
@@ -15,6 +17,7 @@ class Signer:
     """Signs with one secret, which is never shown."""
 
     def __init__(self, secret: str) -> None:
+        know_secrets([secret])
         self._secret = secret.encode()
 
     def headers(self, method: str, path: str, body: bytes, *, unix_seconds: int) -> dict[str, str]:

@@ -10,14 +10,17 @@ know beyond our own requests comes from Cal.com's headers, which may only lower 
 
 * they belong to the window they speak of, and only a request sent after its end opens another;
 * requests that others make with the same key are seen in them, expected to go on, and left room for;
-* cold (first start, Redis flushed, after a block) one request goes out and is learned from before others follow.
+* cold (first start, Redis flushed, after a block) one request goes out and is learned from before others follow;
+* a window of the key's own is learned from them where that grants no more than the settings do;
+* what they tell is waited out for a window and a block at most, and a 429 for a second at least, then for longer.
 """
 
+import math
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from calcom_pipeline.adapters.calcom.transport.limit_headers import Headers, read_limit_headers, seconds_blocked
@@ -37,6 +40,8 @@ _REDIS_AGAIN_SECONDS = 2.0
 _KEPT_SECONDS = 60.0
 # A grant that could not be used at once (a stopped process, a machine that slept) is void: its moment has passed.
 GRANT_SECONDS = 1.0
+# As in the scripts: instants in milliseconds have 13 digits.
+_SANE = 1e15
 
 _log = event_logger("limiter")
 
@@ -62,7 +67,18 @@ class Budget:
     @property
     def spendable(self) -> int:
         """Requests of a window that all lanes together may use."""
-        return max(1, self.limit - self.safety)
+        return self.spendable_of(self.limit)
+
+    def spendable_of(self, told: int) -> int:
+        """The same while Cal.com names `told` as the limit: what is left unused shrinks with it, as in acquire.lua."""
+        limit = max(1, min(self.limit, told))
+        unused = min(self.safety, max(self.safety * limit / self.limit, limit // 10))
+        return max(1, limit - math.ceil(unused))
+
+    @property
+    def longest_pause_seconds(self) -> float:
+        """What an answer tells is waited out no longer than that: then one request finds out what is true by now."""
+        return self.window_seconds + self.block_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +102,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class LimiterView:
-    """The limiter as it stands, for people: `used` are its own requests of the last window."""
+    """The limiter as it stands, for people: `used` are its own requests of the last window.
+
+    `window_seconds` is the length of the key's own window where that was learned, and else that of the settings.
+    """
 
     used: int
     spendable: int
@@ -94,6 +113,7 @@ class LimiterView:
     waiting: dict[str, int]
     paused_seconds: float
     learned: bool
+    window_seconds: float
 
 
 class RedisRateLimiter:
@@ -113,7 +133,11 @@ class RedisRateLimiter:
         self._sleep = sleep
         self._clock = clock
         self._local = LocalPace(
-            requests=budget.spendable, window_seconds=budget.window_seconds, processes=budget.processes, clock=clock
+            requests=budget.spendable,
+            window_seconds=budget.window_seconds,
+            processes=budget.processes,
+            longest_pause_seconds=budget.longest_pause_seconds,
+            clock=clock,
         )
         self._lock = threading.Lock()
         self._away_until: float | None = None
@@ -140,8 +164,12 @@ class RedisRateLimiter:
         told = read_limit_headers(headers)
         if status == TOO_MANY:
             named = seconds_blocked(headers)
-            self._local.pause(self._budget.block_seconds if named is None else float(named))
+            self._local.refused(self._budget.block_seconds if named is None else float(named))
             told = None if named is None else Headers(0, 0, named)
+        elif status is not None:
+            self._local.answered()
+        if told is not None:
+            told = self._bounded(told)
         if not grant.local:
             self._quietly(lambda: self._scripts.complete(grant.id, status, told))
 
@@ -164,6 +192,19 @@ class RedisRateLimiter:
         return self._scripts.view()
 
     # --- inside ------------------------------------------------------------------------------------------
+
+    def _bounded(self, told: Headers) -> Headers:
+        longest = self._budget.longest_pause_seconds
+        if told.reset_seconds <= longest:
+            return told
+        if told.left == 0:  # else nothing is waited for
+            _log.warning(
+                "limit_header_not_believed",
+                reason="no window and no block of the settings is as long; see CALCOM_RATE_WINDOW_SECONDS",
+                told_seconds=told.reset_seconds,
+                waited_out_seconds=round(longest, 3),
+            )
+        return replace(told, reset_seconds=math.ceil(longest))
 
     def _through_redis(self, lane: Lane, began: float, allowed: float) -> Grant | None:
         """A grant of the shared limiter, or None as soon as Redis is away."""
@@ -253,7 +294,12 @@ class LimiterScripts:
         budget = self._budget
         arguments: list[Any] = ["peek" if peek else "ask", LANES.index(lane) + 1, waiter, turn]
         arguments += [budget.limit, budget.safety, budget.reserve, _ms(budget.window_seconds), budget.burst]
-        arguments += [_ms(budget.arrival_seconds), _ms(LEASE_SECONDS), self._ttl_ms()]
+        arguments += [
+            _ms(budget.arrival_seconds),
+            _ms(LEASE_SECONDS),
+            self._ttl_ms(),
+            _ms(budget.longest_pause_seconds),
+        ]
         with redis_failures("Asking for a turn"):
             answer = cast("list[int]", self._acquire(keys=self._keys, args=arguments))
         return Reply(bool(answer[0]), answer[1] / 1000, answer[2] / 1000, answer[3])
@@ -278,26 +324,31 @@ class LimiterScripts:
             pipe: Any = self._client.pipeline(transaction=False)  # pyright: ignore[reportUnknownMemberType]  # redis-py types it loosely
             pipe.time()
             pipe.hgetall(self._state)
-            pipe.zcard(self._log)
+            pipe.zrange(self._log, 0, -1, withscores=True)
             pipe.zrange(self._foreign, 0, -1)
             for lane in self._lanes:
                 pipe.zcard(lane)
-            now, state, used, foreign, *waiting = pipe.execute()
-        now_ms = now[0] * 1000 + now[1] // 1000
-        limit = min(self._budget.limit, int(float(state.get(b"limit", self._budget.limit))))
+            now, state, log, foreign, *waiting = pipe.execute()
+        budget, now_ms = self._budget, now[0] * 1000 + now[1] // 1000
+        window_seconds = min(budget.window_seconds, _number(state.get(b"window"), math.inf) / 1000)
+        paused_seconds = (_number(state.get(b"pause"), 0.0) - now_ms) / 1000
+        # A longer one was stored by an earlier release; the next request drops it.
+        believed = 0 < paused_seconds <= budget.longest_pause_seconds + LEASE_SECONDS
         return LimiterView(
-            used=used,
-            spendable=max(1, limit - self._budget.safety),
-            others=sum(int(member.rsplit(b":", 1)[1]) for member in foreign),
+            used=sum(score > now_ms - _ms(window_seconds) for _, score in log),
+            spendable=budget.spendable_of(int(_number(state.get(b"limit"), budget.limit))),
+            others=sum(int(_number(member.rsplit(b":", 1)[-1], 0)) for member in foreign),
             waiting=dict(zip(LANES, waiting, strict=True)),
-            paused_seconds=max(0.0, (float(state.get(b"pause", 0)) - now_ms) / 1000),
+            paused_seconds=paused_seconds if believed else 0.0,
             learned=b"learned" in state,
+            window_seconds=window_seconds,
         )
 
     def _over(self, grant_id: str, how: str, status: int, headers: tuple[int, int, int]) -> None:
         budget = self._budget
         arguments: list[Any] = [grant_id, how, status, *headers, _ms(budget.window_seconds), budget.burst]
-        arguments += [_ms(budget.arrival_seconds), _ms(budget.block_seconds), budget.spendable, self._ttl_ms()]
+        arguments += [_ms(budget.arrival_seconds), _ms(budget.block_seconds), budget.limit, self._ttl_ms()]
+        arguments += [_ms(budget.longest_pause_seconds)]
         with redis_failures("Telling the limiter what came of a request"):
             self._complete(keys=self._keys, args=arguments)
 
@@ -314,6 +365,15 @@ def _refuse_past(allowed: float, waited: float, reply: Reply) -> None:
 
 def _too_long(seconds: float) -> RateLimited:
     return RateLimited("Waiting for the rate limit would take too long", retry_after=round(seconds, 3))
+
+
+def _number(stored: bytes | None, otherwise: float) -> float:
+    """A number in the state; what is none, or too large to be one of ours, was made of a header's garbage."""
+    try:
+        number = float(stored) if stored is not None else otherwise
+    except ValueError:
+        return otherwise
+    return number if abs(number) < _SANE else otherwise
 
 
 def _ms(seconds: float) -> int:

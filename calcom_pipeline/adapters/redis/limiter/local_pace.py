@@ -8,6 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 
+_FIRST_PAUSE_SECONDS = 1.0
+_MOST_DOUBLINGS = 20  # no pause is that long; keeps the power small
+
 
 class LocalPace:
     """Hands out turns one by one. Safe to use from several threads."""
@@ -18,22 +21,41 @@ class LocalPace:
         requests: int,
         window_seconds: float,
         processes: int,
+        longest_pause_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.interval_seconds = window_seconds * processes / requests
         self._clock = clock
         self._lock = threading.Lock()
         self._due = clock()
+        self._longest_pause_seconds = longest_pause_seconds
+        self._paused_until = self._due
+        self._strikes = 0
 
     def begin(self) -> None:
         """Redis has just gone: what was granted by it until now still counts, so the first turn is an interval away."""
         with self._lock:
             self._due = max(self._due, self._clock() + self.interval_seconds)
 
-    def pause(self, seconds: float) -> None:
-        """Cal.com has blocked the key: no turn before that is over."""
+    def refused(self, seconds: float) -> None:
+        """Cal.com has blocked the key for so long: no turn before that is over.
+
+        Never for less than a second, twice as long each time that a pause was not enough, and bounded.
+        """
         with self._lock:
-            self._due = max(self._due, self._clock() + seconds)
+            now = self._clock()
+            if now >= self._paused_until or not self._strikes:
+                self._strikes += 1
+            least = _FIRST_PAUSE_SECONDS * 2 ** min(self._strikes - 1, _MOST_DOUBLINGS)
+            pause = min(self._longest_pause_seconds, max(least, seconds))
+            self._paused_until = max(self._paused_until, now + pause)
+            self._due = max(self._due, self._paused_until)
+
+    def answered(self) -> None:
+        """Cal.com has answered otherwise: the next pause is a first one."""
+        with self._lock:
+            if self._clock() >= self._paused_until:
+                self._strikes = 0
 
     def seconds_until_free(self) -> float:
         """How long a caller that asks now would wait."""

@@ -1,12 +1,13 @@
 -- acquire.lua KEYS={log, state, leases, foreign, interactive, sync, warm, backfill}
--- ARGV={mode ask|peek, lane 1..4, id, turn (0: none yet), limit, safety, reserve, window_ms, burst, arrival_ms, lease_ms, ttl_ms}
+-- ARGV={mode ask|peek, lane 1..4, id, turn (0: none yet), limit, safety, reserve, window_ms, burst, arrival_ms, lease_ms, ttl_ms,
+--       longest_ms (what an answer told is waited out no longer)}
 -- answers {1 granted | 0, ms until to ask again, ms until the lane is free without its queue, turn}; Redis's own clock
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local mode, lane, id, turn = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local limit, safety, reserve = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local window, burst, arrival = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local lease, ttl = tonumber(ARGV[11]), tonumber(ARGV[12])
+local lease, ttl, longest = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
 local LOG, STATE, LEASES, FOREIGN, LANES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], 4
 local INTERACTIVE, WARM, BACKFILL = 1, 3, 4
 local OTHERS_BETWEEN = 9     -- a waiting lower lane gets every tenth grant that is not interactive
@@ -14,28 +15,47 @@ local COLD_POLL = 100        -- ms between looks while one request finds out wha
 local TURN_POLL = 20         -- ms between looks while a request may go, but another waiter is first
 local AFTER_BLOCK = 2000     -- ms after a block in which all who waited it out get going: the burst is doubled
 local CLOCK_SLACK = 1000     -- ms that the server's clock may step back unnoticed
+local SANE = 1e15            -- instants in ms have 13 digits; what is larger was made of a header's garbage
 
 local state = {}
 local flat = redis.call("HGETALL", STATE)
-for i = 1, #flat, 2 do state[flat[i]] = tonumber(flat[i + 1]) or flat[i + 1] end
+for i = 1, #flat, 2 do
+  local number = tonumber(flat[i + 1])
+  if not number then state[flat[i]] = flat[i + 1]
+  elseif math.abs(number) < SANE then state[flat[i]] = number end  -- any other, no number included, is nothing
+end
 if state.seen and now < state.seen - CLOCK_SLACK then  -- all stored instants are wrong: start again, cold
   redis.call("DEL", unpack(KEYS))
   state = {}
 end
+-- An end further away than anything that is waited out was told by a header that lies: start cold, the log stays.
+if math.max(state.pause or 0, state.window_end or 0, state.carried_until or 0) > now + longest + lease then
+  for _, name in ipairs({ "pause", "window_end", "window_from", "left", "asked", "carried", "carried_from",
+      "carried_until", "taken", "learned", "limit", "window" }) do
+    state[name] = nil
+    redis.call("HDEL", STATE, name)
+  end
+end
 
 redis.call("ZREMRANGEBYSCORE", LOG, "-inf", now - window)
 redis.call("ZREMRANGEBYSCORE", FOREIGN, "-inf", now - window)
-limit = math.min(limit, state.limit or limit)  -- Cal.com's headers may only lower our view
+-- Cal.com's headers may only lower our view; what is left unused shrinks with the limit.
+local kept, told = window, math.min(limit, math.max(1, state.limit or limit))
+local function unused(requests)
+  return math.min(requests, math.max(requests * told / limit, math.floor(told / 10)))
+end
+safety, reserve = math.ceil(unused(safety)), math.floor(unused(reserve))
+limit, window = told, math.min(window, state.window or window)
 local spendable = math.max(1, limit - safety)
 local even = window / spendable
 
 -- What others with the same key spent in the last window, as far as answers told.
 local others = 0
 for _, member in ipairs(redis.call("ZRANGE", FOREIGN, 0, -1)) do
-  others = others + tonumber(string.match(member, ":(%d+)$"))
+  others = others + tonumber(string.match(member, ":(%d+)$") or 0)
 end
 -- ... and what that comes to in a whole window, if they have been watched for less than one.
-local watched = math.min(window, math.max(window / 6, now - (state.watch or now)))
+local watched = math.min(kept, math.max(kept / 6, now - (state.watch or now)))
 local expected = others * window / watched
 
 -- Requests of the window that this limiter found on its cold start; they leave as evenly as they probably came.
@@ -60,16 +80,24 @@ local function tolerance_of(which)
   return requests * even
 end
 
+-- Nobody is further ahead of the pace than this; what is stored may be of a time when less was granted.
+local furthest = (2 * burst + reserve) * even + 10 * window / cap_of(BACKFILL)
+if (state.tat or 0) > now + furthest then
+  state.tat = now + furthest
+  redis.call("HSET", STATE, "tat", state.tat)
+end
+
 -- Milliseconds until a request of this lane may go, whoever is first in its queue; 0 is now.
 local function wait_of(which)
   if (state.pause or 0) > now then return state.pause - now end
   if not state.learned and (state.probe or 0) > now then return math.min(COLD_POLL, state.probe - now) end
   local wait = 0
 
-  local cap, own = cap_of(which), redis.call("ZCARD", LOG)
+  local cap, own = cap_of(which), redis.call("ZCOUNT", LOG, string.format("(%.0f", now - window), "+inf")
   local excess = math.ceil(own + carried - cap + 1)
   if excess > 0 then
-    local leaving = redis.call("ZRANGE", LOG, excess - 1, excess - 1, "WITHSCORES")
+    local from = string.format("(%.0f", now - window)
+    local leaving = redis.call("ZRANGEBYSCORE", LOG, from, "+inf", "WITHSCORES", "LIMIT", excess - 1, 1)
     wait = leaving[2] and (tonumber(leaving[2]) + window - now + 1) or window
     if carried > 0 then wait = math.min(wait, even) end  -- the carried ones leave meanwhile
   end
