@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from calcom_pipeline.bootstrap.locations import Endpoints, open_endpoints
-from calcom_pipeline.bootstrap.options import client_options, transport_options
+from calcom_pipeline.bootstrap.options import client_options, database_bounds, transport_options
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,7 +59,11 @@ class Pipeline:
         """The pool, without a look at the schema."""
         from calcom_pipeline.adapters.postgres.database import open_database
 
-        return self._stack.enter_context(open_database(self.endpoints.database_url, schema=self.settings.schema_name))
+        return self._stack.enter_context(
+            open_database(
+                self.endpoints.database_url, schema=self.settings.schema_name, bounds=database_bounds(self.settings)
+            )
+        )
 
     @cached_property
     def store(self) -> "Database":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
 from calcom_pipeline.bootstrap.locations import data_folder, in_checkout
+from calcom_pipeline.bootstrap.options import database_bounds
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -74,13 +75,13 @@ def dagster_environment(settings: Settings) -> Generator[tuple[dict[str, str], P
     from calcom_pipeline.adapters.postgres.dagster_storage import dagster_url
 
     with open_pipeline(settings) as pipeline:
-        servers, given = pipeline.endpoints.servers, settings.dagster_pg_url
+        servers, given, bounds = pipeline.endpoints.servers, settings.dagster_pg_url, database_bounds(settings)
         _ = pipeline.store  # the schema, before a run needs it
         variables = {"DAGSTER_HOME": str(dagster_home(settings)), "CALCOM_DATA_DIR": str(data_folder(settings))}
         if given is not None:
-            url = dagster_url(given.get_secret_value(), create=False)
+            url = dagster_url(given.get_secret_value(), create=False, bounds=bounds)
         elif pipeline.endpoints.embedded_database and servers is not None:
             url = servers.dagster_pg_url
         else:
-            url = dagster_url(pipeline.endpoints.database_url, create=True)
+            url = dagster_url(pipeline.endpoints.database_url, create=True, bounds=bounds)
         yield {**variables, "DAGSTER_PG_URL": url}, pipeline

@@ -6,7 +6,9 @@
     ├── AnotherApply                another apply of this account is running
     ├── PlanUnusable                the plan is unknown, expired or applied already
     ├── StoreError                  PostgreSQL cannot do what was asked
-    │   └── SchemaOutdated          the schema is not the one this release needs
+    │   ├── SchemaOutdated          the schema is not the one this release needs
+    │   ├── StoreConflict           another transaction was faster; nothing was stored, the same may work now
+    │   └── StoreTimeout            it did not answer in time, or a lock was not free in time
     ├── CacheError                  Redis cannot do what was asked
     └── CalcomError                 Cal.com, or the way to it; carries status, operation, request id, body
         ├── TransientError          the same call may work later
@@ -64,6 +66,14 @@ class StoreError(PipelineError):
 
 class SchemaOutdated(StoreError):  # noqa: N818 - read as a state, like the others below
     """The schema of the database is older or newer than this release."""
+
+
+class StoreConflict(StoreError):  # noqa: N818 - names what happened
+    """Another transaction was faster, or waited for this one as this one did for it: nothing was stored."""
+
+
+class StoreTimeout(StoreError):  # noqa: N818 - names what happened
+    """PostgreSQL did not answer in time, or somebody else's lock was not free in time."""
 
 
 class CacheError(PipelineError):

@@ -10,7 +10,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from calcom_pipeline.adapters.postgres.availability.outbox import insert_facts
-from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
+from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement, tried_again
 from calcom_pipeline.adapters.postgres.services import statements as queries
 from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.domain.errors import StoreError
@@ -30,7 +30,7 @@ class PostgresServiceStore:
 
     def services(self, ids: Sequence[str] | None = None) -> list[Service]:
         """All services by id, or those that are named; values are as they stand, validation judges them."""
-        with self._database.transaction("Reading services") as cursor:
+        with self._database.transaction("Reading services", "read") as cursor:
             if ids is None:
                 cursor.execute(statement(queries.SERVICES))
             else:
@@ -39,10 +39,11 @@ class PostgresServiceStore:
 
     def links(self) -> list[Link]:
         """All links."""
-        with self._database.transaction("Reading links") as cursor:
+        with self._database.transaction("Reading links", "read") as cursor:
             cursor.execute(queries.LINKS)
             return [_link(row) for row in cursor.fetchall()]
 
+    @tried_again
     def settle(self, links: Sequence[Link]) -> None:
         """Store bookkeeping that planning found settled."""
         with self._database.transaction("Storing links") as cursor:
@@ -52,12 +53,14 @@ class PostgresServiceStore:
         """Store an intent before anything is written to Cal.com."""
         self.settle([link])
 
+    @tried_again
     def finish(self, link: Link, facts: Sequence[Fact] = ()) -> None:
         """Store what came of it and the facts of the change, both or neither."""
         with self._database.transaction("Storing a link") as cursor:
             cursor.execute(queries.STORE_LINK, _link_values(link))
             insert_facts(cursor, facts)
 
+    @tried_again
     def pull(self, link: Link, columns: Mapping[str, object], *, version: str) -> bool:
         """Write columns of a service and its link, both or neither; False if the service's version moved on."""
         with self._database.transaction("Writing a service") as cursor:
@@ -67,6 +70,7 @@ class PostgresServiceStore:
             cursor.execute(queries.STORE_LINK, _link_values(link))
         return True
 
+    @tried_again
     def restore(self, service_id: str, columns: Mapping[str, object], *, version: str) -> bool:
         """Write columns of a service as somebody's edit, which the next plan carries over; False if it moved on."""
         with self._database.transaction("Writing a service") as cursor:
@@ -75,6 +79,7 @@ class PostgresServiceStore:
             _write_columns(cursor, service_id, columns)
         return True
 
+    @tried_again
     def add(self, columns: Mapping[str, object], event_type: EventType) -> Service:
         """Insert a service for an event type, with its link."""
         with self._database.transaction("Adding a service") as cursor:
@@ -84,6 +89,7 @@ class PostgresServiceStore:
             cursor.execute(statement(queries.SERVICES_BY_ID), {"ids": [made]})
             return _service(cursor.fetchall()[0])
 
+    @tried_again
     def insert(self, columns: Mapping[str, object]) -> str:
         """Insert a service without a link; its id."""
         with self._database.transaction("Adding a service") as cursor:
@@ -91,7 +97,7 @@ class PostgresServiceStore:
 
     def known_event_types(self) -> dict[Owner, int]:
         """How many event types each owner has in the mirror, to tell a listing that shrank."""
-        with self._database.transaction("Counting event types") as cursor:
+        with self._database.transaction("Counting event types", "read") as cursor:
             cursor.execute(queries.KNOWN_EVENT_TYPES)
             return {Owner.parse(owner): number for owner, number in cursor.fetchall()}
 
@@ -226,7 +232,7 @@ class PostgresServiceFeed:
 
     def settled_after(self, cursor: str | None, *, limit: int = 500) -> FeedBatch:
         """What somebody else changed after a position; `cursor` is one that a batch handed out, or None."""
-        with self._database.transaction("Reading the feed of services") as rows:
+        with self._database.transaction("Reading the feed of services", "read") as rows:
             epoch, horizon = _one(rows, queries.FEED_EPOCH), _one(rows, queries.FEED_HORIZON)
             known = cursor.split("/") if cursor else []
             if len(known) != 3 or known[0] != epoch:  # noqa: PLR2004 - epoch/xid/id
