@@ -62,6 +62,8 @@ def _postgres(pipeline: Pipeline) -> str:
     if version < _OLDEST_POSTGRES:
         raise StoreError(f"PostgreSQL {version} is too old", advice=f"Use {_OLDEST_POSTGRES} or newer.")
     where = "embedded" if pipeline.endpoints.embedded_database else "given"
+    if pipeline.database.behind_pooler():
+        where += ", behind a pooler"
     return f"PostgreSQL {version} ({where}), schema {pipeline.database.schema}"
 
 

@@ -90,6 +90,7 @@ _KNOWN: tuple[tuple[type[BaseException], type[StoreError], str, str], ...] = (
 # Errors before a session have no SQLSTATE, only text; it may hold host and user, never the password.
 _SAID_WITHOUT_A_STATE = {
     "password authentication failed": "the database refuses the password",
+    "authentication failed": "the database refuses the user",
     "pooling mode": "the pooler before the database works in statement mode, which knows no transactions",
     "does not exist": "the database or its user does not exist",
     "no such database": "the database or its user does not exist",
