@@ -77,9 +77,12 @@ def _schema(pipeline: Pipeline) -> str:
 
 
 def _redis(pipeline: Pipeline) -> str:
-    from calcom_pipeline.adapters.redis.connection import facts
+    from calcom_pipeline.adapters.redis.connection import facts, require_writing
 
     found = facts(pipeline.redis)
+    require_writing(pipeline.redis, pipeline.settings.redis_prefix + "doctor")
+    if found is None:
+        return "reads and writes; which version it is this user may not ask (INFO)"
     if found.version < _OLDEST_REDIS:
         return f"note: {found.name} {found.version} is older than {_OLDEST_REDIS}, which nobody tested"
     if found.evicts:

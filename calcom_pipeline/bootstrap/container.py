@@ -82,9 +82,10 @@ class Pipeline:
     @cached_property
     def redis(self) -> "RedisClient":
         """The Redis client."""
-        from calcom_pipeline.adapters.redis.connection import open_redis
+        from calcom_pipeline.adapters.redis.connection import RedisBounds, open_redis
 
-        return self._stack.enter_context(open_redis(self.endpoints.redis_url))
+        bounds = RedisBounds(self.settings.redis_seconds, self.settings.redis_pause_seconds)
+        return self._stack.enter_context(open_redis(self.endpoints.redis_url, bounds))
 
     @cached_property
     def limiter(self) -> "RedisRateLimiter":

@@ -125,7 +125,7 @@ def test_the_doctor_and_a_command_work_through_it(
     assert command("sync", "all", environment=through).returncode == exit_codes.OK
     monkeypatch.setenv("DATABASE_URL", pooled_url)
     with open_pipeline(load_settings()) as pipeline:
-        (finding,) = [f for f in examine(doctor.examinations(pipeline)[:1])]
+        (finding,) = examine(doctor.examinations(pipeline)[:1])
     assert finding.verdict == "ok"
     assert "behind a pooler" in finding.finding
 

@@ -191,7 +191,8 @@ def pgbouncer(servers: Servers, place: Path, *, mode: str = "transaction", sessi
     users.write_text('"calcom" ""\n')
     bridge = StallingProxy(folder / ".s.PGSQL.5432")  # by name of a socket's user PostgreSQL lets in none but ours
     settings.write_text(
-        f"[databases]\n* = host=127.0.0.1 port={bridge.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
+        f"[databases]\n* = host=127.0.0.1 port={bridge.port}\n[pgbouncer]\n"
+        f"listen_addr = 127.0.0.1\nlisten_port = {port}\n"
         f"unix_socket_dir =\nauth_type = trust\nauth_file = {users}\npool_mode = {mode}\n"
         f"default_pool_size = {sessions}\n"
     )
