@@ -88,7 +88,7 @@ def _run(output: Output, command: str, *parts: Any) -> int:
             seconds = round(time.monotonic() - began, 2)
             output.line(f"{sentence}; {spent.calls} calls, {seconds} s")
             results[name] = {**values, "calls": spent.calls, "calls_refused": spent.refused, "seconds": seconds}
-            if values.get("failures"):
+            if values.get("failures") or values.get("cache_error"):
                 code = exit_codes.PARTIAL
     output.result(command, {"results": results})
     return code
@@ -205,6 +205,8 @@ def _slots(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, An
         said += f", {report.fresh_queries} event types still fresh"
     for event_type_id, why in report.failures.items():
         output.line(f"  event type {event_type_id} was not read: {why}")
+    if report.cache_error:
+        output.line(f"  {report.days - report.cached_days} days are not cached: {report.cache_error}")
     return "slots", said, asdict(report)
 
 

@@ -45,7 +45,6 @@ def open_redis(url: str, bounds: RedisBounds | None = None) -> Generator[Client]
     try:
         pool: Any = redis.ConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]  # redis-py types keywords loosely
             url,
-            socket_keepalive=True,
             health_check_interval=30,
             # Once more at once: connections that idled through a restart of the server are dead. No patience beyond
             # that, since callers have better things to do without Redis than to wait for it.

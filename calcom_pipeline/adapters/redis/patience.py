@@ -128,7 +128,7 @@ class _Bounded:
         self._patience.refuse_while_paused()
         parent: Any = super()
         try:
-            return _BoundedSocket(parent._connect(), self._patience)
+            return _BoundedSocket(parent._connect(), self._patience)  # noqa: SLF001 - redis-py has no other seam
         except TimeoutError:
             self._patience.lost()
             raise
