@@ -25,6 +25,7 @@
 No error carries a secret or an attendee's address: `body` is redacted before it gets here.
 """
 
+import math
 from dataclasses import dataclass
 
 
@@ -111,11 +112,16 @@ class TransientError(CalcomError):
     """The same call may work later: no answer, a time-out, a 5xx."""
 
 
+def _try_again_in(seconds: float) -> str:
+    """Whole seconds, rounded up: nobody is told to try again in no time."""
+    return f"Try again in {max(1, math.ceil(seconds))} s."
+
+
 class RateLimited(TransientError):  # noqa: N818 - names a state the caller waits out
     """The budget is spent. Ask again in `retry_after` seconds."""
 
     def __init__(self, message: str, *, retry_after: float, exchange: Exchange | None = None) -> None:
-        super().__init__(message, exchange=exchange, advice=f"Try again in {retry_after:.0f} s.")
+        super().__init__(message, exchange=exchange, advice=_try_again_in(retry_after))
         self.retry_after = retry_after
 
 
@@ -123,7 +129,7 @@ class CircuitOpen(TransientError):  # noqa: N818 - names a state the caller wait
     """Too many failures in a row: nothing is sent for `retry_after` seconds."""
 
     def __init__(self, message: str, *, retry_after: float, exchange: Exchange | None = None) -> None:
-        super().__init__(message, exchange=exchange, advice=f"Try again in {retry_after:.0f} s.")
+        super().__init__(message, exchange=exchange, advice=_try_again_in(retry_after))
         self.retry_after = retry_after
 
 

@@ -38,6 +38,18 @@ FEED_AFTER = """
 SELECT xid::text, id, service_id, actor FROM service_changes
 WHERE (xid, id) > (%(xid)s::xid8, %(id)s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY xid, id LIMIT %(limit)s"""
+# Changes that are committed and not read yet, since an older transaction may still commit before them; and who has that
+# one open. Its process is seen by everybody, its age only by those who may; a prepared transaction has no process.
+FEED_WAITING = """
+SELECT waiting.changes, holder.pid, extract(epoch FROM clock_timestamp() - activity.xact_start)::float8
+FROM (SELECT count(*) AS changes FROM service_changes
+      WHERE (xid, id) > (%(xid)s::xid8, %(id)s) AND xid >= pg_snapshot_xmin(pg_current_snapshot())
+        AND actor <> %(actor)s) waiting
+LEFT JOIN pg_locks holder
+    ON holder.locktype = 'transactionid' AND holder.mode = 'ExclusiveLock' AND holder.granted
+   AND holder.transactionid::text::bigint = pg_snapshot_xmin(pg_current_snapshot())::text::bigint & 4294967295
+LEFT JOIN pg_stat_activity activity ON activity.pid = holder.pid
+WHERE waiting.changes > 0"""
 PRUNE_FEED = "DELETE FROM service_changes WHERE changed_at < %(before)s"
 
 # --- plans ---------------------------------------------------------------------------------------------------

@@ -224,6 +224,22 @@ class FeedBatch:
         return f"services:{self.cursor}"
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Changes that wait for the end of an older transaction of somebody's. Its process and its age, where they show."""
+
+    changes: int
+    process_id: int | None
+    open_seconds: float | None
+
+    def __str__(self) -> str:
+        """A sentence for people."""
+        known = [f"process {self.process_id} of PostgreSQL"] if self.process_id is not None else []
+        known += [f"open for {self.open_seconds:.0f} s"] if self.open_seconds is not None else []
+        who = f" ({', '.join(known)})" if known else ""
+        return f"Changes of services that wait for the end of somebody's older transaction{who}: {self.changes}"
+
+
 class PostgresServiceFeed:
     """The table `service_changes`, read in commit order."""
 
@@ -242,6 +258,16 @@ class PostgresServiceFeed:
         last = f"{epoch}/{found[-1][0]}/{found[-1][1]}" if found else str(cursor)
         changed = dict.fromkeys(service_id for _, _, service_id, actor in found if actor != ACTOR)
         return FeedBatch(last, tuple(changed))
+
+    def held_after(self, cursor: str | None) -> Held | None:
+        """What somebody else has changed after a position and cannot be read yet; None if nothing is held up."""
+        known = cursor.split("/") if cursor else []
+        if len(known) != 3:  # noqa: PLR2004 - epoch/xid/id
+            return None
+        values = {"xid": known[1], "id": int(known[2]), "actor": ACTOR}
+        with self._database.transaction("Reading the feed of services", "read") as rows:
+            row = rows.execute(queries.FEED_WAITING, values).fetchone()
+        return Held(*row) if row else None
 
 
 def _one(cursor: Cursor, query: str) -> str:
