@@ -16,7 +16,8 @@ from calcom_pipeline.adapters.postgres.database import Cursor, Database, stateme
 from calcom_pipeline.adapters.postgres.locks import taken
 from calcom_pipeline.domain.errors import SchemaOutdated, StoreError, StoreTimeout
 
-_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('calcom_pipeline migrations ' || current_schema(), 0))"
+# By the name that is meant: to a user who may not use the schema, there is no current one.
+_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('calcom_pipeline migrations ' || %(schema)s, 0))"
 _HAS_SCHEMA = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
 _LOCK_MAKING = "SELECT pg_advisory_xact_lock(hashtextextended('calcom_pipeline schema ' || %s, 0))"
 _TABLE = """CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -123,7 +124,7 @@ def _apply(database: Database, migration: Migration) -> None:
 def _wait_for_others(database: Database, lock: Cursor) -> None:
     """Be the only one who migrates this schema while this transaction lasts; another one may take as long as we may."""
     longest = database.bounds.migration_seconds
-    if not taken(lock, _LOCK, wait_seconds=longest):
+    if not taken(lock, _LOCK, {"schema": database.schema}, wait_seconds=longest):
         raise StoreTimeout(
             f"Somebody else has been migrating schema {database.schema} for {longest:g} s",
             advice="Try again when that has ended; pg_locks names who it is.",

@@ -119,7 +119,8 @@ class PostgresPlanStore:
     def exclusive(self, *, wait_seconds: float = 0.0) -> Generator[None]:
         """One apply at a time per account; the lock goes with its own connection, so a killed process leaves none."""
         with self._database.beside_the_pool("Locking the plans") as cursor:
-            if not taken(cursor, queries.LOCK_APPLY, wait_seconds=wait_seconds):
+            values = {"schema": self._database.schema}
+            if not taken(cursor, queries.LOCK_APPLY, values, wait_seconds=wait_seconds):
                 raise AnotherApply(
                     "Another plan of this account is being made or applied", advice="Try again when it has ended."
                 )

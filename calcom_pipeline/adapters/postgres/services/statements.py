@@ -54,7 +54,7 @@ PRUNE_FEED = "DELETE FROM service_changes WHERE changed_at < %(before)s"
 
 # --- plans ---------------------------------------------------------------------------------------------------
 
-LOCK_APPLY = "SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || ' apply', 0))"
+LOCK_APPLY = "SELECT pg_try_advisory_xact_lock(hashtextextended(%(schema)s || ' apply', 0))"
 
 RENEW_PLAN = """
 UPDATE sync_plans SET expires_at = %(expires_at)s
