@@ -62,6 +62,8 @@ def _postgres(container: Container) -> str:
     if version < _OLDEST_POSTGRES:
         raise StoreError(f"PostgreSQL {version} is too old", advice=f"Use {_OLDEST_POSTGRES} or newer.")
     where = "embedded" if container.endpoints.embedded_database else "given"
+    if container.database.behind_pooler():
+        where += ", behind a pooler"
     return f"PostgreSQL {version} ({where}), schema {container.database.schema}"
 
 
@@ -75,9 +77,12 @@ def _schema(container: Container) -> str:
 
 
 def _redis(container: Container) -> str:
-    from calcom_pipeline.adapters.redis.connection import facts
+    from calcom_pipeline.adapters.redis.connection import facts, require_writing
 
     found = facts(container.redis)
+    require_writing(container.redis, container.settings.redis_prefix + "doctor")
+    if found is None:
+        return "reads and writes; which version it is this user may not ask (INFO)"
     if found.version < _OLDEST_REDIS:
         return f"note: {found.name} {found.version} is older than {_OLDEST_REDIS}, which nobody tested"
     if found.evicts:

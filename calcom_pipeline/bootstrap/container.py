@@ -15,7 +15,7 @@ from calcom_pipeline.bootstrap.event_types import EventTypeGroup
 from calcom_pipeline.bootstrap.limits import LimitGroup
 from calcom_pipeline.bootstrap.locations import Endpoints, open_endpoints
 from calcom_pipeline.bootstrap.maintenance import MaintenanceGroup
-from calcom_pipeline.bootstrap.options import client_options, transport_options
+from calcom_pipeline.bootstrap.options import client_options, database_bounds, transport_options
 from calcom_pipeline.bootstrap.reports import ReportGroup
 from calcom_pipeline.bootstrap.services import ServiceGroup
 from calcom_pipeline.settings import Settings
@@ -40,14 +40,18 @@ class Container:
         """The pool of PostgreSQL; see `require_schema`."""
         from calcom_pipeline.adapters.postgres.database import open_database
 
-        return self._stack.enter_context(open_database(self.endpoints.database_url, schema=self.settings.schema_name))
+        bounds = database_bounds(self.settings)
+        return self._stack.enter_context(
+            open_database(self.endpoints.database_url, schema=self.settings.schema_name, bounds=bounds)
+        )
 
     @cached_property
     def redis(self) -> "RedisClient":
         """The Redis client."""
-        from calcom_pipeline.adapters.redis.connection import open_redis
+        from calcom_pipeline.adapters.redis.connection import RedisBounds, open_redis
 
-        return self._stack.enter_context(open_redis(self.endpoints.redis_url))
+        bounds = RedisBounds(self.settings.redis_seconds, self.settings.redis_pause_seconds)
+        return self._stack.enter_context(open_redis(self.endpoints.redis_url, bounds))
 
     @cached_property
     def limits(self) -> LimitGroup:

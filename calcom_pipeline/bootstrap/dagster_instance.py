@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from calcom_pipeline.bootstrap.container import Container, open_container
 from calcom_pipeline.bootstrap.locations import data_folder, in_checkout
+from calcom_pipeline.bootstrap.options import database_bounds
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -74,15 +75,15 @@ def dagster_environment(settings: Settings) -> Generator[tuple[dict[str, str], C
     from calcom_pipeline.adapters.postgres.dagster_storage import dagster_url
 
     with open_container(settings) as container:
-        servers, given = container.endpoints.servers, settings.dagster_pg_url
+        servers, given, bounds = container.endpoints.servers, settings.dagster_pg_url, database_bounds(settings)
         container.require_schema()  # before a run needs it
         variables = {"DAGSTER_HOME": str(dagster_home(settings)), "CALCOM_DATA_DIR": str(data_folder(settings))}
         if given is not None:
-            url = dagster_url(given.get_secret_value(), create=False)
+            url = dagster_url(given.get_secret_value(), create=False, bounds=bounds)
         elif container.endpoints.embedded_database and servers is not None:
             url = servers.dagster_pg_url
         else:
-            url = dagster_url(container.endpoints.database_url, create=True)
+            url = dagster_url(container.endpoints.database_url, create=True, bounds=bounds)
         yield {**variables, "DAGSTER_PG_URL": url}, container
 
 
@@ -95,11 +96,11 @@ def known_dagster_url(container: Container) -> str | None:
     from calcom_pipeline.adapters.postgres.dagster_storage import dagster_database, dagster_url
 
     if (given := container.settings.dagster_pg_url) is not None:
-        return dagster_url(given.get_secret_value(), create=False)
+        return dagster_url(given.get_secret_value(), create=False, bounds=database_bounds(container.settings))
     servers = container.endpoints.servers
     if container.endpoints.embedded_database and servers is not None:
         return servers.dagster_pg_url
-    return dagster_database(container.endpoints.database_url)
+    return dagster_database(container.endpoints.database_url, bounds=database_bounds(container.settings))
 
 
 def room_of_dagster(container: Container) -> dict[str, int]:
@@ -114,7 +115,7 @@ def room_of_dagster(container: Container) -> dict[str, int]:
     url = known_dagster_url(container)
     if url is None:
         return {}
-    with open_database(url, schema="public") as database:
+    with open_database(url, schema="public", bounds=database_bounds(container.settings)) as database:
         size = database_size(database)
     files = (dagster_home(container.settings) / "storage").rglob("*")
     return {"Dagster's database": size, "Dagster's files": sum(_size_of(file) for file in files)}

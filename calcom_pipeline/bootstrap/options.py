@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from calcom_pipeline.adapters.calcom.endpoint import ClientOptions
     from calcom_pipeline.adapters.calcom.transport.session import TransportOptions
+    from calcom_pipeline.adapters.postgres.bounds import DatabaseBounds
     from calcom_pipeline.app.calls import CallObserver
 
 
@@ -45,6 +46,25 @@ def transport_options(settings: Settings, observers: "Sequence[CallObserver]" = 
         longest_answer_bytes=s.answer_megabytes * 1024 * 1024,
         signer=Signer(s.signing_secret.get_secret_value()) if s.signing_secret else None,
         observers=Observers([LoggedCalls(), *telemetry(), *observers], error_hook=hook),
+    )
+
+
+def database_bounds(settings: Settings) -> "DatabaseBounds":
+    """How long PostgreSQL is waited for."""
+    from calcom_pipeline.adapters.postgres.bounds import DatabaseBounds
+
+    s = settings
+    return DatabaseBounds(
+        connect_seconds=s.database_connect_seconds,
+        answer_seconds=s.database_answer_seconds,
+        lock_seconds=s.database_lock_seconds,
+        read_seconds=s.database_read_seconds,
+        write_seconds=s.database_write_seconds,
+        whole_seconds=s.database_whole_seconds,
+        migration_seconds=s.database_migration_seconds,
+        ledger_seconds=s.ledger_seconds,
+        idle_seconds=s.database_idle_seconds,
+        attempts=s.database_attempts,
     )
 
 

@@ -96,7 +96,7 @@ def _run(output: Output, command: str, *parts: Any) -> int:
             seconds = round(time.monotonic() - began, 2)
             output.line(f"{sentence}; {spent.calls} calls, {seconds} s")
             results[name] = {**values, "calls": spent.calls, "calls_refused": spent.refused, "seconds": seconds}
-            if values.get("failures"):
+            if values.get("failures") or values.get("cache_error"):
                 code = exit_codes.PARTIAL
     output.result(command, {"results": results})
     return code
@@ -225,6 +225,8 @@ def _slots(container: "Container", output: Output) -> tuple[str, str, dict[str, 
         sentence += f", {report.fresh_queries} event types still fresh"
     for event_type_id, why in report.failures.items():
         output.line(f"  event type {event_type_id} was not read: {why}")
+    if report.cache_error:
+        output.line(f"  {report.days - report.cached_days} days are not cached: {report.cache_error}")
     return "slots", sentence, asdict(report)
 
 

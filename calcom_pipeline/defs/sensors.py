@@ -38,8 +38,10 @@ def service_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
     """The cursor is a position in the feed; it moves past our own writes without a run."""
     with ready_container(load_settings()) as container:
         batch = container.services.feed.settled_after(context.cursor, reader=_FEED_READER)
-    if not batch.service_ids and not batch.everything:
-        return dg.SensorResult(skip_reason="No service changed since the last look", cursor=batch.cursor)
+        idle = not batch.service_ids and not batch.everything
+        held = container.services.feed.held_after(batch.cursor) if idle else None
+    if idle:
+        return dg.SensorResult(skip_reason=str(held or "No service changed since the last look"), cursor=batch.cursor)
     named = ", ".join(batch.service_ids[:_CAUSES_NAMED]) or "all, at the first look"
     return dg.SensorResult([_run(batch.key, f"services changed: {named}")], cursor=batch.cursor)
 

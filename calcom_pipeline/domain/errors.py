@@ -6,7 +6,9 @@
     ├── AnotherApply                another apply of this account is running
     ├── PlanUnusable                the plan is unknown, expired or applied already
     ├── StoreError                  PostgreSQL cannot do what was asked
-    │   └── SchemaOutdated          the schema is not the one this release needs
+    │   ├── SchemaOutdated          the schema is not the one this release needs
+    │   ├── StoreConflict           another transaction was faster; nothing was stored, the same may work now
+    │   └── StoreTimeout            it did not answer in time, or a lock was not free in time
     ├── CacheError                  Redis cannot do what was asked
     └── CalcomError                 Cal.com, or the way to it; carries status, operation, request id, body
         ├── TransientError          the same call may work later
@@ -25,6 +27,7 @@ No error carries a secret or an attendee's address: `body` is redacted before it
 taken out of every sentence.
 """
 
+import math
 from dataclasses import dataclass
 
 from calcom_pipeline.domain.redaction import without_secrets
@@ -70,6 +73,14 @@ class SchemaOutdated(StoreError):  # noqa: N818 - read as a state, like the othe
     """The schema of the database is older or newer than this release."""
 
 
+class StoreConflict(StoreError):  # noqa: N818 - names what happened
+    """Another transaction was faster, or waited for this one as this one did for it: nothing was stored."""
+
+
+class StoreTimeout(StoreError):  # noqa: N818 - names what happened
+    """PostgreSQL did not answer in time, or somebody else's lock was not free in time."""
+
+
 class CacheError(PipelineError):
     """Redis is away or refuses."""
 
@@ -105,11 +116,16 @@ class TransientError(CalcomError):
     """The same call may work later: no answer, a time-out, a 5xx."""
 
 
+def _try_again_in(seconds: float) -> str:
+    """Whole seconds, rounded up: nobody is told to try again in no time."""
+    return f"Try again in {max(1, math.ceil(seconds))} s."
+
+
 class RateLimited(TransientError):  # noqa: N818 - names a state the caller waits out
     """The budget is spent. Ask again in `retry_after` seconds."""
 
     def __init__(self, message: str, *, retry_after: float, exchange: Exchange | None = None) -> None:
-        super().__init__(message, exchange=exchange, advice=f"Try again in {retry_after:.0f} s.")
+        super().__init__(message, exchange=exchange, advice=_try_again_in(retry_after))
         self.retry_after = retry_after
 
 
@@ -117,7 +133,7 @@ class CircuitOpen(TransientError):  # noqa: N818 - names a state the caller wait
     """Too many failures in a row: nothing is sent for `retry_after` seconds."""
 
     def __init__(self, message: str, *, retry_after: float, exchange: Exchange | None = None) -> None:
-        super().__init__(message, exchange=exchange, advice=f"Try again in {retry_after:.0f} s.")
+        super().__init__(message, exchange=exchange, advice=_try_again_in(retry_after))
         self.retry_after = retry_after
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import psycopg
 import pytest
 import requests
 import time_machine
@@ -337,6 +338,19 @@ class TestSensors:
         assert "outbox is empty" in str(ask(new_invalidations, instance).skip_reason)
         later = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
         assert "No booking changed" in str(ask(changed_bookings, instance, later).skip_reason)
+
+    def test_changes_behind_somebodys_open_transaction_are_said_to_wait_for_it(self, instance, container: Container):
+        service_id = add_service(container, "Massage", "massage")
+        cursor = ask(service_changes, instance).cursor
+        with psycopg.connect(container.endpoints.database_url) as stranger:
+            stranger.execute("SELECT pg_current_xact_id()")
+            update(container, service_id, "Massage deluxe")
+            held = eventually(lambda: (a := ask(service_changes, instance, cursor)).skip_reason and a)
+            said = str(held.skip_reason)
+            assert "Changes of services that wait for the end of somebody's older transaction" in said
+            assert " s): 1" in said
+            assert f"process {stranger.info.backend_pid} of PostgreSQL, open for" in said
+        assert eventually(lambda: ask(service_changes, instance, held.cursor).run_requests)
 
     def test_a_failed_read_raises_and_is_no_empty_read(self, instance, monkeypatch):
         monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")

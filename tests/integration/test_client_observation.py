@@ -3,8 +3,9 @@
 import json
 import logging
 import sys
+import time
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -200,11 +201,22 @@ def record(number: int) -> CallRecord:
     )
 
 
+def when(happened: Callable[[], bool]) -> bool:
+    """Whether the recorder's own thread gets so far in time."""
+    deadline = time.monotonic() + 20
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return happened()
+
+
 def test_a_full_batch_is_written_at_once(database: Database):
-    recorder = ApiCallRecorder(database)
-    for number in range(100):
+    recorder = ApiCallRecorder(database, clock=lambda: 0.0)  # no other reason to write than a full batch
+    for number in range(99):
         recorder.completed(record(number))
-    assert len(rows(database)) == 100
+    assert rows(database) == []
+    recorder.completed(record(99))
+    assert when(lambda: len(rows(database)) == 100)
+    recorder.close()
 
 
 def test_while_postgresql_is_away_calls_go_on_and_their_rows_are_kept(
@@ -216,11 +228,15 @@ def test_while_postgresql_is_away_calls_go_on_and_their_rows_are_kept(
         for number in range(250):
             recorder.completed(record(number))
             now[0] += 0.1
+            if number == 150:
+                assert when(lambda: "calls_not_recorded" in caplog.text)
         assert caplog.text.count("calls_not_recorded") == 1
         recorder._database = database
         now[0] += 60
         recorder.completed(record(250))
-    assert len(rows(database)) == 251
+    assert when(lambda: len(rows(database)) == 251)
+    recorder.close()
+    assert recorder.dropped == 0
 
 
 def test_a_refusal_of_our_own_leaves_no_row(database: Database):

@@ -16,6 +16,7 @@ import pytest
 from psycopg import sql
 
 from calcom_pipeline import local
+from calcom_pipeline.adapters.postgres.bounds import DatabaseBounds
 from calcom_pipeline.adapters.postgres.dagster_storage import dagster_url
 from calcom_pipeline.bootstrap import dagster_instance as hosting
 from calcom_pipeline.bootstrap.dagster_instance import dagster_environment, dagster_home, workspace
@@ -46,7 +47,10 @@ class TestDagstersDatabase:
             assert connection.info.dbname.endswith("_dagster")
 
     def test_a_given_one_is_only_spelled_for_dagster(self):
-        assert dagster_url("postgresql://u:p@host/x", create=False) == "postgresql+psycopg2://u:p@host/x"
+        address, _, bounds = dagster_url("postgresql://u:p@host/x", create=False).partition("?")
+        assert address == "postgresql+psycopg2://u:p@host/x"
+        names = {part.split("=")[0] for part in bounds.split("&")}
+        assert names == set(DatabaseBounds().connection_options()), "how long is waited, and nothing else"
 
     def test_who_may_not_create_it_is_told_which_statement_to_ask_for(self, own_database: str):
         with psycopg.connect(own_database, autocommit=True) as connection:

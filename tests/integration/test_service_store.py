@@ -11,7 +11,7 @@ from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
 from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
-from calcom_pipeline.adapters.postgres.services.store import FeedBatch, PostgresServiceFeed, PostgresServiceStore
+from calcom_pipeline.adapters.postgres.services.store import FeedBatch, Held, PostgresServiceFeed, PostgresServiceStore
 from calcom_pipeline.app.event_types.mirror import TeamChoice
 from calcom_pipeline.app.services.actions import ApplyRules
 from calcom_pipeline.app.services.apply import apply_plan
@@ -194,8 +194,26 @@ class TestFeed:
             late_id = insert(database, slug="late")
             held = feed.settled_after(start)
             assert held.service_ids == (), "nothing is handed out while an older transaction may still commit"
+            waiting = feed.held_after(held.cursor)
+            assert waiting is not None
+            assert (waiting.changes, waiting.process_id) == (1, slow.info.backend_pid)
+            assert 0 <= waiting.open_seconds < 60
             slow.commit()
+        assert feed.held_after(held.cursor) is None
         assert set(settled(feed, held.cursor).service_ids) == {early_id, late_id}
+
+    def test_what_a_prepared_transaction_or_a_strangers_one_holds_up_is_told_as_far_as_it_shows(self):
+        assert str(Held(1, None, None)).endswith("somebody's older transaction: 1")
+        assert str(Held(1, 4711, None)).endswith("(process 4711 of PostgreSQL): 1")
+
+    def test_our_own_writes_are_held_up_without_a_word(self, database: Database, servers):
+        feed, store = PostgresServiceFeed(database), PostgresServiceStore(database)
+        number = insert(database)
+        start = settled(feed, feed.settled_after(None).cursor).cursor
+        with psycopg.connect(servers.database_url) as slow:
+            slow.execute("SELECT pg_current_xact_id()")
+            store.pull(Link(number, ME, 7), {"name": "Pulled"}, version="1")
+            assert feed.held_after(start) is None
 
     def test_a_position_of_another_cluster_starts_over(self, database: Database):
         feed = PostgresServiceFeed(database)

@@ -1,108 +1,174 @@
-"""One way to open PostgreSQL: SQLAlchemy keeps the pool, statements run on psycopg's cursors.
+"""One way to open PostgreSQL: SQLAlchemy keeps the pool, statements run on psycopg's cursors, always in a transaction.
 
-Every session speaks UTC and finds its tables through `search_path`, so that one database can hold several accounts.
+Each transaction says itself which schema it means, so one database can hold several accounts, behind a pooler too; see
+`session.py`. Each names the kind of its work, which bounds what is waited for; see `bounds.py`.
 """
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from typing import Any, LiteralString, cast
+import functools
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from typing import Any, Concatenate, LiteralString, ParamSpec, Protocol, TypeVar, cast
 
+import backoff
 import psycopg
-import sqlalchemy
-from psycopg import errors, sql
-from sqlalchemy import event
-from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
-from calcom_pipeline.domain.errors import ConfigurationError, SchemaOutdated, StoreError
+from calcom_pipeline.adapters.observability.structured_log import event_logger
+from calcom_pipeline.adapters.postgres.bounds import WORKS, DatabaseBounds, Work
+from calcom_pipeline.adapters.postgres.failures import commit_failures, postgres_failures
+from calcom_pipeline.adapters.postgres.session import Session, beginning, beginning_of_a_lock, open_session
+from calcom_pipeline.domain.errors import ConfigurationError, StoreConflict
 
 Cursor = psycopg.Cursor[Any]
 
 _DRIVER = "postgresql+psycopg"
-_CONNECT_SECONDS = 5
-# A transaction of ours writes one page; one that idles for minutes belongs to a process that hangs.
-_IDLE_IN_TRANSACTION = "10min"
 _POOL_SIZE = 5
+# Longest wait for a connection of this process's own pool: its other threads hold them for a page each.
+_POOL_SECONDS = 30.0
+# Whoever lost against another transaction tries again after a moment of up to so long, doubled each time.
+_CONFLICT_SECONDS = 0.1
+
+_log = event_logger("database")
 
 
 class Database:
     """A pool of connections to one schema. Close it, or use `open_database`."""
 
-    def __init__(self, engine: Engine, schema: str, connect_args: Mapping[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any], schema: str, bounds: DatabaseBounds) -> None:
         self.schema = schema
-        self._engine = engine
-        self._connect_args = connect_args
+        self.bounds = bounds
+        self._options = options
+        opened = cast("Callable[[], Any]", self._opened)
+        self._pool = QueuePool(opened, pool_size=_POOL_SIZE, timeout=_POOL_SECONDS)
+        self._beginnings = {work: beginning(schema, bounds, work) for work in WORKS}
+        # Connections that were opened earlier are not used again: one of them has turned out to be dead.
+        self._trusted_from = 0.0
+        self._closed = False
 
     @contextmanager
-    def transaction(self, doing: str) -> Generator[Cursor]:
+    def transaction(self, doing: str, work: Work = "write") -> Generator[Cursor]:
         """A cursor in a transaction that commits at the end of the block and rolls back on any error.
 
-        `doing` starts the sentence of an error: "Storing bookings".
+        `doing` starts the sentence of an error: "Storing bookings". `work` says how long may be waited.
 
         Raises:
-            StoreError: PostgreSQL is away, full, refuses, or its schema is not ours.
+            StoreError: PostgreSQL is away, full, refuses, takes too long, or its schema is not ours.
         """
-        with postgres_failures(doing):
-            pooled = self._engine.raw_connection()
+        with postgres_failures(doing, work):
+            pooled = self._begun(work)
+            session = cast("Session", pooled.driver_connection)
             try:
-                connection = cast("psycopg.Connection[Any]", pooled.driver_connection)
-                with connection.cursor() as cursor:
+                with session.cursor() as cursor:
                     yield cursor
-                connection.commit()
-            except BaseException:
-                pooled.rollback()
+                with commit_failures(doing):
+                    session.commit()
+            except Exception:
+                self._roll_back(session)
+                raise
+            except BaseException:  # whoever is interrupted waits for no server; it rolls back by itself
+                session.close()
                 raise
             finally:
+                if self._closed or session.closed:
+                    pooled.invalidate()
                 pooled.close()
 
     @contextmanager
     def beside_the_pool(self, doing: str) -> Generator[Cursor]:
-        """A cursor on a fresh connection, each statement its own transaction; the session ends with the block.
+        """A cursor on a fresh connection, in one transaction for the whole block, which may idle: made for locks.
+
+        It is rolled back at the end of the block. That the connection ended before is no error by then.
 
         Raises:
             StoreError: PostgreSQL is away or refuses.
         """
         with postgres_failures(doing):
-            arguments, options = self._engine.dialect.create_connect_args(self._engine.url)
-            options = {**options, **self._connect_args, "autocommit": True}
-            with psycopg.connect(*arguments, **options) as connection, connection.cursor() as cursor:
-                yield cursor
+            session = self._opened()
+            try:
+                bounds = self.bounds
+                session.begin(
+                    beginning_of_a_lock(self.schema, bounds),
+                    answer_seconds=bounds.answer_seconds,
+                    patience_seconds=bounds.patience_seconds("read"),
+                )
+                with session.cursor() as cursor:
+                    yield cursor
+            finally:
+                if session.closed or not self._roll_back(session):
+                    _log.warning("session_ended_early", doing=doing)
+                session.close()
 
     def server_version(self) -> int:
         """The major version of the server."""
-        with self.transaction("Connecting to PostgreSQL") as cursor:
+        with self.transaction("Connecting to PostgreSQL", "read") as cursor:
             return cursor.connection.info.server_version // 10_000
 
+    def behind_pooler(self) -> bool:
+        """Whether the session that answers is another one than we were greeted by."""
+        with self.transaction("Connecting to PostgreSQL", "read") as cursor:
+            found = cursor.execute("SELECT pg_backend_pid()").fetchall()
+            return found[0][0] != cursor.connection.info.backend_pid
+
     def close(self) -> None:
-        """Close the pool."""
-        self._engine.dispose()
+        """Close the pool; a connection that is in use is closed by its user."""
+        self._closed = True
+        self._pool.dispose()
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _opened(self) -> Session:
+        return open_session(self._options, self.bounds)
+
+    def _begun(self, work: Work) -> PoolProxiedConnection:
+        """A connection in a transaction. Beginning one is the look whether a pooled connection still lives."""
+        bounds = self.bounds
+        while True:
+            pooled = self._pool.connect()
+            session = cast("Session", pooled.driver_connection)
+            if session.opened_at < self._trusted_from:
+                pooled.invalidate()
+                continue
+            try:
+                session.begin(
+                    self._beginnings[work],
+                    answer_seconds=bounds.answer_seconds,
+                    patience_seconds=bounds.patience_seconds(work),
+                )
+            except psycopg.OperationalError:
+                pooled.invalidate()
+                if not session.was_used:
+                    raise
+                self._trusted_from = time.monotonic()
+            except BaseException:
+                pooled.invalidate()
+                raise
+            else:
+                return pooled
+
+    def _roll_back(self, session: Session) -> bool:
+        """Roll back, if the server still answers; else close, which comes to the same."""
+        session.patience_seconds = self.bounds.answer_seconds
+        with suppress(psycopg.Error):
+            session.rollback()
+            return True
+        session.close()
+        return False
 
 
 @contextmanager
-def open_database(url: str, *, schema: str, application: str = "calcom_pipeline") -> Generator[Database]:
+def open_database(
+    url: str, *, schema: str, application: str = "calcom_pipeline", bounds: DatabaseBounds | None = None
+) -> Generator[Database]:
     """A pool that is open as long as the block; nothing is connected before the first transaction.
 
     Raises:
         ConfigurationError: when the URL cannot be understood.
     """
-    connect_args = {"connect_timeout": _CONNECT_SECONDS, "application_name": application}
-    engine = sqlalchemy.create_engine(
-        driver_url(url), pool_size=_POOL_SIZE, pool_pre_ping=True, connect_args=connect_args
-    )
-
-    @event.listens_for(engine, "connect")
-    def _session(connection: Any, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]  # SQLAlchemy calls it
-        raw = cast("psycopg.Connection[Any]", connection)
-        with raw.cursor() as cursor:
-            # SET, not start-up options: connection poolers refuse those.
-            cursor.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema)))
-            cursor.execute("SET TimeZone TO 'UTC'")
-            cursor.execute(
-                sql.SQL("SET idle_in_transaction_session_timeout TO {}").format(sql.Literal(_IDLE_IN_TRANSACTION))
-            )
-        raw.commit()
-
-    database = Database(engine, schema, connect_args)
+    database = Database({"application_name": application, **connect_options(url)}, schema, bounds or DatabaseBounds())
     try:
         yield database
     finally:
@@ -120,76 +186,41 @@ def driver_url(url: str) -> URL:
     return parsed.set(drivername=_DRIVER)
 
 
-@contextmanager
-def postgres_failures(doing: str) -> Generator[None]:
-    """Name the driver's errors. Values of rows never get into the sentence: PostgreSQL puts them into DETAIL."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        origin = error.orig if isinstance(error, DBAPIError) else None
-        raise _store_error(doing, origin or error) from None
-    except psycopg.Error as error:
-        raise _store_error(doing, error) from None
-
-
-_ADVICE: tuple[tuple[type[BaseException], str, str], ...] = (
-    (errors.DiskFull, "the disk of the database is full", "Make room; nothing was half-written."),
-    (errors.InsufficientPrivilege, "the database user lacks the right", "Grant it, or use another DATABASE_URL."),
-    (
-        errors.InvalidSchemaName,
-        "the schema is not there, or the database user may not use it",
-        "Grant USAGE and CREATE on it, or correct CALCOM_DATABASE_SCHEMA.",
-    ),
-    (errors.InvalidPassword, "the database refuses the password", "Check DATABASE_URL."),
-    (errors.InvalidAuthorizationSpecification, "the database refuses the user", "Check DATABASE_URL."),
-    (errors.InvalidCatalogName, "the database does not exist", "Create it, or correct DATABASE_URL."),
-    (errors.ReadOnlySqlTransaction, "the database is read-only", "Point DATABASE_URL at the primary server."),
-    (errors.TooManyConnections, "the database has no connection left", "Try again, or raise max_connections."),
-)
-
-
-def _store_error(doing: str, error: BaseException) -> StoreError:
-    for kind, sentence, advice in _ADVICE:
-        if isinstance(error, kind):
-            return StoreError(f"{doing}: {sentence}", advice=advice)
-    if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
-        return SchemaOutdated(f"{doing}: the schema lacks something", advice="Run `calcom-pipeline migrate`.")
-    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
-        text = str(error)
-        for part, sentence in _CERTIFICATES.items():
-            if part in text:
-                return StoreError(f"{doing}: {sentence}", advice=_TRUST)
-        return StoreError(f"{doing}: {_connection_trouble(error)}", advice="Check DATABASE_URL and the server.")
-    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    return StoreError(f"{doing}: PostgreSQL refuses ({primary or type(error).__name__})")
-
-
-# libpq's words for what is wrong with TLS.
-_CERTIFICATES = {
-    "certificate has expired": "the certificate of the database has expired",
-    "certificate verify failed": "the certificate of the database is not trusted",
-    "does not match host name": "the certificate of the database is for another host",
-    "root certificate file": "there is no file of certificates that the database's could be checked against",
-    "server does not support SSL": "the database does not speak TLS, but sslmode asks for it",
-}
-_TRUST = "Name the authority's file in DATABASE_URL: ?sslmode=verify-full&sslrootcert=/path/to/ca.pem."
-
-
-def _connection_trouble(error: psycopg.OperationalError) -> str:
-    """Errors before a session have no SQLSTATE, only text; it may hold host and user, never the password."""
-    text = str(error)
-    known = {
-        "password authentication failed": "the database refuses the password",
-        "does not exist": "the database or its user does not exist",
-        "refused": "nothing listens at the address of the database",
-        "could not translate host name": "the host name of the database is unknown",
-        "failed to resolve host": "the host name of the database is unknown",
-        "timeout": "the database did not answer in time",
-        "No such file": "nothing listens at the address of the database",
-    }
-    return next((said for part, said in known.items() if part in text), "the connection to the database broke")
+def connect_options(url: str | URL) -> dict[str, Any]:
+    """What psycopg is told of a URL: part by part, so that nothing in them has to be quoted for anybody."""
+    parsed = driver_url(url) if isinstance(url, str) else url
+    dialect: Any = PGDialect_psycopg()
+    return dict(dialect.create_connect_args(parsed)[1])
 
 
 def statement(text: str) -> LiteralString:
     """Marks a constant of `queries.py`, or a file of ours, as a statement: no value ever gets into it."""
     return cast("LiteralString", text)
+
+
+class _HasDatabase(Protocol):
+    _database: Database
+
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+_Store = TypeVar("_Store", bound=_HasDatabase)
+
+
+def tried_again(
+    method: Callable[Concatenate[_Store, _Parameters], _Result],
+) -> Callable[Concatenate[_Store, _Parameters], _Result]:
+    """For methods of stores that are one transaction: one that lost against another is tried again after a moment.
+
+    Raises StoreConflict once `bounds.attempts` of them have lost.
+    """
+
+    @functools.wraps(method)
+    def trying(self: _Store, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        attempts = self._database.bounds.attempts  # pyright: ignore[reportPrivateUsage]
+        patient = backoff.on_exception(
+            backoff.expo, StoreConflict, max_tries=attempts, factor=_CONFLICT_SECONDS, logger=None
+        )
+        return patient(method)(self, *args, **kwargs)
+
+    return trying

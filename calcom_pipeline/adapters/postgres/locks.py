@@ -1,4 +1,4 @@
-"""Locks across processes. They go with their session, so a killed process leaves none."""
+"""Locks across processes. Each goes with a transaction, so a killed process leaves none, and no pooler keeps one."""
 
 import time
 from collections.abc import Generator, Mapping
@@ -9,13 +9,13 @@ from calcom_pipeline.adapters.postgres.database import Cursor, Database, stateme
 from calcom_pipeline.domain.errors import StoreError
 
 _LOOK_AGAIN_SECONDS = 0.1
-_LOCK_KEY = "SELECT pg_try_advisory_lock(hashtextextended(%(schema)s || ' key ' || %(key)s, 0))"
+_LOCK_KEY = "SELECT pg_try_advisory_xact_lock(hashtextextended(%(schema)s || ' key ' || %(key)s, 0))"
 
 _log = event_logger("locks")
 
 
 def taken(cursor: Cursor, query: str, values: Mapping[str, str] | None = None, *, wait_seconds: float) -> bool:
-    """Ask for a session's lock until it is granted; False when the wait is over."""
+    """Ask for a transaction's lock until it is granted; False when the wait is over."""
     deadline = time.monotonic() + wait_seconds
     while True:
         if cursor.execute(statement(query), values).fetchall()[0][0]:

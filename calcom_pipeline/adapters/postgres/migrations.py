@@ -13,10 +13,11 @@ from pathlib import Path
 from psycopg import sql
 
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
-from calcom_pipeline.domain.errors import SchemaOutdated, StoreError
+from calcom_pipeline.adapters.postgres.locks import taken
+from calcom_pipeline.domain.errors import SchemaOutdated, StoreError, StoreTimeout
 
-_LOCK = "SELECT pg_advisory_lock(hashtextextended('calcom_pipeline migrations ' || current_schema(), 0))"
-_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('calcom_pipeline migrations ' || current_schema(), 0))"
+# By the name that is meant: to a user who may not use the schema, there is no current one.
+_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('calcom_pipeline migrations ' || %(schema)s, 0))"
 _HAS_SCHEMA = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
 _LOCK_MAKING = "SELECT pg_advisory_xact_lock(hashtextextended('calcom_pipeline schema ' || %s, 0))"
 _TABLE = """CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -52,27 +53,23 @@ def shipped_migrations(folder: Path | None = None) -> list[Migration]:
 
 def pending(database: Database, migrations: Sequence[Migration]) -> list[Migration]:
     """What `migrate` would apply. Raises StoreError when an applied file has changed or is unknown here."""
-    with database.transaction("Reading the schema's version") as cursor:
+    with database.transaction("Reading the schema's version", "read") as cursor:
         return _pending(cursor, migrations)
 
 
 def migrate(database: Database, migrations: Sequence[Migration]) -> list[Migration]:
     """Apply what is missing, one transaction each; what was applied. Safe from several processes at once."""
     applied: list[Migration] = []
-    with database.transaction("Preparing the schema") as cursor:
+    with database.transaction("Preparing the schema", "migration") as cursor:
         _make_schema(cursor, database.schema)
-    with database.transaction("Locking the schema") as lock:
-        lock.execute(_LOCK)  # held by this session, across the transactions of the migrations
-        lock.connection.commit()
-        try:
-            with database.transaction("Preparing the schema") as cursor:
-                cursor.execute(_TABLE)
-                missing = _pending(cursor, migrations)
-            for migration in missing:
-                _apply(database, migration)
-                applied.append(migration)
-        finally:
-            lock.execute(_UNLOCK)
+    with database.beside_the_pool("Locking the schema") as lock:
+        _wait_for_others(database, lock)
+        with database.transaction("Preparing the schema", "migration") as cursor:
+            cursor.execute(_TABLE)
+            missing = _pending(cursor, migrations)
+        for migration in missing:
+            _apply(database, migration)
+            applied.append(migration)
     return applied
 
 
@@ -118,6 +115,17 @@ def _pending(cursor: Cursor, migrations: Sequence[Migration]) -> list[Migration]
 
 
 def _apply(database: Database, migration: Migration) -> None:
-    with database.transaction(f"Applying migration {migration.version:04d}_{migration.name}") as cursor:
+    doing = f"Applying migration {migration.version:04d}_{migration.name}"
+    with database.transaction(doing, "migration") as cursor:
         cursor.execute(statement(migration.text))
         cursor.execute(_RECORD, (migration.version, migration.name, migration.checksum))
+
+
+def _wait_for_others(database: Database, lock: Cursor) -> None:
+    """Be the only one who migrates this schema while this transaction lasts; another one may take as long as we may."""
+    longest = database.bounds.migration_seconds
+    if not taken(lock, _LOCK, {"schema": database.schema}, wait_seconds=longest):
+        raise StoreTimeout(
+            f"Somebody else has been migrating schema {database.schema} for {longest:g} s",
+            advice="Try again when that has ended; pg_locks names who it is.",
+        )

@@ -1,6 +1,6 @@
 """What use cases need of slots: Cal.com, their mirror, the cached days, the outbox of changes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
@@ -77,11 +77,11 @@ class Outbox(Protocol):
         """The event types a fact is about: its own, and all that its users host."""
         ...
 
-    def done(self, facts: Iterable[Fact], result: Mapping[str, Any]) -> int:
+    def done(self, facts: Sequence[Fact], result: Mapping[str, Any]) -> int:
         """These were applied; how many nobody had closed before."""
         ...
 
-    def failed(self, facts: Iterable[Fact], error: str) -> int:
+    def failed(self, facts: Sequence[Fact], error: str) -> int:
         """These stay pending and are due again after a growing pause; how many nobody had closed before."""
         ...
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from calcom_pipeline.app.availability.ports import SlotApi, SlotCache, SlotMirror
+from calcom_pipeline.app.availability.tolerant_cache import TolerantCache
 from calcom_pipeline.app.calls import Changes, Progress
 from calcom_pipeline.app.event_types.ports import EventTypeMirror
 from calcom_pipeline.domain.availability.models import SlotDay, SlotQuery
@@ -15,7 +16,10 @@ from calcom_pipeline.domain.event_types.models import EventType
 
 @dataclass(frozen=True, slots=True)
 class SlotsReport:
-    """What a refresh brought. `failures` holds a sentence per event type that could not be read."""
+    """What a refresh brought. `failures` holds a sentence per event type that could not be read.
+
+    `cache_error` says why not all days are in Redis; PostgreSQL has them.
+    """
 
     queries: int
     fresh_queries: int
@@ -24,6 +28,7 @@ class SlotsReport:
     cached_days: int
     changes: Changes
     failures: dict[int, str] = field(default_factory=dict[int, str])
+    cache_error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +69,36 @@ def refresh_slots(
 ) -> SlotsReport:
     """Fetch every bookable event type's free days, unless they are fresh; one that fails does not stop the others.
 
+    Nor does a cache that fails: PostgreSQL is filled without it, and the report says so.
+
     Raises:
         TransientError: Cal.com is away or the budget is spent; what was fetched before stays stored.
     """
     bookable = event_types.bookable()
     asked = [q for e in bookable for q in canonical_queries(e, now=now, horizon_days=options.horizon_days)]
+    kept = TolerantCache(cache)
     days = slots = cached = fresh = 0
     changes, failures = Changes(), dict[int, str]()
     for done, query in enumerate(asked):
-        if _is_fresh(query, mirror, cache, since=now - options.fresh_for):
+        if _is_fresh(query, mirror, kept, since=now - options.fresh_for):
             fresh += 1
             continue
         try:
-            generations = cache.generations([query.event_type_id])
+            generations = kept.generations([query.event_type_id])
             found = calcom.free_days(query)
         except PermanentError as error:
             failures[query.event_type_id] = str(error)
             continue
         changes += mirror.store(found)
-        cached += cache.store(found, generations=generations)
+        cached += kept.store(found, generations=generations)
         days += len(found)
         slots += _count(found)
         if progress:
             progress(done + 1, len(asked), f"slots of event type {query.event_type_id}")
     first_day = min((q.first_day for q in asked), default=now.date())
     gone = mirror.prune(first_day=first_day, event_type_ids=[e.id for e in bookable])
-    return SlotsReport(len(asked) - fresh, fresh, days, slots, cached, changes + Changes(gone=gone), failures)
+    changes += Changes(gone=gone)
+    return SlotsReport(len(asked) - fresh, fresh, days, slots, cached, changes, failures, kept.error)
 
 
 def _is_fresh(query: SlotQuery, mirror: SlotMirror, cache: SlotCache, *, since: datetime) -> bool:

@@ -4,7 +4,7 @@ The booking is what counts: once Cal.com has it, trouble with the outbox or the 
 to nobody. What the outbox has taken is cleared by its own job; what it has not is seen by the next read of bookings.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -23,7 +23,7 @@ from calcom_pipeline.domain.errors import CacheError, StoreError
 class FactOutbox(Outbox, Protocol):
     """An outbox that takes facts of a change nobody stored in PostgreSQL."""
 
-    def add(self, facts: Iterable[Fact]) -> list[Fact]:
+    def add(self, facts: Sequence[Fact]) -> list[Fact]:
         """Add facts in a transaction of their own; the same with their ids."""
         ...
 

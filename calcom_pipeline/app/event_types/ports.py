@@ -1,6 +1,6 @@
 """What use cases need of event types: Cal.com and their mirror."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -78,7 +78,7 @@ class EventTypeWrites(Protocol):
 class EventTypeMirror(Protocol):
     """The table `event_types`."""
 
-    def replace(self, owner: Owner, event_types: Iterable[EventType], *, read_at: datetime) -> Changes:
+    def replace(self, owner: Owner, event_types: Sequence[EventType], *, read_at: datetime) -> Changes:
         """Make the mirror of one owner equal to a complete listing; what is missing there is marked deleted."""
         ...
 

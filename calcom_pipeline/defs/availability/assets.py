@@ -58,6 +58,9 @@ def slots(
         **change_metadata(report.changes),
         **meter.metadata(),
     }
+    if report.cache_error:
+        metadata["why not all days are in Redis"] = report.cache_error
+        context.log.warning("%s days are not cached: %s", report.days - report.cached_days, report.cache_error)
     if report.failures:
         metadata["not read"] = table([{"event type": i, "reason": why} for i, why in report.failures.items()])
     if free:

@@ -1,12 +1,12 @@
 """The outbox: facts are written in the transaction of their change, and stay until they were applied."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
+from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement, tried_again
 from calcom_pipeline.adapters.postgres.event_types.rows import event_type_of
 from calcom_pipeline.adapters.postgres.statements import EVENT_TYPE_COLUMNS
 from calcom_pipeline.app.availability.ports import Backlog
@@ -16,7 +16,7 @@ from calcom_pipeline.domain.event_types.models import EventType
 COPY_FACTS = "COPY invalidations (kind, why, event_type_id, user_ids, starts, ends) FROM STDIN"
 
 
-def insert_facts(cursor: Cursor, facts: Iterable[Fact]) -> int:
+def insert_facts(cursor: Cursor, facts: Sequence[Fact]) -> int:
     """Add facts to the outbox in the caller's transaction; how many. Ids are PostgreSQL's; a fact's own is ignored."""
     rows = [_values(fact) for fact in facts]
     if rows:
@@ -56,37 +56,40 @@ class PostgresOutbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, facts: Iterable[Fact]) -> list[Fact]:
+    @tried_again
+    def add(self, facts: Sequence[Fact]) -> list[Fact]:
         """Add facts in a transaction of their own; the same with their ids."""
         with self._database.transaction("Storing facts") as cursor:
             return [replace(fact, id=cursor.execute(ADD_FACT, _values(fact)).fetchall()[0][0]) for fact in facts]
 
     def pending(self, *, limit: int) -> list[Fact]:
         """Facts that are due, oldest first."""
-        with self._database.transaction("Reading the outbox") as cursor:
+        with self._database.transaction("Reading the outbox", "read") as cursor:
             cursor.execute(PENDING, {"limit": limit})
             return [_fact(row) for row in cursor.fetchall()]
 
     def backlog(self) -> Backlog:
         """How much is pending; changes whenever a fact is added or tried."""
-        with self._database.transaction("Reading the outbox") as cursor:
+        with self._database.transaction("Reading the outbox", "read") as cursor:
             cursor.execute(BACKLOG)
             row: tuple[int, int | None, int, int] = cursor.fetchone() or (0, None, 0, 0)
             return Backlog(*row)
 
     def concerned(self, fact: Fact) -> list[EventType]:
         """The event types a fact is about: its own, and all that its users host; one query."""
-        with self._database.transaction("Resolving a fact") as cursor:
+        with self._database.transaction("Resolving a fact", "read") as cursor:
             values = {"event_type_id": fact.event_type_id, "user_ids": list(fact.user_ids)}
             cursor.execute(statement(CONCERNED), values)
             return [event_type_of(row) for row in cursor.fetchall()]
 
-    def done(self, facts: Iterable[Fact], result: Mapping[str, Any]) -> int:
+    @tried_again
+    def done(self, facts: Sequence[Fact], result: Mapping[str, Any]) -> int:
         """These were applied; how many nobody had closed before."""
         with self._database.transaction("Closing facts") as cursor:
             return cursor.execute(DONE, {"ids": [f.id for f in facts], "result": Jsonb(dict(result))}).rowcount
 
-    def failed(self, facts: Iterable[Fact], error: str) -> int:
+    @tried_again
+    def failed(self, facts: Sequence[Fact], error: str) -> int:
         """These stay pending and are due again after a growing pause; how many nobody had closed before."""
         with self._database.transaction("Postponing facts") as cursor:
             return cursor.execute(FAILED, {"ids": [f.id for f in facts], "error": error}).rowcount

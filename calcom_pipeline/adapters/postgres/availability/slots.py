@@ -8,7 +8,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from calcom_pipeline.adapters.postgres import statements as queries
-from calcom_pipeline.adapters.postgres.database import Database, statement
+from calcom_pipeline.adapters.postgres.database import Database, statement, tried_again
 from calcom_pipeline.adapters.postgres.streams import counts
 from calcom_pipeline.app.calls import Changes
 from calcom_pipeline.domain.availability.models import Slot, SlotDay, SlotKey, SlotQuery
@@ -20,6 +20,7 @@ class PostgresSlotMirror:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @tried_again
     def store(self, days: Sequence[SlotDay]) -> Changes:
         """Write whole days; an older read never overwrites a newer one."""
         with self._database.transaction("Storing slots") as cursor:
@@ -34,13 +35,14 @@ class PostgresSlotMirror:
 
     def days(self, query: SlotQuery) -> list[SlotDay]:
         """The stored days of a query, in order."""
-        with self._database.transaction("Reading slots") as cursor:
+        with self._database.transaction("Reading slots", "read") as cursor:
             cursor.execute(queries.SLOT_DAYS, asdict(query))
             return [_slot_day(query, row) for row in cursor.fetchall()]
 
+    @tried_again
     def prune(self, *, first_day: date, event_type_ids: Sequence[int]) -> int:
         """Drop days before `first_day` and days of event types that are not named; how many rows."""
-        with self._database.transaction("Dropping old slots") as cursor:
+        with self._database.transaction("Dropping old slots", "whole") as cursor:
             cursor.execute(queries.PRUNE_SLOTS, {"first_day": first_day, "event_type_ids": list(event_type_ids)})
             return cursor.rowcount
 

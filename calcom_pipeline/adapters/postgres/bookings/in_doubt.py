@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.adapters.postgres.database import Database, tried_again
 from calcom_pipeline.domain.bookings.in_doubt import OpenOutcome
 
 # A caller's key may end in doubt again, also after it was closed: the newest doubt counts.
@@ -27,6 +27,7 @@ class PostgresOutcomeStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @tried_again
     def open(self, outcome: OpenOutcome) -> None:
         """Write a doubt down; of several under one key the newest counts."""
         values = {
@@ -40,26 +41,29 @@ class PostgresOutcomeStore:
 
     def opened_at(self, key: str) -> datetime | None:
         """When the doubt about this key was written down, if nobody has cleared it yet."""
-        with self._database.transaction("Reading an open outcome") as cursor:
+        with self._database.transaction("Reading an open outcome", "read") as cursor:
             found = cursor.execute(_OPENED_AT, {"key": key}).fetchone()
             return found[0] if found else None
 
     def still_open(self) -> list[OpenOutcome]:
         """All that nobody knows yet, oldest first."""
-        with self._database.transaction("Reading open outcomes") as cursor:
+        with self._database.transaction("Reading open outcomes", "read") as cursor:
             cursor.execute(_STILL_OPEN)
             return [OpenOutcome(*row) for row in cursor.fetchall()]
 
+    @tried_again
     def close(self, key: str, *, at: datetime, booking_uid: str | None) -> None:
         """It was made as `booking_uid`, or (None) never."""
         with self._database.transaction("Closing an open outcome") as cursor:
             cursor.execute(_CLOSE, {"key": key, "at": at, "booking_uid": booking_uid})
 
+    @tried_again
     def looked(self, key: str, *, at: datetime) -> None:
         """Nothing was found so far."""
         with self._database.transaction("Storing a look") as cursor:
             cursor.execute(_LOOKED, {"key": key, "at": at})
 
+    @tried_again
     def forget(self, key: str) -> None:
         """There is no doubt: whoever wrote it down knows how it ended."""
         with self._database.transaction("Forgetting an open outcome") as cursor:

@@ -10,7 +10,7 @@ from calcom_pipeline.adapters.postgres.bookings import statements as queries
 from calcom_pipeline.adapters.postgres.bookings.people import Gatekeeper
 from calcom_pipeline.adapters.postgres.bookings.privacy import Classifier, Tightener
 from calcom_pipeline.adapters.postgres.bookings.store import MirrorOptions, Moves, PageStore, footprint_of
-from calcom_pipeline.adapters.postgres.database import Database, statement
+from calcom_pipeline.adapters.postgres.database import Database, statement, tried_again
 from calcom_pipeline.adapters.postgres.streams import counts, lock_stream, move_watermark, read_watermark
 from calcom_pipeline.app.bookings.ports import Stored
 from calcom_pipeline.domain.bookings.listing import BookingPage, Listing, facts_of
@@ -60,7 +60,7 @@ class PostgresBookingMirror:
 
     def state(self, listing: Listing) -> ListingState:
         """How far reads of a listing have come; instants are UTC."""
-        with self._database.transaction("Reading how far bookings are") as cursor:
+        with self._database.transaction("Reading how far bookings are", "read") as cursor:
             mark = read_watermark(cursor, CHANGES_STREAM, str(listing))
             cursor.execute(queries.LISTING, {"listing": str(listing)})
             row = cursor.fetchone()
@@ -79,6 +79,7 @@ class PostgresBookingMirror:
             total=total,
         )
 
+    @tried_again
     def looked(self, listing: Listing, scope: Scope, *, roles_seen_at: datetime | None, needs_full: str | None) -> None:
         """Keep what the key sees; a reason given makes the next reads full ones until one has ended."""
         values = {
@@ -92,19 +93,21 @@ class PostgresBookingMirror:
 
     def position(self, stream: str, partition: str) -> Position | None:
         """Where a read by creation time or start stopped."""
-        with self._database.transaction("Reading how far bookings are") as cursor:
+        with self._database.transaction("Reading how far bookings are", "read") as cursor:
             cursor.execute(queries.POSITION, {"stream": stream, "partition": partition})
             row = cursor.fetchone()
         return Position(*row) if row else None
 
+    @tried_again
     def begin(self, stream: str, partition: str) -> None:
         """Forget where an earlier read stopped."""
         with self._database.transaction("Beginning a read of bookings") as cursor:
             cursor.execute(queries.DROP_POSITION, {"stream": stream, "partition": partition})
 
+    @tried_again
     def keep_listings(self, listings: Sequence[Listing]) -> int:
         """Forget listings that are no longer read; how many bookings lose one by that."""
-        with self._database.transaction("Forgetting listings") as cursor:
+        with self._database.transaction("Forgetting listings", "whole") as cursor:
             lock_stream(cursor, CHANGES_STREAM)
             cursor.execute(queries.FORGET_LISTINGS, {"listings": [str(listing) for listing in listings]})
             forgotten = [row[0] for row in cursor.fetchall()]
@@ -113,6 +116,7 @@ class PostgresBookingMirror:
             cursor.execute(queries.LEAVE_LISTINGS, {"listings": forgotten})
             return cursor.rowcount
 
+    @tried_again
     def finish(self, listing: Listing, end: ReadEnd) -> None:
         """A read has seen all it was to see."""
         values = {
@@ -126,7 +130,7 @@ class PostgresBookingMirror:
             "settled": end.full_because,
             "needs_full": end.needs_full,
         }
-        with self._database.transaction("Ending a read of bookings") as cursor:
+        with self._database.transaction("Ending a read of bookings", "whole") as cursor:
             cursor.execute(queries.FINISH, values)
             if end.full:
                 cursor.execute(queries.DROP_FULL_POSITIONS, {**values, "stream": FULL_STREAM})
@@ -135,6 +139,7 @@ class PostgresBookingMirror:
 
     # --- pages -------------------------------------------------------------------------------------------
 
+    @tried_again
     def store(
         self,
         page: BookingPage,
@@ -159,10 +164,11 @@ class PostgresBookingMirror:
         return self._uids(queries.LISTED, limit)
 
     def _uids(self, query: str, limit: int) -> list[str]:
-        with self._database.transaction("Looking for bookings") as cursor:
+        with self._database.transaction("Looking for bookings", "read") as cursor:
             cursor.execute(statement(query), {"limit": limit})
             return [row[0] for row in cursor.fetchall()]
 
+    @tried_again
     def mark_gone(self, uid: str, *, read_at: datetime) -> None:
         """A booking is proven deleted: its time is free again."""
         values = {"uid": uid, "read_at": read_at}
@@ -175,6 +181,7 @@ class PostgresBookingMirror:
                 gone = facts_of([(footprint_of(row), None)], now=read_at, horizon=self._options.horizon)
                 insert_facts(cursor, gone)
 
+    @tried_again
     def mark_out_of_scope(self, uid: str, *, read_at: datetime) -> None:
         """A booking exists, but the key no longer sees it: its time stays taken."""
         with self._database.transaction("Marking a booking out of scope") as cursor:
@@ -194,12 +201,12 @@ class PostgresBookingMirror:
 
         And records in quarantine that were last seen before it.
         """
-        with self._database.transaction("Dropping old records") as cursor:
+        with self._database.transaction("Dropping old records", "whole") as cursor:
             lock_stream(cursor, CHANGES_STREAM)
             cursor.execute(queries.FORGET_RECORDS, {"stream": CHANGES_STREAM, "before": before})
             forgotten = cursor.rowcount
         while True:
-            with self._database.transaction("Dropping old bookings") as cursor:
+            with self._database.transaction("Dropping old bookings", "whole") as cursor:
                 lock_stream(cursor, CHANGES_STREAM)
                 cursor.execute(queries.FORGET, {"before": before, "limit": _FORGOTTEN_AT_ONCE})
                 dropped = int(counts(cursor)[0])
@@ -209,6 +216,6 @@ class PostgresBookingMirror:
 
     def live(self, listing: Listing) -> int:
         """Bookings that the listing shows, records in quarantine included."""
-        with self._database.transaction("Counting bookings") as cursor:
+        with self._database.transaction("Counting bookings", "whole") as cursor:
             cursor.execute(queries.LIVE, {"listing": str(listing)})
             return int(counts(cursor)[0])

@@ -34,12 +34,12 @@ class PostgresBookingOverview:
 
     def overlaps(self, *, since: datetime, limit: int) -> list[Overlap]:
         """Double bookings that end after `since`, without those that may overlap: seats and collective types."""
-        with self._database.transaction("Looking for double bookings") as cursor:
+        with self._database.transaction("Looking for double bookings", "whole") as cursor:
             cursor.execute(queries.OVERLAPS, {"since": since, "limit": limit})
             return [Overlap(*row) for row in cursor.fetchall()]
 
     def by_month(self) -> list[MonthCount]:
         """How many start in each month, by status."""
-        with self._database.transaction("Counting bookings by month") as cursor:
+        with self._database.transaction("Counting bookings by month", "read") as cursor:
             cursor.execute(queries.BY_MONTH)
             return [MonthCount(*row) for row in cursor.fetchall()]

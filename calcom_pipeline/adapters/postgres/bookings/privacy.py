@@ -86,7 +86,7 @@ class Eraser:
         pseudonyms = self._people.pseudonyms
         subject, subjects = pseudonyms.subject(who), pseudonyms.subjects(who)
         people = replace(self._people, erased=self._people.erased | subjects)
-        with self._database.transaction("Erasing a person") as cursor:
+        with self._database.transaction("Erasing a person", "whole") as cursor:
             lock_stream(cursor, CHANGES_STREAM)
             digits = re.sub(r"\D", "", canonical(who)) if "@" not in canonical(who) else None
             needles = [*needles_of(who), *pseudonyms.tokens(who)]
@@ -154,19 +154,19 @@ class Tightener:
         """
         if not self._is_due():
             return 0
-        with self._database.transaction("Emptying quarantine") as cursor:
+        with self._database.transaction("Emptying quarantine", "whole") as cursor:
             lock_stream(cursor, CHANGES_STREAM)
             changed = cursor.execute(queries.EMPTY_RECORDS, {"stream": CHANGES_STREAM}).rowcount
         after: str | None = ""
         while after is not None:
-            with self._database.transaction("Keeping less of people") as cursor:
+            with self._database.transaction("Keeping less of people", "whole") as cursor:
                 lock_stream(cursor, CHANGES_STREAM)
                 after, number = self._some(cursor, after)
             changed += number
         return changed
 
     def _is_due(self) -> bool:
-        with self._database.transaction("Reading how people were kept") as cursor:
+        with self._database.transaction("Reading how people were kept", "read") as cursor:
             before = [policy for (policy,) in cursor.execute(queries.POLICIES).fetchall()]
         return any(keeps_less(self._people.policy, than=policy or "keep") for policy in before)
 
@@ -212,7 +212,7 @@ class Classifier:
 
     def reclassify(self) -> list[str]:
         """Reduce what turns out private to busy times; the uids of private ones that turn out to be ours."""
-        with self._database.transaction("Telling private bookings apart") as cursor:
+        with self._database.transaction("Telling private bookings apart", "whole") as cursor:
             ours = read_ours(cursor)
             if ours is None:
                 return []

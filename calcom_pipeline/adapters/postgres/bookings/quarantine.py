@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from calcom_pipeline.adapters.postgres.bookings import statements as queries
-from calcom_pipeline.adapters.postgres.database import Cursor, Database
+from calcom_pipeline.adapters.postgres.database import Cursor, Database, tried_again
 from calcom_pipeline.domain.bookings.listing import BookingPage, Unreadable
 from calcom_pipeline.domain.bookings.positions import CHANGES_STREAM
 
@@ -46,10 +46,11 @@ class PostgresQuarantine:
 
     def open_records(self) -> list[Record]:
         """All of them, oldest first."""
-        with self._database.transaction("Reading the quarantine") as cursor:
+        with self._database.transaction("Reading the quarantine", "read") as cursor:
             cursor.execute(queries.OPEN_QUARANTINE, {"stream": CHANGES_STREAM})
             return [Record(*row[:-1], raw=bytes(row[-1])) for row in cursor.fetchall()]
 
+    @tried_again
     def resolve(self, name: str, *, at: datetime) -> None:
         """A record has been read after all."""
         with self._database.transaction("Settling a record in quarantine") as cursor:

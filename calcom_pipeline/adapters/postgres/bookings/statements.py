@@ -32,15 +32,15 @@ WHERE old.uid IS NULL
 # its facts, and the next read brings all of it again; the end of a read waits for the disk, and with it for all pages.
 COMMIT_WITHOUT_WAITING = "SET LOCAL synchronous_commit TO off"
 
-# Kept from page to page by the connection: making a table for each would fill the catalog. Its name changes with its
-# columns, since a pooled connection may outlive a migration.
-STAGE = "CREATE TEMP TABLE IF NOT EXISTS incoming_bookings_0004 (LIKE bookings) ON COMMIT DELETE ROWS"
+# Made for a page that has changed rows, and gone with its transaction: behind a pooler a session is not ours to keep a
+# table on, and another account may be the next to use it.
+STAGE = "CREATE TEMP TABLE incoming_bookings (LIKE bookings) ON COMMIT DROP"
 COPY_BOOKINGS = f"COPY bookings ({COLUMNS}) FROM STDIN"
-COPY_STAGE = f"COPY incoming_bookings_0004 ({COLUMNS}) FROM STDIN"
+COPY_STAGE = f"COPY incoming_bookings ({COLUMNS}) FROM STDIN"
 
 # Only what COMPARE has named, under the same lock.
 UPSERT = f"""
-INSERT INTO bookings ({COLUMNS}) SELECT {COLUMNS} FROM incoming_bookings_0004
+INSERT INTO bookings ({COLUMNS}) SELECT {COLUMNS} FROM incoming_bookings
 ON CONFLICT (uid) DO UPDATE SET
     id = excluded.id, status = excluded.status, title = excluded.title, description = excluded.description,
     starts_at = excluded.starts_at, ends_at = excluded.ends_at, event_type_id = excluded.event_type_id,

@@ -1,11 +1,11 @@
 """The table `event_types`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from calcom_pipeline.adapters.postgres import statements as queries
 from calcom_pipeline.adapters.postgres.availability.outbox import insert_facts
-from calcom_pipeline.adapters.postgres.database import Database, statement
+from calcom_pipeline.adapters.postgres.database import Database, statement, tried_again
 from calcom_pipeline.adapters.postgres.event_types.rows import event_type_of, event_type_row
 from calcom_pipeline.adapters.postgres.streams import counts, lock_stream, move_watermark, read_watermark
 from calcom_pipeline.app.calls import Changes
@@ -21,7 +21,8 @@ class PostgresEventTypeMirror:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def replace(self, owner: Owner, event_types: Iterable[EventType], *, read_at: datetime) -> Changes:
+    @tried_again
+    def replace(self, owner: Owner, event_types: Sequence[EventType], *, read_at: datetime) -> Changes:
         """Make the mirror of one owner equal to a complete listing; an older listing than the last is ignored.
 
         Types that changed or went leave a fact for the caches, in the same transaction; of new ones nothing is cached.
@@ -46,6 +47,7 @@ class PostgresEventTypeMirror:
             move_watermark(cursor, stream, partition, read_at, read_at)
         return Changes(added, len(changed), len(gone), len(rows) - added - len(changed))
 
+    @tried_again
     def keep_owners(self, owners: Sequence[Owner], *, read_at: datetime) -> int:
         """Mark what belongs to other owners as deleted: the key no longer sees them. How many that were."""
         with self._database.transaction("Storing event types") as cursor:
@@ -55,12 +57,12 @@ class PostgresEventTypeMirror:
 
     def present(self) -> list[EventType]:
         """All event types that are there, by id."""
-        with self._database.transaction("Reading event types") as cursor:
+        with self._database.transaction("Reading event types", "read") as cursor:
             cursor.execute(statement(queries.PRESENT_EVENT_TYPES))
             return [event_type_of(row) for row in cursor.fetchall()]
 
     def bookable(self) -> list[EventType]:
         """Event types that are there and can have slots, by id."""
-        with self._database.transaction("Reading event types") as cursor:
+        with self._database.transaction("Reading event types", "read") as cursor:
             cursor.execute(statement(queries.BOOKABLE_EVENT_TYPES))
             return [event_type_of(row) for row in cursor.fetchall()]

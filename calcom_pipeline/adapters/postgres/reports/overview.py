@@ -49,25 +49,25 @@ class PostgresOverview:
 
     def counts(self) -> Overview:
         """How much is there."""
-        with self._database.transaction("Counting rows") as cursor:
+        with self._database.transaction("Counting rows", "read") as cursor:
             cursor.execute(queries.TABLE_COUNTS)
             return Overview(*counts(cursor))
 
     def free_starts_by_day(self) -> list[dict[str, Any]]:
         """Free starts per event type and local day, for a picture."""
-        with self._database.transaction("Counting free starts") as cursor:
+        with self._database.transaction("Counting free starts", "read") as cursor:
             cursor.execute(queries.FREE_STARTS_BY_DAY)
             return [{"event type": name, "day": day, "free": free} for name, day, free in cursor.fetchall()]
 
     def links(self) -> dict[str, int]:
         """Links by state."""
-        with self._database.transaction("Counting links") as cursor:
+        with self._database.transaction("Counting links", "read") as cursor:
             cursor.execute(service_queries.LINK_COUNTS)
             return dict(cursor.fetchall())
 
     def problems(self, *, limit: int) -> list[tuple[str, str, str]]:
         """Services that need somebody: service, what is the matter, why."""
-        with self._database.transaction("Reading open problems") as cursor:
+        with self._database.transaction("Reading open problems", "read") as cursor:
             cursor.execute(service_queries.OPEN_PROBLEMS, {"limit": limit})
             failed = [(s, f"{state}, attempt {n} failed", why) for s, state, n, _, why in cursor.fetchall()]
             cursor.execute(service_queries.OPEN_ACTIONS, {"limit": limit})
@@ -76,24 +76,24 @@ class PostgresOverview:
 
     def calls_by_minute(self, *, since: datetime) -> list[CallsOfMinute]:
         """Requests that were sent since then; the latest few seconds of a running client are not written yet."""
-        with self._database.transaction("Counting calls") as cursor:
+        with self._database.transaction("Counting calls", "read") as cursor:
             cursor.execute(queries.CALLS_BY_MINUTE, {"since": since})
             return [CallsOfMinute(*row) for row in cursor.fetchall()]
 
     def dangling_links(self) -> list[tuple[str, int]]:
         """Linked services whose event type the mirror does not have."""
-        with self._database.transaction("Reading links") as cursor:
+        with self._database.transaction("Reading links", "read") as cursor:
             cursor.execute(service_queries.DANGLING_LINKS)
             return cursor.fetchall()
 
     def double_slugs(self) -> list[tuple[str, str, str]]:
         """Slugs that several services of one owner have: team, slug, services."""
-        with self._database.transaction("Reading services") as cursor:
+        with self._database.transaction("Reading services", "read") as cursor:
             cursor.execute(service_queries.DOUBLE_SLUGS)
             return cursor.fetchall()
 
     def watermarks(self) -> list[Watermark]:
         """How far each read has come."""
-        with self._database.transaction("Reading watermarks") as cursor:
+        with self._database.transaction("Reading watermarks", "read") as cursor:
             cursor.execute(queries.WATERMARKS)
             return [Watermark(*row) for row in cursor.fetchall()]

@@ -109,7 +109,7 @@ def attach_statements(mapping: TableMapping, schema: str) -> list[str]:
 
 def attach(database: Database, mapping: TableMapping) -> None:
     """Run the statements in one transaction: attached, or as before. Raises StoreError with PostgreSQL's reason."""
-    with database.transaction("Attaching services") as cursor:
+    with database.transaction("Attaching services", "whole") as cursor:
         for text in attach_statements(mapping, database.schema):
             cursor.execute(statement(text))
         cursor.execute("SELECT count(version) FROM services_source")  # an expression that fails, fails now

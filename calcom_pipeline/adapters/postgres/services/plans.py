@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from calcom_pipeline.adapters.postgres.database import Database, statement
+from calcom_pipeline.adapters.postgres.database import Database, statement, tried_again
 from calcom_pipeline.adapters.postgres.locks import taken
 from calcom_pipeline.adapters.postgres.services import statements as queries
 from calcom_pipeline.app.services.ports import ActionResult, StoredPlan
@@ -24,6 +24,7 @@ class PostgresPlanStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @tried_again
     def save(self, plan: StoredPlan) -> None:
         """Keep a plan; earlier ones that were not applied are superseded."""
         head = {
@@ -53,6 +54,7 @@ class PostgresPlanStore:
         }
         return self._plan_named_by(queries.RENEW_PLAN, values)
 
+    @tried_again
     def supersede(self) -> None:
         """Plans that were not applied no longer hold."""
         with self._database.transaction("Superseding plans") as cursor:
@@ -60,7 +62,7 @@ class PostgresPlanStore:
 
     def load(self, plan_id: str) -> StoredPlan | None:
         """The plan of this id, as it was stored."""
-        with self._database.transaction("Reading a plan") as cursor:
+        with self._database.transaction("Reading a plan", "read") as cursor:
             cursor.execute(queries.LOAD_PLAN, {"id": plan_id})
             head = cursor.fetchone()
             if head is None:
@@ -80,17 +82,18 @@ class PostgresPlanStore:
         return self._plan_named_by(queries.LAST_DONE, {"service_id": service_id})
 
     def _plan_named_by(self, query: str, values: dict[str, Any]) -> StoredPlan | None:
-        with self._database.transaction("Reading a plan") as cursor:
+        with self._database.transaction("Reading a plan", "read") as cursor:
             cursor.execute(statement(query), values)
             row = cursor.fetchone()
         return self.load(row[0]) if row else None
 
     def history(self, service_id: str, *, limit: int) -> list[tuple[Any, ...]]:
         """Plan, kind, outcome, message and time of the last actions of a service, newest first."""
-        with self._database.transaction("Reading results") as cursor:
+        with self._database.transaction("Reading results", "read") as cursor:
             cursor.execute(queries.HISTORY_OF_SERVICE, {"service_id": service_id, "limit": limit})
             return cursor.fetchall()
 
+    @tried_again
     def record(self, plan_id: str, results: Sequence[ActionResult]) -> None:
         """Keep what came of some actions."""
         with self._database.transaction("Storing results") as cursor:
@@ -98,16 +101,17 @@ class PostgresPlanStore:
 
     def results(self, plan_id: str) -> list[ActionResult]:
         """What came of a plan, action by action."""
-        with self._database.transaction("Reading results") as cursor:
+        with self._database.transaction("Reading results", "read") as cursor:
             cursor.execute(queries.RESULTS_OF_PLAN, {"id": plan_id})
             return [ActionResult(*row) for row in cursor.fetchall()]
 
     def done(self, plan_id: str) -> frozenset[int]:
         """Positions of the actions that an apply has done already."""
-        with self._database.transaction("Reading results") as cursor:
+        with self._database.transaction("Reading results", "read") as cursor:
             cursor.execute(queries.DONE_OF_PLAN, {"id": plan_id})
             return frozenset(row[0] for row in cursor.fetchall())
 
+    @tried_again
     def close(self, plan_id: str, *, at: datetime) -> None:
         """Mark a plan as applied."""
         with self._database.transaction("Closing a plan") as cursor:
@@ -115,17 +119,14 @@ class PostgresPlanStore:
 
     @contextmanager
     def exclusive(self, *, wait_seconds: float = 0.0) -> Generator[None]:
-        """One apply at a time per account; the lock goes with the session, so a killed process leaves none."""
-        with self._database.transaction("Locking the plans") as cursor:
-            if not taken(cursor, queries.LOCK_APPLY, wait_seconds=wait_seconds):
+        """One apply at a time per account; the lock goes with its own connection, so a killed process leaves none."""
+        with self._database.beside_the_pool("Locking the plans") as cursor:
+            values = {"schema": self._database.schema}
+            if not taken(cursor, queries.LOCK_APPLY, values, wait_seconds=wait_seconds):
                 raise AnotherApply(
                     "Another plan of this account is being made or applied", advice="Try again when it has ended."
                 )
-            cursor.connection.commit()  # a session's lock: no transaction idles while the apply runs
-            try:
-                yield
-            finally:
-                cursor.execute(queries.UNLOCK_APPLY)
+            yield
 
 
 def _held(held: Mapping[str, Reason]) -> Jsonb:

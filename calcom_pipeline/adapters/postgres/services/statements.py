@@ -49,11 +49,22 @@ WHERE (feed_readers.xid, feed_readers.id) <> (excluded.xid, excluded.id)
    OR feed_readers.seen_at < now() - interval '1 hour'"""
 FEED_DELETED_AFTER = """
 SELECT EXISTS (SELECT FROM feed_deleted_to WHERE epoch = %(epoch)s AND (xid, id) > (%(xid)s::xid8, %(id)s))"""
+# Changes that are committed and not read yet, since an older transaction may still commit before them; and who has that
+# one open. Its process is seen by everybody, its age only by those who may; a prepared transaction has no process.
+FEED_WAITING = """
+SELECT waiting.changes, holder.pid, extract(epoch FROM clock_timestamp() - activity.xact_start)::float8
+FROM (SELECT count(*) AS changes FROM service_changes
+      WHERE (xid, id) > (%(xid)s::xid8, %(id)s) AND xid >= pg_snapshot_xmin(pg_current_snapshot())
+        AND actor <> %(actor)s) waiting
+LEFT JOIN pg_locks holder
+    ON holder.locktype = 'transactionid' AND holder.mode = 'ExclusiveLock' AND holder.granted
+   AND holder.transactionid::text::bigint = pg_snapshot_xmin(pg_current_snapshot())::text::bigint & 4294967295
+LEFT JOIN pg_stat_activity activity ON activity.pid = holder.pid
+WHERE waiting.changes > 0"""
 
 # --- plans ---------------------------------------------------------------------------------------------------
 
-LOCK_APPLY = "SELECT pg_try_advisory_lock(hashtextextended(current_schema() || ' apply', 0))"
-UNLOCK_APPLY = "SELECT pg_advisory_unlock(hashtextextended(current_schema() || ' apply', 0))"
+LOCK_APPLY = "SELECT pg_try_advisory_xact_lock(hashtextextended(%(schema)s || ' apply', 0))"
 
 RENEW_PLAN = """
 UPDATE sync_plans SET expires_at = %(expires_at)s

@@ -10,7 +10,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from calcom_pipeline.adapters.postgres.availability.outbox import insert_facts
-from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
+from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement, tried_again
 from calcom_pipeline.adapters.postgres.services import statements as queries
 from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.domain.errors import StoreError
@@ -31,7 +31,7 @@ class PostgresServiceStore:
 
     def services(self, ids: Sequence[str] | None = None) -> list[Service]:
         """All services by id, or those that are named; values are as they stand, validation judges them."""
-        with self._database.transaction("Reading services") as cursor:
+        with self._database.transaction("Reading services", "read") as cursor:
             if ids is None:
                 cursor.execute(statement(queries.SERVICES))
             else:
@@ -40,10 +40,11 @@ class PostgresServiceStore:
 
     def links(self) -> list[Link]:
         """All links."""
-        with self._database.transaction("Reading links") as cursor:
+        with self._database.transaction("Reading links", "read") as cursor:
             cursor.execute(queries.LINKS)
             return [_link(row) for row in cursor.fetchall()]
 
+    @tried_again
     def settle(self, links: Sequence[Link]) -> None:
         """Store bookkeeping that planning found settled."""
         with self._database.transaction("Storing links") as cursor:
@@ -53,12 +54,14 @@ class PostgresServiceStore:
         """Store an intent before anything is written to Cal.com."""
         self.settle([link])
 
+    @tried_again
     def finish(self, link: Link, facts: Sequence[Fact] = ()) -> None:
         """Store what came of it and the facts of the change, both or neither."""
         with self._database.transaction("Storing a link") as cursor:
             cursor.execute(queries.STORE_LINK, _link_values(link))
             insert_facts(cursor, facts)
 
+    @tried_again
     def pull(self, link: Link, columns: Mapping[str, object], *, version: str) -> bool:
         """Write columns of a service and its link, both or neither; False if the service's version moved on."""
         with self._database.transaction("Writing a service") as cursor:
@@ -68,6 +71,7 @@ class PostgresServiceStore:
             cursor.execute(queries.STORE_LINK, _link_values(link))
         return True
 
+    @tried_again
     def restore(self, service_id: str, columns: Mapping[str, object], *, version: str) -> bool:
         """Write columns of a service as somebody's edit, which the next plan carries over; False if it moved on."""
         with self._database.transaction("Writing a service") as cursor:
@@ -76,6 +80,7 @@ class PostgresServiceStore:
             _write_columns(cursor, service_id, columns)
         return True
 
+    @tried_again
     def add(self, columns: Mapping[str, object], event_type: EventType) -> Service:
         """Insert a service for an event type, with its link."""
         with self._database.transaction("Adding a service") as cursor:
@@ -85,6 +90,7 @@ class PostgresServiceStore:
             cursor.execute(statement(queries.SERVICES_BY_ID), {"ids": [made]})
             return _service(cursor.fetchall()[0])
 
+    @tried_again
     def insert(self, columns: Mapping[str, object]) -> str:
         """Insert a service without a link; its id."""
         with self._database.transaction("Adding a service") as cursor:
@@ -92,7 +98,7 @@ class PostgresServiceStore:
 
     def known_event_types(self) -> dict[Owner, int]:
         """How many event types each owner has in the mirror, to tell a listing that shrank."""
-        with self._database.transaction("Counting event types") as cursor:
+        with self._database.transaction("Counting event types", "read") as cursor:
             cursor.execute(queries.KNOWN_EVENT_TYPES)
             return {Owner.parse(owner): number for owner, number in cursor.fetchall()}
 
@@ -235,6 +241,22 @@ class FeedBatch:
         return f"services:{self.cursor}"
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Changes that wait for the end of an older transaction of somebody's. Its process and its age, where they show."""
+
+    changes: int
+    process_id: int | None
+    open_seconds: float | None
+
+    def __str__(self) -> str:
+        """A sentence for people."""
+        known = [f"process {self.process_id} of PostgreSQL"] if self.process_id is not None else []
+        known += [f"open for {self.open_seconds:.0f} s"] if self.open_seconds is not None else []
+        who = f" ({', '.join(known)})" if known else ""
+        return f"Changes of services that wait for the end of somebody's older transaction{who}: {self.changes}"
+
+
 class PostgresServiceFeed:
     """The table `service_changes`, read in commit order."""
 
@@ -246,7 +268,7 @@ class PostgresServiceFeed:
 
         `reader` names who asks again and again: nothing that it has not dealt with is deleted at the end of its life.
         """
-        with self._database.transaction("Reading the feed of services") as rows:
+        with self._database.transaction("Reading the feed of services", "write" if reader else "read") as rows:
             epoch, horizon = _one(rows, queries.FEED_EPOCH), _one(rows, queries.FEED_HORIZON)
             known = cursor.split("/") if cursor else []
             if len(known) != 3 or known[0] != epoch:  # noqa: PLR2004 - epoch/xid/id
@@ -263,6 +285,16 @@ class PostgresServiceFeed:
         last = f"{epoch}/{found[-1][0]}/{found[-1][1]}" if found else str(cursor)
         changed = dict.fromkeys(service_id for _, _, service_id, actor in found if actor != ACTOR)
         return FeedBatch(last, tuple(changed))
+
+    def held_after(self, cursor: str | None) -> Held | None:
+        """What somebody else has changed after a position and cannot be read yet; None if nothing is held up."""
+        known = cursor.split("/") if cursor else []
+        if len(known) != 3:  # noqa: PLR2004 - epoch/xid/id
+            return None
+        values = {"xid": known[1], "id": int(known[2]), "actor": ACTOR}
+        with self._database.transaction("Reading the feed of services", "read") as rows:
+            row = rows.execute(queries.FEED_WAITING, values).fetchone()
+        return Held(*row) if row else None
 
 
 def _one(cursor: Cursor, query: str) -> str:

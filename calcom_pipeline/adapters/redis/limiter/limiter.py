@@ -152,7 +152,8 @@ class RedisRateLimiter:
         allowed = longest if deadline_seconds is None else min(longest, max(0.0, deadline_seconds))
         began = self._clock()
         while (grant := self._through_redis(lane, began, allowed)) is None:
-            wait = self._local.reserve(allowed - (self._clock() - began))
+            # What Redis took of the time is not what the caller waited a turn for: one that is free now is given.
+            wait = self._local.reserve(max(0.0, allowed - (self._clock() - began)))
             if wait is None:
                 raise _too_long(self._local.seconds_until_free())
             if self._slept_locally(wait):
