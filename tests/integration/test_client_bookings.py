@@ -83,7 +83,7 @@ def test_whoever_loses_a_race_against_the_same_key_finds_what_the_winner_made(
 
 
 def test_an_answer_that_shows_everything_ignored_nothing(calcom: CalcomClient):
-    booked = calcom.create_booking(wanted(guests=["Guest@example.org"], metadata={"order": "42", "paid": True}))
+    booked = calcom.create_booking(wanted(guests=["Guest@example.org"], metadata={"order": "42", "paid": "yes"}))
     assert (booked.ignored, booked.adopted) == ((), False)
     seat = calcom.create_booking(wanted(CLASS, start="2026-12-03T10:00:00Z", metadata={"order": "43"}))
     assert (seat.ignored, seat.adopted) == ((), False)

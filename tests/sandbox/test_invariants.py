@@ -1,4 +1,4 @@
-"""Random legal sequences of calls, and what must hold after every one of them."""
+"""Random sequences of calls, legal and not, and what must hold after every one of them."""
 
 import os
 from collections import Counter

@@ -84,6 +84,13 @@ def test_a_held_seat_counts_until_it_is_given_up(calcom: Talker):
     assert (_slot(calcom, "13:00") or {})["seatsBooked"] == 0
 
 
+def test_a_seat_is_held_beside_a_full_start_and_not_in_it(calcom: Talker):
+    _fill(calcom, "13:00", 3)
+    full = calcom.post("/slots/reservations", {"eventTypeId": _CLASS, "slotStart": _at("13:00")})
+    assert (full.status, full.message.endswith("has no more seats left.")) == (422, True)
+    assert calcom.post("/slots/reservations", {"eventTypeId": _CLASS, "slotStart": _at("12:30")}).status == 201
+
+
 def test_a_collective_type_with_one_busy_host_fails_unforeseen_and_with_none_free_is_refused(calcom: Talker):
     calcom.booked(3, _at("10:00"))
     unforeseen = calcom.book(_COLLECTIVE, _at("10:00"), "Dan")

@@ -41,7 +41,10 @@ def _check_may_confirm(call: Call, booking: Booking) -> None:
 
 
 def _administers(call: Call, booking: Booking) -> bool:
-    """Whether the caller administers the team of the booking's type, or its host's organization."""
+    """Whether the caller administers the team of the booking's type, or its host's organization.
+
+    Guess, from the published source: a managed type's child belongs to its parent's team.
+    """
     world, user_id = call.world, call.caller.id
     event_type = _event_type(call, booking)
     parent = world.event_types.get(event_type.parent_id or 0) if event_type is not None else None
@@ -114,7 +117,10 @@ async def mark_absent(call: Call) -> Answer:
 
 
 def _to_reassign(call: Call) -> tuple[Booking, EventType]:
-    """The booking of the path and its type, of whatever kind: without another host it just cannot be done (27)."""
+    """The booking of the path and its type, of whatever kind: without another host it just cannot be done (27).
+
+    Guess, from the published source: to a host that is named, bookings of every kind are handed over.
+    """
     booking = find_booking(call)
     event_type = _event_type(call, booking)
     if event_type is None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from calcom_pipeline.sandbox.core.errors import internal_error, zod
 from calcom_pipeline.sandbox.core.json_types import Json
+from calcom_pipeline.sandbox.event_types.fields import default_fields
 from calcom_pipeline.sandbox.state.model import EventType
 from calcom_pipeline.sandbox.validation.rules import is_email, is_phone
 
@@ -27,7 +28,7 @@ def check_core(event_type: EventType, attendee: Json, guests: list[str] | None, 
         if not isinstance(value, str)
     ]
     given: Json = {"name": attendee["name"], "email": attendee.get("email"), _PHONE: phone, "guests": guests}
-    for field in event_type.booking_fields:
+    for field in event_type.booking_fields or default_fields():
         name: str = field["name"]
         if name not in given:
             continue

@@ -82,7 +82,10 @@ def _owner_moves(call: Call, booking: Booking, body: Json) -> bool:
 
 
 def _no_original() -> Bare:
-    """The core finds only accepted, pending and cancelled bookings of a type that is there (35)."""
+    """The core finds only accepted, pending and cancelled bookings of a type that is there (35).
+
+    Guess: a cancelled booking whose type is gone is not found either.
+    """
     return Bare(HTTPStatus.NOT_FOUND, "Could not find original booking")
 
 

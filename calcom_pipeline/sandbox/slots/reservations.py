@@ -3,6 +3,7 @@
 Facts: fact sheet 5.2, recordings `17*`.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from calcom_pipeline.sandbox.core.errors import (
@@ -83,11 +84,11 @@ def _hold(call: Call, body: Json, event_type: EventType) -> Range:
     if start is None:
         raise bad_request("Invalid start date")
     end = start + _length(body, event_type) * MINUTE_MS
-    booking = _overlapping(call.world, event_type, (start, end))
-    if booking is not None and event_type.seats_per_slot:
-        if len(booking.attendees) >= event_type.seats_per_slot:
+    booked = list(_overlapping(call.world, event_type, (start, end)))
+    if event_type.seats_per_slot:  # bookings of other starts close nothing, as when booking
+        if any(len(one.attendees) >= event_type.seats_per_slot for one in booked if one.start == start):
             raise unprocessable(f"Booking with id={body['eventTypeId']} at {body['slotStart']} has no more seats left.")
-    elif booking is not None:
+    elif booked:
         raise unprocessable("Can't reserve a slot if the event is already booked.")
     for held in call.world.reservations.values():
         is_active = held.until > call.now and held.event_type_id == event_type.id
@@ -112,12 +113,11 @@ def _length(body: Json, event_type: EventType) -> int:
     return int(wanted)
 
 
-def _overlapping(world: World, event_type: EventType, wanted: Range) -> Booking | None:
+def _overlapping(world: World, event_type: EventType, wanted: Range) -> Iterator[Booking]:
     for position in world.bookings.between(*wanted):
         booking = world.bookings.at(position)
         if booking.event_type_id == event_type.id and booking.status in _BLOCKING:
-            return booking
-    return None
+            yield booking
 
 
 def _shown(reservation: Reservation) -> Json:
