@@ -69,6 +69,7 @@ class MixedWalk(Walk):
         self.made: dict[int, dict[str, Any]] = {}
         self.hooked: dict[str, dict[str, Any]] = {}
         self.due: Counter[tuple[str, str]] = Counter()
+        self.booked: set[int] = set()  # types of ours with bookings; seats that come later change those bookings' shape
         self._serial = 0
 
     def run(self, length: int) -> None:
@@ -104,6 +105,8 @@ class MixedWalk(Walk):
         if found is None:
             return
         body = self._some_valid()
+        if found in self.booked:
+            body.pop("seats", None)
         reply = self.calcom.patch(f"/event-types/{found}", body)
         if reply.status == 200:
             self._keep(reply, body)
@@ -122,8 +125,9 @@ class MixedWalk(Walk):
     def odd_change(self) -> None:
         """The same for a change."""
         found = self._one_of_ours()
-        if found is not None:
-            self._send_odd("PATCH", f"/event-types/{found}", {self.random.choice(_MEMBERS): self._anything()})
+        member = self.random.choice(_MEMBERS)
+        if found is not None and not (member == "seats" and found in self.booked):
+            self._send_odd("PATCH", f"/event-types/{found}", {member: self._anything()})
 
     def drop_type(self) -> None:
         """Deletes one of ours: it is no longer readable, in no version."""
@@ -157,6 +161,7 @@ class MixedWalk(Walk):
         if reply.status != 201:
             assert 400 <= reply.status < 500, reply.raw[:500]
             return
+        self.booked.add(found)
         made = reply.data[0] if isinstance(reply.data, list) else reply.data
         self._announce(made["eventTypeId"], "BOOKING_REQUESTED" if made["status"] == "pending" else "BOOKING_CREATED")
         if isinstance(reply.data, list):
