@@ -156,6 +156,10 @@ class Fuzzer:
             body[draw.choice(_NAMES)] = self._value(depth=0)
         return body
 
+    def value(self) -> Any:
+        """Any JSON value."""
+        return self._value(depth=0)
+
     def _value(self, depth: int) -> Any:
         draw = self._random
         kind = draw.randrange(8 if depth < 4 else 5)
