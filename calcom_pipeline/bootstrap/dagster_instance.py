@@ -23,13 +23,18 @@ _DAGSTER_COMMANDS = ("ASSET_MATERIALIZE", "ASSET_LIST", "JOB_EXECUTE", "JOB_LIST
 _CHECKOUT = Path(__file__).parents[2]
 
 
-def dagster_home(settings: Settings) -> Path:
-    """DAGSTER_HOME if set; in a checkout its `dagster_home`; else a folder beside the embedded data."""
+def home_folder(settings: Settings) -> Path:
+    """DAGSTER_HOME if set; in a checkout its `dagster_home`; else a folder beside the embedded data, there or not."""
     if given := os.environ.get("DAGSTER_HOME"):
         return Path(given)
-    if in_checkout():
-        return _CHECKOUT / "dagster_home"
-    home = data_folder(settings) / "dagster_home"
+    return _CHECKOUT / "dagster_home" if in_checkout() else data_folder(settings) / "dagster_home"
+
+
+def dagster_home(settings: Settings) -> Path:
+    """The same; the folder beside the embedded data is made ready."""
+    home = home_folder(settings)
+    if os.environ.get("DAGSTER_HOME") or in_checkout():
+        return home
     home.mkdir(parents=True, exist_ok=True)
     shipped = resources.files("calcom_pipeline") / "_shipped" / "dagster.yaml"
     shutil.copyfile(str(shipped), home / "dagster.yaml")
@@ -117,7 +122,7 @@ def room_of_dagster(container: Container) -> dict[str, int]:
         return {}
     with open_database(url, schema="public", bounds=database_bounds(container.settings)) as database:
         size = database_size(database)
-    files = (dagster_home(container.settings) / "storage").rglob("*")
+    files = (home_folder(container.settings) / "storage").rglob("*")
     return {"Dagster's database": size, "Dagster's files": sum(_size_of(file) for file in files)}
 
 

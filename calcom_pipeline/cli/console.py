@@ -1,14 +1,18 @@
 """What commands print: tables and bars for a person at a terminal, quiet lines in a pipe, JSON for a program.
 
 Results go to standard output, progress and errors to standard error. JSON carries a schema version: a field may be
-added without a new one, none is renamed or dropped.
+added without a new one, none is renamed or dropped. Whatever is printed may come from somebody else's data, so nothing
+of it is an order to the terminal.
 """
 
 import functools
+import io
 import json
 import logging
 import os
+import re
 import sys
+import traceback
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -18,6 +22,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from calcom_pipeline.app.calls import Progress
+from calcom_pipeline.domain.cleaning import printable
 from calcom_pipeline.domain.errors import PipelineError
 
 JSON_SCHEMA_VERSION = 1
@@ -25,6 +30,9 @@ JSON_SCHEMA_VERSION = 1
 # What ends a command is told by the command; an attempt that failed on the way to it would be a second telling.
 _TOLD_OTHERWISE = frozenset({"call_failed"})
 _NOT_FOR_PEOPLE = frozenset({"event", "level", "reason", "timestamp"})
+
+# What JSON leaves as it is and a terminal or an encoder does not.
+_UNESCAPED_BY_JSON = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -38,13 +46,14 @@ class Output:
     def line(self, text: str = "") -> None:
         """One line for a person; nothing in JSON."""
         if not self.as_json:
-            click.echo(text)
+            say(text)
 
     def result(self, command: str, values: Mapping[str, Any]) -> None:
         """The result of a command for a program; nothing as text."""
         if self.as_json:
             record = {"schema_version": JSON_SCHEMA_VERSION, "command": command, **values}
-            click.echo(json.dumps(record, default=_plain, ensure_ascii=False))
+            text = json.dumps(record, default=_plain, ensure_ascii=False)
+            click.echo(_UNESCAPED_BY_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table for a person; nothing in JSON."""
@@ -53,35 +62,42 @@ class Output:
         from rich.console import Console
         from rich.table import Table
 
-        table = Table(title=title, title_justify="left", title_style="bold")
+        table = Table(title=printable(title), title_justify="left", title_style="bold")
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(str(cell) for cell in row))
-        # A pipe has no width of its own; 100 columns keep a row on one line.
-        Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(table)
+            table.add_row(*(printable(str(cell)) for cell in row))
+        # A pipe has no width of its own; 100 columns keep a row on one line. What stands in brackets is no markup.
+        width = None if sys.stdout.isatty() else 100
+        Console(width=width, highlight=False, markup=False, emoji=False).print(table)
 
     def failure(self, error: PipelineError) -> None:
         """An error on one line, what to do on a second."""
         if self.as_json:
             told = {"kind": type(error).__name__, "message": str(error), "advice": error.advice}
             self.result("error", {"error": told})
-        click.echo(f"calcom-pipeline: {error}", err=True)
+        say(f"calcom-pipeline: {error}", err=True)
         if error.advice:
-            click.echo(f"  {error.advice}", err=True)
+            say(f"  {error.advice}", err=True)
 
     def misuse(self, error: click.ClickException) -> None:
         """A command that was called wrongly: its usage, and what is wrong."""
         if self.as_json:
             told = {"kind": type(error).__name__, "message": error.format_message(), "advice": "See --help."}
             self.result("error", {"error": told})
-        error.show()
+        told_by_click = io.StringIO()
+        error.show(file=told_by_click)
+        say(told_by_click.getvalue().rstrip("\n"), err=True)
 
     def bug(self, error: BaseException) -> None:
         """An error that nobody foresaw. Its text may hold anything, so only its kind is told."""
         if self.as_json:
             self.result("error", {"error": {"kind": type(error).__name__, "message": "unexpected", "advice": ""}})
-        click.echo(f"calcom-pipeline: an unexpected {type(error).__name__}; run again with --debug to see it", err=True)
+        say(f"calcom-pipeline: an unexpected {type(error).__name__}; run again with --debug to see it", err=True)
+
+    def traceback(self) -> None:
+        """Where the error that is being handled comes from, for --debug."""
+        say(traceback.format_exc(), err=True)
 
     @contextmanager
     def warnings(self, *, all_of_them: bool) -> Generator[None]:
@@ -102,14 +118,24 @@ class Output:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
             task = bars.add_task(title, total=None)
 
             def report(done: int, total: int | None, what: str) -> None:
-                bars.update(task, completed=done, total=total, description=f"{title}: {what}")
+                bars.update(task, completed=done, total=total, description=printable(f"{title}: {what}"))
 
             yield report
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """One line, or several, that no terminal obeys."""
+    click.echo(printable(text), err=err)
 
 
 def forget_unread() -> None:
@@ -138,7 +164,7 @@ class _WarningLines(logging.Handler):
         reason = f" ({fields['reason']})" if fields.get("reason") else ""
         details = ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
         line = f"calcom-pipeline: {event.replace('_', ' ')}{reason}"
-        click.echo(f"{line}; {details}" if details else line, err=True)
+        say(f"{line}; {details}" if details else line, err=True)
 
 
 def _event_fields(text: str) -> dict[str, Any]:

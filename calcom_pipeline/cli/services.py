@@ -33,8 +33,9 @@ def attach(output: Output, mapping: Path, *, print_only: bool) -> None:
     is_active = { read = "status = 'live'", write = "status = CASE WHEN $ THEN 'live' ELSE 'draft' END" }
     price_minor = { read = "price * 100" }   # read only
 
-    Columns that are left out are not managed: Cal.com's values stand. Edits of the table are seen by a trigger that
-    this command adds to it; its other triggers keep working.
+    Columns that are left out are not managed: Cal.com's values stand. So it is with a NULL in description, a buffer or
+    the minimum notice: no opinion of that service about that field; an empty description is one. Edits of the table are
+    seen by a trigger that this command adds to it; its other triggers keep working.
     """  # noqa: D301 - click's mark for text that is not to be wrapped
     from calcom_pipeline.adapters.postgres.services import attach as attaching
     from calcom_pipeline.bootstrap.container import open_container

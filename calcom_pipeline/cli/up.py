@@ -14,6 +14,7 @@ from typing import IO
 
 import click
 
+from calcom_pipeline.cli.console import say
 from calcom_pipeline.domain.errors import ConfigurationError, PipelineError
 
 _LINES_OF_TROUBLE = 15
@@ -52,7 +53,7 @@ def up(port: int | None, host: str) -> None:
         options = ["--workspace", str(workspace()), "--port", str(chosen), "--host", host]
         code = _serve(options, environment, file)
     if code not in _STOPPED:
-        click.echo("\n".join(log.read_text(errors="replace").splitlines()[-_LINES_OF_TROUBLE:]), err=True)
+        say("\n".join(log.read_text(errors="replace").splitlines()[-_LINES_OF_TROUBLE:]), err=True)
         raise DagsterEnded(f"Dagster ended with exit code {code}", advice=f"Its log is {log}.")
 
 

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 import dagster as dg
 
 from calcom_pipeline.app.calls import Progress
+from calcom_pipeline.domain.cleaning import printable
 
 _LINES_PER_STEP = 5
 _listener: ContextVar[Progress | None] = ContextVar("calcom_progress", default=None)
@@ -29,7 +30,7 @@ def progress_of(context: dg.AssetExecutionContext) -> Progress:
     def report(done: int, total: int | None, what: str) -> None:
         every = max(1, (total or _LINES_PER_STEP) // _LINES_PER_STEP)
         if total is None or done % every == 0 or done == total:
-            context.log.info(f"{done} of {total}: {what}" if total else f"{done} {what}")
+            context.log.info(printable(f"{done} of {total}: {what}" if total else f"{done} {what}"))
         if listener:
             listener(done, total, what)
 

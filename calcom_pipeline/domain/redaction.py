@@ -1,4 +1,4 @@
-"""What must never be read by the wrong eyes, taken out of text: secrets, bearers and mail addresses.
+"""What must never be read by the wrong eyes, taken out of text: secrets, bearers, mail addresses, telephone numbers.
 
 Cal.com echoes request bodies and bearers in its errors, and puts an attendee's address into a query string. The secrets
 that this process is configured with are known by value, whatever they look like and however they are encoded; those who
@@ -15,11 +15,14 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus, ur
 
 REDACTED = "[redacted]"
 _LONGEST = 300
+# An address begins where a run of its characters does, or long texts without one would take seconds.
 _SECRETS = re.compile(
     r"""(?ix)
     bearer\s+\S+
     | \bcal_[a-z0-9_]+
-    | [^\s"'<>@=&?/,;:(){}\[\]]+ (?:@|%40) [^\s"'<>@=&?/,;:(){}\[\]]+
+    | (?<! [^\s"'<>@=&?/,;:(){}\[\]] ) (?<! \w' ) [^\s"'<>@=&?/,;:(){}\[\]]+
+      (?: (?<=\w) ' (?=\w) [^\s"'<>@=&?/,;:(){}\[\]]+ )* (?:@|%40) [^\s"'<>@=&?/,;:(){}\[\]]+
+    | (?: \+ | %2b ) [1-9] (?: (?: [\s().-] | %20 ){0,3} \d ){6,14}
     """
 )
 # Shorter ones are found in every other word; who uses them has no secret to speak of.

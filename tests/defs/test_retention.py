@@ -258,3 +258,22 @@ def test_status_tells_what_the_records_take(instance: dg.DagsterInstance, enviro
     assert {"calls", "facts", "plans", "quarantine", "Dagster's database", "Dagster's files"} <= set(sizes)
     assert all(sizes.values())
     assert "Own records" in command("status", environment=environment).stdout
+
+
+def test_a_dagster_that_cannot_be_measured_keeps_status_from_nothing_else(environment: dict[str, str]):
+    elsewhere = {**environment, "DAGSTER_PG_URL": "postgresql://nobody@127.0.0.1:9/dagster"}
+    done = command("status", environment=elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert "Dagster's own records were not measured" in done.stdout
+    assert "facts" in done.stdout
+
+
+def test_where_dagster_never_ran_its_part_is_left_out_and_nothing_is_made(environment: dict[str, str]):
+    never = {name: value for name, value in environment.items() if name != "DAGSTER_PG_URL"}
+    done = command("maintain", "--json", environment=never)
+    assert done.returncode == 0, done.stderr
+    kinds = {kind["kind"] for kind in json.loads(done.stdout)["kinds"]}
+    assert "calls" in kinds
+    assert not any("Dagster" in kind for kind in kinds)
+    told = json.loads(command("status", "--json", environment=never).stdout)["records"]
+    assert not any("Dagster" in record["kind"] for record in told)

@@ -160,6 +160,21 @@ class TestPlans:
         hidden = json.loads(command("explain", "1", "--json", environment=environment).stdout)
         assert hidden["service"]["is_active"] is False
 
+    def test_what_stands_in_a_service_is_no_order_to_the_terminal_and_no_markup(
+        self, environment, servers, schema_name
+    ):
+        """Names used to reach the terminal as they are, and one with [/x] in it ended every table as a bug."""
+        command("migrate", environment=environment)
+        for slug in ("massage", "sl\x1b[31mug"):
+            self.service(servers, schema_name, slug, name="\x1b]0;owned\x07[/x] \x9b31m\u202eMassage")
+        for words in (["plan"], ["sync", "services"], ["status"], ["explain", "1"], ["explain", "2"]):
+            for form in ([], ["--json"]):
+                done = command(*words, *form, environment=environment)
+                assert done.returncode in (exit_codes.OK, exit_codes.PARTIAL), (words, done.stderr)
+                shown = done.stdout + done.stderr
+                assert shown
+                assert not set(shown) & set("\x1b\x07\x9b\u202e"), words
+
     def test_a_failure_has_its_exit_code_and_can_be_tried_again(self, environment, servers, schema_name):
         command("migrate", environment=environment)
         self.service(servers, schema_name, "good")

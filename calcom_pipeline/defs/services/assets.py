@@ -17,6 +17,7 @@ from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import Meter, table
 from calcom_pipeline.defs.naming import OWNERS, POOL, PREFIX
 from calcom_pipeline.defs.progress import progress_of
+from calcom_pipeline.domain.cleaning import printable
 from calcom_pipeline.domain.services.plans import Action
 
 # The UI renders tables of a few hundred rows well; all of them stand in `sync_actions`.
@@ -87,7 +88,7 @@ def service_sync(
         result = f"nothing written (CALCOM_APPLY=plan); review it and run: calcom-pipeline apply {plan.id}"
         return dg.MaterializeResult(metadata={"plan": plan.id, "result": result, **meter.metadata()})
     for result in _failed(report.results):
-        context.log.warning("Service %s: %s", result.service_id, result.message)
+        context.log.warning(printable(f"Service {result.service_id}: {result.message}"))
     return dg.MaterializeResult(
         metadata={
             "plan": plan.id,

@@ -21,7 +21,7 @@ _TRIMMED_FROM_SLUGS = "-._ \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One row of `services_source`. None in an optional column means: not managed here, Cal.com's value stands.
+    """One row of `services_source`. None in an optional column is no opinion about that field: Cal.com's value stands.
 
     `unreadable` says of each value that is not of its column's type what it is: "duration_minutes of 'abc' is no ...".
     """

@@ -35,14 +35,19 @@ class CallRecords:
         self._database = database
 
     def forget(self, *, before: datetime, limit: int) -> int:
-        """Drop the partitions that ended before then, and delete at most `limit` older rows from what is left."""
+        """Drop the partitions that ended before then, and delete at most `limit` older rows from each of the others."""
         with self._database.transaction("Making partitions of calls") as cursor:
             cursor.execute(queries.MAKE_PARTITIONS, {"months": MONTHS_AHEAD})
         with self._database.transaction("Looking for old partitions of calls") as cursor:
-            ended = [name for (name,) in cursor.execute(queries.ENDED_PARTITIONS, {"before": before}).fetchall()]
-        dropped = sum(self._drop(name) for name in ended)
+            partitions = cursor.execute(queries.PARTITIONS, {"before": before}).fetchall()
+        dropped = sum(self._drop(name) for name, ended, _ in partitions if ended)
+        left = (name for name, ended, holds_older in partitions if holds_older and not ended)
+        return dropped + sum(self._thin(name, before, limit) for name in left)
+
+    def _thin(self, name: str, before: datetime, limit: int) -> int:
+        delete = sql.SQL(statement(queries.FORGET_CALLS)).format(partition=sql.Identifier(name))
         with self._database.transaction("Deleting old calls") as cursor:
-            return dropped + cursor.execute(queries.FORGET_CALLS, {"before": before, "limit": limit}).rowcount
+            return cursor.execute(delete, {"before": before, "limit": limit}).rowcount
 
     def _drop(self, name: str) -> int:
         partition = sql.Identifier(name)

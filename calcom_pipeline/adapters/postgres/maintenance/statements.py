@@ -10,19 +10,22 @@ MAKE_PARTITIONS = "SELECT make_api_calls_partitions(%(months)s)"
 
 # Whole months are dropped, for which nobody is to wait: whoever asks the table for something waits behind the drop.
 DROP_PATIENCE = "SET LOCAL lock_timeout TO '2s'"
-ENDED_PARTITIONS = r"""
-SELECT name FROM (
+# With the end of what each may hold, which the default one does not have, and whether it has to be looked into.
+PARTITIONS = r"""
+SELECT name, until <= %(before)s, coalesce(since < %(before)s, true) FROM (
     SELECT child.relname AS name,
-           (regexp_match(pg_get_expr(child.relpartbound, child.oid), 'TO \(''([^'']+)''\)'))[1]::timestamptz AS until
-    FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid WHERE inhparent = 'api_calls'::regclass) partitions
-WHERE until <= %(before)s ORDER BY until"""
+           (regexp_match(bound, 'FROM \(''([^'']+)''\)'))[1]::timestamptz AS since,
+           (regexp_match(bound, 'TO \(''([^'']+)''\)'))[1]::timestamptz AS until
+    FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid, pg_get_expr(child.relpartbound, child.oid) bound
+    WHERE inhparent = 'api_calls'::regclass) partitions
+ORDER BY until"""
 
-# What is older in a month that has not ended so long ago, or in the default partition. Places of rows are unique within
-# a partition only.
+# What is older in a month that has not ended so long ago, or in the default partition. By place: a join over all calls
+# would read millions of rows for each piece.
 FORGET_CALLS = """
-DELETE FROM api_calls WHERE (tableoid, ctid) IN (
-    SELECT tableoid, ctid FROM api_calls WHERE called_at < %(before)s
-    ORDER BY called_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)"""
+DELETE FROM {partition} WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM {partition} WHERE called_at < %(before)s
+    ORDER BY called_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))"""
 
 # --- the feed of services --------------------------------------------------------------------------------------------
 
