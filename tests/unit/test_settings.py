@@ -2,6 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from calcom_pipeline.adapters.postgres.bounds import WORKS, DatabaseBounds, setting_of
+from calcom_pipeline.adapters.redis.connection import RedisBounds
+from calcom_pipeline.bootstrap.options import database_bounds
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.settings import CALCOM_CLOUD, Settings, example, load_settings, variable_of
 
@@ -122,3 +125,14 @@ def test_the_example_file_lists_every_setting_as_it_is():
     shipped = (Path(__file__).parents[2] / ".env.example").read_text()
     assert shipped == example(), "run: python -m calcom_pipeline.settings > .env.example"
     assert all(f"# {variable_of(name)}=" in shipped for name in Settings.model_fields)
+
+
+def test_what_servers_are_waited_for_is_said_once_and_the_same_everywhere():
+    """Tests and tools open servers without settings; they wait as long as everybody else."""
+    plain = Settings()
+    assert database_bounds(plain) == DatabaseBounds()
+    assert RedisBounds(plain.redis_seconds, plain.redis_pause_seconds) == RedisBounds()
+
+
+def test_the_bound_that_an_error_names_is_a_setting():
+    assert {setting_of(work) for work in WORKS} <= {variable_of(name) for name in Settings.model_fields}

@@ -24,6 +24,7 @@ from calcom_pipeline.domain.bookings.positions import (
     ReadEnd,
     Scope,
 )
+from calcom_pipeline.domain.errors import StoreError
 
 # A transaction of a second or so: longer ones would keep readers of changes waiting.
 _FORGOTTEN_AT_ONCE = 5000
@@ -150,8 +151,12 @@ class PostgresBookingMirror:
         covered: Covered | None = None,
     ) -> Stored:
         """Write a page, move the positions and emit the facts of what changed, all or nothing."""
-        with self._database.transaction("Storing bookings") as cursor:
-            return self._pages.store(cursor, page, listing, Moves(watermark, position, covered))
+        try:
+            with self._database.transaction("Storing bookings") as cursor:
+                return self._pages.store(cursor, page, listing, Moves(watermark, position, covered))
+        except StoreError:
+            self._gate.forget()
+            raise
 
     # --- what is no longer shown -------------------------------------------------------------------------
 

@@ -43,6 +43,11 @@ class Gatekeeper:
         self._ours = read_ours(cursor)
         self._read_at = self._clock()
 
+    def forget(self) -> None:
+        """What was remembered in a transaction that did not count may not be there: read it anew."""
+        self._read_at = float("-inf")
+        self._hosts.clear()
+
     def knows_erased(self, subjects: Iterable[bytes]) -> bool:
         """Whether these tombstones were known; from now on they are."""
         erased = frozenset(map(bytes, subjects))
