@@ -4,7 +4,6 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 """
 
 import sys
-import traceback
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -143,11 +142,11 @@ def _run(argv: Sequence[str]) -> int:
         return exit_codes.USAGE
     except PipelineError as error:
         if debug:
-            traceback.print_exc()
+            output.traceback(error)
         output.failure(error)
         return exit_codes.of(error)
     except Exception as error:  # noqa: BLE001 - the outermost frame: everything else is a bug, said in one line
         if debug:
-            traceback.print_exc()
+            output.traceback(error)
         output.bug(error)
         return exit_codes.UNEXPECTED

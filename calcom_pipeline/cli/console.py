@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -19,6 +20,7 @@ import click
 
 from calcom_pipeline.app.calls import Progress
 from calcom_pipeline.domain.errors import PipelineError
+from calcom_pipeline.domain.redaction import redacted, without_secrets
 
 JSON_SCHEMA_VERSION = 1
 
@@ -38,13 +40,13 @@ class Output:
     def line(self, text: str = "") -> None:
         """One line for a person; nothing in JSON."""
         if not self.as_json:
-            click.echo(text)
+            _echo(text)
 
     def result(self, command: str, values: Mapping[str, Any]) -> None:
         """The result of a command for a program; nothing as text."""
         if self.as_json:
             record = {"schema_version": JSON_SCHEMA_VERSION, "command": command, **values}
-            click.echo(json.dumps(record, default=_plain, ensure_ascii=False))
+            _echo(json.dumps(record, default=_plain, ensure_ascii=False))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table for a person; nothing in JSON."""
@@ -57,7 +59,7 @@ class Output:
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(str(cell) for cell in row))
+            table.add_row(*(without_secrets(str(cell)) for cell in row))
         # A pipe has no width of its own; 100 columns keep a row on one line.
         Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(table)
 
@@ -66,9 +68,9 @@ class Output:
         if self.as_json:
             told = {"kind": type(error).__name__, "message": str(error), "advice": error.advice}
             self.result("error", {"error": told})
-        click.echo(f"calcom-pipeline: {error}", err=True)
+        _echo(f"calcom-pipeline: {error}", err=True)
         if error.advice:
-            click.echo(f"  {error.advice}", err=True)
+            _echo(f"  {error.advice}", err=True)
 
     def misuse(self, error: click.ClickException) -> None:
         """A command that was called wrongly: its usage, and what is wrong."""
@@ -81,7 +83,12 @@ class Output:
         """An error that nobody foresaw. Its text may hold anything, so only its kind is told."""
         if self.as_json:
             self.result("error", {"error": {"kind": type(error).__name__, "message": "unexpected", "advice": ""}})
-        click.echo(f"calcom-pipeline: an unexpected {type(error).__name__}; run again with --debug to see it", err=True)
+        _echo(f"calcom-pipeline: an unexpected {type(error).__name__}; run again with --debug to see it", err=True)
+
+    def traceback(self, error: BaseException) -> None:
+        """Where an error came from, for --debug, without what must not be read."""
+        text = "".join(traceback.format_exception(error))
+        click.echo(redacted(text, longest=len(text)).rstrip("\n"), err=True)
 
     @contextmanager
     def warnings(self, *, all_of_them: bool) -> Generator[None]:
@@ -107,9 +114,13 @@ class Output:
             task = bars.add_task(title, total=None)
 
             def report(done: int, total: int | None, what: str) -> None:
-                bars.update(task, completed=done, total=total, description=f"{title}: {what}")
+                bars.update(task, completed=done, total=total, description=without_secrets(f"{title}: {what}"))
 
             yield report
+
+
+def _echo(text: str, *, err: bool = False) -> None:
+    click.echo(without_secrets(text), err=err)
 
 
 def forget_unread() -> None:
@@ -138,7 +149,7 @@ class _WarningLines(logging.Handler):
         reason = f" ({fields['reason']})" if fields.get("reason") else ""
         details = ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
         line = f"calcom-pipeline: {event.replace('_', ' ')}{reason}"
-        click.echo(f"{line}; {details}" if details else line, err=True)
+        _echo(f"{line}; {details}" if details else line, err=True)
 
 
 def _event_fields(text: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import IO
 import click
 
 from calcom_pipeline.domain.errors import ConfigurationError, PipelineError
+from calcom_pipeline.domain.redaction import without_secrets
 
 _LINES_OF_TROUBLE = 15
 # Dagster ends its own children within this; past it they are ended for it.
@@ -52,7 +53,8 @@ def up(port: int | None, host: str) -> None:
         options = ["--workspace", str(workspace()), "--port", str(chosen), "--host", host]
         code = _serve(options, environment, file)
     if code not in _STOPPED:
-        click.echo("\n".join(log.read_text(errors="replace").splitlines()[-_LINES_OF_TROUBLE:]), err=True)
+        lines = log.read_text(errors="replace").splitlines()[-_LINES_OF_TROUBLE:]
+        click.echo(without_secrets("\n".join(lines)), err=True)
         raise DagsterEnded(f"Dagster ended with exit code {code}", advice=f"Its log is {log}.")
 
 

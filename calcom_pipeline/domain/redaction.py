@@ -27,6 +27,7 @@ _SHORTEST_SECRET = 4
 # Up to here only whole words count: "calcom" may be a password, and it is in the name of every module.
 _WHOLE_WORDS = 8
 _BASE64 = r"[A-Za-z0-9+/_\-]*{core}[A-Za-z0-9+/_\-]*=*"
+_PERCENT = re.compile(r"%[0-9A-F]{2}")
 # Names of passwords in the query of an address (libpq, redis-py).
 _SECRET_PARAMETERS = frozenset({"password", "passwd", "sslpassword", "ssl_password", "token", "api_key", "key"})
 
@@ -60,7 +61,11 @@ def forget_secrets() -> None:
 
 
 def secrets_of_url(url: str | None) -> list[str]:
-    """The passwords in an address, as written and as meant. User names are no secrets, except without a password."""
+    """The passwords in an address, as written and as meant.
+
+    A user name is none, except where it stands without a password; nor is a password that repeats the user's name, as
+    in many a test: it stands beside itself, and the word is needed elsewhere.
+    """
     if not url:
         return []
     try:
@@ -72,6 +77,8 @@ def secrets_of_url(url: str | None) -> list[str]:
     user, colon, password = userinfo.partition(":")
     # A token stands in the place of the user: https://token@proxy.
     alone = user if userinfo and not colon and parts.scheme.startswith("http") else ""
+    if password == user:
+        password = ""
     found = [password, alone, *(value for name, value in query if name.lower() in _SECRET_PARAMETERS)]
     return [form for one in found if one for form in {one, unquote(one), unquote_plus(one)}]
 
@@ -102,14 +109,18 @@ def _forms(secret: str) -> Iterable[str]:
     """Patterns of all ways in which it may be written."""
     data = secret.encode()
     quoted = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
-    plain = {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], html.escape(secret)} | quoted
-    plain |= {re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), one) for one in quoted}
-    for form in plain:
-        found = re.escape(form)
+    plain = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    plain |= {repr(secret)[1:-1], html.escape(secret)}
+    for found in {re.escape(form) for form in plain} | {_PERCENT.sub(_in_any_case, re.escape(form)) for form in quoted}:
         yield rf"(?<!\w){found}(?!\w)" if len(secret) < _WHOLE_WORDS else found
     yield f"(?i:{data.hex()})"
     for core in _base64_cores(data):
         yield _BASE64.format(core=core)
+
+
+def _in_any_case(match: re.Match[str]) -> str:
+    """%2F is written as %2f, too."""
+    return "%" + "".join(f"[{digit}{digit.lower()}]" if digit.isalpha() else digit for digit in match[0][1:])
 
 
 def _base64_cores(data: bytes) -> Iterable[str]:
