@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import logging
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -72,6 +73,20 @@ def test_a_known_secret_is_found_in_every_form(form: Callable[[str], str]):
     for size in range(0, len(written) - 8, 4):
         assert written[size : size + 8] not in told
     assert "[redacted]" in redacted(written)
+
+
+def test_a_text_of_any_length_is_read_quickly():
+    know_secrets([KEY, *(f"{n}-secret-of-some-length" for n in range(20))])
+    began = time.process_time()
+    for text in ("x" * 10**6, "a@" * 10**6, "=/+" * 10**6, "0" * 10**6, "%" * 10**5):
+        assert len(redacted(text)) <= 300
+    assert without_secrets("x" * 10**6 + KEY).endswith("x[redacted]")
+    assert time.process_time() - began < 3
+
+
+def test_what_stands_behind_the_cut_is_no_half_of_an_address():
+    text = " ".join(["jo.doe@example.org"] * 40 + ["x" * 1500, "ann.other@example.org"] * 3)
+    assert "ann" not in redacted(text, longest=2000)
 
 
 def test_a_short_secret_is_taken_out_as_a_word_and_a_tiny_one_stays():
