@@ -23,6 +23,7 @@ from hypothesis import settings as hypothesis_settings
 from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
+from calcom_pipeline.domain.redaction import forget_secrets
 from tests.support.leaks import nothing_leaked_anywhere, nothing_leaks
 
 __all__ = ["nothing_leaks"]  # watches every test
@@ -34,6 +35,12 @@ hypothesis_settings.register_profile("proof", deadline=None, max_examples=2000, 
 hypothesis_settings.load_profile("seeded")
 
 _REDIS_DATABASES = 16
+
+
+@pytest.fixture(autouse=True)
+def secrets_of_other_tests() -> None:
+    """Are forgotten: tests take any word for a secret, and what is known is taken out of every sentence."""
+    forget_secrets()
 
 
 @pytest.fixture(scope="session")

@@ -144,11 +144,11 @@ def _run(argv: Sequence[str]) -> int:
         return exit_codes.USAGE
     except PipelineError as error:
         if debug:
-            output.traceback()
+            output.traceback(error)
         output.failure(error)
         return exit_codes.of(error)
     except Exception as error:  # noqa: BLE001 - the outermost frame: everything else is a bug, said in one line
         if debug:
-            output.traceback()
+            output.traceback(error)
         output.bug(error)
         return exit_codes.UNEXPECTED

@@ -24,6 +24,7 @@ import click
 from calcom_pipeline.app.calls import Progress
 from calcom_pipeline.domain.cleaning import printable
 from calcom_pipeline.domain.errors import PipelineError
+from calcom_pipeline.domain.redaction import redacted, without_secrets
 
 JSON_SCHEMA_VERSION = 1
 
@@ -52,7 +53,7 @@ class Output:
         """The result of a command for a program; nothing as text."""
         if self.as_json:
             record = {"schema_version": JSON_SCHEMA_VERSION, "command": command, **values}
-            text = json.dumps(record, default=_plain, ensure_ascii=False)
+            text = without_secrets(json.dumps(record, default=_plain, ensure_ascii=False))
             click.echo(_UNESCAPED_BY_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -66,7 +67,7 @@ class Output:
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(printable(str(cell)) for cell in row))
+            table.add_row(*(_shown(str(cell)) for cell in row))
         # A pipe has no width of its own; 100 columns keep a row on one line. What stands in brackets is no markup.
         width = None if sys.stdout.isatty() else 100
         Console(width=width, highlight=False, markup=False, emoji=False).print(table)
@@ -95,9 +96,10 @@ class Output:
             self.result("error", {"error": {"kind": type(error).__name__, "message": "unexpected", "advice": ""}})
         say(f"calcom-pipeline: an unexpected {type(error).__name__}; run again with --debug to see it", err=True)
 
-    def traceback(self) -> None:
-        """Where the error that is being handled comes from, for --debug."""
-        say(traceback.format_exc(), err=True)
+    def traceback(self, error: BaseException) -> None:
+        """Where an error came from, for --debug, without what must not be read."""
+        text = "".join(traceback.format_exception(error))
+        say(redacted(text, longest=len(text)).rstrip("\n"), err=True)
 
     @contextmanager
     def warnings(self, *, all_of_them: bool) -> Generator[None]:
@@ -128,14 +130,18 @@ class Output:
             task = bars.add_task(title, total=None)
 
             def report(done: int, total: int | None, what: str) -> None:
-                bars.update(task, completed=done, total=total, description=printable(f"{title}: {what}"))
+                bars.update(task, completed=done, total=total, description=_shown(f"{title}: {what}"))
 
             yield report
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """One line, or several, that no terminal obeys."""
-    click.echo(printable(text), err=err)
+    """One line, or several, that no terminal obeys and that hold none of our secrets."""
+    click.echo(_shown(text), err=err)
+
+
+def _shown(text: str) -> str:
+    return printable(without_secrets(text))
 
 
 def forget_unread() -> None:

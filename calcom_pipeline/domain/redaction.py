@@ -29,17 +29,43 @@ _SECRETS = re.compile(
 _SHORTEST_SECRET = 4
 # Up to here only whole words count: "calcom" may be a password, and it is in the name of every module.
 _WHOLE_WORDS = 8
-_BASE64 = r"[A-Za-z0-9+/_\-]*{core}[A-Za-z0-9+/_\-]*=*"
+# What is told of a text is cut; behind the cut only so much is read that a secret on the edge is still seen whole.
+_READ_AHEAD = 2_000
+_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
+_PERCENT = re.compile(r"%[0-9A-F]{2}")
 # Names of passwords in the query of an address (libpq, redis-py).
 _SECRET_PARAMETERS = frozenset({"password", "passwd", "sslpassword", "ssl_password", "token", "api_key", "key"})
 
 
 class _Known:
-    """The secrets of this process and the pattern that finds them."""
+    """The secrets of this process and all ways to write them. Looking for plain text is quick, also in long texts."""
 
     def __init__(self) -> None:
         self.values: frozenset[str] = frozenset()
-        self.pattern: re.Pattern[str] | None = None
+        self.texts: list[str] = []
+        self.patterns: list[tuple[str, re.Pattern[str]]] = []
+        self.cores: list[str] = []
+
+    def learn(self, secrets: frozenset[str]) -> None:
+        """Know these from now on."""
+        self.values |= secrets
+        long = [secret for secret in self.values if len(secret) >= _WHOLE_WORDS]
+        self.texts = sorted({form for secret in long for form in _plain_forms(secret)}, key=len, reverse=True)
+        self.patterns = [pair for secret in self.values for pair in _patterns(secret)]
+        self.cores = sorted({core for secret in self.values for core in _base64_cores(secret)}, key=len, reverse=True)
+
+    def taken_out_of(self, text: str) -> str:
+        """The text without them."""
+        for form in self.texts:
+            if form in text:
+                text = text.replace(form, REDACTED)
+        for hint, pattern in self.patterns:
+            if hint in text:
+                text = pattern.sub(REDACTED, text)
+        for core in self.cores:
+            if core in text:
+                text = _without_base64(text, core)
+        return text
 
 
 _known = _Known()
@@ -50,20 +76,23 @@ def know_secrets(secrets: Iterable[str | None]) -> None:
 
     In base64 also as a part of something longer, such as the header of Basic authentication.
     """
-    new = {secret for secret in secrets if secret and len(secret) >= _SHORTEST_SECRET} - _known.values
+    new = frozenset(secret for secret in secrets if secret and len(secret) >= _SHORTEST_SECRET) - _known.values
     if new:
-        _known.values |= new
-        forms = {form for secret in _known.values for form in _forms(secret)}
-        _known.pattern = re.compile("|".join(sorted(forms, key=len, reverse=True)))
+        _known.learn(new)
 
 
 def forget_secrets() -> None:
     """Know none any more; for tests, which take any word for a secret."""
-    _known.values, _known.pattern = frozenset(), None
+    _known.values = frozenset()
+    _known.learn(frozenset())
 
 
 def secrets_of_url(url: str | None) -> list[str]:
-    """The passwords in an address, as written and as meant. User names are no secrets, except without a password."""
+    """The passwords in an address, as written and as meant.
+
+    A user name is none, except where it stands without a password; nor is a password that repeats the user's name, as
+    in many a test: it stands beside itself, and the word is needed elsewhere.
+    """
     if not url:
         return []
     try:
@@ -75,18 +104,24 @@ def secrets_of_url(url: str | None) -> list[str]:
     user, colon, password = userinfo.partition(":")
     # A token stands in the place of the user: https://token@proxy.
     alone = user if userinfo and not colon and parts.scheme.startswith("http") else ""
+    if password == user:
+        password = ""
     found = [password, alone, *(value for name, value in query if name.lower() in _SECRET_PARAMETERS)]
     return [form for one in found if one for form in {one, unquote(one), unquote_plus(one)}]
 
 
 def without_secrets(text: str) -> str:
     """The text without the secrets that this process knows; all else stays."""
-    return _known.pattern.sub(REDACTED, text) if _known.pattern else text
+    return _known.taken_out_of(text) if _known.values else text
 
 
 def redacted(text: str, *, longest: int = _LONGEST) -> str:
     """The text without known secrets, keys, bearers and addresses, cut to `longest` characters."""
-    return _SECRETS.sub(REDACTED, without_secrets(text))[:longest]
+    text = without_secrets(text)
+    if len(text) > longest + _READ_AHEAD:
+        text = text[: longest + _READ_AHEAD]
+        text = text[: text.rfind(" ")] if " " in text else text  # no half of an address
+    return _SECRETS.sub(REDACTED, text)[:longest]
 
 
 def redacted_value(value: Any) -> Any:
@@ -101,26 +136,56 @@ def redacted_value(value: Any) -> Any:
     return value
 
 
-def _forms(secret: str) -> Iterable[str]:
-    """Patterns of all ways in which it may be written."""
+def _plain_forms(secret: str) -> set[str]:
+    """The ways to write it that are always the same."""
+    plain = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    return plain | {repr(secret)[1:-1], html.escape(secret)} | _quoted_forms(secret)
+
+
+def _quoted_forms(secret: str) -> set[str]:
+    return {quote(secret), quote(secret, safe=""), quote_plus(secret)}
+
+
+def _patterns(secret: str) -> Iterable[tuple[str, re.Pattern[str]]]:
+    """The ways that are not, each with a text without which it need not be looked for."""
+    if len(secret) < _WHOLE_WORDS:
+        for form in _plain_forms(secret):
+            yield form, re.compile(rf"(?<!\w){re.escape(form)}(?!\w)")
+    for form in _quoted_forms(secret):
+        if "%" in form:
+            yield "%", re.compile(_PERCENT.sub(_in_any_case, re.escape(form)))
+    digits = secret.encode().hex()
+    yield digits[0], re.compile(digits, re.IGNORECASE)
+    yield digits[0].upper(), re.compile(digits, re.IGNORECASE)
+
+
+def _in_any_case(match: re.Match[str]) -> str:
+    """%2F is written as %2f, too."""
+    return "%" + "".join(f"[{digit}{digit.lower()}]" if digit.isalpha() else digit for digit in match[0][1:])
+
+
+def _base64_cores(secret: str) -> Iterable[str]:
+    """What all base64 texts have in common that hold it, for each of the three places at which it may begin."""
     data = secret.encode()
-    quoted = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
-    plain = {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], html.escape(secret)} | quoted
-    plain |= {re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), one) for one in quoted}
-    for form in plain:
-        found = re.escape(form)
-        yield rf"(?<!\w){found}(?!\w)" if len(secret) < _WHOLE_WORDS else found
-    yield f"(?i:{data.hex()})"
-    for core in _base64_cores(data):
-        yield _BASE64.format(core=core)
-
-
-def _base64_cores(data: bytes) -> Iterable[str]:
-    """What all base64 texts have in common that hold these bytes, for each of the three places they may begin at."""
     for before in range(3):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             text = encode(b"\0" * before + data).decode().rstrip("=")
             # The first and the last character may hold bits of what stands beside.
             core = text[-(-before * 8 // 6) : (before + len(data)) * 8 // 6]
             if len(core) >= _SHORTEST_SECRET:
-                yield re.escape(core)
+                yield core
+
+
+def _without_base64(text: str, core: str) -> str:
+    """The whole word of base64 around each such place is taken out: it holds the rest of the secret."""
+    parts: list[str] = []
+    done = 0
+    while (found := text.find(core, done)) >= 0:
+        first, last = found, found + len(core)
+        while first > done and text[first - 1] in _BASE64:
+            first -= 1
+        while last < len(text) and text[last] in _BASE64:
+            last += 1
+        parts += [text[done:first], REDACTED]
+        done = last
+    return "".join([*parts, text[done:]])

@@ -230,7 +230,7 @@ def test_what_comes_a_byte_at_a_time_ends_at_the_deadline_of_the_whole_exchange(
     began = time.monotonic()
     with pytest.raises(TransientError, match=r"did not answer in time"):
         calcom.me()
-    assert time.monotonic() - began < 1.8  # 1 s, on a busy machine
+    assert time.monotonic() - began < 6  # 1 s is allowed, on a busy machine; all of it would take more than 10
 
 
 @pytest.mark.parametrize("behaviour", [DRIPS["a header"], DRIPS["body"]], ids=["a header", "body"])
@@ -250,7 +250,7 @@ def test_a_create_ends_at_its_deadline_too(redis_client: redis.Redis, behaviour:
         with pytest.raises(OutcomeUnknown):
             calcom.create_event_type(Owner("user", 1), {"title": "T", "slug": "t", "duration_minutes": 5}, above_id=1)
     assert [method for method, *_ in heard.requests].count("POST") == 1
-    assert ended[0] < 1.8
+    assert ended[0] < 6
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def in_time(redis_client: redis.Redis, url: str) -> TransientError:
     began = time.monotonic()
     with client_of(url, KEY, redis_client, patience=ONCE) as calcom, pytest.raises(TransientError) as raised:
         calcom.me()
-    assert time.monotonic() - began < 1.5  # half a second is allowed for connecting
+    assert time.monotonic() - began < 3.5  # half a second is allowed for connecting; the machine may be busy
     return raised.value
 
 

@@ -30,7 +30,7 @@ from calcom_pipeline.domain.errors import (
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.sandbox.control.faults import REQUEST_FAULTS
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
-from tests.support.clients import QUICK, Seen, client_of
+from tests.support.clients import QUICK, ROOMY, Seen, client_of
 
 NOW = datetime(2026, 12, 1, 7, tzinfo=UTC)
 ME, TEAM = Owner("user", 101), Owner("team", 301)
@@ -409,7 +409,8 @@ def test_the_breaker_opens_for_its_group_alone_and_4xx_429_and_slow_creates_do_n
 def test_a_429_makes_everybody_wait_for_the_reset_and_no_call_is_lost(
     sandbox: RunningSandbox, redis_client: redis.Redis, seen: Seen
 ):
-    with client_of(sandbox.url, sandbox.keys["alice"], redis_client, observers=[seen]) as calcom:
+    budget = replace(ROOMY, block_seconds=2.0)  # an answer is waited out for a window and a block of ours at most
+    with client_of(sandbox.url, sandbox.keys["alice"], redis_client, budget=budget, observers=[seen]) as calcom:
         calcom.me()
         limits = [{"hits": 20, "window_seconds": 2, "block_seconds": 2}]
         sandbox.control.mutate("set_key", name="alice", limits=limits)

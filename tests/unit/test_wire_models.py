@@ -126,6 +126,11 @@ CODED = b'{"status":"error","message":"told coded","error":{"code":"booking_conf
         (503, b"", TransientError, "503"),
         (302, b"", ContractBroken, "302"),
         (418, b"[1]", Rejected, "418"),
+        (403, b"<html>Access denied</html>", Rejected, "something that is not Cal.com's API answered 403"),
+        (401, b"<html>Sign in</html>", Rejected, "something that is not Cal.com's API answered 401"),
+        (407, b"", Rejected, "something that is not Cal.com's API answered 407"),
+        (404, b"<html>Not found</html>", ContractBroken, "something that is not Cal.com's API answered 404"),
+        (429, b"<html>Slow down</html>", RateLimited, "429"),
     ],
 )
 def test_a_status_and_any_shape_of_body_name_what_the_caller_may_do(
@@ -136,11 +141,23 @@ def test_a_status_and_any_shape_of_body_name_what_the_caller_may_do(
     assert said in str(error)
 
 
+@pytest.mark.parametrize("status", [401, 403, 498])
+def test_a_page_of_a_gateway_does_not_blame_the_key(status: int):
+    error = error_of(status, b"<!doctype html><title>Blocked</title>", {}, EXCHANGE)
+    assert "key" in error.advice
+    assert "did not ask for the key" in error.advice
+    assert "Blocked" not in str(error)
+
+
 def test_a_429_says_when_to_come_back():
     named = {"X-RateLimit-Reset-Default": "17", "X-RateLimit-Reset-Slow": "4"}
     error = error_of(429, b"{}", named, EXCHANGE)
     assert isinstance(error, RateLimited)
     assert error.retry_after == 17
+    for told, kept in (("0", 1), ("86400", 120), ("9" * 5000, 120)):
+        bounded = error_of(429, b"{}", {"Retry-After": told}, EXCHANGE)
+        assert isinstance(bounded, RateLimited)
+        assert bounded.retry_after == kept
     unnamed = error_of(429, b"{}", {}, EXCHANGE)
     assert isinstance(unnamed, RateLimited)
     assert unnamed.retry_after == 60

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from calcom_pipeline.domain.redaction import redacted_value
+from calcom_pipeline.domain.redaction import redacted_value, without_secrets
 
 ROOT = "calcom_pipeline"
 
@@ -25,6 +25,7 @@ def event_logger(name: str) -> structlog.stdlib.BoundLogger:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _without_secrets,
             structlog.processors.JSONRenderer(sort_keys=True),
+            _line_without_secrets,  # what was no string until now: an error, a path, the name of a field
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -34,3 +35,8 @@ def event_logger(name: str) -> structlog.stdlib.BoundLogger:
 def _without_secrets(logger: Any, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     del logger, method
     return {name: redacted_value(value) for name, value in fields.items()}
+
+
+def _line_without_secrets(logger: Any, method: str, line: Any) -> Any:
+    del logger, method
+    return without_secrets(line) if isinstance(line, str) else line
