@@ -55,18 +55,18 @@ FORGET_READERS = "DELETE FROM feed_readers WHERE seen_at < %(before)s"
 
 # Never the newest plan, an open one, or the one that last wrote something for a linked service: it holds what `revert`
 # needs. A plan goes as a whole; so many at once that they have about as many actions as the limit says, one at least.
+# A hundred are looked at, since their actions are counted for each piece anew.
 FORGET_PLANS = """
-WITH old AS (
+WITH needed AS MATERIALIZED (
+    SELECT plan_id FROM service_links, LATERAL (
+        SELECT plan_id FROM sync_actions WHERE service_id = service_links.service_id AND outcome = 'done'
+        ORDER BY finished_at DESC LIMIT 1) last_done
+    UNION ALL (SELECT id FROM sync_plans ORDER BY created_at DESC LIMIT 1)
+), old AS MATERIALIZED (
     SELECT id, created_at FROM sync_plans
     WHERE created_at < %(before)s AND coalesce(applied_at, created_at) < %(before)s AND state <> 'planned'
-      AND id <> (SELECT id FROM sync_plans ORDER BY created_at DESC LIMIT 1)
-      AND NOT EXISTS (
-        SELECT FROM sync_actions done JOIN service_links USING (service_id)
-        WHERE done.plan_id = sync_plans.id AND done.outcome = 'done' AND NOT EXISTS (
-            SELECT FROM sync_actions later
-            WHERE later.service_id = done.service_id AND later.outcome = 'done'
-              AND later.finished_at > done.finished_at))
-    ORDER BY created_at, id LIMIT %(limit)s
+      AND id NOT IN (SELECT plan_id FROM needed)
+    ORDER BY created_at, id LIMIT least(%(limit)s, 100)
 ), sized AS (
     SELECT id, sum(actions) OVER (ORDER BY created_at, id) - actions AS before_it
     FROM old, LATERAL (SELECT count(*) AS actions FROM sync_actions WHERE plan_id = old.id) counted
