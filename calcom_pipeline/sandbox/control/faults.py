@@ -1,15 +1,21 @@
 """Faults on demand: what goes wrong, where, how often. Every rule draws from its own seeded generator.
 
-Request faults: `latency`, `rate_limited`, `error`, `reset_before`, `reset_after`, `truncate`, `malformed`,
-`content_type`, `empty_body`. `fail_after_create` is an error after the work was done; `half_list` and `empty_list` are
-complete answers that leave out half of the rows, or all.
+Before the work: `latency`, `rate_limited`, `error`, `html` (a page of something in between), `echo_key` (an error that
+repeats the caller's key), `reset_before`.
+After it, the connection: `reset_after`, `truncate`, `drip_headers`, `drip_body` (one byte every `seconds`).
+After it, the body: `malformed`, `content_type`, `empty_body`, `fail_after_create`, `huge_body` and `gzip_bomb` (padded
+with blanks to `megabytes`), `gzip_truncated`, `bent_body` (`set` is merged into it), `time_zone` (every `timeZone`
+becomes `text`).
+After it, the rows of a complete answer: `half_list`, `empty_list`, `repeated_row`, `malformed_row` (`set` is merged
+into it, or takes its place).
+After it, the headers: `date_header` (`seconds` off, or `text`), `headers` (any).
 Webhook faults: `webhook_lost`, `webhook_doubled`, `webhook_late`, `webhook_reordered`, `webhook_unsigned`.
 """
 
 import random
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from calcom_pipeline.sandbox.core.json_types import Json
 
@@ -26,11 +32,29 @@ RequestFault = Literal[
     "fail_after_create",
     "half_list",
     "empty_list",
+    "repeated_row",
+    "malformed_row",
+    "bent_body",
+    "time_zone",
+    "date_header",
+    "headers",
+    "html",
+    "echo_key",
+    "huge_body",
+    "gzip_bomb",
+    "gzip_truncated",
+    "drip_headers",
+    "drip_body",
 ]
 WebhookFault = Literal["webhook_lost", "webhook_doubled", "webhook_late", "webhook_reordered", "webhook_unsigned"]
 REQUEST_FAULTS: Final[tuple[str, ...]] = get_args(RequestFault)
 WEBHOOK_FAULTS: Final[tuple[str, ...]] = get_args(WebhookFault)
 _DEFAULT_ERROR_STATUS = 503
+_DEFAULT_MEGABYTES = 64
+_FIELDS: Final = (
+    "kind", "endpoint", "share", "count", "after", "key", "seconds", "status", "seed", "text", "headers", "set", "row",
+    "where", "megabytes",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -38,7 +62,9 @@ class Fault:
     """One rule. `endpoint` is a route's name or a pattern (`POST /v2/bookings*`), for webhooks the trigger.
 
     It strikes a share (0 to 1) of what matches, after the first `after`, at most `count` times, for one key only
-    if `key` names its fingerprint. `seconds` is the delay, `status` the error's status.
+    if `key` names its fingerprint. `seconds` is the delay, `status` the error's status, `text` what an error or a
+    value says. `headers` replace those of the answer (None takes one away) with every kind of request fault. A row is
+    chosen by `where` (all rows with these members), else by its place `row`.
     """
 
     id: int
@@ -51,6 +77,12 @@ class Fault:
     seconds: float = 0.0
     status: int = _DEFAULT_ERROR_STATUS
     seed: int = 1
+    text: str | None = None
+    headers: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
+    set: Any = None
+    row: int = 0
+    where: Json = field(default_factory=dict[str, Any])
+    megabytes: int = _DEFAULT_MEGABYTES
     seen: int = 0
     struck: int = 0
     _random: random.Random = field(default_factory=random.Random, repr=False)
@@ -72,8 +104,7 @@ class Fault:
 
     def as_json(self) -> Json:
         """The rule and what came of it."""
-        names = ("id", "kind", "endpoint", "share", "count", "after", "key", "seconds", "status", "seed")
-        return {name: getattr(self, name) for name in (*names, "seen", "struck")}
+        return {name: getattr(self, name) for name in ("id", *_FIELDS, "seen", "struck")}
 
 
 def _as_pattern(endpoint: str) -> str:
@@ -97,8 +128,7 @@ class Faults:
         kind = values.get("kind")
         if kind not in (*REQUEST_FAULTS, *WEBHOOK_FAULTS):
             raise ValueError(f"Unknown fault {kind!r}; there are {', '.join(REQUEST_FAULTS + WEBHOOK_FAULTS)}")
-        allowed = {"kind", "endpoint", "share", "count", "after", "key", "seconds", "status", "seed"}
-        unknown = sorted(set(values) - allowed)
+        unknown = sorted(set(values) - {*_FIELDS})
         if unknown:
             raise ValueError(f"Unknown fields of a fault: {', '.join(unknown)}")
         fault = Fault(id=self._next_id, **values)

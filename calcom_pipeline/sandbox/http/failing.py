@@ -1,26 +1,43 @@
-"""Carrying out the faults that strike a request: before the work, and after it."""
+"""Carrying out the faults that strike a request: before the work, after it, and on the way to the client."""
 
 import asyncio
+import base64
 from collections.abc import Iterable, MutableMapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
 from calcom_pipeline.sandbox.control.faults import Fault
 from calcom_pipeline.sandbox.core.errors import ApiError, Bare, too_many_requests
-from calcom_pipeline.sandbox.core.json_types import is_list
+from calcom_pipeline.sandbox.core.times import iso
 from calcom_pipeline.sandbox.http import transport
 from calcom_pipeline.sandbox.http.answers import Answer
+from calcom_pipeline.sandbox.http.call import Call
+from calcom_pipeline.sandbox.http.spoiling import put_headers, spoil
 
-_BROKEN_JSON = b'{"status":"success","data":[{"id":'
+_PAGE = (
+    "<!DOCTYPE html><html><head><title>{status} {phrase}</title></head>"
+    "<body><center><h1>{status} {phrase}</h1></center>{text}</body></html>"
+)
+_KEY_IN_WORDS = "Your api key {key} is not valid"
+_DRIPPING = ("drip_headers", "drip_body")
 
 
 class Dropped(Exception):  # noqa: N818 - it names what happened to the connection, nobody handles it as an error
     """The connection is gone; there is nothing left to answer."""
 
 
-async def before(faults: Iterable[Fault], scope: MutableMapping[str, Any]) -> None:
+class Replaced(Exception):  # noqa: N818 - carries an answer, as an ApiError does
+    """Something else than Cal.com answered: the work was not done."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+async def before(faults: Iterable[Fault], call: Call, scope: MutableMapping[str, Any]) -> None:
     """Latency, refusals and resets that keep the work from being done."""
     for fault in faults:
         if fault.kind == "latency":
@@ -29,56 +46,53 @@ async def before(faults: Iterable[Fault], scope: MutableMapping[str, Any]) -> No
             raise too_many_requests()
         elif fault.kind == "error":
             raise _GatewayError(fault.status)
+        elif fault.kind == "html":
+            raise Replaced(_page(fault))
+        elif fault.kind == "echo_key":
+            raise Replaced(_key_in_words(fault, call))
         elif fault.kind == "reset_before":
             transport.reset(_client(scope))
             raise Dropped
 
 
-async def after(faults: Iterable[Fault], answer: Answer, scope: MutableMapping[str, Any]) -> Answer:
-    """What happens to an answer once the work is done."""
+async def after(faults: Iterable[Fault], answer: Answer, call: Call, scope: MutableMapping[str, Any]) -> Answer:
+    """What happens to an answer once the work is done; a dripping one is sent here. Raises Dropped where it is."""
     for fault in faults:
         if fault.kind == "reset_after":
             transport.reset(_client(scope))
             raise Dropped
-        answer = _spoil(fault, answer)
+        answer = spoil(fault, answer, call.now)
+        put_headers(answer, fault.headers)
+    dripping = next((one for one in faults if one.kind in _DRIPPING), None)
+    if dripping is not None:
+        head = _head(answer)
+        at_once = b"" if dripping.kind == "drip_headers" else head
+        await transport.drip(_client(scope), at_once, (head + answer.body)[len(at_once) :], dripping.seconds)
+        raise Dropped
     return answer
 
 
-def _spoil(fault: Fault, answer: Answer) -> Answer:
-    if fault.kind == "truncate":  # the length promised in the header never comes
-        answer.body = answer.body[: len(answer.body) // 2]
-    elif fault.kind == "malformed":
-        answer = _with_body(answer, _BROKEN_JSON, answer.status)
-    elif fault.kind == "empty_body":
-        answer = _with_body(answer, b"", answer.status)
-    elif fault.kind == "content_type":
-        answer.headers = [
-            (name, "text/html; charset=utf-8" if name == "Content-Type" else value) for name, value in answer.headers
-        ]
-    elif fault.kind == "fail_after_create" and answer.status < HTTPStatus.BAD_REQUEST:
-        body = orjson.dumps(Bare(fault.status, HTTPStatus(fault.status).phrase).body(0, ""))
-        answer = _with_body(answer, body, fault.status)
-    elif fault.kind in ("half_list", "empty_list"):
-        answer = _with_fewer_rows(answer, keeps_half=fault.kind == "half_list")
-    return answer
+def _page(fault: Fault) -> Answer:
+    page = _PAGE.format(status=fault.status, phrase=HTTPStatus(fault.status).phrase, text=fault.text or "")
+    return Answer(fault.status, page.encode(), "text/html; charset=utf-8")
 
 
-def _with_fewer_rows(answer: Answer, *, keeps_half: bool) -> Answer:
-    told = orjson.loads(answer.body)
-    rows = is_list(told.get("data"))
-    if rows is None:
-        return answer
-    body = orjson.dumps({**told, "data": rows[: len(rows) // 2] if keeps_half else []})
-    return _with_body(answer, body, answer.status)
+def _key_in_words(fault: Fault, call: Call) -> Answer:
+    """Cal.com's envelope around a sentence with the caller's key: plain, percent-encoded, in base64."""
+    key = call.headers.get("authorization", "").removeprefix("Bearer ")
+    message = fault.text or _KEY_IN_WORDS
+    shapes = {"key": key, "key_quoted": quote(key, safe=""), "key_base64": base64.b64encode(key.encode()).decode()}
+    for name, shape in shapes.items():
+        message = message.replace(f"{{{name}}}", shape)
+    error = {"code": "UnauthorizedException", "message": message}
+    told = {"status": "error", "timestamp": iso(call.now), "path": call.url, "error": error}
+    return Answer(fault.status, orjson.dumps(told))
 
 
-def _with_body(answer: Answer, body: bytes, status: int) -> Answer:
-    headers = [
-        (name, str(len(body)) if name == "Content-Length" else value)
-        for name, value in answer.headers
-        if name != "ETag"
-    ]
-    return Answer(status, body, answer.content_type, headers)
+def _head(answer: Answer) -> bytes:
+    lines = [f"HTTP/1.1 {int(answer.status)} {HTTPStatus(answer.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 def _client(scope: MutableMapping[str, Any]) -> tuple[str, int] | None:

@@ -15,7 +15,7 @@ import orjson
 from calcom_pipeline.sandbox.core.errors import ApiError, Bare, internal_error, not_found, too_many_requests
 from calcom_pipeline.sandbox.core.times import SECOND_MS, http_date
 from calcom_pipeline.sandbox.http import failing
-from calcom_pipeline.sandbox.http.answers import Answer, finish
+from calcom_pipeline.sandbox.http.answers import Answer, Headers, finish
 from calcom_pipeline.sandbox.http.auth import guard, limits_for, read_credentials
 from calcom_pipeline.sandbox.http.bodies import BODY_LIMIT_BYTES, read_body, read_query
 from calcom_pipeline.sandbox.http.call import Call, Route
@@ -47,13 +47,17 @@ class Gate:
         """One request of the ASGI server."""
         call = _open(self._sandbox, scope)
         if call.method == "OPTIONS":
-            await _send(send, call, _preflight())
+            preflight = _preflight()
+            preflight.headers += _usual_headers(call)
+            await _send(send, preflight)
             return
         outcome = _Outcome()
         try:
             answer = await self._answer(call, scope, receive, outcome)
         except ApiError as error:
             answer = _render(error, call)
+        except failing.Replaced as instead:
+            answer = instead.answer
         except failing.Dropped:
             return
         except Exception:  # noqa: BLE001 - answered as Cal.com answers the unforeseen; logged, and counted for the tests
@@ -64,11 +68,12 @@ class Gate:
         answer.headers[:0] = outcome.headers
         answer = finish(answer, method=call.method, if_none_match=call.headers.get("if-none-match"))
         self._sandbox.counters.record(outcome.endpoint, call.who, answer.status, call.now, admitted=outcome.admitted)
+        answer.headers += _usual_headers(call)
         try:
-            answer = await failing.after(outcome.faults, answer, scope)
+            answer = await failing.after(outcome.faults, answer, call, scope)
         except failing.Dropped:
             return
-        await _send(send, call, answer)
+        await _send(send, answer)
 
     async def _answer(self, call: Call, scope: Scope, receive: Receive, outcome: "_Outcome") -> Answer:
         raw = await _read(receive)
@@ -83,7 +88,7 @@ class Gate:
         if self._sandbox.faults:
             outcome.faults = self._sandbox.faults.for_request(route.name, call.who)
             self._storm(call, outcome)
-            await failing.before(outcome.faults, scope)
+            await failing.before(outcome.faults, call, scope)
         self._throttle(call, route, outcome)
         call.user = guard(call, route.guard, credentials)
         return await route.handler(call)
@@ -174,14 +179,16 @@ def _preflight() -> Answer:
     return Answer(HTTPStatus.NO_CONTENT, b"", None, [*headers, ("Content-Length", "0")])
 
 
-async def _send(send: Send, call: Call, answer: Answer) -> None:
-    headers = [
-        *answer.headers,
+def _usual_headers(call: Call) -> Headers:
+    return [
         ("Date", http_date(call.now)),
         ("X-Request-Id", call.sandbox.request_ids.uuid()),
         ("Access-Control-Allow-Origin", "*"),
     ]
-    encoded = [(_Name(name.encode("latin-1")), value.encode("latin-1")) for name, value in headers]
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    encoded = [(_Name(name.encode("latin-1")), value.encode("latin-1")) for name, value in answer.headers]
     await send({"type": "http.response.start", "status": int(answer.status), "headers": encoded})
     await send({"type": "http.response.body", "body": answer.body})
 

@@ -41,3 +41,20 @@ def reset(client: tuple[str, int] | None) -> bool:
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
     transport.abort()
     return True
+
+
+async def drip(client: tuple[str, int] | None, at_once: bytes, rest: bytes, seconds: float) -> None:
+    """Writes past the server: `at_once`, then one byte of `rest` every so many seconds, then the end of the line.
+
+    Ends early when the client has gone.
+    """
+    transport = _transports.get(client) if client is not None else None
+    if transport is None:
+        return
+    transport.write(at_once)
+    for byte in rest:
+        if transport.is_closing():
+            return
+        transport.write(bytes([byte]))
+        await asyncio.sleep(seconds)
+    transport.close()
