@@ -253,6 +253,21 @@ class Settings(BaseModel):
     backfill_workers: int = Field(
         default=8, ge=1, le=64, description="Months read at once, where the limit allows that many calls."
     )
+    event_type_proofs: int = Field(
+        default=20,
+        ge=1,
+        le=1000,
+        description="Event types missing from a listing that are read one by one in a look; a call each.",
+    )
+    absence_looks: int = Field(
+        default=3, ge=2, le=100, description="What cannot be proven gone counts as gone after so many looks in a row"
+    )
+    absence_minutes: float = Field(
+        default=10.0,
+        ge=0,
+        le=10_080,
+        description="... over at least so long: a bad deploy's empty answers are over.",
+    )
     slot_horizon_days: int = Field(default=28, ge=1, le=366, description="Days of slots that are kept, from today.")
     slot_ttl_seconds: int = Field(default=300, ge=1, le=86_400, description="Life of a cached day with slots.")
     slot_empty_ttl_seconds: int = Field(default=60, ge=1, le=86_400, description="Life of a cached day without.")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
     from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
+    from calcom_pipeline.adapters.postgres.quarantine import PostgresRowQuarantine
     from calcom_pipeline.adapters.postgres.reports.overview import PostgresOverview
     from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
     from calcom_pipeline.adapters.postgres.services.store import PostgresServiceFeed, PostgresServiceStore
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.app.services.actions import ApplyRules
     from calcom_pipeline.app.services.planning import PlanRules
     from calcom_pipeline.domain.bookings.people import People
+    from calcom_pipeline.domain.event_types.absence import AbsenceRules
 
 
 class Pipeline:
@@ -179,6 +181,13 @@ class Pipeline:
         return PostgresQuarantine(self.store)
 
     @cached_property
+    def row_quarantine(self) -> "PostgresRowQuarantine":
+        """Rows of all lists that could not be read."""
+        from calcom_pipeline.adapters.postgres.quarantine import PostgresRowQuarantine
+
+        return PostgresRowQuarantine(self.store)
+
+    @cached_property
     def people(self) -> "People":
         """How the people in bookings are kept."""
         from calcom_pipeline.adapters.postgres.bookings.privacy import load_pseudonyms
@@ -293,6 +302,14 @@ class Pipeline:
         from calcom_pipeline.app.event_types.mirror import TeamChoice
 
         return TeamChoice(self.settings.team_ids, self.settings.team_slug)
+
+    @property
+    def absence_rules(self) -> "AbsenceRules":
+        """When an event type that is not listed any more counts as gone."""
+        from calcom_pipeline.domain.event_types.absence import AbsenceRules
+
+        s = self.settings
+        return AbsenceRules(s.event_type_proofs, s.absence_looks, timedelta(minutes=s.absence_minutes))
 
     @property
     def slot_options(self) -> "SlotOptions":

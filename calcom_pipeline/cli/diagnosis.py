@@ -24,6 +24,10 @@ def status(output: Output) -> None:
         output.table(f"Account {pipeline.settings.account}", ("what", "how many"), rows)
         marks = [(w.stream, w.partition, f"{w.position:%Y-%m-%d %H:%M:%S} UTC") for w in watermarks]
         output.table("Watermarks", ("stream", "partition", "read up to"), marks)
+        missing = pipeline.overview.missing_event_types()
+        if missing:
+            lines = [(m.owner, m.event_types, f"{m.since:%Y-%m-%d %H:%M} UTC", m.why) for m in missing]
+            output.table("Event types that are missing and kept", ("owner", "how many", "since", "why"), lines)
         links = pipeline.overview.links()
         if links:
             output.line("Services: " + ", ".join(f"{number} {state}" for state, number in links.items()))
@@ -37,6 +41,7 @@ def status(output: Output) -> None:
         values = {
             "links": links,
             "problems": named,
+            "missing_event_types": [asdict(m) for m in missing],
             "facts_pending": backlog.pending,
             "counts": asdict(counts),
             "watermarks": [asdict(w) for w in watermarks],

@@ -133,9 +133,18 @@ def _event_types(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[s
 
     with output.progress("Event types") as progress:
         report = pull_event_types(
-            pipeline.calcom, pipeline.event_type_mirror, teams=pipeline.teams, now=utc_now, progress=progress
+            pipeline.calcom,
+            pipeline.event_type_mirror,
+            teams=pipeline.teams,
+            rules=pipeline.absence_rules,
+            now=utc_now,
+            progress=progress,
         )
     said = f"Event types: {report.event_types} of {report.owners} owners, {_changes(report.changes)}"
+    parts = {"missing and kept": report.missing, "quarantined": report.quarantined, "listed twice": report.repeated}
+    said += "".join(f", {number} {what}" for what, number in parts.items() if number)
+    for line in report.notes:
+        output.line(f"  {line}")
     return "event_types", said, asdict(report)
 
 
@@ -201,6 +210,9 @@ def _slots(pipeline: "Pipeline", output: Output) -> tuple[str, str, dict[str, An
             progress=progress,
         )
     said = f"Slots: {report.slots} free starts on {report.days} days, {_changes(report.changes)}"
+    parts = {"without a seat left": report.full, "days quarantined": report.quarantined}
+    parts |= {"cached values unreadable": report.spoiled, "queries asked twice": report.asked_again}
+    said += "".join(f", {number} {what}" for what, number in parts.items() if number)
     if report.fresh_queries:
         said += f", {report.fresh_queries} event types still fresh"
     for event_type_id, why in report.failures.items():

@@ -12,6 +12,7 @@ from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.domain.errors import (
     CalcomError,
     CircuitOpen,
+    ContractBroken,
     NotFound,
     OutcomeUnknown,
     PipelineError,
@@ -204,6 +205,8 @@ class Writer:
             self._calcom.get_event_type(event_type_id, owner=owner)
         except NotFound:
             return False
+        except ContractBroken:
+            return True  # it is there, whatever is odd about it
         except Rejected as error:
             raise Stale(f"not proven gone: {error}") from error
         return True
