@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -20,6 +20,7 @@ from pydantic_core import PydanticUndefined
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.domain.services.fields import FIELD_NAMES
 from calcom_pipeline.domain.text import short_hash
+from calcom_pipeline.domain.zones import canonical_zone
 
 PREFIX = "CALCOM_"
 SERVER_VARIABLES = ("DATABASE_URL", "REDIS_URL", "DAGSTER_PG_URL")
@@ -46,9 +47,10 @@ def _api_root(value: object) -> object:
 
 
 def _known_zone(value: str) -> str:
-    if value not in available_timezones():
+    known = canonical_zone(value)
+    if known is None:
         raise ValueError("is no IANA time zone, such as Europe/Berlin")
-    return value
+    return known
 
 
 def _pairs(value: object) -> object:

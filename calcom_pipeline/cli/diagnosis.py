@@ -54,7 +54,8 @@ def status(output: Output) -> None:
 def doctor(output: Output) -> int:
     """Check every setting against the running world: key, scope, versions, limit, clock, PostgreSQL, Redis, schema.
 
-    Spends about nine calls. Exit code 12 says that something is wrong; the table says what and what to do.
+    Also whose time zone rules say what. Spends about a dozen calls. Exit code 12 says that something is wrong; the
+    table says what and what to do.
     """
     from calcom_pipeline.app.maintenance.health import examine
     from calcom_pipeline.bootstrap.container import open_pipeline

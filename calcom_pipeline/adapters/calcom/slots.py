@@ -1,6 +1,7 @@
 """Free starts: `/slots`, asked with the canonical query only. Fact sheet section 5."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -43,14 +44,18 @@ class SlotEndpoints(Endpoints):
         return slot_days(answer.content, query, answer.sent_at, answer.exchange)
 
     def offsets_shown(self, query: SlotQuery) -> Mapping[datetime, timedelta]:
-        """By start (UTC) the offset to UTC that Cal.com writes it with: what its own zone rules say."""
+        """By start (UTC) the offset to UTC that Cal.com writes it with: what its own zone rules say.
+
+        Days and starts that cannot be read are left out.
+        """
         answer = self._slots(query)
         data, _ = data_of(answer.content, answer.exchange)
         shown: dict[datetime, timedelta] = {}
         for day in _days(data, answer.exchange).values():
-            for wire in checked_row(_DAY, day):
-                start = datetime.fromisoformat(wire.start)
-                shown[start.astimezone(UTC)] = start.utcoffset() or timedelta()
+            with suppress(ValueError, OverflowError):  # a wrong row is a ValueError too
+                for wire in checked_row(_DAY, day):
+                    start = datetime.fromisoformat(wire.start)
+                    shown[start.astimezone(UTC)] = start.utcoffset() or timedelta()
         return shown
 
     def _slots(self, query: SlotQuery) -> Answer:
