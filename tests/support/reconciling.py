@@ -112,6 +112,9 @@ class FakeCalcom:
             raise NotFound("no such event type")
         return found
 
+    def is_refused_by(self, team_id: int) -> bool:
+        return team_id not in {team.id for team in self.visible_teams}
+
     # writes
     def create_event_type(self, owner: Owner, fields: Mapping[str, object], *, above_id: int = 0) -> Written:
         self._fuse.burn()
