@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -22,7 +22,7 @@ from calcom_pipeline.domain.models import Team
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import load_settings
 from tests.support.commands import command
-from tests.support.reconciling import FakeCalcom
+from tests.support.reconciling import ME, FakeCalcom
 from tests.support.tables import fetch
 
 PERSONAL, TEAMS_OWN = "GET /v2/event-types", "GET /v2/teams/*/event-types"
@@ -170,6 +170,14 @@ def test_the_last_one_of_an_owner_goes_after_later_looks(account: Account):
     assert account.of("team") == []
 
 
+def two_teams() -> FakeCalcom:
+    """An account in two teams, with three event types each."""
+    teams = [Team(number, f"team-{number}", "T", "UTC") for number in (301, 302)]
+    plain = EventType(0, ME, "t", "T", 30, schedule_zone="UTC")
+    types = [replace(plain, id=n, owner=Owner("team", 301 + n % 2), content_hash=f"{n}") for n in range(6)]
+    return FakeCalcom(types, teams=teams)
+
+
 class TestTeams:
     def test_a_team_that_the_list_of_teams_lacks_keeps_its_event_types_and_is_told(self, account: Account):
         before = account.kept()
@@ -180,22 +188,37 @@ class TestTeams:
         assert "the list of teams lacks it, but its members can still be listed" in report.notes[0]
         assert account.pull().missing == 0
 
-    def test_a_team_that_was_left_loses_its_event_types_at_once(self, account: Account):
+    def test_the_only_team_that_was_left_loses_its_event_types_after_later_looks(self, account: Account):
         team, me = account.of("team")[0].owner, account.pipeline.calcom.me().user_id
         number = len(account.of("team"))
         account.sandbox.control.mutate("set_membership", user_id=me, team_id=team.id)
+        for minutes in (0, 6):
+            account.ahead = timedelta(minutes=minutes)
+            report = account.pull()
+            assert (report.changes.gone, report.missing) == (0, number)
+            assert "no other team is, to compare with" in report.notes[0]
+        account.ahead = timedelta(minutes=12)
         assert account.pull().changes.gone == number
         assert account.of("team") == []
+
+    def test_one_of_several_that_was_left_loses_them_at_once_unless_everything_is_refused(self, database: Database):
+        calcom, mirror = two_teams(), PostgresEventTypeMirror(database)
+
+        def pull() -> tuple[int, int]:
+            report = pull_event_types(calcom, mirror, teams=TeamChoice(), now=utc_now)
+            return report.changes.gone, report.missing
+
+        assert pull() == (0, 0)
+        calcom.visible_teams.pop()
+        calcom.refuses_members = True
+        assert pull() == (0, 3)
+        calcom.refuses_members = False
+        assert pull() == (3, 0)
 
     def test_a_team_that_is_left_out_by_choice_is_dropped_and_one_that_is_named_but_missing_is_an_error(
         self, database: Database
     ):
-        teams = [Team(number, f"team-{number}", "T", "UTC") for number in (301, 302)]
-        types = [
-            EventType(n, Owner("team", 301 + n % 2), f"t{n}", "T", 30, schedule_zone="UTC", content_hash=f"{n}")
-            for n in range(6)
-        ]
-        calcom, mirror = FakeCalcom(types, teams=teams), PostgresEventTypeMirror(database)
+        calcom, mirror = two_teams(), PostgresEventTypeMirror(database)
 
         def pull(choice: TeamChoice) -> tuple[int, int]:
             report = pull_event_types(calcom, mirror, teams=choice, now=utc_now)
@@ -214,7 +237,7 @@ class TestTeams:
         other = next(u["id"] for u in control.account()["users"] if u["id"] != me)
         control.mutate("set_key", name="owner", user_id=other)
         report = account.pull()
-        assert [note for note in report.notes if "the key is another user's now, which is not confirmed yet" in note]
+        assert [note for note in report.notes if "the key is another user's now; that is not confirmed yet" in note]
         assert {e.id for e in before} <= {e.id for e in account.of("user")}
 
 

@@ -81,6 +81,7 @@ class FakeCalcom:
         self.refuses: Callable[[Mapping[str, object]], bool] = lambda fields: False
         self.half_listing = False
         self.lost_scope = False
+        self.refuses_members = False
         self._fuse = fuse or Fuse()
         self._next = max(self.types, default=0) + 1
 
@@ -113,7 +114,7 @@ class FakeCalcom:
         return found
 
     def is_refused_by(self, team_id: int) -> bool:
-        return team_id not in {team.id for team in self.visible_teams}
+        return self.refuses_members or team_id not in {team.id for team in self.visible_teams}
 
     # writes
     def create_event_type(self, owner: Owner, fields: Mapping[str, object], *, above_id: int = 0) -> Written:

@@ -199,7 +199,7 @@ def test_a_row_that_comes_twice_counts_once():
 
 
 def test_teams_schedules_and_webhooks_are_read_row_by_row_too():
-    hook = {"id": "a", "subscriberUrl": "https://x.example", "triggers": [], "active": True}
+    hook = {"id": "a", "subscriberUrl": "https://x.example", "triggers": [], "active": True, "secret": "s3cret"}
     for read, good, odd, key in (
         (schemas.teams, {"id": 1, "name": "T"}, {"id": 2, "name": 7}, "2"),
         (schemas.schedules, {"id": 1, "timeZone": "UTC", "isDefault": True}, {"id": 2, "timeZone": None}, "2"),
@@ -208,6 +208,7 @@ def test_teams_schedules_and_webhooks_are_read_row_by_row_too():
         found = read(answered([good, odd, good]), EXCHANGE)
         assert (len(found), found.repeated) == (1, 1)
         assert [row.key for row in found.unreadable] == [key]
+        assert b"s3cret" not in found.unreadable[0].raw
 
 
 class TestScheduleZones:

@@ -6,7 +6,7 @@ or one of whose rows none has the shape that was promised, is `ContractBroken`: 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
 
@@ -77,9 +77,15 @@ def checked_row(adapter: TypeAdapter[T], row: Any) -> T:
 
 
 def listed(
-    content: bytes, exchange: Exchange, *, stream: str, read: Callable[[Any], T], key: Callable[[T], object]
+    content: bytes,
+    exchange: Exchange,
+    *,
+    stream: str,
+    read: Callable[[Any], T],
+    key: Callable[[T], object],
+    without: Collection[str] = (),
 ) -> Listed[T]:
-    """The rows of a listing whose `data` is a list, readable and not.
+    """The rows of a listing whose `data` is a list, readable and not; of the latter, `without` is not kept.
 
     Raises:
         ContractBroken: there is no such list, or no row of it has the shape that was promised.
@@ -94,7 +100,7 @@ def listed(
     rows, unreadable, repeated = dict[object, T](), list[UnreadableRow](), 0
     shapes: list[str] = []
     for row in cast("list[Any]", data):
-        found = read_row(row, read, stream=stream, key=_id(row), intact=intact)
+        found = read_row(row, read, stream=stream, key=_id(row), intact=intact, without=without)
         if not isinstance(found, Odd):
             repeated += key(found) in rows
             rows.setdefault(key(found), found)
@@ -119,20 +125,25 @@ class Odd:
     tells_shape: bool = False
 
 
-def read_row(row: Any, read: Callable[[Any], T], *, stream: str, key: str, intact: bool) -> T | Odd:
+def read_row(
+    row: Any, read: Callable[[Any], T], *, stream: str, key: str, intact: bool, without: Collection[str] = ()
+) -> T | Odd:
     """One row as a value, or what is kept of it."""
+    kept = row
+    if without and isinstance(row, dict):
+        kept = {name: value for name, value in cast("Row", row).items() if name not in without}
 
     def odd(raw: bytes, reason: str, *, tells_shape: bool = False) -> Odd:
         return Odd(UnreadableRow(stream, raw, reason, key), tells_shape)
 
     try:
-        raw = payload(row, intact=intact)
-        if ESCAPED_NUL in raw and holds_nul(row):
+        raw = payload(kept, intact=intact)
+        if ESCAPED_NUL in raw and holds_nul(kept):
             return odd(raw, HOLDS_NUL)
     except ValueError:
-        return odd(as_it_came(row), NO_JSON_TEXT)
+        return odd(as_it_came(kept), NO_JSON_TEXT)
     except (TypeError, RecursionError):  # what orjson and json raise for it
-        return odd(deep(row), TOO_DEEP)
+        return odd(deep(kept), TOO_DEEP)
     try:
         return read(row)
     except WrongRowError as wrong:

@@ -259,15 +259,19 @@ def teams(content: bytes, exchange: Exchange) -> Listed[Team]:
 
 
 def role_of(user_id: int, data: Any, exchange: Exchange) -> str:
-    """One user's role in the answer of /v2/teams/{id}/memberships; empty when they are not in it (capture 01t).
+    """One user's role in the answer of /v2/teams/{id}/memberships (capture 01t).
 
-    What is wrong with other members' rows is nobody's business here.
+    Empty when they are not in it, or not so that it can be read. What is wrong with other members' rows is nobody's
+    business here.
     """
     if not isinstance(data, list):
         raise ContractBroken(f"{exchange.operation} answered no list", exchange=exchange)
     rows = [cast("dict[str, Any]", row) for row in cast("list[Any]", data) if isinstance(row, dict)]
     own = next((row for row in rows if row.get("userId") == user_id), None)
-    return checked(_MEMBERSHIP, own, exchange).role if own is not None else ""
+    try:
+        return checked_row(_MEMBERSHIP, own).role if own is not None else ""
+    except WrongRowError:
+        return ""
 
 
 def schedules(content: bytes, exchange: Exchange) -> Listed[Schedule]:
@@ -287,9 +291,14 @@ def _schedule(wire: _WireSchedule) -> Schedule:
 
 
 def webhooks(content: bytes, exchange: Exchange) -> Listed[Webhook]:
-    """A listing of subscriptions."""
+    """A listing of subscriptions. The secret is not kept of one that cannot be read."""
     return listed(
-        content, exchange, stream=WEBHOOKS, read=lambda row: _webhook(checked_row(_WEBHOOK, row)), key=lambda w: w.id
+        content,
+        exchange,
+        stream=WEBHOOKS,
+        read=lambda row: _webhook(checked_row(_WEBHOOK, row)),
+        key=lambda webhook: webhook.id,
+        without=("secret",),
     )
 
 

@@ -81,11 +81,15 @@ def look_at_scope(
 def _kept_teams(calcom: ScopeApi, teams: Listed[Team], before: Scope | None) -> set[int]:
     """Teams that the list does not show, or not so that they can be read, and that have not been left all the same.
 
-    A list alone proves nothing: one empty answer would forget every team's listing. A call per team that is missing.
+    A list alone proves nothing: one empty answer would forget every team's listing. Nor does a refusal while a listed
+    team's members are refused too. A call per team that is missing, and one.
     """
     odd = teams.unreadable_ids("teams")
     missing = set(before.teams if before else ()) - {team.id for team in teams} - odd
-    return {*odd, *(number for number in sorted(missing) if not calcom.is_refused_by(number))}
+    refused = {number for number in sorted(missing) if calcom.is_refused_by(number)}
+    if refused and teams and calcom.is_refused_by(teams[0].id):
+        refused = set()
+    return {*odd, *missing - refused}
 
 
 def _roles_are_due(state: ListingState, now: datetime, every: timedelta) -> bool:

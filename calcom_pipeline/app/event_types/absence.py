@@ -18,6 +18,10 @@ from calcom_pipeline.domain.event_types.absence import (
     to_examine,
 )
 from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.models import Team
+
+_NOT_LISTED = "the list of teams lacks it"
+_STILL_IN = f"{_NOT_LISTED}, but its members can still be listed"
 
 
 class Membership(Protocol):
@@ -62,38 +66,50 @@ def settle_absent_owners(
     calcom: Membership,
     mirror: EventTypeMirror,
     absent: Sequence[Absent],
+    teams: Sequence[Team],
     *,
     rules: AbsenceRules,
     now: Callable[[], datetime],
 ) -> Looked:
     """Event types of owners that are no longer there to be read: a team that was left, a key that is somebody else's.
 
-    A team is proven left when its members cannot be listed any more, while the key's own listing was read just now. For
-    everything else time has to tell. A call per team.
+    A team is proven left when its members cannot be listed any more, while those of one of the listed `teams` can. For
+    everything else time has to tell. A call per team, and one.
     """
     looked = Looked()
     by_owner = sorted(absent, key=lambda one: (one.owner, one.event_type_id))
     for owner, group in groupby(by_owner, key=lambda one: one.owner):
         members = list(group)
-        looked += _written(mirror, owner, members, _verdict_on(calcom, owner, members, rules, now()), now())
+        doubt = _why_not_left(calcom, owner, teams)
+        if not doubt:
+            verdict = Verdict(frozenset(one.event_type_id for one in members))
+        elif doubt == _STILL_IN:
+            verdict = Verdict(frozenset(), doubt)
+        else:
+            verdict = _time_tells(members, rules, now(), doubt)
+        looked += _written(mirror, owner, members, verdict, now())
     return looked
 
 
-def _verdict_on(
-    calcom: Membership, owner: Owner, absent: Sequence[Absent], rules: AbsenceRules, now: datetime
-) -> Verdict:
-    everything = frozenset(one.event_type_id for one in absent)
-    said = "the list of teams lacks it" if owner.kind == "team" else "the key is another user's now"
-    if owner.kind == "team":
-        try:
-            if calcom.is_refused_by(owner.id):
-                return Verdict(everything)
-        except CalcomError as error:
-            said += f"; looking at its members failed ({error})"
-        else:
-            return Verdict(frozenset(), f"{said}, but its members can still be listed")
+def _why_not_left(calcom: Membership, owner: Owner, teams: Sequence[Team]) -> str:
+    """Why an owner is not proven to be out of the key's sight; empty when it is."""
+    if owner.kind == "user":
+        return "the key is another user's now"
+    try:
+        if not calcom.is_refused_by(owner.id):
+            return _STILL_IN
+        if not teams:
+            return f"{_NOT_LISTED}, and no other team is, to compare with"
+        if calcom.is_refused_by(teams[0].id):
+            return f"{_NOT_LISTED}, but neither can the members of a listed team be read"
+    except CalcomError as error:
+        return f"{_NOT_LISTED}, and looking at its members failed ({error})"
+    return ""
+
+
+def _time_tells(absent: Sequence[Absent], rules: AbsenceRules, now: datetime, doubt: str) -> Verdict:
     gone = confirmed(absent, rules, now=now)
-    return Verdict(gone, f"{said}, which is not confirmed yet" if gone != everything else "")
+    return Verdict(gone, f"{doubt}; that is not confirmed yet" if len(gone) < len(absent) else "")
 
 
 def _evidence(

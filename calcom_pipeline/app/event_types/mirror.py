@@ -160,7 +160,7 @@ def _other_owners(
     gone = mirror.drop_owners(left_out, read_at=now()) if left_out else 0
     odd = [Owner("team", number) for number in teams.unreadable_ids(TEAMS_STREAM)]
     absent = mirror.note_absent_owners([*read, *odd], read_at=now())
-    return Looked(gone) + settle_absent_owners(calcom, mirror, absent, rules=rules, now=now)
+    return Looked(gone) + settle_absent_owners(calcom, mirror, absent, teams, rules=rules, now=now)
 
 
 @dataclass(frozen=True, slots=True)

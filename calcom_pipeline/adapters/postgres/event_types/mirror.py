@@ -88,6 +88,7 @@ class PostgresEventTypeMirror:
             lock_stream(cursor, EVENT_TYPES_STREAM)
             cursor.execute(statement(query), values)
             gone = [number for (number,) in cursor.fetchall()]
+            settle(cursor, EVENT_TYPES_STREAM, {str(number) for number in gone}, read_at=values["read_at"])
             return insert_facts(cursor, [Fact("event_type", why, number) for number in gone])
 
     def doubt(self, event_type_ids: Sequence[int], why: str) -> None:
