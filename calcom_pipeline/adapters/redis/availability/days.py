@@ -2,7 +2,8 @@
 
 Key and value are published, another language may read them. Key: `calcom:v1:{account}:slots:day:<event type id>:
 <duration in minutes>:<zone>:<YYYY-MM-DD>`. Value: JSON `{"v": 1, "fetched_at": <ISO instant>, "slots": [...]}`, each
-slot `[<unix seconds>]` or, with seats, `[<unix seconds>, <seats remaining>, <seats in total>]`.
+slot `[<unix seconds>]` or, with seats, `[<unix seconds>, <seats remaining>, <seats in total>]`. One without a seat left
+(0 or below) is not free: whoever reads the value leaves it out of what may be booked.
 
 Beside them, per event type: `slots:generation:<id>`, raised by every clearing so that a fetch which began before it is
 not stored after it; `slots:index:<id>`, the keys of its days; and `slots:near:<id>`, the second layer (alternatives).
