@@ -1,13 +1,17 @@
-"""What the doctor looks at, given an open pipeline. Spends about nine calls on Cal.com."""
+"""What the doctor looks at, given an open pipeline. Spends about a dozen calls on Cal.com."""
 
 from typing import TYPE_CHECKING
 
+from calcom_pipeline.app.availability.refresh import canonical_queries
 from calcom_pipeline.app.maintenance.health import Examination
+from calcom_pipeline.app.maintenance.zone_check import differing_from_calcom, differing_from_system, unknown_zones
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.availability.models import SlotQuery
 from calcom_pipeline.domain.bookings.listing import BookingQuery
-from calcom_pipeline.domain.errors import SchemaOutdated, StoreError
+from calcom_pipeline.domain.errors import ContractBroken, SchemaOutdated, StoreError
+from calcom_pipeline.domain.zones import canonical_zone
+from calcom_pipeline.zone_rules import locked_version, system_zone
 
 if TYPE_CHECKING:
     from calcom_pipeline.adapters.calcom.client import CalcomClient
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
 _LONGEST_LOOK_SECONDS = 30.0
 # Past this, `Date` headers and our own instants disagree by more than a booking page's overlap tolerates well.
 _SKEW_SECONDS = 5.0
+# Zones that Cal.com is asked about; a call each.
+_ZONES_ASKED = 3
 _OLDEST_POSTGRES = 14
 _OLDEST_REDIS = 7
 
@@ -35,6 +41,8 @@ def examinations(container: Container) -> list[Examination]:
         Examination("Slots version", lambda: _slots(container)),
         Examination("Bookings version", lambda: _bookings(container)),
         Examination("Clock", lambda: _clock(container)),
+        Examination("Time zone rules", lambda: _zone_rules(container)),
+        Examination("Cal.com's time zones", lambda: _zones_of_calcom(container)),
         Examination("Rate limit", lambda: _limit(container)),
         Examination("Open outcomes", lambda: _outcomes(container)),
         Examination("Writing", lambda: _writing(container)),
@@ -110,7 +118,7 @@ def _slots(container: Container) -> str:
         first.id, first.duration_minutes, "UTC", today, today, choose_duration=bool(first.duration_options)
     )
     days = _asked(container).free_days(query)
-    return f"{sum(len(day.slots) for day in days)} free starts of event type {first.id} today"
+    return f"{sum(len(day.free) for day in days)} free starts of event type {first.id} today"
 
 
 def _bookings(container: Container) -> str:
@@ -124,6 +132,33 @@ def _clock(container: Container) -> str:
     if abs(skew) > _SKEW_SECONDS:
         return f"note: this clock is {skew:+.0f} s off Cal.com's; set it by NTP"
     return f"this clock and Cal.com's agree to {_SKEW_SECONDS:.0f} s"
+
+
+def _zone_rules(container: Container) -> str:
+    """The system's rules count nowhere here, but may in what stands beside us."""
+    asked = _asked(container)
+    names = {container.settings.default_time_zone, asked.me().time_zone, *(s.time_zone for s in asked.schedules())}
+    counts = f"tzdata {locked_version()} counts here"
+    if unknown := unknown_zones(names):
+        return f"note: {counts}, which has no zone {', '.join(repr(name) for name in unknown)}: no slots are read there"
+    if differing := differing_from_system(names, system_zone, now=utc_now()):
+        return f"note: {counts}; this system's own rules differ for {', '.join(differing)}"
+    return f"{counts}; this system's own rules say the same for {', '.join(sorted(names))}"
+
+
+def _zones_of_calcom(container: Container) -> str:
+    """A day, and a naive start, mean the same only if both sides' rules agree."""
+    bookable = [e for e in _asked(container).list_personal() if not e.is_managed_parent]
+    by_zone = {e.schedule_zone or "UTC": e for e in bookable}
+    known = sorted(zone for zone in by_zone if canonical_zone(zone))[:_ZONES_ASKED]
+    starts = 0
+    for zone in known:
+        days = container.settings.slot_horizon_days
+        shown = _asked(container).offsets_shown(canonical_queries(by_zone[zone], now=utc_now(), horizon_days=days)[0])
+        if differing := differing_from_calcom(zone, shown):
+            raise ContractBroken(differing, advice="One side's rules are old: install a newer tzdata, or tell Cal.com.")
+        starts += len(shown)
+    return f"the offsets of {starts} starts in {', '.join(known) or 'no zone'} are those of the rules used here"
 
 
 def _limiter(container: Container) -> str:

@@ -28,6 +28,7 @@ from calcom_pipeline.doctor import essentials
 from calcom_pipeline.domain.bookings.models import Booking
 from calcom_pipeline.domain.bookings.requests import BookingRules, booking_request, booking_uid, new_start, reason_text
 from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.settings import Settings, load_settings
 
 #: A person waits for these calls: they give up after so long, waiting for the rate limit included.
@@ -57,8 +58,8 @@ class CalcomService:
 
     # --- event types -------------------------------------------------------------------------------------
 
-    def list_event_types(self, *, team_id: int | None = None) -> list[EventType]:
-        """All event types of the key's user, or of a team, as Cal.com lists them now."""
+    def list_event_types(self, *, team_id: int | None = None) -> Listed[EventType]:
+        """All event types of the key's user, or of a team, as Cal.com lists them now; odd rows are `.unreadable`."""
         owner = Owner("user", 0) if team_id is None else Owner("team", team_id)
         return self._reads.list_owner(owner)
 
@@ -127,7 +128,10 @@ class CalcomService:
     def availability(
         self, event_type_id: int, *, first_day: date, last_day: date, duration_minutes: int | None = None
     ) -> Availability:
-        """Free starts of whole local days of the event type's schedule, from the cache where it has them."""
+        """Free starts of whole local days of the event type's schedule, from the cache where it has them.
+
+        A start that has no seat left is not among them.
+        """
         container = self._container
         container.require_schema()
         return free_slots(

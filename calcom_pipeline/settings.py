@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -31,6 +31,7 @@ from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.domain.redaction import know_secrets, secrets_of_url
 from calcom_pipeline.domain.services.fields import FIELD_NAMES
 from calcom_pipeline.domain.text import short_hash
+from calcom_pipeline.domain.zones import canonical_zone
 
 PREFIX = "CALCOM_"
 SERVER_VARIABLES = ("DATABASE_URL", "REDIS_URL", "DAGSTER_PG_URL")
@@ -64,9 +65,10 @@ def _without_userinfo(value: str) -> str:
 
 
 def _known_zone(value: str) -> str:
-    if value not in available_timezones():
+    known = canonical_zone(value)
+    if known is None:
         raise ValueError("is no IANA time zone, such as Europe/Berlin")
-    return value
+    return known
 
 
 def _pairs(value: object) -> object:
@@ -340,6 +342,21 @@ class Settings(BaseModel):
     )
     backfill_workers: int = Field(
         default=8, ge=1, le=64, description="Months read at once, where the limit allows that many calls."
+    )
+    event_type_proofs: int = Field(
+        default=20,
+        ge=1,
+        le=1000,
+        description="Event types missing from a listing that are read one by one in a look; a call each.",
+    )
+    absence_looks: int = Field(
+        default=3, ge=2, le=100, description="What cannot be proven gone counts as gone after so many looks in a row"
+    )
+    absence_minutes: float = Field(
+        default=10.0,
+        ge=0,
+        le=10_080,
+        description="... over at least so long: a bad deploy's empty answers are over.",
     )
     slot_horizon_days: int = Field(default=28, ge=1, le=366, description="Days of slots that are kept, from today.")
     slot_ttl_seconds: int = Field(default=300, ge=1, le=86_400, description="Life of a cached day with slots.")

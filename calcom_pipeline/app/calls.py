@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from calcom_pipeline.domain.errors import CalcomError
+from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.domain.models import Account, Schedule, Team
 
 #: Who goes first when requests have to wait. Lower lanes keep a tenth each of what is not interactive.
@@ -89,11 +90,11 @@ class AccountApi(Protocol):
         """The key's own user."""
         ...
 
-    def teams(self) -> list[Team]:
+    def teams(self) -> Listed[Team]:
         """The teams that user belongs to."""
         ...
 
-    def schedules(self) -> list[Schedule]:
+    def schedules(self) -> Listed[Schedule]:
         """The user's own schedules; those of other hosts cannot be read."""
         ...
 

@@ -1,5 +1,6 @@
 """Event types: their mirror, and which owners are read."""
 
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,9 @@ from calcom_pipeline.settings import Settings
 if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
+    from calcom_pipeline.adapters.postgres.quarantine import PostgresRowQuarantine
     from calcom_pipeline.app.event_types.mirror import TeamChoice
+    from calcom_pipeline.domain.event_types.absence import AbsenceRules
 
 
 class EventTypeGroup:
@@ -24,6 +27,21 @@ class EventTypeGroup:
         from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
 
         return PostgresEventTypeMirror(self._database)
+
+    @cached_property
+    def row_quarantine(self) -> "PostgresRowQuarantine":
+        """Rows of all lists that could not be read."""
+        from calcom_pipeline.adapters.postgres.quarantine import PostgresRowQuarantine
+
+        return PostgresRowQuarantine(self._database)
+
+    @property
+    def absence_rules(self) -> "AbsenceRules":
+        """When an event type that is not listed any more counts as gone."""
+        from calcom_pipeline.domain.event_types.absence import AbsenceRules
+
+        s = self._settings
+        return AbsenceRules(s.event_type_proofs, s.absence_looks, timedelta(minutes=s.absence_minutes))
 
     @property
     def teams(self) -> "TeamChoice":

@@ -33,6 +33,10 @@ def status(output: Output) -> None:
         output.table(f"Account {container.settings.account}", ("what", "how many"), rows)
         marks = [(w.stream, w.partition, f"{w.position:%Y-%m-%d %H:%M:%S} UTC") for w in watermarks]
         output.table("Watermarks", ("stream", "partition", "read up to"), marks)
+        missing = container.reports.overview.missing_event_types()
+        if missing:
+            lines = [(m.owner, m.event_types, f"{m.since:%Y-%m-%d %H:%M} UTC", m.why) for m in missing]
+            output.table("Event types that are missing and kept", ("owner", "how many", "since", "why"), lines)
         links = container.reports.overview.links()
         if links:
             output.line("Services: " + ", ".join(f"{number} {state}" for state, number in links.items()))
@@ -47,6 +51,7 @@ def status(output: Output) -> None:
         values = {
             "links": links,
             "problems": named,
+            "missing_event_types": [asdict(m) for m in missing],
             "facts_pending": backlog.pending,
             "counts": asdict(counts),
             "watermarks": [asdict(w) for w in watermarks],
@@ -98,7 +103,8 @@ def _readable(size: float) -> str:
 def doctor(output: Output) -> int:
     """Check every setting against the running world: key, scope, versions, limit, clock, PostgreSQL, Redis, schema.
 
-    Spends about nine calls. Exit code 12 says that something is wrong; the table says what and what to do.
+    Also whose time zone rules say what. Spends about a dozen calls. Exit code 12 says that something is wrong; the
+    table says what and what to do.
     """
     from calcom_pipeline.app.maintenance.health import examine
     from calcom_pipeline.bootstrap.container import ready_container

@@ -151,8 +151,19 @@ def _event_types(container: "Container", output: Output) -> tuple[str, str, dict
 
     group = container.event_types
     with output.progress("Event types") as progress:
-        report = pull_event_types(container.calcom, group.mirror, teams=group.teams, now=utc_now, progress=progress)
+        report = pull_event_types(
+            container.calcom,
+            group.mirror,
+            teams=group.teams,
+            rules=group.absence_rules,
+            now=utc_now,
+            progress=progress,
+        )
     sentence = f"Event types: {report.event_types} of {report.owners} owners, {_changes(report.changes)}"
+    parts = {"missing and kept": report.missing, "quarantined": report.quarantined, "listed twice": report.repeated}
+    sentence += "".join(f", {number} {what}" for what, number in parts.items() if number)
+    for line in report.notes:
+        output.line(f"  {line}")
     return "event_types", sentence, asdict(report)
 
 
@@ -221,6 +232,9 @@ def _slots(container: "Container", output: Output) -> tuple[str, str, dict[str, 
             progress=progress,
         )
     sentence = f"Slots: {report.slots} free starts on {report.days} days, {_changes(report.changes)}"
+    parts = {"without a seat left": report.full, "days quarantined": report.quarantined}
+    parts |= {"cached values unreadable": report.spoiled, "queries asked twice": report.asked_again}
+    sentence += "".join(f", {number} {what}" for what, number in parts.items() if number)
     if report.fresh_queries:
         sentence += f", {report.fresh_queries} event types still fresh"
     for event_type_id, why in report.failures.items():

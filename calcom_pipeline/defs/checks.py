@@ -50,4 +50,17 @@ def slugs_are_unique(container: dg.ResourceParam[Container]) -> dg.AssetCheckRes
     return dg.AssetCheckResult(passed=not rows, metadata={"doubled": table(rows)} if rows else {})
 
 
-ALL = [nothing_left_to_sync, linked_event_types_exist, slugs_are_unique]
+@dg.asset_check(asset=event_types, description="Cal.com's listings show every event type that is mirrored.")
+def mirrored_event_types_are_listed(container: dg.ResourceParam[Container]) -> dg.AssetCheckResult:
+    """What is missing is kept until that is proven or seen again; meanwhile the mirror may be ahead or behind."""
+    with dagster_failures("Reading missing event types"):
+        missing = container.reports.overview.missing_event_types()
+    rows = [
+        {"owner": m.owner, "event types": m.event_types, "since (UTC)": f"{m.since:%Y-%m-%d %H:%M}", "why": m.why}
+        for m in missing
+    ]
+    metadata = {"missing and kept": table(rows)} if rows else {}
+    return dg.AssetCheckResult(passed=not rows, severity=dg.AssetCheckSeverity.WARN, metadata=metadata)
+
+
+ALL = [nothing_left_to_sync, linked_event_types_exist, slugs_are_unique, mirrored_event_types_are_listed]

@@ -31,7 +31,10 @@ _EVENT_TYPES = {
     "content_hash": ("text", "tells a change; event types carry no timestamps"),
     "first_seen_at": ("timestamp with time zone", "when the mirror first had it"),
     "changed_at": ("timestamp with time zone", "when the mirror last changed"),
-    "deleted_at": ("timestamp with time zone", "when it was missing from a complete listing"),
+    "deleted_at": ("timestamp with time zone", "when it was proven gone, or missing for long enough"),
+    "missing_since": ("timestamp with time zone", "first of the looks in a row that did not show it"),
+    "missing_looks": ("integer", "how many those are"),
+    "missing_why": ("text", "why it is not taken for gone yet"),
 }
 
 _BOOKINGS = {
@@ -66,7 +69,7 @@ _SLOTS = {
     "duration_minutes": ("integer", "length asked for"),
     "zone": ("text", "IANA zone asked for"),
     "day": ("date", "local day in that zone"),
-    "starts": ("timestamp with time zone[]", "free starts"),
+    "starts": ("timestamp with time zone[]", "starts that Cal.com lists"),
     "seats": ("jsonb", "[[remaining, total], ...] beside the starts, where there are seats"),
     "fetched_at": ("timestamp with time zone", "when Cal.com was asked"),
 }

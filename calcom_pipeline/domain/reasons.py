@@ -41,6 +41,7 @@ SENTENCES: Mapping[str, str] = {
     "create_may_appear": "a create without an answer may still turn up",
     "create_ambiguous": "an earlier create may have become one of event types {event_types}; if not: "
     "resolve it with --retry",
+    "event_type_unreadable": "its event type is listed and cannot be read: {why}",
     "gone": "its event type is gone",
     "gone_with_service": "its event type is gone, and so is its service",
     "parked": "parked: {reason}",

@@ -180,6 +180,24 @@ class TestServices:
         again = {e.check_name: e for e in run(instance, "slots_refresh").get_asset_check_evaluations()}
         assert not again["linked_event_types_exist"].passed
 
+    def test_an_empty_listing_deletes_nothing_and_is_told_by_the_asset_and_a_check(
+        self, instance, container: Container, sandbox: RunningSandbox
+    ):
+        first = run(instance, "full_sync")
+        assert {e.check_name: e.passed for e in first.get_asset_check_evaluations()}["mirrored_event_types_are_listed"]
+        before, counts = container.event_types.mirror.present(), container.reports.overview.counts()
+        sandbox.control.add_fault("empty_list", "GET /v2/event-types")
+        result = run(instance, "slots_refresh")
+        assert result.success
+        assert container.event_types.mirror.present() == before
+        assert container.reports.overview.counts() == counts
+        materialized = [e.event_specific_data.materialization for e in result.get_asset_materialization_events()]
+        read = next(m for m in materialized if m.asset_key.path[-1] == "event_types")
+        assert read.metadata["missing and kept"].value == sum(e.owner.kind == "user" for e in before)
+        checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
+        told = checks["mirrored_event_types_are_listed"]
+        assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.WARN)
+
     def test_nothing_is_written_to_a_real_account_unless_told_so(
         self, instance, container: Container, sandbox: RunningSandbox, monkeypatch
     ):

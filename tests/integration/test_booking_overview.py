@@ -12,6 +12,7 @@ from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
 from calcom_pipeline.domain.bookings.listing import MINE
 from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.listed import Listed
 from tests.support.booking_rows import NOW, attendee, host, page, row
 
 ME = Owner("user", 101)
@@ -23,7 +24,7 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def mirror(database: Database) -> PostgresBookingMirror:
-    PostgresEventTypeMirror(database).replace(ME, [PLAIN, SEATED, COLLECTIVE], read_at=NOW)
+    PostgresEventTypeMirror(database).replace(ME, Listed((PLAIN, SEATED, COLLECTIVE)), read_at=NOW)
     return PostgresBookingMirror(database)
 
 

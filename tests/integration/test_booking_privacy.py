@@ -27,6 +27,7 @@ from calcom_pipeline.domain.bookings.people import People
 from calcom_pipeline.domain.bookings.positions import ReadEnd, Scope
 from calcom_pipeline.domain.errors import ConfigurationError, NotFound
 from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.listed import Listed
 from tests.support.booking_rows import NOW, attendee, host, page, row, stamp
 from tests.support.tables import fetch
 
@@ -257,8 +258,8 @@ class TestPrivateBookings:
     @staticmethod
     def know_event_types(database: Database, *teams: EventType) -> None:
         mirror = PostgresEventTypeMirror(database)
-        mirror.replace(ME, [event_type(7, ME)], read_at=NOW)
-        mirror.replace(TEAM, teams, read_at=NOW + timedelta(seconds=len(teams)))
+        mirror.replace(ME, Listed((event_type(7, ME),)), read_at=NOW)
+        mirror.replace(TEAM, Listed(tuple(teams)), read_at=NOW + timedelta(seconds=len(teams)))
 
     def test_a_team_members_private_booking_is_a_busy_time_and_nothing_else(self, database: Database):
         mirror = self.mirror(database)

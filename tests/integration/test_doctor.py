@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import redis
+import tzdata
 from pydantic import SecretStr
 
 from calcom_pipeline import doctor
@@ -244,7 +246,28 @@ def test_a_circuit_that_is_open(container: Container):
         container.limits.breaker.report(container.limits.breaker.enter("slots", longest_seconds=1), "failed")
     findings = found(container)
     assert (findings["Circuits"].verdict, findings["Circuits"].finding[:13]) == ("note", "slots is open")
-    assert problems(findings) == {"Slots version"}
+    assert problems(findings) == {"Slots version", "Cal.com's time zones"}
+
+
+def test_zone_rules_of_the_system_that_differ_are_a_note(container: Container, monkeypatch: pytest.MonkeyPatch):
+    zone = container.calcom.me().time_zone
+    monkeypatch.setattr(doctor, "system_zone", lambda name: ZoneInfo("Etc/GMT+11") if name == zone else None)
+    finding = found(container)["Time zone rules"]
+    assert finding.verdict == "note"
+    assert (
+        f"tzdata {tzdata.IANA_VERSION} counts here; this system's own rules differ for {zone} from" in finding.finding
+    )
+
+
+def test_zone_rules_of_cal_com_that_differ_are_a_problem(container: Container, account: RunningSandbox):
+    assert found(container)["Cal.com's time zones"].verdict == "ok"
+    account.control.add_fault(
+        "malformed_row", "GET /v2/slots", row=0, set={"start": "2026-12-15T09:00:00.000-09:30", "end": None}
+    )
+    finding = found(container)["Cal.com's time zones"]
+    assert finding.verdict == "problem"
+    assert "at UTC-09:30 on 2026-12-15, the rules used here at UTC+" in finding.finding
+    account.control.clear_faults()
 
 
 # --- the command ---------------------------------------------------------------------------------------------

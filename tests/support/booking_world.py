@@ -20,6 +20,7 @@ from calcom_pipeline.domain.bookings.listing import MINE, BookingPage, BookingQu
 from calcom_pipeline.domain.bookings.models import Booking
 from calcom_pipeline.domain.bookings.positions import Covered, ListingState, Position, ReadEnd, Scope
 from calcom_pipeline.domain.errors import NotFound
+from calcom_pipeline.domain.listed import Listed, UnreadableRow
 from calcom_pipeline.domain.models import Account, Team
 from tests.support.booking_rows import EXCHANGE, answer, attendee, host, row, stamp
 
@@ -75,6 +76,8 @@ class World:
         self.entries: dict[str, Entry] = {}
         self.late: list[tuple[datetime, Callable[[], None]]] = []
         self.key_teams = list(teams)
+        self.unlisted_teams: set[int] = set()
+        self.odd_teams: list[UnreadableRow] = []
         self.roles: dict[int, str] = {}
         self.calls: list[str] = []
         self.queries: list[BookingQuery] = []
@@ -163,19 +166,25 @@ class World:
         self.calls.append("me")
         return Account(101, "alice", "Europe/Berlin")
 
-    def teams(self) -> list[Team]:
+    def teams(self) -> Listed[Team]:
         """GET /v2/teams."""
         self.calls.append("teams")
-        return [Team(n, f"team-{n}", f"Team {n}", "UTC") for n in self.key_teams]
+        shown = [n for n in self.key_teams if n not in self.unlisted_teams]
+        return Listed(tuple(Team(n, f"team-{n}", f"Team {n}", "UTC") for n in shown), tuple(self.odd_teams))
+
+    def is_refused_by(self, team_id: int) -> bool:
+        """GET /v2/teams/{id}/memberships: a 403 or a 404."""
+        self.calls.append("members")
+        return team_id not in self.key_teams
 
     def role_in(self, team_id: int) -> str:
         """GET /v2/teams/{id}/memberships."""
         self.calls.append("role")
         return self.roles.get(team_id, "OWNER")
 
-    def schedules(self) -> list[Any]:
+    def schedules(self) -> Listed[Any]:
         """Of no interest here."""
-        return []
+        return Listed()
 
     @contextmanager
     def counted_calls(self) -> Iterator[list[str]]:

@@ -10,6 +10,7 @@ from calcom_pipeline.app.services.ports import ActionResult, StoredPlan
 from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.domain.errors import NotFound, Rejected
 from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.domain.models import Account, Schedule, Team
 from calcom_pipeline.domain.services.fields import remote_values
 from calcom_pipeline.domain.services.links import Link
@@ -80,6 +81,7 @@ class FakeCalcom:
         self.refuses: Callable[[Mapping[str, object]], bool] = lambda fields: False
         self.half_listing = False
         self.lost_scope = False
+        self.refuses_members = False
         self._fuse = fuse or Fuse()
         self._next = max(self.types, default=0) + 1
 
@@ -87,29 +89,32 @@ class FakeCalcom:
     def me(self) -> Account:
         return Account(ME.id, "me", "UTC")
 
-    def teams(self) -> list[Team]:
-        return self.visible_teams
+    def teams(self) -> Listed[Team]:
+        return Listed(tuple(self.visible_teams))
 
-    def schedules(self) -> list[Schedule]:
-        return []
+    def schedules(self) -> Listed[Schedule]:
+        return Listed()
 
-    def list_personal(self) -> list[EventType]:
+    def list_personal(self) -> Listed[EventType]:
         return self.list_owner(ME)
 
-    def list_team(self, team: Team) -> list[EventType]:
+    def list_team(self, team: Team) -> Listed[EventType]:
         return self.list_owner(Owner("team", team.id))
 
-    def list_owner(self, owner: Owner) -> list[EventType]:
+    def list_owner(self, owner: Owner) -> Listed[EventType]:
         self._fuse.burn("listing")
         self.listings += 1
         found = [e for e in self.types.values() if e.owner == owner]
-        return found[: len(found) // 2] if self.half_listing else found
+        return Listed(tuple(found[: len(found) // 2] if self.half_listing else found))
 
     def get_event_type(self, event_type_id: int, *, owner: Owner | None = None) -> EventType:
         found = self.types.get(event_type_id)
         if found is None or self.lost_scope or found.owner != (owner or found.owner):
             raise NotFound("no such event type")
         return found
+
+    def is_refused_by(self, team_id: int) -> bool:
+        return self.refuses_members or team_id not in {team.id for team in self.visible_teams}
 
     # writes
     def create_event_type(self, owner: Owner, fields: Mapping[str, object], *, above_id: int = 0) -> Written:

@@ -10,11 +10,35 @@ from calcom_pipeline.app.bookings.mirror import Mode
 from calcom_pipeline.domain.bookings.listing import MINE, BookingPage, BookingQuery
 from calcom_pipeline.domain.bookings.positions import FULL_STREAM
 from calcom_pipeline.domain.errors import TransientError
+from calcom_pipeline.domain.listed import UnreadableRow
 from tests.support.booking_reads import HOUR, TEAM, assert_mirrors, expected, filled, later, pull
 from tests.support.booking_world import BEGIN, MemoryMirror, World
 
 
 class TestScope:
+    @pytest.mark.parametrize("lists", [True, False], ids=["with team lists", "without"])
+    def test_a_team_that_the_list_of_teams_lacks_is_not_left_while_its_members_can_be_listed(self, lists: bool):
+        """One empty answer would forget the team's listing, and read everything anew, twice."""
+        world, mirror = filled(12), MemoryMirror()
+        world.key_teams.append(TEAM.id)
+        for _ in range(6):
+            world.add(team=TEAM.id, host=102)
+        choice = {"choice": ListingChoice(team_lists=lists)}
+        later(world)
+        pull(world, mirror, options=choice)
+        before = mirror.contents()
+        for look in ("unlisted", "odd", "listed again"):
+            world.unlisted_teams = set() if look == "listed again" else {TEAM.id}
+            odd = UnreadableRow("teams", b"{}", "name: is missing", str(TEAM.id))
+            world.odd_teams = [odd] if look == "odd" else []
+            later(world)
+            report = pull(world, mirror, options=choice)
+            assert report.full is None, look
+            assert mirror.contents() == before
+        world.key_teams.remove(TEAM.id)
+        later(world)
+        assert (pull(world, mirror, options=choice).full or "").startswith("the key's teams changed")
+
     def test_a_team_that_was_gained_shows_its_old_bookings(self):
         world, mirror = filled(12), MemoryMirror()
         for _ in range(12):

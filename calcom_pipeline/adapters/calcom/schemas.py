@@ -1,104 +1,128 @@
-"""Wire models of Cal.com's answers and how they become domain values. Booking rows are in `booking_rows.py`.
+"""Wire models of Cal.com's answers and how they become domain values. Bookings have theirs in `bookings/rows.py`.
 
-Unknown fields are kept in `raw` and never fail; a missing or mistyped field that we rely on is `ContractBroken`.
+Unknown fields are kept in `raw` and never fail. A field that we rely on and that is missing, mistyped or beyond what
+our columns hold makes its row unreadable (`lists.py`); where one thing was asked for it is `ContractBroken`.
 Facts: fact sheet section 4.2 (event types), 5.1 (slots), captures 01*.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
-from calcom_pipeline.domain.availability.models import Slot, SlotDay, SlotKey, SlotQuery
+from calcom_pipeline.adapters.calcom.lists import (
+    HOLDS_NUL,
+    Id,
+    Name,
+    Small,
+    Wire,
+    WrongRowError,
+    checked,
+    checked_row,
+    holds_nul,
+    listed,
+)
 from calcom_pipeline.domain.errors import ContractBroken, Exchange
 from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.domain.models import Account, Schedule, Team
 from calcom_pipeline.domain.text import content_hash
 from calcom_pipeline.domain.webhooks.models import Webhook
+from calcom_pipeline.domain.zones import canonical_zone
 
-T = TypeVar("T")
+#: What rows that cannot be read are kept under.
+EVENT_TYPES, TEAMS, SCHEDULES, WEBHOOKS = "event_types", "teams", "schedules", "webhooks"
 
 _LIMIT_FIELDS = ("bookingLimitsCount", "bookingLimitsDuration")
 _LIMIT_PERIODS = ("day", "week", "month", "year")
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
+_Length = Annotated[int, Field(ge=1, lt=2**31)]
 
 
-class _Host(_Wire):
-    userId: int
+class _Host(Wire):
+    userId: Id
 
 
-class _User(_Wire):
-    id: int
+class _User(Wire):
+    id: Id
 
 
-class WireEventType(_Wire):
+class _Seats(Wire):
+    seatsPerTimeSlot: Small | None = None
+
+
+class WireEventType(Wire):
     """An event type in the personal or the team shape of version 2024-06-14."""
 
-    id: int
-    lengthInMinutes: int
+    id: Id
+    lengthInMinutes: _Length
     title: str
-    slug: str
+    slug: Name
     description: str | None = ""
-    lengthInMinutesOptions: list[int] = Field(default_factory=list[int])
+    lengthInMinutesOptions: list[_Length] = Field(default_factory=list[int])
     hidden: bool
-    scheduleId: int | None = None
+    scheduleId: Id | None = None
     schedulingType: str | None = None
-    parentEventTypeId: int | None = None
-    slotInterval: int | None = None
-    minimumBookingNotice: int
-    beforeEventBuffer: int
-    afterEventBuffer: int
-    seats: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    parentEventTypeId: Id | None = None
+    slotInterval: Small | None = None
+    minimumBookingNotice: Small
+    beforeEventBuffer: Small
+    afterEventBuffer: Small
+    seats: _Seats = _Seats()
     confirmationPolicy: Mapping[str, Any] = Field(default_factory=dict[str, Any])
     recurrence: Mapping[str, Any] | None = None
-    price: int = 0
+    price: Id = 0
     currency: str = "usd"
-    ownerId: int | None = None
-    teamId: int | None = None
+    ownerId: Id | None = None
+    teamId: Id | None = None
     users: list[_User] = Field(default_factory=list[_User])
     hosts: list[_Host] = Field(default_factory=list[_Host])
     assignAllTeamMembers: bool = False
+    bookingLimitsCount: Mapping[str, Any] | None = None
+    bookingLimitsDuration: Mapping[str, Any] | None = None
 
 
-class _WireAccount(_Wire):
-    id: int
+class _WireAccount(Wire):
+    id: Id
     username: str | None = None
     timeZone: str
-    defaultScheduleId: int | None = None
-    organizationId: int | None = None
+    defaultScheduleId: Id | None = None
+    organizationId: Id | None = None
 
 
-class _WireTeam(_Wire):
-    id: int
+class _WireTeam(Wire):
+    id: Id
     slug: str | None = None
     name: str
     timeZone: str = "Europe/London"
 
 
-class _WireMembership(_Wire):
-    userId: int
+class _WireMembership(Wire):
+    userId: Id
     role: str
 
 
-class _WireSchedule(_Wire):
-    id: int
+class _WireSchedule(Wire):
+    id: Id
     timeZone: str
     isDefault: bool
 
 
-class _WireSlot(_Wire):
+# More seats were booked than there are: Cal.com may say so with a number below zero.
+_SlotSeats = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+
+
+class WireSlot(Wire):
+    """A start; seats where the event type has them."""
+
     start: str
-    seatsRemaining: int | None = None
-    seatsTotal: int | None = None
+    seatsRemaining: _SlotSeats | None = None
+    seatsTotal: _SlotSeats | None = None
 
 
-class _WireWebhook(_Wire):
+class _WireWebhook(Wire):
     id: str
     subscriberUrl: str
     triggers: list[str]
@@ -106,60 +130,81 @@ class _WireWebhook(_Wire):
     secret: str | None = None
 
 
-_EVENT_TYPES = TypeAdapter(list[WireEventType])
 _EVENT_TYPE = TypeAdapter(WireEventType)
 _ACCOUNT = TypeAdapter(_WireAccount)
-_TEAMS = TypeAdapter(list[_WireTeam])
-_MEMBERSHIPS = TypeAdapter(list[_WireMembership])
-_SCHEDULES = TypeAdapter(list[_WireSchedule])
-_SLOTS = TypeAdapter(dict[date, list[_WireSlot]])
+_TEAM = TypeAdapter(_WireTeam)
+_MEMBERSHIP = TypeAdapter(_WireMembership)
+_SCHEDULE = TypeAdapter(_WireSchedule)
 _WEBHOOK = TypeAdapter(_WireWebhook)
-_WEBHOOKS = TypeAdapter(list[_WireWebhook])
 
 
-def checked(adapter: TypeAdapter[T], data: Any, exchange: Exchange) -> T:
-    """Validate, or raise `ContractBroken` that names the first fields that are wrong and never their values."""
-    try:
-        return adapter.validate_python(data, strict=None)
-    except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in error.errors(include_input=False)]
-        raise ContractBroken(
-            f"{exchange.operation} answered another shape than the API promises ({'; '.join(wrong[:3])})",
-            exchange=exchange,
-            advice="Check the cal-api-version header of this endpoint group and CALCOM_BASE_URL.",
-        ) from None
+def event_types(content: bytes, exchange: Exchange, zones: "ScheduleZones | None") -> Listed[EventType]:
+    """A listing of one owner. Without zones they are UTC, and there is no content hash, which covers them.
 
-
-def event_types(data: Any, exchange: Exchange, zones: "ScheduleZones | None") -> list[EventType]:
-    """A listing of one owner. Without zones they are UTC, and there is no content hash, which covers them."""
-    rows = checked(_EVENT_TYPES, data, exchange)
-    return [_event_type(wire, raw, zones) for wire, raw in zip(rows, data, strict=True)]
+    Among its unreadable rows are those of the schedules that its zones come from.
+    """
+    found = listed(
+        content,
+        exchange,
+        stream=EVENT_TYPES,
+        read=lambda row: _event_type(checked_row(_EVENT_TYPE, row), row, zones),
+        key=lambda event_type: event_type.id,
+    )
+    return replace(found, unreadable=found.unreadable + zones.unreadable) if zones else found
 
 
 def event_type(data: Any, exchange: Exchange, zones: "ScheduleZones | None" = None) -> EventType:
     """One event type, in either shape."""
-    return _event_type(checked(_EVENT_TYPE, data, exchange), data, zones)
+    wire = checked(_EVENT_TYPE, data, exchange)
+    if holds_nul(data):
+        raise ContractBroken(f"{exchange.operation} answered an event type that {HOLDS_NUL}", exchange=exchange)
+    return _event_type(wire, data, zones)
 
 
 class ScheduleZones:
-    """Which zone an event type's grid is asked for in: its own schedule's if readable, else its team's or user's."""
+    """Which zone an event type's grid is asked for in: its own schedule's if readable, else its team's or user's.
 
-    def __init__(self, schedules: Iterable[Schedule], fallback: str) -> None:
-        by_id = {schedule.id: schedule.time_zone for schedule in schedules}
-        default = next((s.time_zone for s in schedules if s.is_default), fallback)
-        self._by_id = by_id
-        self._default = default
+    `look` finds a schedule that the list lacks, if it can be read: a list without it does not move a type to another
+    zone. A zone that is none we know stays as it is spelled; asking for slots in it says so.
+    """
+
+    def __init__(
+        self,
+        schedules: Listed[Schedule],
+        fallback: str,
+        *,
+        default_id: int | None = None,
+        look: Callable[[int], Schedule | None] = lambda _: None,
+    ) -> None:
+        self._by_id = {schedule.id: schedule.time_zone for schedule in schedules}
+        self._look = look
+        self.unreadable = schedules.unreadable
+        self._odd = {int(row.key): row.reason for row in schedules.unreadable if row.key.isdecimal()}
+        by_name = next((s.time_zone for s in schedules if s.is_default), None)
+        self._default_id = default_id if by_name is None else None
+        self._default = by_name or fallback
 
     @classmethod
-    def of_team(cls, schedules: Iterable[Schedule], team: Team) -> "ScheduleZones":
+    def of_team(cls, schedules: Listed[Schedule], team: Team) -> "ScheduleZones":
         """A team's types fall back to the team's zone, whatever the reader's own default schedule says."""
         zones = cls(schedules, team.time_zone)
-        zones._default = team.time_zone
+        zones._default, zones._default_id = team.time_zone, None
+        zones.unreadable = ()  # told with the personal listing
         return zones
 
     def of(self, schedule_id: int | None) -> str:
-        """The IANA zone."""
-        return self._by_id.get(schedule_id, self._default) if schedule_id is not None else self._default
+        """The zone, spelled as our rules do where they know it. Raises WrongRowError: its schedule is unreadable."""
+        wanted = schedule_id if schedule_id is not None else self._default_id
+        zone = self._default if wanted is None else self._zone(wanted)
+        return canonical_zone(zone) or zone
+
+    def _zone(self, schedule_id: int) -> str:
+        if schedule_id in self._odd:
+            raise WrongRowError(f"its schedule {schedule_id} cannot be read: {self._odd[schedule_id]}")
+        if schedule_id not in self._by_id:
+            found = self._look(schedule_id)
+            self._by_id[schedule_id] = found.time_zone if found else self._default
+        return self._by_id[schedule_id]
 
 
 def _event_type(wire: WireEventType, raw: Mapping[str, Any], zones: ScheduleZones | None) -> EventType:
@@ -182,7 +227,7 @@ def _event_type(wire: WireEventType, raw: Mapping[str, Any], zones: ScheduleZone
         minimum_notice_minutes=wire.minimumBookingNotice,
         before_buffer_minutes=wire.beforeEventBuffer,
         after_buffer_minutes=wire.afterEventBuffer,
-        seats_per_slot=wire.seats.get("seatsPerTimeSlot"),
+        seats_per_slot=wire.seats.seatsPerTimeSlot,
         requires_confirmation=bool(wire.confirmationPolicy) and not wire.confirmationPolicy.get("disabled"),
         recurring=wire.recurrence is not None,
         price_minor=wire.price,
@@ -203,47 +248,58 @@ def account(data: Any, exchange: Exchange) -> Account:
     return Account(wire.id, wire.username, wire.timeZone, wire.defaultScheduleId, wire.organizationId)
 
 
-def teams(data: Any, exchange: Exchange) -> list[Team]:
+def teams(content: bytes, exchange: Exchange) -> Listed[Team]:
     """The answer of /v2/teams."""
-    return [Team(t.id, t.slug, t.name, t.timeZone) for t in checked(_TEAMS, data, exchange)]
+
+    def read(row: Any) -> Team:
+        wire = checked_row(_TEAM, row)
+        return Team(wire.id, wire.slug, wire.name, wire.timeZone)
+
+    return listed(content, exchange, stream=TEAMS, read=read, key=lambda team: team.id)
 
 
 def role_of(user_id: int, data: Any, exchange: Exchange) -> str:
-    """One user's role in the answer of /v2/teams/{id}/memberships; empty when they are not in it (capture 01t)."""
-    members = checked(_MEMBERSHIPS, data, exchange)
-    return next((m.role for m in members if m.userId == user_id), "")
+    """One user's role in the answer of /v2/teams/{id}/memberships (capture 01t).
+
+    Empty when they are not in it, or not so that it can be read. What is wrong with other members' rows is nobody's
+    business here.
+    """
+    if not isinstance(data, list):
+        raise ContractBroken(f"{exchange.operation} answered no list", exchange=exchange)
+    rows = [cast("dict[str, Any]", row) for row in cast("list[Any]", data) if isinstance(row, dict)]
+    own = next((row for row in rows if row.get("userId") == user_id), None)
+    try:
+        return checked_row(_MEMBERSHIP, own).role if own is not None else ""
+    except WrongRowError:
+        return ""
 
 
-def schedules(data: Any, exchange: Exchange) -> list[Schedule]:
+def schedules(content: bytes, exchange: Exchange) -> Listed[Schedule]:
     """The answer of /v2/schedules."""
-    return [Schedule(s.id, s.timeZone, s.isDefault) for s in checked(_SCHEDULES, data, exchange)]
+    return listed(
+        content, exchange, stream=SCHEDULES, read=lambda row: _schedule(checked_row(_SCHEDULE, row)), key=lambda s: s.id
+    )
 
 
-def slot_days(data: Any, query: SlotQuery, fetched_at: datetime, exchange: Exchange) -> list[SlotDay]:
-    """The answer of /v2/slots as whole days: a day without slots has no key there (fact sheet 5.1), but a row here."""
-    by_day = checked(_SLOTS, data, exchange)
-    zone = ZoneInfo(query.zone)
-    days: list[SlotDay] = []
-    for offset in range((query.last_day - query.first_day).days + 1):
-        day = query.first_day + timedelta(days=offset)
-        key = SlotKey(query.event_type_id, query.duration_minutes, query.zone, day)
-        days.append(SlotDay(key, _slots(by_day.get(day, ()), zone, day, exchange), fetched_at))
-    return days
+def schedule(data: Any, exchange: Exchange) -> Schedule:
+    """The answer of /v2/schedules/{id}."""
+    return _schedule(checked(_SCHEDULE, data, exchange))
 
 
-def _slots(wires: Sequence[_WireSlot], zone: ZoneInfo, day: date, exchange: Exchange) -> tuple[Slot, ...]:
-    slots: list[Slot] = []
-    for wire in wires:
-        start = datetime.fromisoformat(wire.start)
-        if start.tzinfo is None or start.astimezone(zone).date() != day:
-            raise ContractBroken(f"{exchange.operation} put a start under another day than its own", exchange=exchange)
-        slots.append(Slot(start.astimezone(UTC), wire.seatsRemaining, wire.seatsTotal))
-    return tuple(slots)
+def _schedule(wire: _WireSchedule) -> Schedule:
+    return Schedule(wire.id, wire.timeZone, wire.isDefault)
 
 
-def webhooks(data: Any, exchange: Exchange) -> list[Webhook]:
-    """A listing of subscriptions."""
-    return [_webhook(wire) for wire in checked(_WEBHOOKS, data, exchange)]
+def webhooks(content: bytes, exchange: Exchange) -> Listed[Webhook]:
+    """A listing of subscriptions. The secret is not kept of one that cannot be read."""
+    return listed(
+        content,
+        exchange,
+        stream=WEBHOOKS,
+        read=lambda row: _webhook(checked_row(_WEBHOOK, row)),
+        key=lambda webhook: webhook.id,
+        without=("secret",),
+    )
 
 
 def webhook(data: Any, exchange: Exchange) -> Webhook:

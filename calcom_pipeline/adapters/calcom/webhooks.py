@@ -6,6 +6,7 @@ from calcom_pipeline.adapters.calcom import schemas
 from calcom_pipeline.adapters.calcom.endpoint import Endpoints
 from calcom_pipeline.adapters.calcom.idempotent_create import ExactlyOnce
 from calcom_pipeline.domain.errors import NotFound
+from calcom_pipeline.domain.listed import Listed, UnreadableRow
 from calcom_pipeline.domain.webhooks.models import NewWebhook, Webhook, WebhookScope
 
 _PAGE_ROWS = 250
@@ -15,16 +16,23 @@ OWN = WebhookScope()
 class WebhookEndpoints(Endpoints):
     """Reads and writes of subscriptions."""
 
-    def list_webhooks(self, scope: WebhookScope = OWN) -> list[Webhook]:
-        """All subscriptions of a scope."""
-        found: list[Webhook] = []
+    def list_webhooks(self, scope: WebhookScope = OWN) -> Listed[Webhook]:
+        """All subscriptions of a scope. A page that brings nothing new is the last, whatever its length."""
+        found = dict[str, Webhook]()
+        unreadable = dict[UnreadableRow, None]()
+        skip = repeated = 0
         while True:
-            params = {"take": _PAGE_ROWS, "skip": len(found)}
+            params = {"take": _PAGE_ROWS, "skip": skip}
             answer = self._get("Listing webhooks", _path(scope), group="webhooks", params=params)
-            rows = schemas.webhooks(answer.data(), answer.exchange)
-            found += rows
-            if len(rows) < _PAGE_ROWS:
-                return found
+            page = schemas.webhooks(answer.content, answer.exchange)
+            before = len(found) + len(unreadable)
+            for webhook in page:
+                found.setdefault(webhook.id, webhook)
+            unreadable |= dict.fromkeys(page.unreadable)
+            repeated += page.shown - (len(found) + len(unreadable) - before)
+            skip += page.shown
+            if page.shown < _PAGE_ROWS or len(found) + len(unreadable) == before:
+                return Listed(tuple(found.values()), tuple(unreadable), repeated)
 
     def create_webhook(self, webhook: NewWebhook, scope: WebhookScope = OWN) -> Webhook:
         """Subscribe, exactly once: after a doubt the URL tells, and what is found there is made what it should be.

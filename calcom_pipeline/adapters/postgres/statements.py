@@ -17,11 +17,28 @@ ON CONFLICT (stream, partition) DO UPDATE
 SET position = greatest(watermarks.position, excluded.position), read_started_at = excluded.read_started_at
 WHERE excluded.position > watermarks.position"""
 
+# --- quarantine ----------------------------------------------------------------------------------------------
+
 QUARANTINE = """
-INSERT INTO quarantine (stream, hash, raw, reason, first_seen_at, last_seen_at)
-VALUES (%(stream)s, %(hash)s, %(raw)s, %(reason)s, now(), now())
+INSERT INTO quarantine (stream, hash, raw, reason, uid, first_seen_at, last_seen_at)
+VALUES (%(stream)s, %(hash)s, %(raw)s, %(reason)s, %(key)s, coalesce(%(seen_at)s, now()), coalesce(%(seen_at)s, now()))
 ON CONFLICT (stream, hash) DO UPDATE
-SET reason = excluded.reason, times_seen = quarantine.times_seen + 1, last_seen_at = excluded.last_seen_at"""
+SET reason = excluded.reason, uid = excluded.uid, times_seen = quarantine.times_seen + 1,
+    last_seen_at = greatest(quarantine.last_seen_at, excluded.last_seen_at), resolved_at = NULL"""
+
+# What was unreadable has been read since, in a later request.
+SETTLE_ROWS = """
+UPDATE quarantine SET resolved_at = %(read_at)s
+WHERE stream = %(stream)s AND resolved_at IS NULL AND uid = ANY(%(keys)s) AND last_seen_at < %(read_at)s"""
+
+# Complete lists were read since, and do not show these any more.
+SETTLE_UNSEEN = """
+UPDATE quarantine SET resolved_at = %(read_at)s
+WHERE stream = ANY(%(streams)s) AND resolved_at IS NULL AND last_seen_at < %(before)s"""
+
+OPEN_ROWS = """
+SELECT stream, uid, reason, times_seen, last_seen_at FROM quarantine
+WHERE resolved_at IS NULL ORDER BY first_seen_at, hash"""
 
 # --- event types ---------------------------------------------------------------------------------------------
 
@@ -32,7 +49,7 @@ EVENT_TYPE_COLUMNS = (
     "assign_all_team_members, limit_periods, content_hash, raw"
 )
 
-STAGE_EVENT_TYPES = "CREATE TEMP TABLE incoming_event_types (LIKE event_types) ON COMMIT DROP"
+STAGE_EVENT_TYPES = "CREATE TEMP TABLE incoming_event_types (LIKE event_types INCLUDING DEFAULTS) ON COMMIT DROP"
 
 COPY_EVENT_TYPES = f"COPY incoming_event_types ({EVENT_TYPE_COLUMNS}, first_seen_at, changed_at) FROM STDIN"
 
@@ -57,14 +74,6 @@ WITH written AS (
     RETURNING id, (xmax = 0) AS added
 )
 SELECT count(*) FILTER (WHERE added), coalesce(array_agg(id) FILTER (WHERE NOT added), '{}') FROM written"""
-
-MARK_MISSING_EVENT_TYPES = """
-UPDATE event_types SET deleted_at = %(read_at)s
-WHERE owner = %(owner)s AND deleted_at IS NULL AND id NOT IN (SELECT id FROM incoming_event_types) RETURNING id"""
-
-# Owners that were read before and are no longer there to be read: a team left, a scope lost.
-MARK_OTHER_OWNERS = """
-UPDATE event_types SET deleted_at = %(read_at)s WHERE deleted_at IS NULL AND NOT owner = ANY(%(owners)s)"""
 
 PRESENT_EVENT_TYPES = f"SELECT {EVENT_TYPE_COLUMNS} FROM event_types WHERE deleted_at IS NULL ORDER BY id"  # noqa: S608 - the one inserted part is the constant above
 
@@ -137,18 +146,24 @@ WHERE event_type_id = %(event_type_id)s AND duration_minutes = %(duration_minute
 # Days that are over, and event types that nobody can book any more.
 PRUNE_SLOTS = "DELETE FROM slots WHERE day < %(first_day)s OR NOT event_type_id = ANY(%(event_type_ids)s)"
 
+# A start without a seat left is kept and is not free; `seats` holds [remaining, total] beside each start.
+FREE_STARTS = (
+    "cardinality(starts)"
+    " - jsonb_array_length(jsonb_path_query_array(coalesce(seats, '[]'), 'strict $[*] ? (@[0] <= 0)'))"
+)
+
 # --- what people ask -----------------------------------------------------------------------------------------
 
-TABLE_COUNTS = """
+TABLE_COUNTS = f"""
 SELECT (SELECT count(*) FROM event_types WHERE deleted_at IS NULL),
        (SELECT count(DISTINCT owner) FROM event_types WHERE deleted_at IS NULL),
        (SELECT count(*) FROM bookings WHERE deleted_at IS NULL),
-       (SELECT count(*) FROM slots), (SELECT coalesce(sum(cardinality(starts)), 0) FROM slots),
-       (SELECT count(*) FROM quarantine)"""
+       (SELECT count(*) FROM slots), (SELECT coalesce(sum({FREE_STARTS}), 0) FROM slots),
+       (SELECT count(*) FROM quarantine WHERE resolved_at IS NULL)"""  # noqa: S608 - the constant above
 
-FREE_STARTS_BY_DAY = """
-SELECT event_types.slug || ' (' || event_types.owner || ')', day, sum(cardinality(starts))::integer
-FROM slots JOIN event_types ON event_types.id = event_type_id GROUP BY 1, 2 ORDER BY 1, 2"""
+FREE_STARTS_BY_DAY = f"""
+SELECT event_types.slug || ' (' || event_types.owner || ')', day, sum({FREE_STARTS})::integer
+FROM slots JOIN event_types ON event_types.id = event_type_id GROUP BY 1, 2 ORDER BY 1, 2"""  # noqa: S608 - the same
 
 CALLS_BY_MINUTE = """
 SELECT date_trunc('minute', called_at), lane, count(*)::integer FROM api_calls WHERE called_at >= %(since)s

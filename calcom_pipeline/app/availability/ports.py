@@ -9,21 +9,22 @@ from calcom_pipeline.app.calls import Changes
 from calcom_pipeline.domain.availability.changes import Fact, Stain
 from calcom_pipeline.domain.availability.models import SlotDay, SlotKey, SlotQuery
 from calcom_pipeline.domain.event_types.models import EventType
+from calcom_pipeline.domain.listed import Listed
 
 
 class SlotApi(Protocol):
     """Free starts, asked for with the canonical query only."""
 
-    def free_days(self, query: SlotQuery) -> list[SlotDay]:
-        """One entry per day asked for, empty days included, in order."""
+    def free_days(self, query: SlotQuery) -> Listed[SlotDay]:
+        """One entry per day asked for, empty days included, in order. Days that cannot be read have none."""
         ...
 
 
 class SlotMirror(Protocol):
     """The table `slots`."""
 
-    def store(self, days: Sequence[SlotDay]) -> Changes:
-        """Write whole days; a day that is the same only gets its `fetched_at`."""
+    def store(self, days: Listed[SlotDay]) -> Changes:
+        """Write whole days; a day that is the same only gets its `fetched_at`. Unreadable ones go to quarantine."""
         ...
 
     def days(self, query: SlotQuery) -> list[SlotDay]:
@@ -47,7 +48,11 @@ class SlotCache(Protocol):
         ...
 
     def get(self, keys: Sequence[SlotKey]) -> Mapping[SlotKey, SlotDay]:
-        """The days that are there."""
+        """The days that are there; a value that cannot be read is not."""
+        ...
+
+    def spoiled(self) -> int:
+        """Values that could not be read and were taken for missing, since this cache was opened."""
         ...
 
 

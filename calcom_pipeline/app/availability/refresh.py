@@ -1,7 +1,7 @@
 """Refresh slots: the canonical query of each event type and length, stored as whole days in PostgreSQL and Redis."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,25 +10,47 @@ from calcom_pipeline.app.availability.tolerant_cache import TolerantCache
 from calcom_pipeline.app.calls import Changes, Progress
 from calcom_pipeline.app.event_types.ports import EventTypeMirror
 from calcom_pipeline.domain.availability.models import SlotDay, SlotQuery
-from calcom_pipeline.domain.errors import PermanentError
+from calcom_pipeline.domain.errors import ContractBroken, PermanentError
 from calcom_pipeline.domain.event_types.models import EventType
+from calcom_pipeline.domain.listed import Listed
+from calcom_pipeline.domain.zones import UnknownZoneError, zone_of
 
 
 @dataclass(frozen=True, slots=True)
 class SlotsReport:
     """What a refresh brought. `failures` holds a sentence per event type that could not be read.
 
-    `cache_error` says why not all days are in Redis; PostgreSQL has them.
+    `slots` are free starts, `full` those without a seat left. `quarantined` days could not be read and are as they
+    were. `spoiled` cached values could not be read and were replaced. `asked_again` queries had suddenly no start.
     """
 
-    queries: int
-    fresh_queries: int
-    days: int
-    slots: int
-    cached_days: int
-    changes: Changes
+    queries: int = 0
+    fresh_queries: int = 0
+    days: int = 0
+    slots: int = 0
+    cached_days: int = 0
+    changes: Changes = field(default_factory=Changes)
     failures: dict[int, str] = field(default_factory=dict[int, str])
     cache_error: str = ""
+    full: int = 0
+    quarantined: int = 0
+    spoiled: int = 0
+    asked_again: int = 0
+
+    def with_days(self, found: Listed[SlotDay], changes: Changes, *, cached: int, again: bool) -> "SlotsReport":
+        """The report, one query later."""
+        free = sum(len(day.free) for day in found)
+        return replace(
+            self,
+            queries=self.queries + 1,
+            days=self.days + len(found),
+            slots=self.slots + free,
+            full=self.full + sum(len(day.slots) for day in found) - free,
+            cached_days=self.cached_days + cached,
+            changes=self.changes + changes,
+            quarantined=self.quarantined + len(found.unreadable),
+            asked_again=self.asked_again + again,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +62,40 @@ class SlotOptions:
 
 
 def canonical_queries(event_type: EventType, *, now: datetime, horizon_days: int) -> list[SlotQuery]:
-    """One query per length: whole days in the schedule's zone, from today there, and that zone asked for."""
-    zone = event_type.schedule_zone or "UTC"
-    today = now.astimezone(ZoneInfo(zone)).date()
+    """One query per length: whole days in the schedule's zone, from today there, and that zone asked for.
+
+    Raises:
+        ContractBroken: the zone is none that our rules know.
+    """
+    zone = known_zone(event_type)
+    today = now.astimezone(zone).date()
     lengths = event_type.duration_options or (event_type.duration_minutes,)
     return [
         SlotQuery(
             event_type_id=event_type.id,
             duration_minutes=length,
-            zone=zone,
+            zone=zone.key,
             first_day=today,
             last_day=today + timedelta(days=horizon_days - 1),
             choose_duration=bool(event_type.duration_options),
         )
         for length in lengths
     ]
+
+
+def known_zone(event_type: EventType) -> ZoneInfo:
+    """The zone that an event type's slots are asked for in.
+
+    Raises:
+        ContractBroken: it is none that our rules know.
+    """
+    try:
+        return zone_of(event_type.schedule_zone or "UTC")
+    except UnknownZoneError as error:
+        raise ContractBroken(
+            f"Event type {event_type.id}: {error}",
+            advice="Correct the zone of its schedule at Cal.com, or install a newer tzdata.",
+        ) from None
 
 
 def refresh_slots(
@@ -75,40 +116,59 @@ def refresh_slots(
         TransientError: Cal.com is away or the budget is spent; what was fetched before stays stored.
     """
     bookable = event_types.bookable()
-    asked = [q for e in bookable for q in canonical_queries(e, now=now, horizon_days=options.horizon_days)]
+    asked, failures = _queries(bookable, now, options)
     kept = TolerantCache(cache)
-    days = slots = cached = fresh = 0
-    changes, failures = Changes(), dict[int, str]()
+    report, spoiled = SlotsReport(failures=failures), cache.spoiled()
     for done, query in enumerate(asked):
         if _is_fresh(query, mirror, kept, since=now - options.fresh_for):
-            fresh += 1
+            report = replace(report, fresh_queries=report.fresh_queries + 1)
             continue
         try:
-            generations = kept.generations([query.event_type_id])
-            found = calcom.free_days(query)
+            report = _refreshed(report, calcom, mirror, kept, query)
         except PermanentError as error:
             failures[query.event_type_id] = str(error)
             continue
-        changes += mirror.store(found)
-        cached += kept.store(found, generations=generations)
-        days += len(found)
-        slots += _count(found)
         if progress:
             progress(done + 1, len(asked), f"slots of event type {query.event_type_id}")
     first_day = min((q.first_day for q in asked), default=now.date())
     gone = mirror.prune(first_day=first_day, event_type_ids=[e.id for e in bookable])
-    changes += Changes(gone=gone)
-    return SlotsReport(len(asked) - fresh, fresh, days, slots, cached, changes, failures, kept.error)
+    spoiled = cache.spoiled() - spoiled
+    return replace(report, changes=report.changes + Changes(gone=gone), spoiled=spoiled, cache_error=kept.error)
+
+
+def _queries(
+    bookable: Iterable[EventType], now: datetime, options: SlotOptions
+) -> tuple[list[SlotQuery], dict[int, str]]:
+    """What to ask for, and why not for the others, by event type."""
+    asked, failures = list[SlotQuery](), dict[int, str]()
+    for event_type in bookable:
+        try:
+            asked += canonical_queries(event_type, now=now, horizon_days=options.horizon_days)
+        except ContractBroken as error:
+            failures[event_type.id] = str(error)
+    return asked, failures
+
+
+def _refreshed(
+    report: SlotsReport, calcom: SlotApi, mirror: SlotMirror, cache: TolerantCache, query: SlotQuery
+) -> SlotsReport:
+    generations = cache.generations([query.event_type_id])
+    found = calcom.free_days(query)
+    again = not found.unreadable and not _any_start(found) and _any_start(mirror.days(query))
+    if again:  # everything booked since, or an answer that is not to be believed: the second one counts
+        found = calcom.free_days(query)
+    changes = mirror.store(found)
+    return report.with_days(found, changes, cached=cache.store(found, generations=generations), again=again)
+
+
+def _any_start(days: Iterable[SlotDay]) -> bool:
+    return any(day.slots for day in days)
 
 
 def _is_fresh(query: SlotQuery, mirror: SlotMirror, cache: SlotCache, *, since: datetime) -> bool:
-    """Every day was fetched a moment ago, and those with slots are still cached."""
+    """Every day was fetched a moment ago, and those with free starts are still cached."""
     days = mirror.days(query)
     if len(days) != (query.last_day - query.first_day).days + 1 or any(d.fetched_at < since for d in days):
         return False
-    free = [day.key for day in days if day.slots]
+    free = [day.key for day in days if day.free]
     return len(cache.get(free)) == len(free)
-
-
-def _count(days: Iterable[SlotDay]) -> int:
-    return sum(len(day.slots) for day in days)

@@ -30,6 +30,10 @@ class TolerantCache:
             self.error = str(error)
             return 0
 
+    def spoiled(self) -> int:
+        """As the cache's."""
+        return self._cache.spoiled()
+
     def get(self, keys: Sequence[SlotKey]) -> Mapping[SlotKey, SlotDay]:
         """The days that are there."""
         try:

@@ -12,6 +12,7 @@ from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.domain.errors import (
     CalcomError,
     CircuitOpen,
+    ContractBroken,
     NotFound,
     OutcomeUnknown,
     PipelineError,
@@ -212,6 +213,8 @@ class Writer:
             self._calcom.get_event_type(event_type_id, owner=owner)
         except NotFound:
             return False
+        except ContractBroken:
+            return True  # it is there, whatever is odd about it
         except Rejected as error:
             raise Stale(Reason("unproven_refused", text=str(error))) from error
         return True

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from calcom_pipeline.app.calls import AccountApi
-from calcom_pipeline.app.event_types.mirror import TeamChoice
+from calcom_pipeline.app.event_types.mirror import EVENT_TYPES_STREAM, TeamChoice
 from calcom_pipeline.app.event_types.ports import EventTypeApi
 from calcom_pipeline.app.services.ports import PlanStore, ServiceStore, StoredPlan
 from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.domain.reasons import NO_REASON, Reason
 from calcom_pipeline.domain.services.fields import Side
 from calcom_pipeline.domain.services.links import Link
@@ -45,11 +46,16 @@ class Listing:
     """Everything Cal.com listed, by owner, each complete."""
 
     me: Owner
-    by_owner: Mapping[Owner, Sequence[EventType]]
+    by_owner: Mapping[Owner, Listed[EventType]]
 
     def event_types(self) -> list[EventType]:
         """All of them."""
         return [event_type for found in self.by_owner.values() for event_type in found]
+
+    def unreadable(self) -> dict[int, str]:
+        """Event types that are there although their rows cannot be read, with the reason."""
+        rows = [row for found in self.by_owner.values() for row in found.unreadable if row.stream == EVENT_TYPES_STREAM]
+        return {int(row.key): row.reason for row in rows if row.key}
 
 
 def read_listing(calcom: Calcom, teams: TeamChoice) -> Listing:
@@ -141,6 +147,7 @@ def decide_now(
         field_owners=rules.field_owners,
         propose_imports=rules.propose_imports,
         create_grace=rules.create_grace,
+        unreadable=listing.unreadable(),
     )
     return listing, plan_services(situation)
 
@@ -149,10 +156,11 @@ def distrust(listing: Listing, links: Iterable[Link], known: Mapping[Owner, int]
     """Why a listing is not to be trusted for anything destructive; empty when it is."""
     linked = {link.owner for link in links if link.event_type_id is not None and link.state == "linked"}
     for owner, found in listing.by_owner.items():
-        if not found and owner in linked:
+        shown = len(found) + len(found.unreadable)
+        if not shown and owner in linked:
             return Reason("listing_empty", owner=str(owner))
-        if len(found) < known.get(owner, 0) * smallest_share:
-            return Reason("listing_shrank", owner=str(owner), listed=len(found), known=known[owner])
+        if shown < known.get(owner, 0) * smallest_share:
+            return Reason("listing_shrank", owner=str(owner), listed=shown, known=known[owner])
     return NO_REASON
 
 

@@ -11,7 +11,7 @@ from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.columns import column_schema
 from calcom_pipeline.defs.failures import dagster_failures
-from calcom_pipeline.defs.metadata import LIMITER_PICTURE, Meter, change_metadata, limiter_use
+from calcom_pipeline.defs.metadata import LIMITER_PICTURE, Meter, change_metadata, limiter_use, table
 from calcom_pipeline.defs.naming import OWNERS, POOL, PREFIX
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.defs.services.assets import service_sync
@@ -38,7 +38,12 @@ def event_types(
     meter = Meter(calcom)
     with dagster_failures("Reading event types"):
         report = pull_event_types(
-            calcom, event_type_mirror, teams=container.event_types.teams, now=utc_now, progress=progress_of(context)
+            calcom,
+            event_type_mirror,
+            teams=container.event_types.teams,
+            rules=container.event_types.absence_rules,
+            now=utc_now,
+            progress=progress_of(context),
         )
         now = utc_now()
         calls = container.reports.overview.calls_by_minute(since=now - LIMITER_PICTURE)
@@ -46,6 +51,10 @@ def event_types(
         metadata={
             "dagster/row_count": report.event_types,
             "owners": report.owners,
+            "missing and kept": report.missing,
+            "quarantined": report.quarantined,
+            "listed twice": report.repeated,
+            **({"to know": table([{"note": note} for note in report.notes])} if report.notes else {}),
             **change_metadata(report.changes),
             **meter.metadata(),
             **limiter_use(calls, limit=container.settings.rate_limit_per_minute, now=now),

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from calcom_pipeline.domain.event_types.models import EventType
+from calcom_pipeline.domain.zones import UnknownZoneError, zone_of
 
 FactKind = Literal["booking", "event_type", "schedule"]
 Span = tuple[datetime, datetime]
@@ -59,12 +60,8 @@ def _stain(spans: Sequence[Span], event_type: EventType) -> Stain:
     if not spans or "year" in event_type.limit_periods:
         return Stain(event_type.id, zone, None)
     try:
-        info = ZoneInfo(zone)
-    except (
-        ZoneInfoNotFoundError,
-        ValueError,
-        OSError,
-    ):  # Cal.com's list of zones and ours differ: then any day may be meant
+        info = zone_of(zone)
+    except UnknownZoneError:  # Cal.com's list of zones and ours differ: then any day may be meant
         return Stain(event_type.id, zone, None)
     days = {day for span in spans for day in _days_of(span, event_type, info)}
     return Stain(event_type.id, zone, frozenset(days))

@@ -6,11 +6,19 @@ from datetime import date, datetime
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A start that may be booked, with seats where the event type has them."""
+    """A start that Cal.com lists, with seats where the event type has them.
+
+    One without a seat left is listed too (seen on a real server). It is kept, so that a freed seat shows.
+    """
 
     start: datetime
     seats_remaining: int | None = None
     seats_total: int | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it may be booked."""
+        return self.seats_remaining is None or self.seats_remaining > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +30,22 @@ class SlotKey:
     zone: str
     day: date
 
+    def __str__(self) -> str:
+        return f"{self.event_type_id}/{self.duration_minutes}/{self.zone}/{self.day.isoformat()}"
+
 
 @dataclass(frozen=True, slots=True)
 class SlotDay:
-    """The free starts of one local day; an empty day is a fact too."""
+    """The starts that Cal.com lists for one local day; an empty day is a fact too."""
 
     key: SlotKey
     slots: tuple[Slot, ...]
     fetched_at: datetime
+
+    @property
+    def free(self) -> tuple[Slot, ...]:
+        """Those that may be booked."""
+        return tuple(slot for slot in self.slots if slot.is_free)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from calcom_pipeline.domain.addresses import canonical, is_address
 from calcom_pipeline.domain.cleaning import many_lines, one_line
 from calcom_pipeline.domain.errors import InvalidInput
+from calcom_pipeline.domain.zones import canonical_zone
 
 LONGEST_TITLE = 255
 LONGEST_NAME = 255
@@ -123,10 +124,10 @@ def new_start(value: Any, rules: BookingRules, *, zone: str | None = None) -> da
     """The new time of a booking that is moved, UTC. A naive one is read in `zone`, else the default zone.
 
     Raises:
-        InvalidInput: it is no time, in a gap of the clock, or too soon.
+        InvalidInput: it is no time, in a gap of the clock, or too soon, or the zone is none.
     """
     reader = _Reader({"start": value})
-    start = reader.start(zone or rules.default_zone, rules)
+    start = reader.start(reader.zone(zone, rules.default_zone), rules)
     reader.finish()
     return start
 
@@ -172,7 +173,7 @@ class _Reader:
             self._say("language", "is none that Cal.com knows")
         return NewAttendee(
             name=self._name(self._person("name")),
-            time_zone=self._zone(self._person("timeZone", "time_zone"), rules.default_zone),
+            time_zone=self.zone(self._person("timeZone", "time_zone"), rules.default_zone),
             language=language,
             email=self._address("email", given_email),
             phone_number=self._phone(given_phone),
@@ -356,12 +357,13 @@ class _Reader:
             return None
         return number or None
 
-    def _zone(self, value: Any, default: str) -> str:
+    def zone(self, value: Any, default: str) -> str:
+        """The zone that naive times are read in, in any spelling."""
         zone = self._line("timeZone", value, LONGEST_NAME) or default
-        if zone not in available_timezones():
+        known = canonical_zone(zone)
+        if known is None:
             self._say("timeZone", "is no IANA time zone, such as Europe/Berlin")
-            return default
-        return zone
+        return known or default
 
     def _moment(self, value: Any) -> datetime | None:
         if isinstance(value, datetime):

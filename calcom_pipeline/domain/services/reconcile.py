@@ -45,6 +45,8 @@ class Situation:
     propose_imports: bool = False
     #: How long a create without an answer may still turn up.
     create_grace: timedelta = timedelta(seconds=30)
+    #: Event types that are listed and could not be read, with the reason: neither gone nor to be compared.
+    unreadable: Mapping[int, str] = field(default_factory=dict[int, str])
 
 
 def plan_services(situation: Situation) -> Plan:
@@ -196,6 +198,8 @@ class _Planner:
 
     def _must_wait(self, service: Service, link: Link) -> Reason | None:
         """Why a link is left alone for now; an edit of the service since the failure is worth a new attempt."""
+        if (why := self._s.unreadable.get(link.event_type_id or 0)) is not None:
+            return Reason("event_type_unreadable", why=why)
         if link.failed_version != service.version:
             return None
         cause = {"reason": str(link.reason), "cause": link.reason.code}

@@ -8,7 +8,6 @@ Which shape a row has depends on the booking now (fact sheet 6.4); one reader ta
 because it is the hot path: validating 100,000 rows with a model class costs 2 s, this a third of that.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,6 +16,18 @@ from typing import Any, TypeVar, cast
 
 import orjson
 
+from calcom_pipeline.adapters.calcom.lists import (
+    ESCAPED_NUL,
+    HOLDS_NUL,
+    LONGEST_INDEXED,
+    NO_JSON_TEXT,
+    TOO_DEEP,
+    as_it_came,
+    deep,
+    holds_nul,
+    parsed,
+    payload,
+)
 from calcom_pipeline.domain.bookings.listing import BookingPage, Keys, Unreadable, payload_hash
 from calcom_pipeline.domain.bookings.models import Attendee, Booking, Host
 from calcom_pipeline.domain.errors import ContractBroken, Exchange
@@ -34,16 +45,10 @@ _KNOWN = frozenset({
 })  # fmt: skip
 _STATUSES = frozenset({"accepted", "pending", "cancelled", "rejected", "awaiting_host"})
 _LARGEST_ID = 2**63 - 1  # bigint
-# Longer ones do not fit into an index page of PostgreSQL (2,704 bytes, four to a character).
-_LONGEST_INDEXED = 600
 # That many rows, all with the same field missing or of another kind, are no accident but another shape.
 _ROWS_OF_A_NEW_SHAPE = 3
 # An account has few hosts, who stand in all its bookings.
 _HOSTS_REMEMBERED = 1024
-_ESCAPED_NUL = b"\\u0000"
-_NO_JSON_TEXT = "is no valid JSON text: bytes that are no UTF-8, half a surrogate pair, or a number that is none"
-
-_TOO_DEEP = "is nested too deeply"
 
 
 class _WrongFieldError(ValueError):
@@ -125,7 +130,7 @@ def booking_page(content: bytes, exchange: Exchange, *, answered_at: datetime, s
     Raises:
         ContractBroken: the answer as a whole is no paged list, or no row of it has the shape that was promised.
     """
-    answer, intact = _parsed(content, exchange)
+    answer, intact = parsed(content, exchange)
     page = cast("Row", answer) if isinstance(answer, dict) else {}
     rows, pagination = page.get("data"), page.get("pagination")
     if not isinstance(rows, list) or not isinstance(pagination, dict):
@@ -138,7 +143,7 @@ def booking_page(content: bytes, exchange: Exchange, *, answered_at: datetime, s
     unreadable: list[Unreadable] = []
     keys: list[Booking | Keys] = []
     unknown: Counter[str] = Counter()
-    may_hold_nul = _ESCAPED_NUL in content
+    may_hold_nul = ESCAPED_NUL in content
     for row in cast("list[Any]", rows):
         found = _read(row, intact=intact, may_hold_nul=may_hold_nul)
         if isinstance(found, Booking):
@@ -168,7 +173,7 @@ def one_booking(content: bytes, uid: str, exchange: Exchange) -> Booking | Unrea
     Raises:
         ContractBroken: the booking that was asked for is not in it.
     """
-    answer, intact = _parsed(content, exchange)
+    answer, intact = parsed(content, exchange)
     data = cast("Row", answer).get("data") if isinstance(answer, dict) else None
     for row in cast("list[Any]", data if isinstance(data, list) else [data]):
         found = _read(row, intact=intact)
@@ -182,70 +187,22 @@ def replayed(raw: bytes) -> Booking | Unreadable:
     try:
         return _read(orjson.loads(raw), intact=True)
     except orjson.JSONDecodeError:
-        return Unreadable(raw, _NO_JSON_TEXT)
-
-
-def _parsed(content: bytes, exchange: Exchange) -> tuple[Any, bool]:
-    """The answer, and whether it is JSON to the letter.
-
-    If not, single rows may still be: the lenient parser keeps wrong bytes as half surrogate pairs, which tell the rows
-    apart and turn back into the same bytes.
-    """
-    try:
-        return orjson.loads(content), True
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        return json.loads(content.decode(errors="surrogateescape")), False
-    except (ValueError, RecursionError):
-        raise ContractBroken(f"{exchange.operation} answered something that is no JSON", exchange=exchange) from None
+        return Unreadable(raw, NO_JSON_TEXT)
 
 
 def _read(row: Any, *, intact: bool, may_hold_nul: bool = True) -> Booking | Unreadable:
     try:
-        raw = _payload(row, intact=intact)
+        raw = payload(row, intact=intact)
     except ValueError:
-        return Unreadable(_as_it_came(row), _NO_JSON_TEXT, _keys(row))
+        return Unreadable(as_it_came(row), NO_JSON_TEXT, _keys(row))
     except (TypeError, RecursionError):  # what orjson and json raise for it
-        return Unreadable(_deep(row), _TOO_DEEP, _keys(row))
-    if may_hold_nul and _ESCAPED_NUL in raw and _holds_nul(row):
-        return Unreadable(raw, "holds a NUL character, which PostgreSQL cannot store", _keys(row))
+        return Unreadable(deep(row), TOO_DEEP, _keys(row))
+    if may_hold_nul and ESCAPED_NUL in raw and holds_nul(row):
+        return Unreadable(raw, HOLDS_NUL, _keys(row))
     try:
         return _booking(row, raw)
     except _WrongFieldError as wrong:
         return Unreadable(raw, str(wrong) if isinstance(row, dict) else f"row: {wrong}", _keys(row))
-
-
-def _payload(row: Any, *, intact: bool) -> bytes:
-    """Canonical bytes of a row. Raises ValueError for what is no JSON to the letter."""
-    if intact:
-        return orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
-    return orjson.dumps(orjson.loads(_as_it_came(row)), option=orjson.OPT_SORT_KEYS)
-
-
-def _as_it_came(row: Any) -> bytes:
-    text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
-    try:
-        return text.encode(errors="surrogateescape")
-    except UnicodeEncodeError:  # half a surrogate pair that was escaped in the answer
-        return json.dumps(row, separators=(",", ":")).encode()
-
-
-def _deep(row: Any) -> bytes:
-    """A row that is nested too deeply to be written in one way or another: without what is nested, if need be."""
-    try:
-        return _as_it_came(row)
-    except RecursionError:
-        fields = cast("Row", row).items() if isinstance(row, dict) else ()
-        return _as_it_came({name: value for name, value in fields if not isinstance(value, dict | list)})
-
-
-def _holds_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, dict):
-        return any(_holds_nul(part) for item in cast("Row", value).items() for part in item)
-    return isinstance(value, list) and any(map(_holds_nul, cast("list[Any]", value)))
 
 
 def _booking(row: Any, raw: bytes) -> Booking:
@@ -325,8 +282,8 @@ def _host_of(
 
 
 def _indexable(name: str, text: str | None) -> None:
-    if text is not None and len(text) > _LONGEST_INDEXED:
-        raise _WrongFieldError(f"{name}: is longer than {_LONGEST_INDEXED} characters")
+    if text is not None and len(text) > LONGEST_INDEXED:
+        raise _WrongFieldError(f"{name}: is longer than {LONGEST_INDEXED} characters")
 
 
 def _whole(name: str, value: Any) -> int:
@@ -361,7 +318,7 @@ def _keys(row: Any) -> Keys:
             return None
 
     uid = get("uid")
-    is_a_name = type(uid) is str and bool(uid) and uid.isprintable() and len(uid) <= _LONGEST_INDEXED
+    is_a_name = type(uid) is str and bool(uid) and uid.isprintable() and len(uid) <= LONGEST_INDEXED
     return Keys(
         uid if is_a_name else None, instant("updatedAt"), instant("createdAt"), instant("start"), instant("end")
     )

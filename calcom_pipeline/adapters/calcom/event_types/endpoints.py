@@ -12,6 +12,7 @@ from calcom_pipeline.app.event_types.ports import Written
 from calcom_pipeline.domain.errors import Conflict, NotFound
 from calcom_pipeline.domain.event_types.fields import BY_NAME, create_body, ignored_fields, update_body
 from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.domain.models import Team
 
 # Cal.com's create is two writes; these are in the first one, so ours has them whatever became of the second.
@@ -23,22 +24,25 @@ class EventTypeEndpoints(AccountEndpoints):
 
     # --- reads -------------------------------------------------------------------------------------------
 
-    def list_personal(self) -> list[EventType]:
+    def list_personal(self) -> Listed[EventType]:
         """All personal event types of the key's user, hidden ones included, with the zones of their schedules."""
         answer = self._get("Listing event types", "/event-types", group="event_types")
-        zones = ScheduleZones(self._known_schedules(), self._own_account().time_zone)
-        return schemas.event_types(answer.data(), answer.exchange, zones)
+        me = self._own_account()
+        zones = ScheduleZones(
+            self._known_schedules(), me.time_zone, default_id=me.default_schedule_id, look=self._known_schedule
+        )
+        return schemas.event_types(answer.content, answer.exchange, zones)
 
-    def list_team(self, team: Team) -> list[EventType]:
+    def list_team(self, team: Team) -> Listed[EventType]:
         """All event types of a team, with their zones; this endpoint answers to any version (fact sheet 1.3)."""
         answer = self._get("Listing team event types", _collection(Owner("team", team.id)), group="team_event_types")
         zones = ScheduleZones.of_team(self._known_schedules(), team)
-        return schemas.event_types(answer.data(), answer.exchange, zones)
+        return schemas.event_types(answer.content, answer.exchange, zones)
 
-    def list_owner(self, owner: Owner) -> list[EventType]:
+    def list_owner(self, owner: Owner) -> Listed[EventType]:
         """One listing, one call, for comparing: `schedule_zone` is not looked up and stays UTC."""
         answer = self._get("Listing event types", _collection(owner), group=_group(owner))
-        return schemas.event_types(answer.data(), answer.exchange, None)
+        return schemas.event_types(answer.content, answer.exchange, None)
 
     def get_event_type(self, event_type_id: int, *, owner: Owner | None = None) -> EventType:
         """One event type; `schedule_zone` stays UTC. A team's own route shows types that the personal one may not."""

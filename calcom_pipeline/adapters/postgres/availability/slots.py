@@ -9,9 +9,13 @@ from psycopg.types.json import Jsonb
 
 from calcom_pipeline.adapters.postgres import statements as queries
 from calcom_pipeline.adapters.postgres.database import Database, statement, tried_again
+from calcom_pipeline.adapters.postgres.quarantine import put_away, settle
 from calcom_pipeline.adapters.postgres.streams import counts
 from calcom_pipeline.app.calls import Changes
 from calcom_pipeline.domain.availability.models import Slot, SlotDay, SlotKey, SlotQuery
+from calcom_pipeline.domain.listed import Listed
+
+SLOTS_STREAM = "slots"
 
 
 class PostgresSlotMirror:
@@ -21,8 +25,8 @@ class PostgresSlotMirror:
         self._database = database
 
     @tried_again
-    def store(self, days: Sequence[SlotDay]) -> Changes:
-        """Write whole days; an older read never overwrites a newer one."""
+    def store(self, days: Listed[SlotDay]) -> Changes:
+        """Write whole days; an older read never overwrites a newer one. Unreadable ones go to quarantine."""
         with self._database.transaction("Storing slots") as cursor:
             cursor.execute(queries.STAGE_SLOTS)
             with cursor.copy(statement(queries.COPY_SLOTS)) as copy:
@@ -31,6 +35,9 @@ class PostgresSlotMirror:
             cursor.execute(queries.COMPARE_SLOTS)
             added, changed = counts(cursor)
             cursor.execute(queries.UPSERT_SLOTS)
+            put_away(cursor, days.unreadable, seen_at=days[0].fetched_at if days else None)
+            if days:
+                settle(cursor, SLOTS_STREAM, {str(day.key) for day in days}, read_at=days[0].fetched_at)
         return Changes(added=added, changed=changed, unchanged=len(days) - added - changed)
 
     def days(self, query: SlotQuery) -> list[SlotDay]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from calcom_pipeline.adapters.postgres import statements as queries
 from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.adapters.postgres.event_types import statements as event_type_queries
 from calcom_pipeline.adapters.postgres.services import statements as service_queries
 from calcom_pipeline.adapters.postgres.streams import counts
 
@@ -41,6 +42,16 @@ class CallsOfMinute:
     calls: int
 
 
+@dataclass(frozen=True, slots=True)
+class MissingEventTypes:
+    """How many event types of an owner are missing from Cal.com's listings, since when (UTC), and why they are kept."""
+
+    owner: str
+    event_types: int
+    since: datetime
+    why: str
+
+
 class PostgresOverview:
     """Reads over all mirrors."""
 
@@ -52,6 +63,12 @@ class PostgresOverview:
         with self._database.transaction("Counting rows", "read") as cursor:
             cursor.execute(queries.TABLE_COUNTS)
             return Overview(*counts(cursor))
+
+    def missing_event_types(self) -> list[MissingEventTypes]:
+        """Event types that Cal.com does not show and that are not taken for gone, by owner."""
+        with self._database.transaction("Counting missing event types") as cursor:
+            cursor.execute(event_type_queries.MISSING)
+            return [MissingEventTypes(*row) for row in cursor.fetchall()]
 
     def free_starts_by_day(self) -> list[dict[str, Any]]:
         """Free starts per event type and local day, for a picture."""

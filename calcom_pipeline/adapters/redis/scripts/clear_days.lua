@@ -1,7 +1,20 @@
 -- clear_days.lua KEYS={generation, index} ARGV={":<zone>:<day>" endings to clear, or none for all}: keys deleted
--- The generation never expires sooner than a fetch could still be under way (one day).
+-- The generation never expires sooner than a fetch could still be under way (one day). One that is no number becomes
+-- the server's time in microseconds; an index that is no set is made anew from the days that are there.
+local kind = redis.call("TYPE", KEYS[1]).ok
+local value = kind == "string" and redis.call("GET", KEYS[1]) or ""
+if kind ~= "none" and (not string.match(value, "^%d+$") or string.len(value) > 16) then
+  local now = redis.call("TIME")
+  redis.call("SET", KEYS[1], now[1] .. string.format("%06d", now[2]))
+end
 redis.call("INCR", KEYS[1])
 redis.call("EXPIRE", KEYS[1], 86400)
+kind = redis.call("TYPE", KEYS[2]).ok
+if kind ~= "set" and kind ~= "none" then
+  redis.call("DEL", KEYS[2])
+  local pattern = string.gsub(KEYS[1], "slots:generation:(%d+)$", "slots:day:%1:*")
+  for _, key in ipairs(redis.call("KEYS", pattern)) do redis.call("SADD", KEYS[2], key) end
+end
 local deleted = 0
 for _, key in ipairs(redis.call("SMEMBERS", KEYS[2])) do
   local hit = #ARGV == 0
