@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from calcom_pipeline.bootstrap.reconciling import apply_now, plan_now
 
 from calcom_pipeline.app.availability.lookup import Wanted, free_slots
 from calcom_pipeline.app.event_types.mirror import TeamChoice, look_for_drift, pull_event_types
@@ -16,6 +15,7 @@ from calcom_pipeline.domain.webhooks.models import NewWebhook
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import load_settings
 from tests.support.commands import command
+from tests.support.planning import apply_now, plan_now
 from tests.support.tables import fetch
 
 PERSONAL, SLOTS = "GET /v2/event-types", "GET /v2/slots"

@@ -19,6 +19,7 @@ from calcom_pipeline.app.services.planning import PlanRequest, PlanRules, make_p
 from calcom_pipeline.app.services.ports import ActionResult
 from calcom_pipeline.domain.availability.changes import Fact, Stain, stains
 from calcom_pipeline.domain.errors import AnotherApply, StoreError
+from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.links import Intent, Link
 from calcom_pipeline.domain.services.models import problems_of
@@ -237,8 +238,10 @@ class TestFeed:
 class TestConcerned:
     def test_a_fact_finds_its_own_type_when_it_is_gone_and_only_present_ones_of_its_hosts(self, database: Database):
         mirror = PostgresEventTypeMirror(database)
-        mirror.replace(ME, [event_type(n, host_ids=(101,), schedule_zone="UTC") for n in (1, 2, 3)], read_at=NOW)
-        mirror.replace(ME, [event_type(3, host_ids=(101,), schedule_zone="UTC")], read_at=NOW + timedelta(1))
+        types = [event_type(n, host_ids=(101,), schedule_zone="UTC") for n in (1, 2, 3)]
+        mirror.replace(ME, Listed(tuple(types)), read_at=NOW)
+        mirror.replace(ME, Listed((types[2],)), read_at=NOW + timedelta(1))
+        assert mirror.mark_gone([1, 2], read_at=NOW + timedelta(1)) == 2
         found = PostgresOutbox(database).concerned(Fact("event_type", "gone", 1, (101,)))
         assert [e.id for e in found] == [1, 3]
 

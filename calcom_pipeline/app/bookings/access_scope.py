@@ -88,7 +88,7 @@ def _kept_teams(calcom: ScopeApi, teams: Listed[Team], before: Scope | None) -> 
     missing = set(before.teams if before else ()) - {team.id for team in teams} - odd
     refused = {number for number in sorted(missing) if calcom.is_refused_by(number)}
     if refused and teams and calcom.is_refused_by(teams[0].id):
-        refused = set[int]()
+        refused.clear()
     return {*odd, *missing - refused}
 
 
