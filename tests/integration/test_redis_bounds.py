@@ -25,6 +25,8 @@ from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.domain.errors import CacheError, RateLimited
 from calcom_pipeline.local import programs
+from calcom_pipeline.local.probes import valkey_answers
+from calcom_pipeline.local.values import VALKEY_SOCKET
 from calcom_pipeline.settings import load_settings
 from tests.support.commands import command
 from tests.support.stalling import StallingProxy, before_redis
@@ -204,7 +206,7 @@ def test_nobody_is_told_to_try_again_in_no_time(proxied: tuple[str, StallingProx
 @contextmanager
 def valkey(folder: Path, *options: str) -> Iterator[tuple[str, int]]:
     """A Valkey of the test's own: its URL and its process id."""
-    path = folder / "v.sock"
+    path = folder / VALKEY_SOCKET
     words = [
         str(programs.installed().valkey),
         "--port",
@@ -220,7 +222,7 @@ def valkey(folder: Path, *options: str) -> Iterator[tuple[str, int]]:
     with subprocess.Popen(words, stdout=subprocess.DEVNULL) as running:
         try:
             deadline = time.monotonic() + 20
-            while not path.exists() and time.monotonic() < deadline:
+            while not valkey_answers(folder) and time.monotonic() < deadline:
                 time.sleep(0.02)
             yield f"unix://{path}?db=0", running.pid
         finally:
