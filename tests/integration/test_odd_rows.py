@@ -80,18 +80,17 @@ def test_an_event_type_that_is_listed_twice_counts_once(container: Container, sa
 
 def test_a_service_whose_event_type_cannot_be_read_waits_with_the_reason(container: Container, sandbox: RunningSandbox):
     number = int(container.services.store.insert({"name": "Odd", "slug": "odd-one", "duration_minutes": 30}))
-    apply_now(container, plan_now(container, "test")[0])
+    apply_now(container, plan_now(container, "test"))
     link = next(one for one in container.services.store.links() if one.service_id == str(number))
     sandbox.control.add_fault("malformed_row", PERSONAL, where={"id": link.event_type_id}, set={"price": 12.5})
     sandbox.control.add_fault("malformed_row", "GET /v2/event-types/*", set={"price": 12.5})
-    plan, decided = plan_now(container, "test")
-    assert [(a.kind, a.service_id) for a in decided.actions] == [("wait", str(number))]
-    assert "is listed and cannot be read: price" in decided.actions[0].reason
+    plan = plan_now(container, "test")
+    assert [(a.kind, a.service_id) for a in plan.actions] == [("wait", str(number))]
+    assert "is listed and cannot be read: price" in plan.actions[0].reason
     assert apply_now(container, plan, approved=True).counts.get("done", 0) == 0
     with container.database.transaction("Testing") as cursor:
         cursor.execute("DELETE FROM services")
-    _, decided = plan_now(container, "test")
-    assert [a.kind for a in decided.actions] == ["wait"], "nor is it parked when its service is gone"
+    assert [a.kind for a in plan_now(container, "test").actions] == ["wait"], "nor is it parked when its service is gone"
 
 
 def test_a_team_whose_row_is_odd_keeps_its_event_types(container: Container, sandbox: RunningSandbox):
