@@ -33,7 +33,8 @@ class Switches:
 class Sandbox:
     """The state behind all requests. `key_limit` replaces the default limit of API keys without one of their own.
 
-    `insert_seconds` pass between a create's check and its insert; requests that come in between race it. `writes`
+    `insert_seconds` pass between a create's check and its insert; requests that come in between race it.
+    `rows_seconds` pass between the two queries of a page of bookings; what changes meanwhile comes changed. `writes`
     counts what may have changed the account, for whoever keeps it in a file. `build` makes the account as it was at
     the start, for the start and for every reset.
     """
@@ -44,6 +45,7 @@ class Sandbox:
     key_limit: Limit | None = None
     shuffles_rows: bool = True
     insert_seconds: float = QUICK_INSERT_SECONDS
+    rows_seconds: float = 0.0
     writes: int = 0
     switches: Switches = field(default_factory=Switches)
     limiter: Limiter = field(default_factory=Limiter)

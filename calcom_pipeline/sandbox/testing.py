@@ -103,7 +103,7 @@ class Control:
     # -- faults
 
     def add_fault(self, kind: str, endpoint: str = "*", **fields: Any) -> int:
-        """Puts a fault in force; its id. Fields: share, count, after, key, seconds, status, seed."""
+        """Puts a fault in force; its id. Fields: share, count, after, key, seconds, status, seed, rows, mutation."""
         return self.ask("POST", "/faults", kind=kind, endpoint=endpoint, **fields)["id"]
 
     def faults(self) -> list[Json]:

@@ -1,7 +1,8 @@
 """What other hands do to an account while its bookings are read: a seeded storm behind a sandbox's control surface.
 
 A reader asks the sky before each page, and the sky strikes before it answers. So every change falls between two pages,
-in an order that a seed decides, and a reader that is killed in between leaves none of it half known.
+in an order that a seed decides, and a reader that is killed in between leaves none of it half known. The sandbox
+itself changes bookings inside a page, between its two queries, if the weather is told how often.
 """
 
 import random
@@ -37,7 +38,10 @@ class Sky:
 class Weather:
     """Strikes when told to. `excused` are bookings that a read of changes need not have right, as the issue lists."""
 
-    def __init__(self, control: Control, sky: Sky, seed: int) -> None:
+    def __init__(self, control: Control, sky: Sky, seed: int, *, inside_pages: float = 0.0) -> None:
+        """`inside_pages` is the share of pages in which up to three bookings change between the two queries."""
+        if inside_pages:
+            control.add_fault("change_inside_page", "GET /v2/bookings", share=inside_pages, rows=3, seed=seed)
         self._control = control
         self._sky = sky
         self._rng = random.Random(seed)

@@ -9,6 +9,7 @@ import numpy as np
 
 from calcom_pipeline.sandbox.bookings.filters import bucket
 from calcom_pipeline.sandbox.bookings.listing import visible_to
+from calcom_pipeline.sandbox.bookings.paging import second_query
 from calcom_pipeline.sandbox.core.errors import bad_request, not_found
 from calcom_pipeline.sandbox.core.json_types import Json, is_object
 from calcom_pipeline.sandbox.core.times import iso
@@ -46,11 +47,13 @@ async def list_bookings(call: Call) -> Answer:
     order, _ = call.world.bookings.order("start")
     chosen = (visible & bucket(columns, status, call.now))[order]
     found = order[chosen] if status not in {"past", "cancelled"} else order[chosen][::-1]
-    page = [call.world.bookings.at(position) for position in found[cursor : cursor + limit].tolist()]
+    world, series = call.world, _series(call, visible)
+    rows = await second_query(call, found[cursor : cursor + limit])
+    page = [world.bookings.at(position) for position in rows.tolist()]
     return success(
         {
-            "bookings": [_row(call.world, one) for one in page],
-            "recurringInfo": _series(call, visible),
+            "bookings": [_row(world, one) for one in page],
+            "recurringInfo": series,
             "totalCount": len(found),
             "nextCursor": cursor + limit if cursor + limit < len(found) else None,
         }

@@ -20,6 +20,7 @@ from calcom_pipeline.sandbox.bookings.filters import (
     counted,
     pagination,
 )
+from calcom_pipeline.sandbox.bookings.paging import second_query
 from calcom_pipeline.sandbox.bookings.visibility import Visible
 from calcom_pipeline.sandbox.core.errors import trpc
 from calcom_pipeline.sandbox.core.json_types import Json
@@ -49,7 +50,7 @@ _LATEST_FIRST: Final = frozenset({("past",), ("cancelled",)})
 
 async def list_bookings(call: Call) -> Answer:
     """GET /v2/bookings: what the caller organizes, attends or administers."""
-    return _answer(call, rules.LIST_QUERY, visible_to(call.sandbox, call.caller))
+    return await _answer(call, rules.LIST_QUERY, visible_to(call.sandbox, call.caller))
 
 
 async def list_team_bookings(call: Call) -> Answer:
@@ -60,13 +61,13 @@ async def list_team_bookings(call: Call) -> Answer:
     team = require_team(call, admin=True)
     honours = call.sandbox.switches.team_lists_filter_updates
     schema = rules.NEWER_TEAM_QUERY if honours else rules.TEAM_QUERY
-    return _answer(call, schema, visible_to(call.sandbox, call.caller), team_id=team.id)
+    return await _answer(call, schema, visible_to(call.sandbox, call.caller), team_id=team.id)
 
 
 async def list_organization_bookings(call: Call) -> Answer:
     """GET /v2/organizations/{orgId}/bookings: the caller's list, who administers it all, narrowed to users if asked."""
     require_organization(call)
-    return _answer(call, rules.ORGANIZATION_QUERY, visible_to(call.sandbox, call.caller))
+    return await _answer(call, rules.ORGANIZATION_QUERY, visible_to(call.sandbox, call.caller))
 
 
 async def list_organization_team_bookings(call: Call) -> Answer:
@@ -80,7 +81,7 @@ async def list_organization_user_bookings(call: Call) -> Answer:
     require_organization(call)
     user = call.world.users.get(read_whole_number(call.params["userId"]))
     visible = Visible(_nobody(call.world)) if user is None else visible_to(call.sandbox, user)
-    return _answer(call, rules.LIST_QUERY, visible)
+    return await _answer(call, rules.LIST_QUERY, visible)
 
 
 def _nobody(world: World) -> Mask:
@@ -110,15 +111,16 @@ def _of_people(world: World, user_ids: Collection[int]) -> Mask:
     return found
 
 
-def _answer(call: Call, schema: Schema, visible: Visible, *, team_id: int | None = None) -> Answer:
+async def _answer(call: Call, schema: Schema, visible: Visible, *, team_id: int | None = None) -> Answer:
     query = clean(schema, call.query)
     if team_id is not None:
         query["teamId"] = team_id
     if query.get("userIds"):
         visible = Visible(_of_people(call.world, _asked_users(call, query["userIds"])))
     wanted = _wanted(call, query)
+    world = call.world
     positions, total = select(call, wanted, visible)
-    rows = render(call.world, positions)
+    rows = render(world, await second_query(call, positions))
     page = orjson.dumps(pagination(total, wanted.skip, wanted.take))
     return Answer(body=b"".join((b'{"status":"success","data":[', rows, b'],"pagination":', page, b"}")))
 

@@ -3,16 +3,20 @@
 Request faults: `latency`, `rate_limited`, `error`, `reset_before`, `reset_after`, `truncate`, `malformed`,
 `content_type`, `empty_body`. `fail_after_create` is an error after the work was done; `half_list` and `empty_list` are
 complete answers that leave out half of the rows, or all.
+`change_inside_page` changes bookings of a page between its two queries, the one for their order and the one for their
+rows: they come with their new values at their old places (fact sheet section 11).
 Webhook faults: `webhook_lost`, `webhook_doubled`, `webhook_late`, `webhook_reordered`, `webhook_unsigned`.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Final, Literal, get_args
+from typing import Final, Literal, TypeVar, get_args
 
 from calcom_pipeline.sandbox.core.json_types import Json
 
+_T = TypeVar("_T")
 RequestFault = Literal[
     "latency",
     "rate_limited",
@@ -28,8 +32,15 @@ RequestFault = Literal[
     "empty_list",
 ]
 WebhookFault = Literal["webhook_lost", "webhook_doubled", "webhook_late", "webhook_reordered", "webhook_unsigned"]
+PageFault = Literal["change_inside_page"]
 REQUEST_FAULTS: Final[tuple[str, ...]] = get_args(RequestFault)
+PAGE_FAULTS: Final[tuple[str, ...]] = get_args(PageFault)
 WEBHOOK_FAULTS: Final[tuple[str, ...]] = get_args(WebhookFault)
+_KINDS: Final = (*REQUEST_FAULTS, *PAGE_FAULTS, *WEBHOOK_FAULTS)
+_FIELDS: Final = (
+    "kind", "endpoint", "share", "count", "after", "key", "seconds", "status", "seed", "rows", "mutation",
+)  # fmt: skip
+_CHANGES_OF_BOOKINGS: Final = frozenset({"update_bookings", "delete_bookings"})
 _DEFAULT_ERROR_STATUS = 503
 
 
@@ -38,7 +49,9 @@ class Fault:
     """One rule. `endpoint` is a route's name or a pattern (`POST /v2/bookings*`), for webhooks the trigger.
 
     It strikes a share (0 to 1) of what matches, after the first `after`, at most `count` times, for one key only
-    if `key` names its fingerprint. `seconds` is the delay, `status` the error's status.
+    if `key` names its fingerprint. `seconds` is the delay, `status` the error's status. `rows` of a page's bookings are
+    changed by `mutation`, an `update_bookings` or `delete_bookings` of the control surface that names no bookings;
+    without one they get a new `updatedAt`.
     """
 
     id: int
@@ -51,6 +64,8 @@ class Fault:
     seconds: float = 0.0
     status: int = _DEFAULT_ERROR_STATUS
     seed: int = 1
+    rows: int = 1
+    mutation: Json | None = None
     seen: int = 0
     struck: int = 0
     _random: random.Random = field(default_factory=random.Random, repr=False)
@@ -70,10 +85,13 @@ class Fault:
         self.struck += 1
         return True
 
+    def pick(self, members: Sequence[_T]) -> list[_T]:
+        """Up to `rows` of them, by this rule's own generator."""
+        return self._random.sample(members, min(self.rows, len(members)))
+
     def as_json(self) -> Json:
         """The rule and what came of it."""
-        names = ("id", "kind", "endpoint", "share", "count", "after", "key", "seconds", "status", "seed")
-        return {name: getattr(self, name) for name in (*names, "seen", "struck")}
+        return {name: getattr(self, name) for name in ("id", *_FIELDS, "seen", "struck")}
 
 
 def _as_pattern(endpoint: str) -> str:
@@ -95,12 +113,14 @@ class Faults:
     def add(self, values: Json) -> Fault:
         """Adds a rule from its JSON. Raises ValueError for an unknown kind or field."""
         kind = values.get("kind")
-        if kind not in (*REQUEST_FAULTS, *WEBHOOK_FAULTS):
-            raise ValueError(f"Unknown fault {kind!r}; there are {', '.join(REQUEST_FAULTS + WEBHOOK_FAULTS)}")
-        allowed = {"kind", "endpoint", "share", "count", "after", "key", "seconds", "status", "seed"}
-        unknown = sorted(set(values) - allowed)
+        if kind not in _KINDS:
+            raise ValueError(f"Unknown fault {kind!r}; there are {', '.join(_KINDS)}")
+        unknown = sorted(set(values) - set(_FIELDS))
         if unknown:
             raise ValueError(f"Unknown fields of a fault: {', '.join(unknown)}")
+        mutation = values.get("mutation")
+        if mutation is not None and mutation.get("do") not in _CHANGES_OF_BOOKINGS:
+            raise ValueError(f"A mutation inside a page is one of {', '.join(sorted(_CHANGES_OF_BOOKINGS))}")
         fault = Fault(id=self._next_id, **values)
         self._next_id += 1
         self._rules.append(fault)
@@ -123,6 +143,10 @@ class Faults:
     def for_request(self, endpoint: str, who: str) -> list[Fault]:
         """The rules that strike this request."""
         return [r for r in self._rules if r.kind in REQUEST_FAULTS and r.strikes(endpoint, who)]
+
+    def for_page(self, endpoint: str, who: str) -> list[Fault]:
+        """The rules that strike between the two queries of a page that holds rows."""
+        return [r for r in self._rules if r.kind in PAGE_FAULTS and r.strikes(endpoint, who)]
 
     def for_webhook(self, trigger: str) -> list[Fault]:
         """The rules that strike this delivery."""

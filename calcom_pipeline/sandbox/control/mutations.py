@@ -40,6 +40,7 @@ _BOOKING_FIELDS: Final = (
     "responses", "user_id", "event_type_id",
 )  # fmt: skip
 _BOOKING_TIMES: Final = ("start", "end", "created")
+_PACES: Final = ("insert_seconds", "rows_seconds")
 _SWITCHES: Final = ("team_lists_filter_updates", "refuse_local_webhooks")
 
 
@@ -252,9 +253,11 @@ def set_switch(sandbox: Sandbox, body: Json) -> Json:
 
 
 def set_pace(sandbox: Sandbox, body: Json) -> Json:
-    """Sets how many `insert_seconds` pass between a create's check and its insert; answers what it was."""
-    before, sandbox.insert_seconds = sandbox.insert_seconds, float(body["insert_seconds"])
-    return {"insert_seconds": before}
+    """Sets `insert_seconds` or `rows_seconds` (see `runtime.Sandbox`); answers what they were."""
+    check_names(body, _PACES)
+    before = {name: getattr(sandbox, name) for name in body}
+    set_fields(sandbox, {name: float(value) for name, value in body.items()}, _PACES)
+    return before
 
 
 def read_booking(sandbox: Sandbox, body: Json) -> Json:

@@ -26,7 +26,10 @@ class Guard(Enum):
 
 @dataclass(slots=True)
 class Call:
-    """A request with everything a handler may ask. `url` is the path with its query, as errors show it."""
+    """A request with everything a handler may ask. `url` is the path with its query, as errors show it.
+
+    `endpoint` is the name of the route, once there is one.
+    """
 
     sandbox: "Sandbox"
     method: str
@@ -40,6 +43,7 @@ class Call:
     params: dict[str, str] = field(default_factory=dict[str, str])
     user: User | None = None
     who: str = ""
+    endpoint: str = ""
 
     @property
     def world(self) -> "World":

@@ -77,7 +77,7 @@ class Gate:
         if found is None:
             raise not_found(f"Cannot {call.method} {call.url}")
         route, call.params = found
-        outcome.endpoint = route.name
+        outcome.endpoint = call.endpoint = route.name
         credentials = read_credentials(call)
         call.who = credentials.who
         if self._sandbox.faults:
