@@ -94,7 +94,9 @@ def plan_backfill(
     page = calcom.page(BookingQuery(MINE, sort="createdAt", take=1))
     created = [keys.created_at for keys in page.keys if keys.created_at is not None]
     oldest = Month.of(created[0]) if created else None
-    empty = tuple(m for m in months if page.rows == 0 or (oldest is not None and m < oldest))
+    # A row that is deleted while the page is read leaves it empty (fact sheet 8.2); then nothing is known.
+    none_at_all = page.rows == 0 and not page.total
+    empty = tuple(m for m in months if none_at_all or (oldest is not None and m < oldest))
     done = tuple(m for m in months if m not in empty and not again and is_done(mirror, m))
     left = tuple(m for m in months if m not in empty and m not in done)
     limit = min(calcom.limit_seen() or options.calls_per_minute, options.calls_per_minute)
@@ -129,11 +131,14 @@ def read_month(
         position = None
     report, first, last, started_at = MonthReport(month), None, None, position.started_at if position else None
     low = position.reached if position else month.begin
-    for stretch in read_ahead(created_between(calcom, MINE, low, month.next.begin - TICK, take=options.page_size)):
+    source = created_between(
+        calcom, MINE, low, month.next.begin - TICK, take=options.page_size, lateness=options.overlap
+    )
+    for stretch in read_ahead(source):
         last = stretch.page
-        first, started_at = first or last, started_at or last.answered_at
+        first, started_at = first or last, started_at or last.read_at
         # Commits may be late: what was created since then may be followed by rows with earlier stamps.
-        settled = max(first.answered_at - options.overlap, low)
+        settled = max(first.read_at - options.overlap, low)
         at = min(stretch.reached, settled) if stretch.reached else None
         reached = Position(HISTORY_STREAM, str(month), at, started_at) if at else None
         stored = mirror.store(last, listing=MINE, position=reached, covered=stretch.covered)
@@ -141,7 +146,7 @@ def read_month(
     if first is None or last is None or started_at is None:
         raise AssertionError("a read has at least one page")
     # A month that is not over was read up to when the read began.
-    reached_at = min(month.next.begin, max(first.answered_at - options.overlap, low))
+    reached_at = min(month.next.begin, max(first.read_at - options.overlap, low))
     end = replace(last, bookings=(), unreadable=(), keys=())
     mirror.store(end, listing=MINE, position=Position(HISTORY_STREAM, str(month), reached_at, started_at))
     return replace(report, done=reached_at == month.next.begin)
