@@ -35,6 +35,7 @@ def examinations(pipeline: Pipeline) -> list[Examination]:
         Examination("Slots version", lambda: _slots(pipeline)),
         Examination("Bookings version", lambda: _bookings(pipeline)),
         Examination("Clock", lambda: _clock(pipeline)),
+        Examination("Positions", lambda: _positions(pipeline)),
         Examination("Rate limit", lambda: _limit(pipeline)),
         Examination("Open outcomes", lambda: _outcomes(pipeline)),
         Examination("Writing", lambda: _writing(pipeline)),
@@ -119,6 +120,20 @@ def _clock(pipeline: Pipeline) -> str:
     if abs(skew) > _SKEW_SECONDS:
         return f"note: this clock is {skew:+.0f} s off Cal.com's; set it by NTP"
     return f"this clock and Cal.com's agree to {_SKEW_SECONDS:.0f} s"
+
+
+def _positions(pipeline: Pipeline) -> str:
+    try:
+        ahead = pipeline.overview.positions_ahead()
+    except StoreError:
+        return "note: PostgreSQL could not be asked"  # why, its own line says
+    if not ahead:
+        return "none lies in the future"
+    named = "; ".join(f"{p.stream} {p.partition} at {p.instant:%Y-%m-%d %H:%M:%S} UTC" for p in ahead)
+    raise StoreError(
+        f"Reads of these stand in the future, so what changes until then is missed: {named}",
+        advice="Set all clocks by NTP. The next `sync all` reads them anew; `backfill --again` does so for months.",
+    )
 
 
 def _limiter(pipeline: Pipeline) -> str:

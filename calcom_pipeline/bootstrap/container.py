@@ -311,6 +311,7 @@ class Pipeline:
         return BookingOptions(
             page_size=s.booking_page_size,
             overlap=timedelta(seconds=s.booking_overlap_seconds),
+            clock_tolerance=timedelta(seconds=s.clock_tolerance_seconds),
             choice=ListingChoice(s.booking_team_lists, s.team_ids, s.team_slug, s.organization_id),
             roles_every=timedelta(seconds=s.booking_roles_seconds),
             reread_past=timedelta(days=s.booking_reread_past_days),

@@ -40,7 +40,9 @@ def bookings(output: Output, *, first: str | None, last: str | None, again: bool
         calcom, options = pipeline.calcom.in_lane("backfill"), pipeline.booking_options
         before, began = calcom.spent(), time.monotonic()
         mirror = pipeline.booking_mirror
-        plan = plan_backfill(calcom, mirror, months, options, most_workers=settings.backfill_workers, again=again)
+        plan = plan_backfill(
+            calcom, mirror, months, options, most_workers=settings.backfill_workers, again=again, now=utc_now()
+        )
         _say(output, plan)
         if only_forecast or not plan.months:
             output.result("backfill bookings", {"plan": _plain(plan)})

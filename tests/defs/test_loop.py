@@ -338,6 +338,16 @@ class TestSensors:
         later = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
         assert "No booking changed" in str(ask(changed_bookings, instance, later).skip_reason)
 
+    def test_a_cursor_that_a_wrong_clock_has_left_in_the_future_hides_no_change(
+        self, instance, pipeline: Pipeline, sandbox: RunningSandbox
+    ):
+        ahead = (datetime.now(UTC) + timedelta(hours=6)).isoformat()
+        (changed,) = sandbox.control.update_bookings(count=1, set={"title": "changed"})["uids"]
+        answer = ask(changed_bookings, instance, ahead)
+        assert len(answer.run_requests) == 1, changed
+        assert answer.cursor is not None
+        assert datetime.fromisoformat(answer.cursor) < datetime.now(UTC)
+
     def test_a_failed_read_raises_and_is_no_empty_read(self, instance, monkeypatch):
         monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
         with pytest.raises(Exception, match="nothing listens"):

@@ -14,11 +14,14 @@ from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
 from calcom_pipeline.adapters.redis import connection
 from calcom_pipeline.adapters.redis.connection import ServerFacts
+from calcom_pipeline.app.bookings.mirror import pull_bookings
 from calcom_pipeline.app.maintenance.health import Finding, examine
 from calcom_pipeline.bootstrap.container import Pipeline, open_pipeline
 from calcom_pipeline.cli import exit_codes, main
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.bookings.in_doubt import OpenOutcome
+from calcom_pipeline.domain.bookings.listing import MINE
+from calcom_pipeline.domain.bookings.positions import ReadEnd
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from calcom_pipeline.settings import Settings
 from tests.support import leaks
@@ -143,6 +146,16 @@ def test_a_clock_that_is_off(pipeline: Pipeline, account: RunningSandbox, ahead:
     assert finding.verdict == "note"
     assert f"this clock is {sign}3" in finding.finding
     assert "NTP" in finding.finding
+
+
+def test_a_position_in_the_future_is_named_until_a_read_has_set_it_anew(pipeline: Pipeline):
+    ahead = utc_now() + timedelta(hours=6)
+    pipeline.booking_mirror.finish(MINE, ReadEnd(ahead, watermark=ahead))
+    finding = found(pipeline)["Positions"]
+    assert finding.verdict == "problem"
+    assert f"bookings mine at {ahead:%Y-%m-%d %H:%M:%S} UTC" in finding.finding
+    pull_bookings(pipeline.calcom, pipeline.booking_mirror, pipeline.booking_options, now=utc_now)
+    assert found(pipeline)["Positions"].verdict == "ok"
 
 
 # --- PostgreSQL ----------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def refresh_slots(
     days = slots = cached = fresh = 0
     changes, failures = Changes(), dict[int, str]()
     for done, query in enumerate(asked):
-        if _is_fresh(query, mirror, cache, since=now - options.fresh_for):
+        if _is_fresh(query, mirror, cache, since=now - options.fresh_for, now=now):
             fresh += 1
             continue
         try:
@@ -92,10 +92,15 @@ def refresh_slots(
     return SlotsReport(len(asked) - fresh, fresh, days, slots, cached, changes + Changes(gone=gone), failures)
 
 
-def _is_fresh(query: SlotQuery, mirror: SlotMirror, cache: SlotCache, *, since: datetime) -> bool:
-    """Every day was fetched a moment ago, and those with slots are still cached."""
+def _is_fresh(query: SlotQuery, mirror: SlotMirror, cache: SlotCache, *, since: datetime, now: datetime) -> bool:
+    """Every day was fetched a moment ago, and those with slots are still cached.
+
+    What seems to be fetched later than now was fetched by a wrong clock, nobody knows when.
+    """
     days = mirror.days(query)
-    if len(days) != (query.last_day - query.first_day).days + 1 or any(d.fetched_at < since for d in days):
+    if len(days) != (query.last_day - query.first_day).days + 1:
+        return False
+    if not all(since <= day.fetched_at <= now for day in days):
         return False
     free = [day.key for day in days if day.slots]
     return len(cache.get(free)) == len(free)

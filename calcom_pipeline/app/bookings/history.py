@@ -86,10 +86,11 @@ def plan_backfill(
     *,
     most_workers: int,
     again: bool = False,
+    now: datetime | None = None,
 ) -> BackfillPlan:
     """Which of the months have to be read, and what that costs at most. One call: the oldest booking, and the count.
 
-    With `again` months that were read before are read once more.
+    With `again` months that were read before are read once more. With `now` none is done that is not over yet.
     """
     page = calcom.page(BookingQuery(MINE, sort="createdAt", take=1))
     created = [keys.created_at for keys in page.keys if keys.created_at is not None]
@@ -97,7 +98,7 @@ def plan_backfill(
     # A row that is deleted while the page is read leaves it empty (fact sheet 8.2); then nothing is known.
     none_at_all = page.rows == 0 and not page.total
     empty = tuple(m for m in months if none_at_all or (oldest is not None and m < oldest))
-    done = tuple(m for m in months if m not in empty and not again and is_done(mirror, m))
+    done = tuple(m for m in months if m not in empty and not again and is_done(mirror, m, now=now))
     left = tuple(m for m in months if m not in empty and m not in done)
     limit = min(calcom.limit_seen() or options.calls_per_minute, options.calls_per_minute)
     workers = min(workers_for(limit, most_workers), max(len(left), 1))
@@ -111,22 +112,37 @@ def plan_backfill(
     return BackfillPlan(left, done, empty, cost)
 
 
-def is_done(mirror: BookingMirror, month: Month) -> bool:
-    """Whether a month was read to its end."""
+def is_done(mirror: BookingMirror, month: Month, *, now: datetime | None = None) -> bool:
+    """Whether a month was read to its end; not one that is not over at `now`, whatever a wrong clock has written."""
     position = mirror.position(HISTORY_STREAM, str(month))
-    return position is not None and position.reached >= month.next.begin
+    is_over = now is None or month.next.begin <= now
+    return is_over and position is not None and position.reached >= month.next.begin
 
 
 def read_month(
-    calcom: BookingApi, mirror: BookingMirror, month: Month, options: BookingOptions, *, again: bool = False
+    calcom: BookingApi,
+    mirror: BookingMirror,
+    month: Month,
+    options: BookingOptions,
+    *,
+    again: bool = False,
+    now: datetime | None = None,
 ) -> MonthReport:
     """Read what was created in a month, from where an earlier read stopped. One that is done is read anew.
+
+    So is one whose position lies ahead of `now`: a wrong clock has set it.
 
     Raises:
         CalcomError: Cal.com could not be read; the next read of the month goes on there.
     """
     position = mirror.position(HISTORY_STREAM, str(month))
-    if position is None or again or position.reached >= month.next.begin:
+    latest = None if now is None else now + options.clock_tolerance
+    if (
+        position is None
+        or again
+        or position.reached >= month.next.begin
+        or (latest is not None and max(position.reached, position.started_at) > latest)
+    ):
         mirror.begin(HISTORY_STREAM, str(month))
         position = None
     report, first, last, started_at = MonthReport(month), None, None, position.started_at if position else None
@@ -183,7 +199,7 @@ def backfill(
         with slots:
             if stopped.is_set():  # nobody asks for the months that are left
                 return MonthReport(month)
-            return read_month(calcom, new_mirror(), month, options, again=again)
+            return read_month(calcom, new_mirror(), month, options, again=again, now=now())
 
     reports: list[MonthReport] = []
     failures: dict[str, str] = {}

@@ -268,6 +268,8 @@ class _Reader:
         """Read the whole listing, from where an earlier read for the same reason stopped if it may `resume`."""
         partition = f"{self._listing} {reason}"
         position = self._mirror.position(FULL_STREAM, partition) if resume else None
+        if position is not None and position.started_at > now + self._options.clock_tolerance:
+            position = None  # the watermark would follow it
         if position is None:
             self._mirror.begin(FULL_STREAM, partition)
         self._everything_from(position, state, reason, partition)

@@ -124,7 +124,9 @@ def bookings_history(
     months = sorted(Month.parse(key[: len("YYYY-MM")]) for key in context.partition_keys)
     with dagster_failures("Reading the history of bookings"):
         mirror = pipeline.new_booking_mirror()
-        plan = plan_backfill(slow, mirror, months, options, most_workers=settings.backfill_workers, again=config.again)
+        plan = plan_backfill(
+            slow, mirror, months, options, most_workers=settings.backfill_workers, again=config.again, now=utc_now()
+        )
         context.log.info("Forecast: %s, %d months at once", plan.cost, plan.cost.workers)
         report = backfill(
             slow,

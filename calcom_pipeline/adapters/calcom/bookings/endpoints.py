@@ -76,8 +76,8 @@ class BookingEndpoints(EventTypeEndpoints, AccountEndpoints):
             for row in page:
                 if isinstance(row, Booking) and row.start == start and carries_key(row, key):
                     return row
-            last = page[-1] if page else None
-            if len(page) < _LOOK_ROWS or (isinstance(last, Booking) and last.start > start):
+            # One row alone may have moved to a later start while the page was read (fact sheet 11).
+            if len(page) < _LOOK_ROWS or all(isinstance(row, Booking) and row.start > start for row in page):
                 return None
         return None
 

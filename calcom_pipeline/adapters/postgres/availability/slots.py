@@ -29,7 +29,7 @@ class PostgresSlotMirror:
                     copy.write_row(_slot_row(day))
             cursor.execute(queries.COMPARE_SLOTS)
             added, changed = counts(cursor)
-            cursor.execute(queries.UPSERT_SLOTS)
+            cursor.execute(statement(queries.UPSERT_SLOTS))
         return Changes(added=added, changed=changed, unchanged=len(days) - added - changed)
 
     def days(self, query: SlotQuery) -> list[SlotDay]:

@@ -7,7 +7,7 @@ from calcom_pipeline.adapters.postgres import statements as queries
 from calcom_pipeline.adapters.postgres.availability.outbox import insert_facts
 from calcom_pipeline.adapters.postgres.database import Database, statement
 from calcom_pipeline.adapters.postgres.event_types.rows import event_type_of, event_type_row
-from calcom_pipeline.adapters.postgres.streams import counts, lock_stream, move_watermark, read_watermark
+from calcom_pipeline.adapters.postgres.streams import counts, lock_stream, move_watermark, read_believed_watermark
 from calcom_pipeline.app.calls import Changes
 from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.domain.event_types.models import EventType, Owner
@@ -30,7 +30,7 @@ class PostgresEventTypeMirror:
         stream, partition = EVENT_TYPES_STREAM, str(owner)
         with self._database.transaction("Storing event types") as cursor:
             lock_stream(cursor, stream)
-            last = read_watermark(cursor, stream, partition)
+            last = read_believed_watermark(cursor, stream, partition, by=read_at)
             if last is not None and last[0] >= read_at:
                 return Changes(unchanged=len(rows))
             cursor.execute(queries.STAGE_EVENT_TYPES)

@@ -229,13 +229,20 @@ class PostgresServiceFeed:
         with self._database.transaction("Reading the feed of services") as rows:
             epoch, horizon = _one(rows, queries.FEED_EPOCH), _one(rows, queries.FEED_HORIZON)
             known = cursor.split("/") if cursor else []
-            if len(known) != 3 or known[0] != epoch:  # noqa: PLR2004 - epoch/xid/id
+            if not _is_of(known, epoch, horizon):
                 return FeedBatch(f"{epoch}/{horizon}/0", (), everything=True)
             rows.execute(queries.FEED_AFTER, {"xid": known[1], "id": int(known[2]), "limit": limit})
             found = rows.fetchall()
         last = f"{epoch}/{found[-1][0]}/{found[-1][1]}" if found else str(cursor)
         changed = dict.fromkeys(service_id for _, _, service_id, actor in found if actor != ACTOR)
         return FeedBatch(last, tuple(changed))
+
+
+def _is_of(known: list[str], epoch: str, horizon: str) -> bool:
+    """Whether a position (epoch, transaction, id) is of this cluster, and not ahead of it, as after a restore."""
+    if len(known) != 3 or known[0] != epoch:  # noqa: PLR2004 - epoch/xid/id
+        return False
+    return known[1].isdecimal() and known[2].isdecimal() and int(known[1]) <= int(horizon)
 
 
 def _one(cursor: Cursor, query: str) -> str:
