@@ -342,9 +342,9 @@ class TestSensors:
         self, instance, pipeline: Pipeline, sandbox: RunningSandbox
     ):
         ahead = (datetime.now(UTC) + timedelta(hours=6)).isoformat()
-        (changed,) = sandbox.control.update_bookings(count=1, set={"title": "changed"})["uids"]
+        sandbox.control.update_bookings(count=1, set={"title": "changed"})
         answer = ask(changed_bookings, instance, ahead)
-        assert len(answer.run_requests) == 1, changed
+        assert len(answer.run_requests) == 1
         assert answer.cursor is not None
         assert datetime.fromisoformat(answer.cursor) < datetime.now(UTC)
 
