@@ -13,6 +13,8 @@ from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
 from calcom_pipeline.adapters.postgres.reports.overview import PostgresOverview
 from calcom_pipeline.adapters.postgres.services.store import PostgresServiceFeed
+from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
+from calcom_pipeline.app.availability.refresh import SlotOptions, refresh_slots
 from calcom_pipeline.app.calls import Changes
 from calcom_pipeline.domain.availability.models import Slot, SlotDay, SlotKey, SlotQuery
 from calcom_pipeline.domain.bookings.listing import MINE
@@ -124,6 +126,29 @@ class TestOthers:
         mirror.store([SlotDay(key, (), now)])
         mirror.store([SlotDay(key, (Slot(now),), now - SECOND)])
         assert mirror.days(SlotQuery(7, 30, "UTC", first, first)) == [SlotDay(key, (), now)]
+
+    def test_days_that_were_fetched_ahead_of_now_are_not_fresh(self, database: Database, redis_client, now):
+        event_types, mirror = PostgresEventTypeMirror(database), PostgresSlotMirror(database)
+        cache = RedisSlotCache(redis_client, prefix="clocks:", ttl_seconds=60, empty_ttl_seconds=60)
+        event_types.replace(ME, [event_type("one")], read_at=now)
+
+        class Cal:
+            """Nothing is free, as told by a clock that may be wrong."""
+
+            clock = now + 6 * HOUR
+
+            def free_days(self, query: SlotQuery) -> list[SlotDay]:
+                return [SlotDay(SlotKey(1, 30, "UTC", query.first_day), (), self.clock)]
+
+        calcom, options = Cal(), SlotOptions(horizon_days=1, fresh_for=timedelta(minutes=5))
+
+        def refresh() -> int:
+            return refresh_slots(calcom, event_types, mirror, cache, now=now, options=options).queries
+
+        assert refresh() == 1
+        calcom.clock = now
+        assert refresh() == 1, "nobody knows when that was"
+        assert refresh() == 0
 
     @pytest.mark.parametrize("cursor", ["{epoch}/9999999999/0", "{epoch}/x/0", "{epoch}/1/", "nonsense"])
     def test_a_position_in_the_feed_that_is_ahead_of_it_or_none_starts_over(self, database: Database, cursor: str):

@@ -215,6 +215,18 @@ def test_where_nothing_moves_no_page_is_asked_for_twice():
         assert len(set(questions[:-1])) == len(questions[:-1]), sort
 
 
+def test_an_account_in_which_somebody_always_books_is_not_chased_by_a_read_by_start():
+    world = account(1, rows=2 * SMALL)
+
+    def busy() -> None:
+        world.tick(400)
+        world.add(start=world.now + 1000 * HOUR)
+
+    world.between_pages = busy
+    for _ in starting_between(world, MINE, None, None, take=50, careful=True):
+        assert len(world.queries) < 15
+
+
 # --- servers that do not do what was asked -------------------------------------------------------------------------
 
 

@@ -24,6 +24,9 @@ from calcom_pipeline.domain.errors import TransientError
 #: Passes over rows that are alike which must bring nothing new before all of them count as seen. Cal.com orders them
 #: at random: one of 400 is on neither of two pages with a chance of a quarter.
 QUIET_PASSES = 8
+# Short pages in a row that end a read although each brings something new: all that was there has been read by then, and
+# an account in which somebody always books is not chased for ever.
+_MOST_CONFIRMATIONS = 10
 # Pages in a row of which every single row had moved. Each is a page that is done with, so that is a storm.
 _MOST_STANDSTILLS = 20
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC) - TICK
@@ -149,7 +152,7 @@ class _Ends:
 def _walk(asker: Asker, query: BookingQuery, ways: _Ways, ends: _Ends) -> Generator[Stretch]:
     """Pages by key until nothing more comes."""
     known, uids = frozenset[bytes](), frozenset[str]()
-    short_before, standstills = False, 0
+    shorts, standstills = 0, 0
     while True:
         look = asker.look(query, ends.care)
         page, low, cursor = look.page, lower_bound(query), look.cursor
@@ -165,17 +168,19 @@ def _walk(asker: Asker, query: BookingQuery, ways: _Ways, ends: _Ends) -> Genera
             rest_was_read = yield from _inside(asker, query, look, ways)
             if rest_was_read or low >= _END_OF_TIME:
                 return
-            query, known, short_before = _from(query, low + TICK), frozenset[bytes](), False
+            query, known, shorts = _from(query, low + TICK), frozenset[bytes](), 0
             continue
         if standstills > _MOST_STANDSTILLS:
             raise TransientError(f"Bookings of {query.listing} change faster than they can be read")
         fresh = _without(page, known)
-        confirmed = is_short and short_before and not fresh.unreadable and uids.issuperset(_uids(fresh))
+        shorts = shorts + 1 if is_short else 0
+        nothing_new = not fresh.unreadable and uids.issuperset(_uids(fresh))
+        confirmed = shorts > 1 and (nothing_new or shorts > _MOST_CONFIRMATIONS)
         ended = confirmed or (is_past(cursor, ends.past) and (is_short or not ends.full_pages_go_on))
         yield Stretch(fresh, cursor or low, _covered(query, page, cursor, at_end=ended and is_short))
         if ended or (is_short and not ends.confirm):
             return
-        known, uids, short_before = frozenset(_tokens(page)), frozenset(_uids(page)), is_short
+        known, uids = frozenset(_tokens(page)), frozenset(_uids(page))
         query, ends = _from(query, cursor), replace(ends, confirm=True)
 
 
