@@ -41,6 +41,7 @@ def examinations(container: Container) -> list[Examination]:
         Examination("Slots version", lambda: _slots(container)),
         Examination("Bookings version", lambda: _bookings(container)),
         Examination("Clock", lambda: _clock(container)),
+        Examination("Positions", lambda: _positions(container)),
         Examination("Time zone rules", lambda: _zone_rules(container)),
         Examination("Cal.com's time zones", lambda: _zones_of_calcom(container)),
         Examination("Rate limit", lambda: _limit(container)),
@@ -159,6 +160,20 @@ def _zones_of_calcom(container: Container) -> str:
             raise ContractBroken(differing, advice="One side's rules are old: install a newer tzdata, or tell Cal.com.")
         starts += len(shown)
     return f"the offsets of {starts} starts in {', '.join(known) or 'no zone'} are those of the rules used here"
+
+
+def _positions(container: Container) -> str:
+    try:
+        ahead = container.reports.overview.positions_ahead()
+    except StoreError:
+        return "note: PostgreSQL could not be asked"  # why, its own line says
+    if not ahead:
+        return "none lies in the future"
+    named = "; ".join(f"{p.stream} {p.partition} at {p.instant:%Y-%m-%d %H:%M:%S} UTC" for p in ahead)
+    raise StoreError(
+        f"Reads of these stand in the future, so what changes until then is missed: {named}",
+        advice="Set all clocks by NTP. The next `sync all` reads them anew; `backfill --again` does so for months.",
+    )
 
 
 def _limiter(container: Container) -> str:

@@ -312,6 +312,13 @@ class Settings(BaseModel):
     booking_overlap_seconds: float = Field(
         default=120.0, ge=0, le=86_400, description="How far back each read begins: Cal.com stamps before it commits."
     )
+    clock_tolerance_seconds: float = Field(
+        default=60.0,
+        ge=1,
+        le=86_400,
+        description="Clocks set by NTP differ by less, with the time an answer takes: a Date of Cal.com that differs "
+        "more is told, and what lies further ahead of now is read anew.",
+    )
     booking_team_lists: bool = Field(
         default=False,
         description="Read each team's own list too. The user's list holds what its teams' admins see in most builds.",

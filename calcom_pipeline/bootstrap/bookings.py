@@ -108,5 +108,6 @@ class BookingGroup:
             reread_future=timedelta(days=s.booking_reread_future_days),
             proofs=s.booking_proofs,
             keep_past=None if s.booking_retention_days is None else timedelta(days=s.booking_retention_days),
+            clock_tolerance=timedelta(seconds=s.clock_tolerance_seconds),
             calls_per_minute=s.rate_limit_per_minute - s.rate_safety_requests - s.rate_reserve_requests,
         )

@@ -40,7 +40,13 @@ def bookings(output: Output, *, first: str | None, last: str | None, again: bool
         calcom, group = container.calcom, container.bookings
         before, began = calcom.spent(), time.monotonic()
         plan = forecast_backfill(
-            calcom, group.new_mirror, months, group.options, most_workers=settings.backfill_workers, again=again
+            calcom,
+            group.new_mirror,
+            months,
+            group.options,
+            most_workers=settings.backfill_workers,
+            again=again,
+            now=utc_now(),
         )
         _say(output, plan)
         if only_forecast or not plan.months:

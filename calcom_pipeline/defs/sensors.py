@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from calcom_pipeline.app.bookings.change_probe import newest_change
+from calcom_pipeline.app.bookings.change_probe import TOLERATED_AHEAD, newest_change
 from calcom_pipeline.app.event_types.mirror import look_for_drift
 from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.clock import utc_now
@@ -75,7 +75,7 @@ def new_invalidations() -> dg.RunRequest | dg.SkipReason:
 def changed_bookings(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """The cursor is the newest change that was handed over; what Cal.com stamps late, the schedule finds."""
     now = utc_now()
-    after = datetime.fromisoformat(context.cursor) if context.cursor else now - _FIRST_LOOK_BACK
+    after = _look_back(context.cursor, now)
     with ready_container(load_settings()) as container:
         if context.cursor is None and container.bookings.mirror.state(MINE).full_done_at is None:
             first = _run(f"bookings:{now:%Y%m%dT%H%M%S}", "no booking was read yet")
@@ -111,6 +111,12 @@ def event_type_drift(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     # The same difference may come again later, so its name alone would be taken for a repetition.
     key = f"event-types:{difference}:{utc_now():%Y%m%dT%H%M%S}"
     return dg.SensorResult([_run(key, cause)], cursor=difference)
+
+
+def _look_back(cursor: str | None, now: datetime) -> datetime:
+    """Where the look for changes begins. A cursor further ahead of now than clocks differ would hide all until then."""
+    after = datetime.fromisoformat(cursor) if cursor else None
+    return after if after is not None and after <= now + TOLERATED_AHEAD else now - _FIRST_LOOK_BACK
 
 
 def _run(key: str, cause: str) -> dg.RunRequest:

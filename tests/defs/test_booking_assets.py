@@ -154,6 +154,19 @@ class TestChecks:
         assert not late.passed
         assert late.metadata["seconds since the last read"].value > late.metadata["allowed"].value == 900
 
+    def test_a_position_in_the_future_fails_the_check_until_the_next_read_has_set_it_anew(
+        self, instance, container: Container
+    ):
+        run(instance, "bookings_mirror")
+        with container.require_schema().transaction("Testing") as cursor:
+            cursor.execute("UPDATE watermarks SET position = now() + interval '6 hours' WHERE stream = 'bookings'")
+        found = self.looked(instance)["bookings_are_fresh"]
+        assert not found.passed
+        assert [shown.data["partition"] for shown in found.metadata["in the future"].records] == ["mine"]
+        told = metadata(run(instance, "bookings_mirror"), "bookings")
+        assert told["why everything was read"] == "its position lay ahead of this clock"
+        assert self.looked(instance)["bookings_are_fresh"].passed
+
     def test_a_deletion_shows_in_the_count_until_a_full_read_has_proven_it(
         self, instance, container: Container, sandbox
     ):

@@ -370,6 +370,16 @@ class TestSensors:
             assert f"process {stranger.info.backend_pid} of PostgreSQL, open for" in said
         assert eventually(lambda: ask(service_changes, instance, held.cursor).run_requests)
 
+    def test_a_cursor_that_a_wrong_clock_has_left_in_the_future_hides_no_change(
+        self, instance, container: Container, sandbox: RunningSandbox
+    ):
+        ahead = (datetime.now(UTC) + timedelta(hours=6)).isoformat()
+        sandbox.control.update_bookings(count=1, set={"title": "changed"})
+        answer = ask(changed_bookings, instance, ahead)
+        assert len(answer.run_requests) == 1
+        assert answer.cursor is not None
+        assert datetime.fromisoformat(answer.cursor) < datetime.now(UTC)
+
     def test_a_failed_read_raises_and_is_no_empty_read(self, instance, monkeypatch):
         monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
         with pytest.raises(Exception, match="nothing listens"):

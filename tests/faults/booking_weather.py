@@ -39,9 +39,18 @@ class Weather:
     """Strikes when told to. `excused` are bookings that a read of changes need not have right, as the issue lists."""
 
     def __init__(self, control: Control, sky: Sky, seed: int, *, inside_pages: float = 0.0) -> None:
-        """`inside_pages` is the share of pages in which up to three bookings change between the two queries."""
+        """`inside_pages` is the share of pages in which up to three bookings change between the two queries.
+
+        In a third as many one booking is moved to another start, in a sixth as many all of a page change.
+        """
         if inside_pages:
-            control.add_fault("change_inside_page", "GET /v2/bookings", share=inside_pages, rows=3, seed=seed)
+            at = stamp(datetime.now(UTC) + timedelta(days=20))
+            moved = {"do": "update_bookings", "set": {"start": at, "end": at}}
+            few: dict[str, Any] = {"share": inside_pages, "rows": 3}
+            for number, fault in enumerate(
+                (few, {"share": inside_pages / 3, "mutation": moved}, {"share": inside_pages / 6, "rows": 250})
+            ):
+                control.add_fault("change_inside_page", "GET /v2/bookings", seed=seed + number, **fault)
         self._control = control
         self._sky = sky
         self._rng = random.Random(seed)
@@ -58,6 +67,12 @@ class Weather:
             self.strikes += 1
             for _ in range(self._rng.randrange(4)):
                 self._rng.choice(self.CHANGES)(self)
+
+    def calm_inside_pages(self) -> None:
+        """No page changes any more while it is read; how many did is told among the changes."""
+        struck = sum(fault["struck"] for fault in self._control.faults())
+        self.history += [("change inside a page", "", [])] * struck
+        self._control.clear_faults()
 
     def changes(self) -> Counter[str]:
         """How often each change was made."""

@@ -16,11 +16,14 @@ from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
 from calcom_pipeline.adapters.redis import connection
 from calcom_pipeline.adapters.redis.connection import ServerFacts
+from calcom_pipeline.app.bookings.mirror import pull_bookings
 from calcom_pipeline.app.maintenance.health import Finding, examine
 from calcom_pipeline.bootstrap.container import Container, open_container
 from calcom_pipeline.cli import exit_codes, main
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.bookings.in_doubt import OpenOutcome
+from calcom_pipeline.domain.bookings.listing import MINE
+from calcom_pipeline.domain.bookings.positions import ReadEnd
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from calcom_pipeline.settings import Settings
 from tests.support import leaks
@@ -147,6 +150,16 @@ def test_a_clock_that_is_off(container: Container, account: RunningSandbox, ahea
     assert finding.verdict == "note"
     assert f"this clock is {sign}3" in finding.finding
     assert "NTP" in finding.finding
+
+
+def test_a_position_in_the_future_is_named_until_a_read_has_set_it_anew(container: Container):
+    ahead = utc_now() + timedelta(hours=6)
+    container.bookings.mirror.finish(MINE, ReadEnd(ahead, watermark=ahead))
+    finding = found(container)["Positions"]
+    assert finding.verdict == "problem"
+    assert f"bookings mine at {ahead:%Y-%m-%d %H:%M:%S} UTC" in finding.finding
+    pull_bookings(container.calcom, container.bookings.mirror, container.bookings.options, now=utc_now)
+    assert found(container)["Positions"].verdict == "ok"
 
 
 # --- PostgreSQL ----------------------------------------------------------------------------------------------

@@ -68,7 +68,10 @@ class Entry:
 
 
 class World:
-    """A Cal.com account. `between_pages` is called before each page is made, `inside_page` between its two queries."""
+    """A Cal.com account. `between_pages` is called before each page is made, `inside_page` between its two queries.
+
+    `inside` are the uids of the page while `inside_page` runs. `clock_ahead` is how far the Date of answers is off.
+    """
 
     def __init__(self, seed: int = 1, *, teams: Sequence[int] = ()) -> None:
         self.rng = random.Random(seed)
@@ -83,6 +86,8 @@ class World:
         self.queries: list[BookingQuery] = []
         self.between_pages: Callable[[], None] = lambda: None
         self.inside_page: Callable[[], None] = lambda: None
+        self.inside: list[str] = []
+        self.clock_ahead = timedelta()
         self.team_lists_filter = False
         self.counts_rightly = False
         self._next_id = 1
@@ -148,10 +153,10 @@ class World:
         chosen = [e for e in shown if _passes(e, asked)]
         self.rng.shuffle(chosen)
         chosen.sort(key=lambda e: _sort_key(e, asked))
-        uids = [e.uid for e in chosen[query.skip : query.skip + query.take]]
+        self.inside = uids = [e.uid for e in chosen[query.skip : query.skip + query.take]]
         self.inside_page()
         rows = [self.entries[uid].shown() for uid in uids if uid in self.entries]
-        answered_at = self.tick().replace(microsecond=0)
+        answered_at = self.tick().replace(microsecond=0) + self.clock_ahead
         return booking_page(answer(*rows, total=len(counted)), EXCHANGE, answered_at=answered_at, sent_at=sent_at)
 
     def booking(self, uid: str) -> Booking | Unreadable:
@@ -337,7 +342,9 @@ class MemoryMirror:
             filters_changes=state.filters_changes if end.filters_changes is None else end.filters_changes,
             needs_full=None if settled else state.needs_full or end.needs_full,
         )
-        if end.watermark is not None:
+        if end.watermark is not None and end.full:
+            self.states[str(listing)] = replace(self.state(listing), watermark=end.watermark)
+        elif end.watermark is not None:
             self._forward(listing, end.watermark)
         if end.full:
             self.positions = {

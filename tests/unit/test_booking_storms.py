@@ -39,6 +39,8 @@ class Storm:
         self.bulk: list[str] = []
         self.kills_at: int | None = None
         self.pages = 0
+        self.strikes_inside = False
+        self.struck_inside = 0
 
     def strike(self) -> None:
         """Called before each page."""
@@ -49,6 +51,41 @@ class Storm:
         self.world.tick(self.rng.randrange(1, 900))
         for _ in range(self.rng.randrange(3)):
             self.rng.choice(self.OPS)(self)
+
+    def strike_inside(self) -> None:
+        """Called between the two queries of a page: some of its rows change, and come at their old places.
+
+        Of some pages one row, of others all of them. Time passes, but no commit lands that was later than the overlap:
+        what a read need not find must not be what it goes on from.
+        """
+        if not self.strikes_inside or not self.world.inside or self.rng.random() > 0.4:
+            return
+        uids = self.world.inside
+        few = self.rng.randrange(1, 3) if self.rng.random() < 0.8 else len(uids)
+        chosen = self.rng.sample(uids, min(few, len(uids)))
+        if self.rng.random() < 0.3:
+            chosen = [*chosen, uids[-1]]  # the row that a reader would go on from
+        for uid in dict.fromkeys(chosen):
+            self._change_inside(uid)
+
+    def _change_inside(self, uid: str) -> None:
+        world, what = self.world, self.rng.random()
+        if uid not in world.entries:
+            return
+        if what < 0.1:
+            del world.entries[uid]
+            return
+        world.now += self.rng.randrange(1, 300) * MS
+        late = timedelta(seconds=self.rng.choice((0, 0, 1, 119)))
+        start = world.now + self.rng.randrange(-20, 60) * HOUR
+        more = {"start": start} if what < 0.5 else {}
+        stamp = world.now - late
+        before = world.entries[uid].updated
+        if before is not None and before < FAR and before > stamp:
+            stamp = before + MS  # stamps of one row grow
+        world.change(uid, silently=True, updated=stamp, title=f"inside {world.now}", **more)
+        self.excused.discard(uid)
+        self.struck_inside += 1
 
     def _some(self) -> Entry | None:
         return self.rng.choice(list(self.world.entries.values())) if self.world.entries else None
@@ -143,7 +180,7 @@ def weather(seed: int) -> tuple[World, Storm]:
 
 def stormy_reads(world: World, storm: Storm, mirror: MemoryMirror) -> None:
     """Several reads of every kind, any of which may be killed."""
-    world.between_pages = storm.strike
+    world.between_pages, world.inside_page = storm.strike, storm.strike_inside
     for _ in range(storm.rng.randrange(1, 6)):
         storm.kills_at = storm.pages + storm.rng.randrange(1, 12) if storm.rng.random() < 0.5 else None
         try:
@@ -151,7 +188,7 @@ def stormy_reads(world: World, storm: Storm, mirror: MemoryMirror) -> None:
         except Killed:
             continue
         later(world, storm.rng.choice((0, 1, 60, 400)))
-    world.between_pages = lambda: None
+    world.between_pages = world.inside_page = lambda: None
     storm.kills_at = None
 
 
@@ -161,8 +198,9 @@ def settle(world: World) -> None:
         later(world, 60)
 
 
-def check_seed(seed: int) -> None:
+def check_seed(seed: int, *, inside: bool = False) -> None:
     world, storm = weather(seed)
+    storm.strikes_inside = inside
     mirror = MemoryMirror()
     stormy_reads(world, storm, mirror)
     settle(world)
@@ -178,11 +216,18 @@ def test_after_any_storm_one_quiet_read_has_all_but_the_excused_and_a_full_one_e
         check_seed(seed)
 
 
+@pytest.mark.parametrize("batch", range(4))
+def test_after_any_storm_that_strikes_inside_pages_too(batch: int):
+    for seed in range(20_000 + batch * 60, 20_000 + batch * 60 + 60):
+        check_seed(seed, inside=True)
+
+
 @pytest.mark.proof
 @pytest.mark.timeout(3600)
-def test_after_thousands_of_storms():
+@pytest.mark.parametrize("inside", [False, True], ids=["between pages", "inside pages too"])
+def test_after_thousands_of_storms(inside: bool):
     for seed in range(10_000, 16_000):
-        check_seed(seed)
+        check_seed(seed, inside=inside)
 
 
 def test_a_reader_by_offset_loses_rows_in_the_same_weather():

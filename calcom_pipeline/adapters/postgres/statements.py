@@ -1,5 +1,7 @@
 """Every statement of the mirrors, named and explained. Values are always parameters or COPY rows."""
 
+from calcom_pipeline.domain.bookings.positions import CLOCK_TOLERANCE
+
 # --- what every stream needs ---------------------------------------------------------------------------------
 
 # One writer at a time per stream, so that a late older read of the same version cannot win.
@@ -9,13 +11,34 @@ READ_WATERMARK = (
     "SELECT position, read_started_at FROM watermarks WHERE stream = %(stream)s AND partition = %(partition)s"
 )
 
-# A watermark never moves back; an unmoved one is not written.
-MOVE_WATERMARK = """
+_LATEST = f"now() + interval '{CLOCK_TOLERANCE.total_seconds():.0f} seconds'"
+
+
+def is_ahead(stamp: str, by: str) -> str:
+    """Whether an instant of ours was stamped by a clock that was wrong: it is ahead of this server's and the writer's.
+
+    Such a stamp guards nothing, else it would do so until its time comes. `by` is what the writer's clock says now;
+    where that is ahead itself, nobody can tell who is right.
+    """
+    return f"({stamp} > {_LATEST} AND {by} <= {_LATEST})"
+
+
+READ_BELIEVED_WATERMARK = f"{READ_WATERMARK} AND NOT {is_ahead('position', '%(by)s::timestamptz')}"
+
+# At most to now, by whichever of our clocks is later.
+_SET_WATERMARK = """
 INSERT INTO watermarks (stream, partition, position, read_started_at)
-VALUES (%(stream)s, %(partition)s, %(position)s, %(read_started_at)s)
+VALUES (%(stream)s, %(partition)s, least(%(position)s, greatest(now(), %(read_started_at)s)), %(read_started_at)s)
 ON CONFLICT (stream, partition) DO UPDATE
-SET position = greatest(watermarks.position, excluded.position), read_started_at = excluded.read_started_at
-WHERE excluded.position > watermarks.position"""
+SET position = excluded.position, read_started_at = excluded.read_started_at"""
+
+# A watermark never moves back, unless it is ahead of now; an unmoved one is not written.
+MOVE_WATERMARK = f"""{_SET_WATERMARK}
+WHERE excluded.position > watermarks.position OR {is_ahead("watermarks.position", "excluded.read_started_at")}"""
+
+# Whoever has read everything knows better than what stood there, backwards too.
+SET_WATERMARK = f"""{_SET_WATERMARK}
+WHERE excluded.position <> watermarks.position"""
 
 # --- quarantine ----------------------------------------------------------------------------------------------
 
@@ -132,11 +155,11 @@ SELECT count(*) FILTER (WHERE old.day IS NULL),
                           AND (old.starts <> new.starts OR old.seats IS DISTINCT FROM new.seats))
 FROM incoming_slots new LEFT JOIN slots old USING (event_type_id, duration_minutes, zone, day)"""
 
-UPSERT_SLOTS = """
+UPSERT_SLOTS = f"""
 INSERT INTO slots SELECT * FROM incoming_slots
 ON CONFLICT (event_type_id, duration_minutes, zone, day) DO UPDATE
 SET starts = excluded.starts, seats = excluded.seats, fetched_at = excluded.fetched_at
-WHERE slots.fetched_at <= excluded.fetched_at"""
+WHERE slots.fetched_at <= excluded.fetched_at OR {is_ahead("slots.fetched_at", "excluded.fetched_at")}"""  # noqa: S608 - constants
 
 SLOT_DAYS = """
 SELECT day, starts, seats, fetched_at FROM slots
@@ -168,5 +191,14 @@ FROM slots JOIN event_types ON event_types.id = event_type_id GROUP BY 1, 2 ORDE
 CALLS_BY_MINUTE = """
 SELECT date_trunc('minute', called_at), lane, count(*)::integer FROM api_calls WHERE called_at >= %(since)s
 GROUP BY 1, 2 ORDER BY 1, 2"""
+
+# Full reads by start stand at starts, which may lie ahead; what they must not is to have begun ahead of now.
+POSITIONS_AHEAD = f"""
+SELECT stream, partition, CASE WHEN stream = 'bookings_full' THEN read_started_at ELSE position END AS instant
+FROM watermarks
+WHERE CASE WHEN stream = 'bookings_full' THEN read_started_at ELSE position END > {_LATEST}
+UNION ALL
+SELECT 'bookings', listing || ', last read', polled_at FROM booking_listings WHERE polled_at > {_LATEST}
+ORDER BY 1, 2"""  # noqa: S608 - constants
 
 WATERMARKS = "SELECT stream, partition, position, read_started_at FROM watermarks ORDER BY stream, partition"

@@ -120,7 +120,7 @@ def refresh_slots(
     kept = TolerantCache(cache)
     report, spoiled = SlotsReport(failures=failures), cache.spoiled()
     for done, query in enumerate(asked):
-        if _is_fresh(query, mirror, kept, since=now - options.fresh_for):
+        if _is_fresh(query, mirror, kept, since=now - options.fresh_for, now=now):
             report = replace(report, fresh_queries=report.fresh_queries + 1)
             continue
         try:
@@ -165,10 +165,15 @@ def _any_start(days: Iterable[SlotDay]) -> bool:
     return any(day.slots for day in days)
 
 
-def _is_fresh(query: SlotQuery, mirror: SlotMirror, cache: SlotCache, *, since: datetime) -> bool:
-    """Every day was fetched a moment ago, and those with free starts are still cached."""
+def _is_fresh(query: SlotQuery, mirror: SlotMirror, cache: SlotCache, *, since: datetime, now: datetime) -> bool:
+    """Every day was fetched a moment ago, and those with free starts are still cached.
+
+    What seems to be fetched later than now was fetched by a wrong clock, nobody knows when.
+    """
     days = mirror.days(query)
-    if len(days) != (query.last_day - query.first_day).days + 1 or any(d.fetched_at < since for d in days):
+    if len(days) != (query.last_day - query.first_day).days + 1:
+        return False
+    if not all(since <= day.fetched_at <= now for day in days):
         return False
     free = [day.key for day in days if day.free]
     return len(cache.get(free)) == len(free)

@@ -94,7 +94,8 @@ def _kept_teams(calcom: ScopeApi, teams: Listed[Team], before: Scope | None) -> 
 
 def _roles_are_due(state: ListingState, now: datetime, every: timedelta) -> bool:
     last = state.roles_looked_at or state.full_done_at
-    return last is not None and now - last >= every
+    # One ahead of now was written by a clock that was wrong.
+    return last is not None and not now - every < last <= now
 
 
 def named(reason: str | None, now: datetime) -> str | None:

@@ -26,11 +26,12 @@ def forecast_backfill(
     options: BookingOptions,
     *,
     most_workers: int,
+    now: datetime,
     again: bool = False,
 ) -> BackfillPlan:
     """Which months are left, and what reading them costs at most. One call."""
     slow = calcom.in_lane("backfill")
-    return plan_backfill(slow, new_mirror(), months, options, most_workers=most_workers, again=again)
+    return plan_backfill(slow, new_mirror(), months, options, most_workers=most_workers, again=again, now=now)
 
 
 def backfill(

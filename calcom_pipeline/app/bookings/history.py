@@ -86,16 +86,19 @@ def plan_backfill(
     *,
     most_workers: int,
     again: bool = False,
+    now: datetime | None = None,
 ) -> BackfillPlan:
     """Which of the months have to be read, and what that costs at most. One call: the oldest booking, and the count.
 
-    With `again` months that were read before are read once more.
+    With `again` months that were read before are read once more. With `now` none is done that is not over yet.
     """
     page = calcom.page(BookingQuery(MINE, sort="createdAt", take=1))
     created = [keys.created_at for keys in page.keys if keys.created_at is not None]
     oldest = Month.of(created[0]) if created else None
-    empty = tuple(m for m in months if page.rows == 0 or (oldest is not None and m < oldest))
-    done = tuple(m for m in months if m not in empty and not again and is_done(mirror, m))
+    # A row that is deleted while the page is read leaves it empty (fact sheet 8.2); then nothing is known.
+    none_at_all = page.rows == 0 and not page.total
+    empty = tuple(m for m in months if none_at_all or (oldest is not None and m < oldest))
+    done = tuple(m for m in months if m not in empty and not again and is_done(mirror, m, now=now))
     left = tuple(m for m in months if m not in empty and m not in done)
     limit = min(calcom.limit_seen() or options.calls_per_minute, options.calls_per_minute)
     workers = min(workers_for(limit, most_workers), max(len(left), 1))
@@ -109,31 +112,49 @@ def plan_backfill(
     return BackfillPlan(left, done, empty, cost)
 
 
-def is_done(mirror: BookingMirror, month: Month) -> bool:
-    """Whether a month was read to its end."""
+def is_done(mirror: BookingMirror, month: Month, *, now: datetime | None = None) -> bool:
+    """Whether a month was read to its end; not one that is not over at `now`, whatever a wrong clock has written."""
     position = mirror.position(HISTORY_STREAM, str(month))
-    return position is not None and position.reached >= month.next.begin
+    is_over = now is None or month.next.begin <= now
+    return is_over and position is not None and position.reached >= month.next.begin
 
 
 def read_month(
-    calcom: BookingApi, mirror: BookingMirror, month: Month, options: BookingOptions, *, again: bool = False
+    calcom: BookingApi,
+    mirror: BookingMirror,
+    month: Month,
+    options: BookingOptions,
+    *,
+    again: bool = False,
+    now: datetime | None = None,
 ) -> MonthReport:
     """Read what was created in a month, from where an earlier read stopped. One that is done is read anew.
+
+    So is one whose position lies ahead of `now`: a wrong clock has set it.
 
     Raises:
         CalcomError: Cal.com could not be read; the next read of the month goes on there.
     """
     position = mirror.position(HISTORY_STREAM, str(month))
-    if position is None or again or position.reached >= month.next.begin:
+    latest = None if now is None else now + options.clock_tolerance
+    if (
+        position is None
+        or again
+        or position.reached >= month.next.begin
+        or (latest is not None and max(position.reached, position.started_at) > latest)
+    ):
         mirror.begin(HISTORY_STREAM, str(month))
         position = None
     report, first, last, started_at = MonthReport(month), None, None, position.started_at if position else None
     low = position.reached if position else month.begin
-    for stretch in read_ahead(created_between(calcom, MINE, low, month.next.begin - TICK, take=options.page_size)):
+    source = created_between(
+        calcom, MINE, low, month.next.begin - TICK, take=options.page_size, lateness=options.overlap
+    )
+    for stretch in read_ahead(source):
         last = stretch.page
-        first, started_at = first or last, started_at or last.answered_at
+        first, started_at = first or last, started_at or last.read_at
         # Commits may be late: what was created since then may be followed by rows with earlier stamps.
-        settled = max(first.answered_at - options.overlap, low)
+        settled = max(first.read_at - options.overlap, low)
         at = min(stretch.reached, settled) if stretch.reached else None
         reached = Position(HISTORY_STREAM, str(month), at, started_at) if at else None
         stored = mirror.store(last, listing=MINE, position=reached, covered=stretch.covered)
@@ -141,7 +162,7 @@ def read_month(
     if first is None or last is None or started_at is None:
         raise AssertionError("a read has at least one page")
     # A month that is not over was read up to when the read began.
-    reached_at = min(month.next.begin, max(first.answered_at - options.overlap, low))
+    reached_at = min(month.next.begin, max(first.read_at - options.overlap, low))
     end = replace(last, bookings=(), unreadable=(), keys=())
     mirror.store(end, listing=MINE, position=Position(HISTORY_STREAM, str(month), reached_at, started_at))
     return replace(report, done=reached_at == month.next.begin)
@@ -178,7 +199,7 @@ def read_months(
         with slots:
             if stopped.is_set():  # nobody asks for the months that are left
                 return MonthReport(month)
-            return read_month(calcom, new_mirror(), month, options, again=again)
+            return read_month(calcom, new_mirror(), month, options, again=again, now=now())
 
     reports: list[MonthReport] = []
     failures: dict[str, str] = {}

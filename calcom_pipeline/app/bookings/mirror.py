@@ -17,17 +17,29 @@ from calcom_pipeline.app.bookings.ports import BookingApi, BookingMirror, Stored
 from calcom_pipeline.app.bookings.prefetch import heap_at_rest, read_ahead
 from calcom_pipeline.app.calls import AccountApi, Progress
 from calcom_pipeline.domain.bookings.listing import MINE, BookingPage, BookingQuery, Listing
-from calcom_pipeline.domain.bookings.positions import FULL_STREAM, Forecast, ListingState, Position, ReadEnd, forecast
+from calcom_pipeline.domain.bookings.positions import (
+    CLOCK_TOLERANCE,
+    FULL_STREAM,
+    Forecast,
+    ListingState,
+    Position,
+    ReadEnd,
+    forecast,
+)
 from calcom_pipeline.domain.errors import ContractBroken
 
 Mode = Literal["changes", "full", "reread"]
 
 _FIRST_READ = "first read"
 _ASKED_FOR = "asked for"
+_AHEAD = "its position lay ahead of this clock"
 # A read of changes settles what an interrupted full read, or two reads at once, left unlisted; mostly that is nothing.
 _PROOFS_IN_PASSING = 20
 # No booking is updated later, so a list that shows one for this bound ignores the bound.
 _NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+# A single row might be deleted while the page is read (fact sheet 8.2), and be taken for none.
+_ROWS_OF_A_PROBE = 10
 
 
 class BookingSource(BookingApi, AccountApi, ScopeApi, Protocol):
@@ -39,6 +51,7 @@ class BookingOptions:
     """How bookings are read; see the settings of the same names.
 
     `proofs`: deletions proven in one run, at most. `keep_past`: bookings that ended longer ago are dropped.
+    `clock_tolerance`: what lies further ahead of our clock, or differs more from it, is not believed without a word.
     """
 
     page_size: int = 250
@@ -50,6 +63,7 @@ class BookingOptions:
     proofs: int = 500
     keep_past: timedelta | None = None
     calls_per_minute: int = 120
+    clock_tolerance: timedelta = CLOCK_TOLERANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +175,8 @@ class _Reader:
         reason = state.needs_full
         if reason is None and state.full_done_at is None:
             reason = _FIRST_READ
+        if reason is None and state.watermark is not None and state.watermark > now + self._options.clock_tolerance:
+            reason = _AHEAD
         if reason is None and state.policy not in {None, self._mirror.policy}:
             reason = "people are kept in another way than before"
         if mode == "full":
@@ -181,13 +197,21 @@ class _Reader:
         if state.watermark is None or state.filters_changes is False:
             return
         # Besides the user's own list, one call per listing is all that an unchanged account may cost.
-        after, confirm = state.watermark - self._options.overlap, self._listing == MINE
-        source = changed_since(self._calcom, self._listing, after, take=self._options.page_size, confirm=confirm)
+        o, confirm = self._options, self._listing == MINE
+        source = changed_since(
+            self._calcom,
+            self._listing,
+            state.watermark - o.overlap,
+            take=o.page_size,
+            confirm=confirm,
+            until=now + o.clock_tolerance,
+            lateness=o.overlap,
+        )
         first: BookingPage | None = None
         pages = added = 0
         try:
             for stretch in read_ahead(source):
-                first, pages = first or stretch.page, pages + 1
+                first, pages = first or self._first(stretch), pages + (stretch.reached is not None)
                 stored = self._store(stretch, watermark=self._below(stretch.reached, first))
                 added += stored.changes.added
         except ContractBroken as error:
@@ -199,20 +223,32 @@ class _Reader:
             raise AssertionError("a read has at least one page")
         # A single short page that was not confirmed leaves the position where its rows have brought it.
         complete = confirm or pages > 1
-        watermark = self._below(first.answered_at, first) if complete else None
+        watermark = self._below(first.read_at, first) if complete else None
         uncounted = self._uncounted(state, first, added)
         reason = f"Cal.com counts {uncounted} bookings that no change announced" if uncounted else None
-        end = ReadEnd(first.answered_at, first.total, watermark, needs_full=named(reason, now))
+        end = ReadEnd(first.sent_at, first.total, watermark, needs_full=named(reason, now))
         self._mirror.finish(self._listing, end)
 
     def _below(self, reached: datetime | None, first: BookingPage) -> datetime | None:
         """A position that late commits and rows stamped in the future cannot have moved too far.
 
-        The first answer's Date counts, not this page's: what commits while a long read goes on may be stamped before
+        The first answer's time counts, not this page's: what commits while a long read goes on may be stamped before
         a page that has been read.
         """
-        limit = first.answered_at - self._options.overlap
+        limit = first.read_at - self._options.overlap
         return None if reached is None else min(reached, limit)
+
+    def _first(self, stretch: Stretch) -> BookingPage:
+        """The first page of a read, whose clocks are compared."""
+        page, tolerance = stretch.page, self._options.clock_tolerance
+        ahead = page.answered_at - page.sent_at
+        if abs(ahead) > tolerance:
+            side = "ahead of" if ahead > timedelta(0) else "behind"
+            self._tally.notes.append(
+                f"{self._listing}: Cal.com's Date is {abs(ahead).total_seconds():,.0f} s {side} this clock, more than "
+                f"CALCOM_CLOCK_TOLERANCE_SECONDS ({tolerance.total_seconds():.0f}); positions follow the earlier one"
+            )
+        return page
 
     def _uncounted(self, state: ListingState, first: BookingPage, added: int) -> int:
         """Rows that Cal.com counts, and neither the mirror nor the quarantine has; 0 where counting proves nothing.
@@ -232,6 +268,8 @@ class _Reader:
         """Read the whole listing, from where an earlier read for the same reason stopped if it may `resume`."""
         partition = f"{self._listing} {reason}"
         position = self._mirror.position(FULL_STREAM, partition) if resume else None
+        if position is not None and position.started_at > now + self._options.clock_tolerance:
+            position = None  # the watermark would follow it
         if position is None:
             self._mirror.begin(FULL_STREAM, partition)
         self._everything_from(position, state, reason, partition)
@@ -242,7 +280,7 @@ class _Reader:
         started_at, total = position.started_at if position else None, None
         for stretch in read_ahead(self._everything(position.reached if position else None)):
             if started_at is None:
-                started_at = stretch.page.answered_at
+                started_at = self._first(stretch).read_at
             if total is None and stretch.page.total is not None:
                 total = stretch.page.total
                 self._announce(reason, total)
@@ -269,14 +307,14 @@ class _Reader:
         self._tally.announce(reason, cost)
 
     def _everything(self, reached: datetime | None) -> Iterator[Stretch]:
-        take = self._options.page_size
+        take, lateness = self._options.page_size, self._options.overlap
         if self._listing.filters_changes:
-            return created_between(self._calcom, self._listing, reached, None, take=take)
-        return starting_between(self._calcom, self._listing, reached, None, take=take)
+            return created_between(self._calcom, self._listing, reached, None, take=take, lateness=lateness)
+        return starting_between(self._calcom, self._listing, reached, None, take=take, careful=True, lateness=lateness)
 
     def _honours_filters(self) -> bool:
         """Whether this build filters team lists by update time: older ones ignore that (fact sheet 6.3)."""
-        page = self._calcom.page(BookingQuery(self._listing, after_updated_at=_NEVER, take=1))
+        page = self._calcom.page(BookingQuery(self._listing, after_updated_at=_NEVER, take=_ROWS_OF_A_PROBE))
         return page.rows == 0
 
     # --- a window ----------------------------------------------------------------------------------------
@@ -284,7 +322,8 @@ class _Reader:
     def reread(self, now: datetime) -> None:
         """Read what starts around now once more, for what moves no timestamp."""
         low, high = now - self._options.reread_past, now + self._options.reread_future
-        source = starting_between(self._calcom, self._listing, low, high, take=self._options.page_size)
+        o = self._options
+        source = starting_between(self._calcom, self._listing, low, high, take=o.page_size, lateness=o.overlap)
         for stretch in read_ahead(source):
             self._store(stretch)
 

@@ -124,7 +124,13 @@ def bookings_history(
     months = sorted(Month.parse(key[: len("YYYY-MM")]) for key in context.partition_keys)
     with dagster_failures("Reading the history of bookings"):
         plan = forecast_backfill(
-            calcom, group.new_mirror, months, group.options, most_workers=settings.backfill_workers, again=config.again
+            calcom,
+            group.new_mirror,
+            months,
+            group.options,
+            most_workers=settings.backfill_workers,
+            again=config.again,
+            now=utc_now(),
         )
         context.log.info("Forecast: %s, %d months at once", plan.cost, plan.cost.workers)
         report = backfill(

@@ -40,21 +40,29 @@ def no_host_is_booked_twice(container: dg.ResourceParam[Container]) -> dg.AssetC
     )
 
 
-@dg.asset_check(asset=bookings, description="Bookings were read lately.")
+@dg.asset_check(asset=bookings, description="Bookings were read lately, and no position lies in the future.")
 def bookings_are_fresh(
     booking_mirror: dg.ResourceParam[BookingMirror], container: dg.ResourceParam[Container]
 ) -> dg.AssetCheckResult:
-    """By the age of the last read that ended, not by the newest booking: nobody may have booked."""
+    """By the age of the last read that ended, not by the newest booking: nobody may have booked.
+
+    What changes until a position in the future has come would be missed; the next read begins anew.
+    """
     with dagster_failures("Reading how far bookings are"):
         polled_at = booking_mirror.state(MINE).polled_at
+        ahead = container.reports.overview.positions_ahead()
     if polled_at is None:
         return dg.AssetCheckResult(passed=False, description="No read of bookings has ended yet.")
     seconds = (utc_now() - polled_at).total_seconds()
+    rows = [
+        {"stream": p.stream, "partition": p.partition, "stands at": f"{p.instant:%Y-%m-%d %H:%M:%S}"} for p in ahead
+    ]
     return dg.AssetCheckResult(
-        passed=seconds <= container.settings.booking_freshness_seconds,
+        passed=seconds <= container.settings.booking_freshness_seconds and not rows,
         metadata={
             "seconds since the last read": round(seconds),
             "allowed": container.settings.booking_freshness_seconds,
+            **({"in the future": table(rows)} if rows else {}),
         },
     )
 

@@ -90,6 +90,9 @@ class Unreadable:
 class BookingPage:
     """`answered_at` is the answer's own Date, a UTC instant with whole seconds; `sent_at` is our clock before it.
 
+    Either clock may be wrong. What a position is made of is `read_at`, the earlier one: too early a position costs a
+    few rows that are read twice, one that is too late loses what comes in between.
+
     `keys` are those of every row, readable or not, in Cal.com's order. `total` is Cal.com's count of the list, wrong
     under created and updated filters (fact sheet 6.2). `unknown_fields` counts rows per field that we do not know.
     """
@@ -101,6 +104,11 @@ class BookingPage:
     keys: Sequence[Booking | Keys] = ()
     total: int | None = None
     unknown_fields: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def read_at(self) -> datetime:
+        """What had changed by then is on the page, as far as anybody can tell: the earlier of both clocks."""
+        return min(self.sent_at, self.answered_at)
 
     @property
     def rows(self) -> int:

@@ -3,7 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 #: Streams of committed positions, in the table `watermarks`.
@@ -11,10 +11,14 @@ CHANGES_STREAM = "bookings"
 FULL_STREAM = "bookings_full"
 HISTORY_STREAM = "bookings_history"
 
+#: How far clocks that are set by NTP may differ at most, with the time an answer takes. What lies further ahead of now
+#: was written by a clock that was wrong.
+CLOCK_TOLERANCE = timedelta(seconds=60)
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far one read by creation time or start has come. `started_at` (Cal.com's Date) names the read."""
+    """How far one read by creation time or start has come. `started_at` (`BookingPage.read_at`) names the read."""
 
     stream: str
     partition: str
@@ -78,7 +82,7 @@ class ListingState:
 
 @dataclass(frozen=True, slots=True)
 class ReadEnd:
-    """A read of a listing that has ended. `polled_at` is Cal.com's Date when it began.
+    """A read of a listing that has ended. `polled_at` is when it began.
 
     A full one settles the reason it was made for (`full_because`). `watermark` is where reading changes goes on.
     `needs_full`: what was seen makes a full read necessary.

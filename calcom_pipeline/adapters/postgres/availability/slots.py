@@ -34,7 +34,7 @@ class PostgresSlotMirror:
                     copy.write_row(_slot_row(day))
             cursor.execute(queries.COMPARE_SLOTS)
             added, changed = counts(cursor)
-            cursor.execute(queries.UPSERT_SLOTS)
+            cursor.execute(statement(queries.UPSERT_SLOTS))
             put_away(cursor, days.unreadable, seen_at=days[0].fetched_at if days else None)
             if days:
                 settle(cursor, SLOTS_STREAM, {str(day.key) for day in days}, read_at=days[0].fetched_at)

@@ -11,7 +11,13 @@ from calcom_pipeline.adapters.postgres.bookings.people import Gatekeeper
 from calcom_pipeline.adapters.postgres.bookings.privacy import Classifier, Tightener
 from calcom_pipeline.adapters.postgres.bookings.store import MirrorOptions, Moves, PageStore, footprint_of
 from calcom_pipeline.adapters.postgres.database import Database, statement, tried_again
-from calcom_pipeline.adapters.postgres.streams import counts, lock_stream, move_watermark, read_watermark
+from calcom_pipeline.adapters.postgres.streams import (
+    counts,
+    lock_stream,
+    move_watermark,
+    read_watermark,
+    set_watermark,
+)
 from calcom_pipeline.app.bookings.ports import Stored
 from calcom_pipeline.domain.bookings.listing import BookingPage, Listing, facts_of
 from calcom_pipeline.domain.bookings.people import People
@@ -132,11 +138,12 @@ class PostgresBookingMirror:
             "needs_full": end.needs_full,
         }
         with self._database.transaction("Ending a read of bookings", "whole") as cursor:
-            cursor.execute(queries.FINISH, values)
+            cursor.execute(statement(queries.FINISH), values)
             if end.full:
-                cursor.execute(queries.DROP_FULL_POSITIONS, {**values, "stream": FULL_STREAM})
+                cursor.execute(statement(queries.DROP_FULL_POSITIONS), {**values, "stream": FULL_STREAM})
             if end.watermark is not None:
-                move_watermark(cursor, CHANGES_STREAM, str(listing), end.watermark, end.polled_at)
+                move = set_watermark if end.full else move_watermark
+                move(cursor, CHANGES_STREAM, str(listing), end.watermark, end.polled_at)
 
     # --- pages -------------------------------------------------------------------------------------------
 
@@ -181,7 +188,7 @@ class PostgresBookingMirror:
             lock_stream(cursor, CHANGES_STREAM)
             cursor.execute(queries.FOOTPRINT, values)
             row = cursor.fetchone()
-            cursor.execute(queries.MARK_GONE, values)
+            cursor.execute(statement(queries.MARK_GONE), values)
             if row is not None and cursor.rowcount:
                 gone = facts_of([(footprint_of(row), None)], now=read_at, horizon=self._options.horizon)
                 insert_facts(cursor, gone)
@@ -191,7 +198,7 @@ class PostgresBookingMirror:
         """A booking exists, but the key no longer sees it: its time stays taken."""
         with self._database.transaction("Marking a booking out of scope") as cursor:
             lock_stream(cursor, CHANGES_STREAM)
-            cursor.execute(queries.MARK_OUT_OF_SCOPE, {"uid": uid, "read_at": read_at})
+            cursor.execute(statement(queries.MARK_OUT_OF_SCOPE), {"uid": uid, "read_at": read_at})
 
     def reclassify(self) -> list[str]:
         """Tell private bookings apart anew; the uids of those that turn out to be ours."""

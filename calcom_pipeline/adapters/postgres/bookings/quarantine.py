@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from calcom_pipeline.adapters.postgres.bookings import statements as queries
-from calcom_pipeline.adapters.postgres.database import Cursor, Database, tried_again
+from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement, tried_again
 from calcom_pipeline.domain.bookings.listing import BookingPage, Unreadable
 from calcom_pipeline.domain.bookings.positions import CHANGES_STREAM
 
@@ -33,9 +33,9 @@ def keep(cursor: Cursor, stream: str, records: Sequence[Unreadable], page: Booki
     for record, original in zip(records, page.unreadable, strict=True):
         name = hashlib.blake2b(original.raw, digest_size=_HASH_BYTES).hexdigest()
         values = {"stream": stream, "hash": name, "raw": record.raw, "reason": record.reason, "uid": record.keys.uid}
-        cursor.execute(queries.QUARANTINE, {**values, "seen_at": page.sent_at})
+        cursor.execute(statement(queries.QUARANTINE), {**values, "seen_at": page.sent_at})
     uids = [booking.uid for booking in page.bookings]
-    cursor.execute(queries.RESOLVE_QUARANTINE, {"stream": stream, "uids": uids, "read_at": page.sent_at})
+    cursor.execute(statement(queries.RESOLVE_QUARANTINE), {"stream": stream, "uids": uids, "read_at": page.sent_at})
 
 
 class PostgresQuarantine:

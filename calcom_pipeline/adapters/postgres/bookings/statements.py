@@ -1,5 +1,7 @@
 """Every statement about bookings and their people, named and explained. Values are always parameters or COPY rows."""
 
+from calcom_pipeline.adapters.postgres.statements import is_ahead
+
 COLUMNS = (
     "uid, id, status, title, description, starts_at, ends_at, event_type_id, event_type_slug, location, "
     "cancellation_reason, rescheduled_from_uid, rescheduled_to_uid, recurring_uid, absent_host, created_at, "
@@ -11,8 +13,8 @@ COLUMNS = (
 # Which rows of a page have to be written, and what stood there before. An unchanged booking is not written at all;
 # only this much of an unchanged page is ever sent. An older read must not overwrite a newer one, unless its stamp is
 # the newer one: then a clock is wrong. A later read wins even over a newer stamp: a commit that was late, a stamp that
-# was taken away or had come from the future all make stamps go back.
-COMPARE = """
+# was taken away or had come from the future all make stamps go back. A read ahead of now was none (a clock was wrong).
+COMPARE = f"""
 SELECT new.uid, old.uid IS NULL, old.deleted_at IS NOT NULL, old.is_private, old.status, old.starts_at, old.ends_at,
        old.event_type_id,
        ARRAY(SELECT user_id FROM booking_hosts WHERE booking_uid = old.uid AND user_id IS NOT NULL
@@ -22,11 +24,12 @@ FROM jsonb_to_recordset(%(rows)s::text::jsonb) AS new (uid text, hash text, if_o
 LEFT JOIN bookings old ON old.uid = new.uid
 WHERE old.uid IS NULL
    OR ((old.read_started_at <= %(read_started_at)s::timestamptz
+        OR {is_ahead("old.read_started_at", "%(read_started_at)s::timestamptz")}
         OR (old.deleted_at IS NULL AND coalesce(old.updated_at, '-infinity') < new.updated_at))
        AND (old.payload_hash <> decode(CASE WHEN old.is_private THEN new.hash ELSE coalesce(new.if_ours, new.hash) END,
                                        'hex')
             OR NOT %(listing)s::text = ANY(old.listings)
-            OR old.deleted_at IS NOT NULL OR old.out_of_scope_at IS NOT NULL))"""
+            OR old.deleted_at IS NOT NULL OR old.out_of_scope_at IS NOT NULL))"""  # noqa: S608 - constants
 
 # A page goes to disk a moment after its commit. A server that dies in that moment loses the page with its positions and
 # its facts, and the next read brings all of it again; the end of a read waits for the disk, and with it for all pages.
@@ -64,10 +67,10 @@ COPY_HOSTS = "COPY booking_hosts (booking_uid, position, user_id, username, name
 _LISTED_BEFORE = """
 SELECT uid FROM bookings
 WHERE {key} >= coalesce(%(low)s, '-infinity'::timestamptz) AND {key} < coalesce(%(high)s, 'infinity'::timestamptz)
-  AND %(listing)s = ANY(listings) AND read_started_at < %(sent_at)s"""
+  AND %(listing)s = ANY(listings) AND (read_started_at < %(sent_at)s OR {is_ahead})"""
 LISTED_BEFORE = {
-    "createdAt": _LISTED_BEFORE.format(key="created_at"),
-    "start": _LISTED_BEFORE.format(key="starts_at"),
+    "createdAt": _LISTED_BEFORE.format(key="created_at", is_ahead=is_ahead("read_started_at", "%(sent_at)s")),
+    "start": _LISTED_BEFORE.format(key="starts_at", is_ahead=is_ahead("read_started_at", "%(sent_at)s")),
 }
 
 # Those of them that the page does not show.
@@ -128,22 +131,24 @@ ON CONFLICT (listing) DO UPDATE SET scope = excluded.scope,
     needs_full = coalesce(excluded.needs_full, booking_listings.needs_full)"""
 
 # A full read settles the reason it was made for, not one that came up while it ran.
-FINISH = """
+FINISH = f"""
 INSERT INTO booking_listings (listing, polled_at, full_done_at, total, filters_changes, policy, needs_full)
 VALUES (%(listing)s, %(polled_at)s, %(full_done_at)s, %(total)s, %(filters_changes)s, %(policy)s, %(needs_full)s)
 ON CONFLICT (listing) DO UPDATE SET
-    polled_at = greatest(booking_listings.polled_at, excluded.polled_at),
+    polled_at = greatest(CASE WHEN NOT {is_ahead("booking_listings.polled_at", "excluded.polled_at")}
+                              THEN booking_listings.polled_at END, excluded.polled_at),
     full_done_at = coalesce(excluded.full_done_at, booking_listings.full_done_at),
     total = coalesce(excluded.total, booking_listings.total),
     filters_changes = coalesce(excluded.filters_changes, booking_listings.filters_changes),
     policy = coalesce(excluded.policy, booking_listings.policy),
     needs_full = CASE WHEN %(full)s AND booking_listings.needs_full IS NOT DISTINCT FROM %(settled)s THEN NULL
-                      ELSE coalesce(booking_listings.needs_full, excluded.needs_full) END"""
+                      ELSE coalesce(booking_listings.needs_full, excluded.needs_full) END"""  # noqa: S608 - constants
 
 # Positions of full reads of this listing that began no later; what they were for has been read now.
-DROP_FULL_POSITIONS = """
+DROP_FULL_POSITIONS = f"""
 DELETE FROM watermarks
-WHERE stream = %(stream)s AND starts_with(partition, %(listing)s || ' ') AND read_started_at <= %(polled_at)s"""
+WHERE stream = %(stream)s AND starts_with(partition, %(listing)s || ' ')
+  AND (read_started_at <= %(polled_at)s OR {is_ahead("read_started_at", "%(polled_at)s")})"""  # noqa: S608 - constants
 
 FORGET_LISTINGS = "DELETE FROM booking_listings WHERE NOT listing = ANY(%(listings)s) RETURNING listing"
 
@@ -162,13 +167,15 @@ SELECT uid FROM bookings WHERE listings <> '{}' AND deleted_at IS NULL AND out_o
 ORDER BY created_at DESC NULLS LAST LIMIT %(limit)s"""
 
 # The moment of the proof becomes the row's version, so that no older read brings it back.
-MARK_GONE = """
+MARK_GONE = f"""
 UPDATE bookings SET deleted_at = %(read_at)s, read_started_at = %(read_at)s
-WHERE uid = %(uid)s AND deleted_at IS NULL AND read_started_at <= %(read_at)s"""
+WHERE uid = %(uid)s AND deleted_at IS NULL
+  AND (read_started_at <= %(read_at)s OR {is_ahead("read_started_at", "%(read_at)s")})"""  # noqa: S608 - constants
 
-MARK_OUT_OF_SCOPE = """
+MARK_OUT_OF_SCOPE = f"""
 UPDATE bookings SET out_of_scope_at = %(read_at)s, read_started_at = %(read_at)s
-WHERE uid = %(uid)s AND out_of_scope_at IS NULL AND read_started_at <= %(read_at)s"""
+WHERE uid = %(uid)s AND out_of_scope_at IS NULL
+  AND (read_started_at <= %(read_at)s OR {is_ahead("read_started_at", "%(read_at)s")})"""  # noqa: S608 - constants
 
 # A booking's footprint as it stands, before it is marked.
 FOOTPRINT = """
@@ -187,12 +194,13 @@ SELECT (SELECT count(*) FROM bookings
 
 # --- quarantine ------------------------------------------------------------------------------------------------------
 
-QUARANTINE = """
+QUARANTINE = f"""
 INSERT INTO quarantine (stream, hash, raw, reason, uid, first_seen_at, last_seen_at)
 VALUES (%(stream)s, %(hash)s, %(raw)s, %(reason)s, %(uid)s, %(seen_at)s, %(seen_at)s)
 ON CONFLICT (stream, hash) DO UPDATE
 SET reason = excluded.reason, uid = excluded.uid, times_seen = quarantine.times_seen + 1,
-    last_seen_at = greatest(quarantine.last_seen_at, excluded.last_seen_at), resolved_at = NULL"""
+    last_seen_at = greatest(CASE WHEN NOT {is_ahead("quarantine.last_seen_at", "excluded.last_seen_at")}
+                                 THEN quarantine.last_seen_at END, excluded.last_seen_at), resolved_at = NULL"""  # noqa: S608 - constants
 
 # What has to be known before a page is stored: who was erased, and whether records wait to be read at last.
 SITUATION = """
@@ -200,9 +208,10 @@ SELECT ARRAY(SELECT subject FROM erasures),
        EXISTS (SELECT FROM quarantine WHERE stream = %(stream)s AND resolved_at IS NULL AND uid IS NOT NULL)"""
 
 # What was unreadable has been read since, in a later request.
-RESOLVE_QUARANTINE = """
+RESOLVE_QUARANTINE = f"""
 UPDATE quarantine SET resolved_at = %(read_at)s
-WHERE stream = %(stream)s AND resolved_at IS NULL AND uid = ANY(%(uids)s) AND last_seen_at < %(read_at)s"""
+WHERE stream = %(stream)s AND resolved_at IS NULL AND uid = ANY(%(uids)s)
+  AND (last_seen_at < %(read_at)s OR {is_ahead("last_seen_at", "%(read_at)s")})"""  # noqa: S608 - constants
 
 OPEN_QUARANTINE = """
 SELECT hash, uid, reason, times_seen, last_seen_at, raw FROM quarantine

@@ -64,14 +64,14 @@ class PageStore:
     def store(self, cursor: Cursor, page: BookingPage, listing: Listing, moves: Moves) -> Stored:
         """Everything that belongs to a page, in the caller's transaction."""
         self._gate.refresh(cursor)
-        oldest = page.answered_at - self._options.keep_past if self._options.keep_past else None
+        oldest = page.sent_at - self._options.keep_past if self._options.keep_past else None
         wanted = {b.uid: b for b in page.bookings if oldest is None or b.end >= oldest}
         changes, has_open_records = self._changes(cursor, wanted, listing, page.sent_at)
         facts = 0
         if changes:
             _write(cursor, changes, listing, page.sent_at)
             self._gate.keep_users(cursor, (change.original for change in changes), page.sent_at)
-            facts = insert_facts(cursor, self._facts(changes, page.answered_at))
+            facts = insert_facts(cursor, self._facts(changes, page.sent_at))
         if page.unreadable or has_open_records:
             booking_quarantine.keep(cursor, CHANGES_STREAM, self._gate.kept_records(page.unreadable), page)
         unlisted = _write_moves(cursor, listing, moves, page.sent_at)
@@ -99,7 +99,7 @@ class PageStore:
                     cursor.execute(queries.COMMIT_WITHOUT_WAITING)
                     lock_stream(cursor, CHANGES_STREAM)
                     situation.execute(queries.SITUATION, {"stream": CHANGES_STREAM})
-                    cursor.execute(queries.COMPARE, {"rows": orjson.dumps(rows).decode(), **compared})
+                    cursor.execute(statement(queries.COMPARE), {"rows": orjson.dumps(rows).decode(), **compared})
                 erased, has_open_records = counts(situation)
             found = cursor.fetchall()
             if self._gate.knows_erased(erased):

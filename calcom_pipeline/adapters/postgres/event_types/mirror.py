@@ -10,7 +10,7 @@ from calcom_pipeline.adapters.postgres.database import Cursor, Database, stateme
 from calcom_pipeline.adapters.postgres.event_types import statements as own
 from calcom_pipeline.adapters.postgres.event_types.rows import event_type_of, event_type_row
 from calcom_pipeline.adapters.postgres.quarantine import put_away, settle, settle_unseen
-from calcom_pipeline.adapters.postgres.streams import counts, lock_stream, move_watermark, read_watermark
+from calcom_pipeline.adapters.postgres.streams import counts, lock_stream, move_watermark, read_believed_watermark
 from calcom_pipeline.app.calls import Changes
 from calcom_pipeline.app.event_types.ports import Replaced
 from calcom_pipeline.domain.availability.changes import Fact
@@ -39,7 +39,7 @@ class PostgresEventTypeMirror:
         shown = sorted({e.id for e in listing} | listing.unreadable_ids(stream))
         with self._database.transaction("Storing event types") as cursor:
             lock_stream(cursor, stream)
-            last = read_watermark(cursor, stream, partition)
+            last = read_believed_watermark(cursor, stream, partition, by=read_at)
             if last is not None and last[0] >= read_at:
                 return Replaced(Changes(unchanged=len(listing)))
             cursor.execute(own.FOUND_AGAIN, {"shown": shown})

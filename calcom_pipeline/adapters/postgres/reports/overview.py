@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from calcom_pipeline.adapters.postgres import statements as queries
-from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.adapters.postgres.database import Database, statement
 from calcom_pipeline.adapters.postgres.event_types import statements as event_type_queries
 from calcom_pipeline.adapters.postgres.services import statements as service_queries
 from calcom_pipeline.adapters.postgres.streams import counts
@@ -52,6 +52,15 @@ class MissingEventTypes:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class PositionAhead:
+    """A position that lies ahead of PostgreSQL's clock: what comes in between would not be read. UTC."""
+
+    stream: str
+    partition: str
+    instant: datetime
+
+
 class PostgresOverview:
     """Reads over all mirrors."""
 
@@ -69,6 +78,12 @@ class PostgresOverview:
         with self._database.transaction("Counting missing event types") as cursor:
             cursor.execute(event_type_queries.MISSING)
             return [MissingEventTypes(*row) for row in cursor.fetchall()]
+
+    def positions_ahead(self) -> list[PositionAhead]:
+        """Positions that a wrong clock has set, by stream."""
+        with self._database.transaction("Reading how far reads are") as cursor:
+            cursor.execute(statement(queries.POSITIONS_AHEAD))
+            return [PositionAhead(*row) for row in cursor.fetchall()]
 
     def free_starts_by_day(self) -> list[dict[str, Any]]:
         """Free starts per event type and local day, for a picture."""

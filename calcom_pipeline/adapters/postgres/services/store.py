@@ -271,7 +271,7 @@ class PostgresServiceFeed:
         with self._database.transaction("Reading the feed of services", "write" if reader else "read") as rows:
             epoch, horizon = _one(rows, queries.FEED_EPOCH), _one(rows, queries.FEED_HORIZON)
             known = cursor.split("/") if cursor else []
-            if len(known) != 3 or known[0] != epoch:  # noqa: PLR2004 - epoch/xid/id
+            if not _is_of(known, epoch, horizon):
                 return FeedBatch(f"{epoch}/{horizon}/0", (), everything=True)
             position = {"xid": known[1], "id": int(known[2])}
             if reader is not None:
@@ -295,6 +295,13 @@ class PostgresServiceFeed:
         with self._database.transaction("Reading the feed of services", "read") as rows:
             row = rows.execute(queries.FEED_WAITING, values).fetchone()
         return Held(*row) if row else None
+
+
+def _is_of(known: list[str], epoch: str, horizon: str) -> bool:
+    """Whether a position (epoch, transaction, id) is of this cluster, and not ahead of it, as after a restore."""
+    if len(known) != 3 or known[0] != epoch:  # noqa: PLR2004 - epoch/xid/id
+        return False
+    return known[1].isdecimal() and known[2].isdecimal() and int(known[1]) <= int(horizon)
 
 
 def _one(cursor: Cursor, query: str) -> str:
