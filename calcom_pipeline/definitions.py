@@ -9,6 +9,8 @@ from calcom_pipeline.defs.assets.availability import slots
 from calcom_pipeline.defs.assets.bookings import bookings, bookings_history
 from calcom_pipeline.defs.assets.mirrors import event_types
 from calcom_pipeline.defs.assets.services import service_plan, service_sync
+from calcom_pipeline.defs.leases import leased
+from calcom_pipeline.defs.reaping import dead_runs
 
 
 def build_definitions(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -18,9 +20,9 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
         asset_checks=[*checks.ALL, *booking_checks.ALL],
         jobs=jobs.ALL,
         schedules=schedules.ALL,
-        sensors=sensors.ALL,
+        sensors=[*sensors.ALL, dead_runs],
         resources={**resources.ALL, **(resource_overrides or {})},
-        executor=dg.in_process_executor,
+        executor=leased(dg.in_process_executor),
     )
 
 

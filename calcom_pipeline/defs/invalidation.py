@@ -10,6 +10,7 @@ import dagster as dg
 from calcom_pipeline.adapters.postgres.outbox import PostgresOutbox
 from calcom_pipeline.adapters.redis.slot_cache import RedisSlotCache
 from calcom_pipeline.defs.failures import dagster_failures
+from calcom_pipeline.defs.leases import leased
 from calcom_pipeline.defs.metadata import table
 from calcom_pipeline.sync.invalidation import InvalidationReport, Resolved, clear, resolve
 from calcom_pipeline.wiring import Pipeline
@@ -53,7 +54,7 @@ def _told(report: InvalidationReport) -> dict[str, Any]:
 
 @dg.job(
     description="Facts of changes in the outbox are resolved and the cached days they concern are cleared.",
-    executor_def=dg.in_process_executor,
+    executor_def=leased(dg.in_process_executor),
 )
 def cache_invalidation() -> None:
     """Two ops: resolve, clear."""

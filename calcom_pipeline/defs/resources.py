@@ -5,10 +5,11 @@ what it needs and a test replaces just that (`build_definitions(resource_overrid
 """
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import dagster as dg
 
+from calcom_pipeline.defs.leases import held
 from calcom_pipeline.settings import load_settings
 from calcom_pipeline.wiring import Pipeline, open_pipeline
 
@@ -17,10 +18,12 @@ class PipelineResource(dg.ConfigurableResource[Pipeline]):
     """Everything, as the environment says; see .env.example. Nothing is connected before a step asks for it."""
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[Pipeline]:  # noqa: ARG002 - Dagster's signature
-        """Open for one step."""
-        with open_pipeline(load_settings()) as pipeline:
-            yield pipeline
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[Pipeline]:
+        """Open for one step, whose process holds a lease on the run as long."""
+        with ExitStack() as stack:
+            if context.instance is not None and context.run is not None:
+                stack.enter_context(held(context.instance, context.run.run_id))
+            yield stack.enter_context(open_pipeline(load_settings()))
 
 
 def _port(name: str) -> dg.ResourceDefinition:
