@@ -5,20 +5,31 @@ Dagster opens its instance before any of our code loads, so all of it stands bef
 
 import os
 import shutil
-from collections.abc import Generator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from calcom_pipeline.settings import Settings
-from calcom_pipeline.wiring import Pipeline, data_folder, in_checkout, open_pipeline
+from calcom_pipeline.wiring import (
+    EmbeddedServersFailed,
+    Pipeline,
+    data_folder,
+    embedded_failures,
+    in_checkout,
+    open_pipeline,
+    sandbox_companion,
+)
 
 if TYPE_CHECKING:
     from calcom_pipeline.local import Servers
 
 _DAGSTER_COMMANDS = ("ASSET_MATERIALIZE", "ASSET_LIST", "JOB_EXECUTE", "JOB_LIST", "DEFINITIONS_VALIDATE")
 _CHECKOUT = Path(__file__).parents[1]
+_LOOK_SECONDS = 2.0  # a look is a SELECT 1 and a PING: a few milliseconds
+_LONGEST_PAUSE_SECONDS = 30.0  # between two tries to start servers that do not start
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -28,7 +39,7 @@ def dagster_home(settings: Settings) -> Path:
     if in_checkout():
         return _CHECKOUT / "dagster_home"
     home = data_folder(settings) / "dagster_home"
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(0o700, parents=True, exist_ok=True)
     shipped = resources.files("calcom_pipeline") / "_shipped" / "dagster.yaml"
     shutil.copyfile(str(shipped), home / "dagster.yaml")
     return home
@@ -68,9 +79,9 @@ def dagster_environment(settings: Settings) -> Generator[tuple[dict[str, str], P
     """The variables Dagster's processes need, with everything they name standing as long as the block.
 
     Raises:
-        StoreError: Dagster's database is missing and cannot be created.
+        StoreError: Dagster's database is missing and cannot be created, or it does not answer.
     """
-    from calcom_pipeline.adapters.postgres.dagster_storage import dagster_url
+    from calcom_pipeline.adapters.postgres.dagster_storage import dagster_url, require_database
 
     with open_pipeline(settings) as pipeline:
         servers, given = pipeline.endpoints.servers, settings.dagster_pg_url
@@ -82,4 +93,57 @@ def dagster_environment(settings: Settings) -> Generator[tuple[dict[str, str], P
             url = servers.dagster_pg_url
         else:
             url = dagster_url(pipeline.endpoints.database_url, create=True)
+        require_database(url)
         yield {**variables, "DAGSTER_PG_URL": url}, pipeline
+
+
+class JoinedServers:
+    """The embedded servers, joined again by a thread when their owner has died; `moved` hears of a new address."""
+
+    def __init__(
+        self, settings: Settings, url: str, *, say: Callable[[str], None], moved: Callable[[str], None]
+    ) -> None:
+        self._settings = settings
+        self._url = url
+        self._say = say
+        self._moved = moved
+        self._stop = threading.Event()
+        self._joined = ExitStack()
+        self._thread = threading.Thread(target=self._run, name="embedded servers", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(_LOOK_SECONDS)
+        self._joined.close()
+
+    def _run(self) -> None:
+        pause = _LOOK_SECONDS
+        while not self._stop.wait(pause):
+            try:
+                self._look()
+                pause = _LOOK_SECONDS
+            except EmbeddedServersFailed as error:
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                self._say(f"{error}; tried again in {pause:g} s")
+
+    def _look(self) -> None:
+        from calcom_pipeline import local
+
+        folder = data_folder(self._settings)
+        with embedded_failures():
+            if local.status(folder) is not None:
+                return
+            self._say("the embedded servers are gone: joining them again")
+            with ExitStack() as stack:
+                joined = local.join(folder, companions=[sandbox_companion(self._settings)])
+                servers = stack.enter_context(joined)
+                self._joined, old = stack.pop_all(), self._joined
+        old.close()
+        self._say("the embedded servers answer again")
+        if servers.dagster_pg_url != self._url:
+            self._url = servers.dagster_pg_url
+            self._moved(self._url)

@@ -21,7 +21,7 @@ from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.hosting import dagster_environment, dagster_home, workspace
 from calcom_pipeline.settings import load_settings
-from tests.support.commands import CHECKOUT, command, said
+from tests.support.commands import CHECKOUT, command, process, said
 
 UP_SECONDS = 90
 
@@ -158,14 +158,38 @@ class TestUp:
         assert f"Dagster UI: http://127.0.0.1:{port}" in out
         assert not listens(port)
 
-    def test_when_dagster_cannot_start_its_last_words_are_shown(self, environment: dict[str, str], tmp_path: Path):
+    def test_a_configuration_that_dagster_refuses_is_told_in_its_words(
+        self, environment: dict[str, str], tmp_path: Path
+    ):
         variables = self.variables(environment, tmp_path)
         (tmp_path / "home" / "dagster.yaml").write_text("nonsense: true\n")
-        with self.started(variables, "--port", str(free_port())) as up:
-            _, err = up.communicate(timeout=UP_SECONDS)
-        assert up.returncode == exit_codes.EMBEDDED, err
-        assert "nonsense" in err
-        assert "Dagster ended with exit code" in err
+        refused = process("up", "--port", str(free_port()), environment=variables)
+        assert refused.returncode == exit_codes.CONFIGURATION, refused.stderr
+        assert "nonsense" in said(refused)
+
+    def test_postgresql_away_at_the_start_is_said_and_has_its_code(self, environment: dict[str, str], tmp_path: Path):
+        nobody = {"DAGSTER_PG_URL": f"postgresql+psycopg2://user@127.0.0.1:{free_port()}/dagster"}
+        variables = {**self.variables(environment, tmp_path), **nobody}
+        refused = command("up", "--port", str(free_port()), environment=variables)
+        assert refused.returncode == exit_codes.DATABASE
+        assert "nothing listens at the address of the database" in said(refused)
+
+    def test_a_folder_that_cannot_be_written_is_said_and_has_its_code(
+        self, environment: dict[str, str], tmp_path: Path
+    ):
+        variables = {**self.variables(environment, tmp_path), "CALCOM_DATA_DIR": "/proc/sys/calcom"}
+        refused = command("up", "--port", str(free_port()), environment=variables)
+        assert refused.returncode == exit_codes.EMBEDDED
+        assert "/proc/sys/calcom" in said(refused)
+
+    def test_what_it_makes_is_closed_to_other_users(self, environment: dict[str, str], tmp_path: Path):
+        """The folder itself may be passed where root's servers run as somebody else; nothing in it may be read."""
+        nobody = {"DATABASE_URL": f"postgresql://user@127.0.0.1:{free_port()}/x"}
+        variables = {**self.variables(environment, tmp_path), **nobody}
+        (tmp_path / "data" / "log").mkdir(0o755, parents=True)  # as an earlier release made it
+        command("up", "--port", str(free_port()), environment=variables)
+        made = [tmp_path / "data" / "log", tmp_path / "data" / "log" / "dagster.log"]
+        assert [oct(path.stat().st_mode & 0o077) for path in made] == ["0o0", "0o0"]
 
 
 def free_port() -> int:

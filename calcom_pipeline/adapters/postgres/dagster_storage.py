@@ -31,6 +31,20 @@ def dagster_url(given: str, *, create: bool) -> str:
     return url.set(drivername=_DRIVER).render_as_string(hide_password=False)
 
 
+def require_database(url: str) -> None:
+    """Ask Dagster's database one question, before Dagster does: its own errors name neither cause nor cure.
+
+    Raises:
+        StoreError: it does not answer.
+    """
+    plain = driver_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with (
+        postgres_failures("Opening Dagster's database (DAGSTER_PG_URL)"),
+        psycopg.connect(plain, connect_timeout=_CONNECT_SECONDS) as connection,
+    ):
+        connection.execute("SELECT 1")
+
+
 def _ensure(own_url: str, name: str) -> None:
     with postgres_failures("Preparing Dagster's database"):
         plain: URL = driver_url(own_url).set(drivername="postgresql")
