@@ -20,29 +20,30 @@ QUIET_SECONDS = 60.0
 #: The daemon is stopped before another holder may have taken the claim.
 _CLAIM_SECONDS = LOST_SECONDS - 2 * LOOK_SECONDS
 _CLAIM_LOOK_SECONDS = 2.0
+_COMING_BACK = 2  # one of two may have beaten once more and ended
 
 
 class Beats:
     """The heartbeats of an instance's daemons, as seen so far; all instants are those of the daemons' clocks."""
 
     def __init__(self) -> None:
-        self._first: dict[str, float] = {}
         self._last: dict[str, float] = {}
+        self._turns: list[str] = []
         self._changed_at: float | None = None
 
     def see(self, beats: Iterable[tuple[str, float]], now: float) -> None:
         """Note the daemons' ids and when each beat last; `now` is our own monotonic clock."""
-        for name, at in beats:
-            if at > self._last.get(name, float("-inf")):
-                self._first.setdefault(name, at)
-                self._last[name] = at
-                self._changed_at = now
         self._changed_at = now if self._changed_at is None else self._changed_at
+        for name, at in sorted(beats, key=lambda beat: beat[1]):
+            if at <= self._last.get(name, float("-inf")):
+                continue  # seen before
+            self._last[name], self._changed_at = at, now
+            if self._turns[-1:] != [name]:
+                self._turns.append(name)
 
     def are_two(self) -> bool:
-        """Whether two daemons beat in turn: each after the other had begun. One that replaced another does not."""
-        pairs = [(a, b) for a in self._first for b in self._first if a < b]
-        return any(self._last[a] > self._first[b] and self._last[b] > self._first[a] for a, b in pairs)
+        """Whether two daemons beat in turn: each came back after the other. One that replaced another does not."""
+        return len(self._turns) >= len(self._last) + _COMING_BACK
 
     def are_quiet(self, now: float) -> bool:
         """Whether none has beaten for so long that none runs."""
@@ -78,16 +79,15 @@ class InstanceWatch:
             ConfigurationError: Dagster refuses its configuration.
         """
         self._url = url
-        claim = first = DaemonClaim(url).take(self._me)
-        while claim.other is not None and claim.renewed == first.renewed:
-            self._stop.wait(_CLAIM_LOOK_SECONDS)
-            claim = DaemonClaim(url).take(self._me)
-        if claim.other is not None:
-            return claim.other
-        self._claimed_at = time.monotonic()
-        with opened_instance() as instance:
-            self._meet(instance, of_ours=claim.from_the_dead)
-        return None
+        with opened_instance() as instance:  # first: a claim is for those who can use it
+            claim = first = DaemonClaim(url).take(self._me)
+            while claim.other is not None and claim.renewed == first.renewed:
+                self._stop.wait(_CLAIM_LOOK_SECONDS)
+                claim = DaemonClaim(url).take(self._me)
+            if claim.other is None:
+                self._claimed_at = time.monotonic()
+                self._meet(instance, of_ours=claim.from_the_dead)
+        return claim.other
 
     def _meet(self, instance: dg.DagsterInstance, *, of_ours: bool) -> None:
         """Beats that are fresh may be those of a daemon that runs; unless they are our own dead one's."""

@@ -18,6 +18,7 @@ from calcom_pipeline.supervising.shared_log import SharedLog
 
 TICK_SECONDS = 0.2
 GRACE_SECONDS = 15.0  # what services and runs get to end by themselves: a run writes its last event
+_LEFT_SECONDS = 3.0  # what a killed keeper left was told long ago
 _GUARD_SECONDS = 5.0  # it has nothing to do when all is gone
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -126,6 +127,6 @@ def end_leftovers(record: Path) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         return False
     found = bool(family.members())
-    family.end(grace_seconds=GRACE_SECONDS)
+    family.end(grace_seconds=_LEFT_SECONDS)
     record.unlink(missing_ok=True)
     return found
