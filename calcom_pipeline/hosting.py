@@ -97,6 +97,22 @@ def dagster_environment(settings: Settings) -> Generator[tuple[dict[str, str], P
         yield {**variables, "DAGSTER_PG_URL": url}, pipeline
 
 
+def known_dagster_url(pipeline: Pipeline) -> str | None:
+    """Where Dagster's database is, for a look; None: nothing of Dagster has run yet. Makes nothing.
+
+    Raises:
+        StoreError: PostgreSQL is away.
+    """
+    from calcom_pipeline.adapters.postgres.dagster_storage import existing_dagster_url
+
+    servers, given = pipeline.endpoints.servers, pipeline.settings.dagster_pg_url
+    if given is not None:
+        return existing_dagster_url(given.get_secret_value(), beside=False)
+    if pipeline.endpoints.embedded_database and servers is not None:
+        return servers.dagster_pg_url
+    return existing_dagster_url(pipeline.endpoints.database_url, beside=True)
+
+
 class JoinedServers:
     """The embedded servers, joined again by a thread when their owner has died; `moved` hears of a new address."""
 

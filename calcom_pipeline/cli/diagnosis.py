@@ -51,13 +51,14 @@ def doctor(output: Output) -> int:
 
     Spends about nine calls. Exit code 12 says that something is wrong; the table says what and what to do.
     """
+    from calcom_pipeline.cli.runs import run_examinations
     from calcom_pipeline.doctor import examinations
     from calcom_pipeline.settings import load_settings
     from calcom_pipeline.sync.health import examine
     from calcom_pipeline.wiring import open_pipeline
 
     with open_pipeline(load_settings()) as pipeline:
-        findings = examine(examinations(pipeline))
+        findings = examine([*examinations(pipeline), *run_examinations(pipeline)])
     marks = {"ok": "ok", "note": "note", "problem": "PROBLEM"}
     output.table("Doctor", ("check", "", "finding"), [(f.check, marks[f.verdict], f.finding) for f in findings])
     output.result("doctor", {"findings": [asdict(f) for f in findings]})

@@ -31,6 +31,26 @@ def dagster_url(given: str, *, create: bool) -> str:
     return url.set(drivername=_DRIVER).render_as_string(hide_password=False)
 
 
+def existing_dagster_url(given: str, *, beside: bool) -> str | None:
+    """The same without making anything; None: the database beside ours (`beside`) is not there yet.
+
+    Raises:
+        StoreError: PostgreSQL is away.
+    """
+    url = driver_url(given)
+    if beside:
+        name = f"{url.database or 'calcom'}{_SUFFIX}"
+        plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with (
+            postgres_failures("Looking for Dagster's database"),
+            psycopg.connect(plain, connect_timeout=_CONNECT_SECONDS) as connection,
+        ):
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
+                return None
+        url = url.set(database=name)
+    return url.set(drivername=_DRIVER).render_as_string(hide_password=False)
+
+
 def require_database(url: str) -> None:
     """Ask Dagster's database one question, before Dagster does: its own errors name neither cause nor cure.
 
