@@ -10,7 +10,7 @@ from calcom_pipeline.defs.assets.bookings import bookings, bookings_history
 from calcom_pipeline.defs.assets.mirrors import event_types
 from calcom_pipeline.defs.assets.services import service_plan, service_sync
 from calcom_pipeline.defs.leases import leased
-from calcom_pipeline.defs.reaping import dead_runs
+from calcom_pipeline.defs.restarts import dead_runs
 
 
 def build_definitions(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:

@@ -2,11 +2,9 @@
 
 Dagster's default launcher cannot tell whether a run's process lives, so its run monitoring sees no dead run. The reaper
 starts no run and needs no slot: a sensor asks it, `calcom-pipeline up` asks it from its own process, and a person can.
-What it fails is started again by Dagster's run retries (dagster.yaml), which count such a run as killed, not failed.
+What it fails is started again by Dagster's run retries (dagster.yaml), which count such a run as killed, not failed;
+where they cannot, by the sensor (see `restarts`).
 """
-
-# Dagster leaves PathLike in its decorators untyped.
-# pyright: reportUnknownMemberType=false
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -20,7 +18,6 @@ from calcom_pipeline.domain.liveness import SILENT_SECONDS, Holder, is_dead
 
 _ALIVE = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 _PACKAGE = "calcom_pipeline"
-_SENSOR_SECONDS = 30
 _SAID = (
     "The process that executed this run is gone: it was killed, or its machine is away. "
     "The run is failed, and started again by the run retries."
@@ -53,19 +50,6 @@ def reap(instance: dg.DagsterInstance, *, silent_seconds: float = SILENT_SECONDS
     freed = _free(instance, given_up, rows)
     leases.forget([run_id for run_id in ended if not _lives(rows[run_id])])
     return Reaping(tuple(given_up), tuple(freed))
-
-
-@dg.sensor(
-    minimum_interval_seconds=_SENSOR_SECONDS,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Runs whose process died are failed and their slots freed; the run retries start them again.",
-)
-def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Starts nothing itself, so it works when nothing can start any more."""
-    done = reap(context.instance)
-    if not done.runs and not done.slots:
-        return dg.SkipReason("Every run has a living process")
-    return dg.SkipReason(f"{len(done.runs)} dead runs were given up, the slots of {len(done.slots)} runs freed")
 
 
 def _by_run(leases: Iterable[Lease]) -> dict[str, list[Lease]]:
