@@ -7,6 +7,7 @@ which ends when one of them does. See `supervising` for what happens to whom, de
 import fcntl
 import json
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -167,7 +168,10 @@ def _meeting_place(data: Path) -> Generator[Path]:
     place = data / "up"
     if len(os.fsencode(place / "code.sock")) <= _SOCKET_PATH_BYTES:
         place.mkdir(0o700, exist_ok=True)
-        yield place
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
         return
     with tempfile.TemporaryDirectory(prefix="calcom-up-") as short:
         yield Path(short)

@@ -92,12 +92,20 @@ class Keeper:
                 return False
             self._log.say("the guard was killed; there is a new one")
             os.close(self._pipe)
+            self._guard = None
         reading, self._pipe = os.pipe()
         argv = [sys.executable, "-m", "calcom_pipeline.supervising.guard", self._family.name, f"{GRACE_SECONDS}"]
-        self._guard = subprocess.Popen(
-            argv, stdin=reading, stdout=self._log.fileno(), stderr=subprocess.STDOUT, start_new_session=True
-        )
-        os.close(reading)
+        output = self._log.fileno()
+        try:
+            self._guard = subprocess.Popen(
+                argv, stdin=reading, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        except OSError as error:  # the machine is out of processes or memory: that passes
+            os.close(self._pipe)
+            self._log.say(f"the guard cannot be started ({error}); tried again")
+            return False
+        finally:
+            os.close(reading)
         return True
 
     def _end(self) -> None:

@@ -94,16 +94,21 @@ class KeptService:
             self.process.poll()
 
     def _start(self, environment: Mapping[str, str], now: float) -> None:
-        self.service.before_start()
         leash = [sys.executable, "-m", "calcom_pipeline.supervising.leash", str(os.getpid())]
-        self.process = subprocess.Popen(
-            [*leash, *self.service.argv],
-            env=self._family.environment(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        try:
+            self.service.before_start()
+            self.process = subprocess.Popen(
+                [*leash, *self.service.argv],
+                env=self._family.environment(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:  # the machine is out of processes or memory: that passes
+            self._next_start = now + RETRY_SECONDS_MAX
+            self._say(f"{self.service.name} cannot be started ({error}); tried again in {RETRY_SECONDS_MAX:g} s")
+            return
         self._since = now
         self._say(f"{self.service.name} started as process {self.process.pid}")
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,8 @@ from calcom_pipeline import hosting, local
 from calcom_pipeline.adapters.postgres.dagster_storage import dagster_url
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.domain.errors import StoreError
-from calcom_pipeline.hosting import dagster_environment, dagster_home, workspace
-from calcom_pipeline.settings import load_settings
+from calcom_pipeline.hosting import JoinedServers, dagster_environment, dagster_home, workspace
+from calcom_pipeline.settings import Settings, load_settings
 from tests.support.commands import CHECKOUT, command, process, said
 
 UP_SECONDS = 90
@@ -115,6 +116,62 @@ def test_the_locks_name_exact_versions_and_no_place():
     for name in ("requirements.lock", "requirements-dev.lock"):
         for line in (CHECKOUT / name).read_text().splitlines():
             assert re.fullmatch(r"[a-z0-9][a-z0-9._-]*(\[[a-z,]+\])?==[\w.+!-]+( ; .+)?", line), line
+
+
+class TestJoinedServers:
+    """What `up` does about the embedded servers; the proof kills their owner under a whole `up`."""
+
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> Iterator[Settings]:
+        few = {"CALCOM_SANDBOX_BOOKINGS": "1", "CALCOM_SANDBOX_EVENT_TYPES": "1"}
+        yield load_settings({"CALCOM_ENV_FILE": "", "CALCOM_DATA_DIR": str(tmp_path / "data"), **few})
+        local.remove(tmp_path / "data")
+
+    def test_when_their_owner_is_killed_that_is_noticed_and_they_are_joined_again(
+        self, settings: Settings, tmp_path: Path
+    ):
+        said: list[tuple[str, float]] = []
+        moved: list[str] = []
+        note = lambda what: said.append((what, time.monotonic()))  # noqa: E731
+        with hosting.open_pipeline(settings) as pipeline:
+            before = pipeline.endpoints.servers
+            assert before is not None
+            with JoinedServers(settings, before.dagster_pg_url, say=note, moved=moved.append):
+                os.kill(before.owner_pid, signal.SIGKILL)
+                killed = time.monotonic()
+                while len(said) < 2:
+                    assert time.monotonic() - killed < UP_SECONDS
+                    time.sleep(0.05)
+            now = local.status(tmp_path / "data")
+        assert now is not None
+        assert now.owner_pid != before.owner_pid
+        assert ["gone" in said[0][0], "answer again" in said[1][0]] == [True, True]
+        assert said[0][1] - killed < 10
+        assert (moved, now.dagster_pg_url) == ([], before.dagster_pg_url)
+
+    def test_another_address_is_told(self, settings: Settings, tmp_path: Path):
+        moved: list[str] = []
+        joined = JoinedServers(settings, "postgresql+psycopg2://elsewhere", say=lambda _: None, moved=moved.append)
+        joined._look()
+        servers = local.status(tmp_path / "data")
+        assert servers is not None
+        assert moved == [servers.dagster_pg_url]
+        joined._joined.close()
+
+    def test_servers_that_do_not_start_are_tried_again_later(self, settings: Settings, monkeypatch):
+        said: list[str] = []
+        tried = threading.Event()
+
+        def refuse(*_: object, **__: object) -> None:
+            raise local.LocalServerError("No room left")
+
+        monkeypatch.setattr(hosting, "_LOOK_SECONDS", 0.01)
+        monkeypatch.setattr(local, "join", refuse)
+        note = lambda what: (said.append(what), tried.set() if len(said) >= 4 else None)  # noqa: E731
+        with JoinedServers(settings, "", say=note, moved=lambda _: None):
+            assert tried.wait(10)
+        assert said[1] == "No room left; tried again in 0.02 s"
+        assert said[3] == "No room left; tried again in 0.04 s"
 
 
 class TestUp:

@@ -206,6 +206,20 @@ class TestRestarts:
         assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
         assert pauses[-1] == RETRY_SECONDS_MAX
 
+    def test_one_that_the_machine_has_no_room_for_is_tried_again(self, service: KeptService, monkeypatch):
+        def no_room(*_: object, **__: object) -> None:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess, "Popen", no_room)
+            for now in range(0, 1000, 100):
+                service.tick(os.environ, float(now))
+                assert service.process is None
+        assert not service.tick(os.environ, 900 + RETRY_SECONDS_MAX - 1)
+        assert service.tick(os.environ, 900 + RETRY_SECONDS_MAX)
+        assert service.process is not None
+        service.stop()
+
     def test_after_a_steady_time_the_pauses_are_short_again(self, tmp_path: Path):
         family = Family.new()
         with (tmp_path / "output").open("wb") as output:
