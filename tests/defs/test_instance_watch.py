@@ -1,5 +1,6 @@
 """One daemon an instance: who claims it, and what is known of strangers' daemons by their beats."""
 
+import threading
 import time
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from calcom_pipeline.adapters.postgres.daemon_claim import LOST_SECONDS, DaemonC
 from calcom_pipeline.adapters.process_identity import this_process
 from calcom_pipeline.defs import instance_watch
 from calcom_pipeline.defs.instance_watch import QUIET_SECONDS, Beats, InstanceWatch
+from calcom_pipeline.domain.errors import StoreError
 from tests.defs.test_dead_runs import ELSEWHERE, dead_process
 from tests.support.dagster_runs import instance
 
@@ -141,11 +143,11 @@ class TestWatch:
         self.beat(instance, "theirs", time.time())
         assert watch.begin(url) is None
         assert not watch.may_run_daemon()
-        watch._look()
+        watch._look(instance)
         assert not watch.may_run_daemon()
         later = time.monotonic() + QUIET_SECONDS
         monkeypatch.setattr(time, "monotonic", lambda: later)
-        watch._look()
+        watch._look(instance)
         assert watch.may_run_daemon()
         assert "ours is started again" in said[-1]
 
@@ -164,15 +166,15 @@ class TestWatch:
         now = time.time()
         for name, at in [("ours", now), ("theirs", now + 10), ("ours", now + 30)]:
             self.beat(instance, name, at)
-            watch._look()
+            watch._look(instance)
             assert watch.may_run_daemon()
         self.beat(instance, "theirs", now + 40)
-        watch._look()
+        watch._look(instance)
         assert not watch.may_run_daemon()
         assert "another daemon was started on this instance" in said[-1]
 
     def test_a_claim_that_was_lost_stops_the_daemon_and_one_that_cannot_be_renewed_too(
-        self, url: str, watch: InstanceWatch, monkeypatch: pytest.MonkeyPatch
+        self, url: str, watch: InstanceWatch, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
     ):
         assert watch.begin(url) is None
         late = time.monotonic() + LOST_SECONDS
@@ -181,5 +183,25 @@ class TestWatch:
             assert not watch.may_run_daemon()
         age(url, LOST_SECONDS + 1)
         assert DaemonClaim(url).take(ELSEWHERE).other is None
-        watch._look()
+        watch._look(instance)
         assert not watch.may_run_daemon()
+
+    def test_its_thread_goes_on_after_an_instance_that_could_not_be_looked_at(
+        self, url: str, watch: InstanceWatch, said: list[str], monkeypatch: pytest.MonkeyPatch
+    ):
+        looks: list[int] = []
+        went_on = threading.Event()
+
+        def look(*_: object) -> None:
+            looks.append(len(looks))
+            if len(looks) < 3:
+                raise StoreError("PostgreSQL is away")
+            went_on.set()
+
+        monkeypatch.setattr(instance_watch, "LOOK_SECONDS", 0.01)
+        monkeypatch.setattr(watch, "_look", look)
+        assert watch.begin(url) is None
+        watch.start()
+        assert went_on.wait(30)
+        watch.end()
+        assert said == ["the instance cannot be looked at (StoreError); tried again"], "once, not at every look"

@@ -16,9 +16,10 @@ from psycopg import sql
 
 from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.run_leases import RunLeases
+from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.supervising.keeper import GRACE_SECONDS
-from tests.support.commands import CHECKOUT
+from tests.support.commands import CHECKOUT, process, said
 from tests.support.up import Up, executing, wait_for
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
@@ -175,10 +176,9 @@ def test_a_second_one_started_over_what_a_killed_one_left_ends_that_first(up: Up
 
 def test_another_up_on_the_same_instance_is_refused(up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CALCOM_DATA_DIR", str(tmp_path / "other"))
-    other = Up(0)
-    assert other.process.wait(90) == 3
-    assert other.process.stderr is not None
-    assert "run by another calcom-pipeline up" in other.process.stderr.read()
+    refused = process("up", "--port", f"{up.port + 1}", environment=dict(os.environ))
+    assert refused.returncode == exit_codes.CONFIGURATION
+    assert "run by another calcom-pipeline up" in said(refused)
 
 
 def test_ours_makes_room_for_a_daemon_that_somebody_starts_and_comes_back(up: Up, instance: dg.DagsterInstance):

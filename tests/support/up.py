@@ -35,7 +35,7 @@ class Up:
         self.port = port
         self.data = Path(os.environ["CALCOM_DATA_DIR"])
         argv = [sys.executable, "-m", "calcom_pipeline.cli", "up", "--port", str(port)]
-        self.process = subprocess.Popen(argv, env=dict(os.environ), stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(argv, env=dict(os.environ))
 
     def started(self) -> "Up":
         """Wait until all of it runs."""
@@ -45,7 +45,7 @@ class Up:
 
     def pids(self) -> dict[str, int]:
         """What it says of its processes."""
-        assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
+        assert self.process.poll() is None, "it has ended"
         with suppress(OSError, ValueError):
             record = json.loads((self.data / "up.json").read_text())
             if record["pid"] == self.process.pid:
