@@ -118,7 +118,8 @@ class Keeper:
                 self._guard.wait(_GUARD_SECONDS)
         for kept in self._services:
             kept.reap()
-        self._record.unlink(missing_ok=True)
+        with suppress(OSError):  # the next one finds that nobody of the family lives
+            self._record.unlink()
 
     def _write_record(self) -> None:
         processes = {kept.service.name: kept.process.pid for kept in self._services if kept.process}
