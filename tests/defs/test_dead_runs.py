@@ -26,14 +26,19 @@ from calcom_pipeline.defs.leases import held, leases_of
 from calcom_pipeline.defs.reaping import reap
 from calcom_pipeline.domain.liveness import SILENT_SECONDS, SUSPECTED_SECONDS
 from tests.support.commands import CHECKOUT, bare
-from tests.support.dagster_runs import instance, run
+from tests.support.dagster_runs import dagster_database, own_instance, run
 from tests.support.leased_jobs import pool_of
 
-__all__ = ["instance"]
+__all__ = ["dagster_database", "own_instance"]
 
 ELSEWHERE = "another-host/another-kernel/17/4711"
 JOBS = ("in_one_process", "step_by_step")
 START_SECONDS = 60
+
+
+@pytest.fixture
+def instance(own_instance: dg.DagsterInstance) -> dg.DagsterInstance:
+    return own_instance
 
 
 def wait_for(look: Callable[[], object], seconds: float = START_SECONDS) -> None:
@@ -47,7 +52,7 @@ def wait_for(look: Callable[[], object], seconds: float = START_SECONDS) -> None
 def executing(job: str, in_environment: dict[str, str], tmp_path: Path) -> Iterator[SimpleNamespace]:
     """A process that executes a run whose only step holds a slot; with the run's id and the step's process."""
     run_id, ready = str(uuid.uuid4()), tmp_path / "ready"
-    variables = bare({**in_environment, "DAGSTER_HOME": os.environ["DAGSTER_HOME"]})
+    variables = bare({**in_environment, **{name: os.environ[name] for name in ("DAGSTER_HOME", "DAGSTER_PG_URL")}})
     argv = [sys.executable, "-m", "tests.support.leased_jobs", job, run_id, str(ready)]
     with subprocess.Popen(argv, env=variables, cwd=CHECKOUT, stderr=subprocess.PIPE) as process:
         try:
@@ -135,7 +140,7 @@ def started(instance: dg.DagsterInstance, *, ours: bool = True) -> str:
 
 def age(servers: local.Servers, run_id: str, *, silent: float = 0, suspected: float = 0) -> None:
     """Let time pass for a lease."""
-    with psycopg.connect(servers.dagster_pg_url.replace("+psycopg2", "")) as connection:
+    with psycopg.connect(os.environ["DAGSTER_PG_URL"].replace("+psycopg2", "")) as connection:
         connection.execute(
             "UPDATE calcom_run_leases SET renewed_at = renewed_at - make_interval(secs => %s), "
             "suspected_at = suspected_at - make_interval(secs => %s) WHERE run_id = %s",

@@ -17,9 +17,14 @@ from calcom_pipeline.defs import instance_watch
 from calcom_pipeline.defs.instance_watch import QUIET_SECONDS, Beats, InstanceWatch
 from calcom_pipeline.domain.errors import StoreError
 from tests.defs.test_dead_runs import ELSEWHERE, dead_process
-from tests.support.dagster_runs import instance
+from tests.support.dagster_runs import dagster_database, own_instance
 
-__all__ = ["instance"]
+__all__ = ["dagster_database", "own_instance"]
+
+
+@pytest.fixture
+def instance(own_instance: dg.DagsterInstance) -> dg.DagsterInstance:
+    return own_instance
 
 
 def beats(*seen: dict[str, float]) -> Beats:

@@ -7,12 +7,17 @@ import pytest
 
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.defs.restarts import dead_runs
-from tests.support.dagster_runs import instance
+from tests.support.dagster_runs import dagster_database, own_instance
 
-__all__ = ["instance"]
+__all__ = ["dagster_database", "own_instance"]
 
 JOB = "bookings_reread"
 GIVEN_UP = {"dagster/will_retry": "false"}
+
+
+@pytest.fixture
+def instance(own_instance: dg.DagsterInstance) -> dg.DagsterInstance:
+    return own_instance
 
 
 @pytest.fixture(autouse=True)
