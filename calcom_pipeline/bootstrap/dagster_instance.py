@@ -35,7 +35,7 @@ def dagster_home(settings: Settings) -> Path:
     home = home_folder(settings)
     if os.environ.get("DAGSTER_HOME") or in_checkout():
         return home
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(0o700, parents=True, exist_ok=True)
     shipped = resources.files("calcom_pipeline") / "_shipped" / "dagster.yaml"
     shutil.copyfile(str(shipped), home / "dagster.yaml")
     return home
@@ -75,9 +75,9 @@ def dagster_environment(settings: Settings) -> Generator[tuple[dict[str, str], C
     """The variables Dagster's processes need, with everything they name standing as long as the block.
 
     Raises:
-        StoreError: Dagster's database is missing and cannot be created.
+        StoreError: Dagster's database is missing and cannot be created, or it does not answer.
     """
-    from calcom_pipeline.adapters.postgres.dagster_storage import dagster_url
+    from calcom_pipeline.adapters.postgres.dagster_storage import dagster_url, require_database
 
     with open_container(settings) as container:
         servers, given, bounds = container.endpoints.servers, settings.dagster_pg_url, database_bounds(settings)
@@ -89,6 +89,7 @@ def dagster_environment(settings: Settings) -> Generator[tuple[dict[str, str], C
             url = servers.dagster_pg_url
         else:
             url = dagster_url(container.endpoints.database_url, create=True, bounds=bounds)
+        require_database(url, bounds=bounds)
         yield {**variables, "DAGSTER_PG_URL": url}, container
 
 

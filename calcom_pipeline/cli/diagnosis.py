@@ -108,11 +108,12 @@ def doctor(output: Output) -> int:
     """
     from calcom_pipeline.app.maintenance.health import examine
     from calcom_pipeline.bootstrap.container import ready_container
+    from calcom_pipeline.cli.runs import run_examinations
     from calcom_pipeline.doctor import examinations
     from calcom_pipeline.settings import load_settings
 
     with ready_container(load_settings()) as container:
-        findings = examine(examinations(container))
+        findings = examine([*examinations(container), *run_examinations(container)])
     marks = {"ok": "ok", "note": "note", "problem": "PROBLEM"}
     output.table("Doctor", ("check", "", "finding"), [(f.check, marks[f.verdict], f.finding) for f in findings])
     output.result("doctor", {"findings": [asdict(f) for f in findings]})

@@ -1,31 +1,43 @@
-"""`calcom-pipeline up`: the Dagster UI and its daemon, until Ctrl-C."""
+"""`calcom-pipeline up`: the Dagster UI and its daemon, until Ctrl-C, or for good under a service manager.
+
+It keeps the code server, the webserver and the daemon itself, rather than `dagster dev`, whose children outlive it, and
+which ends when one of them does. See `supervising` for what happens to whom, deploy/ for a unit of systemd.
+"""
 
 import fcntl
+import json
 import os
-import signal
+import shutil
 import socket
-import subprocess
 import sys
+import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import IO
+from typing import TYPE_CHECKING
 
 import click
 
-from calcom_pipeline.cli.console import say
 from calcom_pipeline.domain.errors import ConfigurationError, PipelineError
 
+if TYPE_CHECKING:
+    from calcom_pipeline.bootstrap.joined_servers import JoinedServers
+    from calcom_pipeline.defs.maintenance.instance_watch import InstanceWatch
+    from calcom_pipeline.settings import Settings
+    from calcom_pipeline.supervising.keeper import Keeper
+    from calcom_pipeline.supervising.services import Service
+    from calcom_pipeline.supervising.shared_log import SharedLog
+
 _LINES_OF_TROUBLE = 15
-# Dagster ends its own children within this; past it they are ended for it.
-_STOP_SECONDS = 20.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_STOPPED = (0, -signal.SIGTERM, 128 + signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGINT)
+_SOCKET_PATH_BYTES = 100  # the kernel takes 107 (Linux) or 103 (macOS)
+_PING_SECONDS = 1.0
+_MEGABYTE = 1 << 20
+_LOCATION = "calcom_pipeline"
 
 
 class DagsterEnded(PipelineError):  # noqa: N818 - says what happened
-    """The UI or the daemon ended, and nobody asked them to."""
+    """The UI, the daemon or the code server does not start."""
 
 
 @click.command()
@@ -33,40 +45,63 @@ class DagsterEnded(PipelineError):  # noqa: N818 - says what happened
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address the UI listens on; it has no login.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 def up(port: int | None, host: str) -> None:
-    """Serve the Dagster UI with its daemon: schedules and sensors run until Ctrl-C."""
-    from calcom_pipeline.bootstrap.dagster_instance import dagster_environment, workspace
+    """Serve the Dagster UI with its daemon: schedules and sensors run until Ctrl-C.
+
+    What dies of it is started again, and nothing outlives it. Runs under way are interrupted when it ends, and started
+    again by the next one.
+    """
     from calcom_pipeline.bootstrap.locations import data_folder
     from calcom_pipeline.settings import load_settings
 
     settings = load_settings()
-    chosen = port or settings.ui_port
-    _require_free(host, chosen)
-    folder = data_folder(settings) / "log"
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "dagster.log"
-    with _alone(folder / "up.lock"), dagster_environment(settings) as (environment, _), log.open("wb") as file:
-        click.echo(f"Dagster UI: http://{host}:{chosen}  (in some seconds; Ctrl-C stops it; its log: {log})")
-        os.environ.update(environment)
-        from calcom_pipeline.defs.pools import make_pool  # seconds of imports, after everything that may be refused
-
-        make_pool()
-        options = ["--workspace", str(workspace()), "--port", str(chosen), "--host", host]
-        code = _serve(options, environment, file)
-    if code not in _STOPPED:
-        say("\n".join(log.read_text(errors="replace").splitlines()[-_LINES_OF_TROUBLE:]), err=True)
-        raise DagsterEnded(f"Dagster ended with exit code {code}", advice=f"Its log is {log}.")
+    address = _Address(host, port or settings.ui_port)
+    record = data_folder(settings) / "up.json"
+    if not record.exists():  # else a killed one's webserver may still be listening
+        address.require_free()
+    with ExitStack() as stack:
+        log = stack.enter_context(_prepared(settings, record))
+        address.require_free()
+        _serve(settings, address, log, record)
 
 
-def _require_free(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise ConfigurationError(
-                [f"Port {port} at {host} cannot be used ({error.strerror})"],
-                advice="Choose another one with --port or CALCOM_UI_PORT.",
-            ) from None
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """Where the UI is to listen."""
+
+    host: str
+    port: int
+
+    def require_free(self) -> None:
+        """Raises ConfigurationError if somebody else listens there."""
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.host, self.port))
+            except OSError as error:
+                raise ConfigurationError(
+                    [f"Port {self.port} at {self.host} cannot be used ({error.strerror})"],
+                    advice="Choose another one with --port or CALCOM_UI_PORT.",
+                ) from None
+
+
+@contextmanager
+def _prepared(settings: "Settings", record: Path) -> Generator["SharedLog"]:
+    """The data folder, ours alone, with nothing left of a killed `up`; and the log."""
+    from calcom_pipeline import local
+    from calcom_pipeline.bootstrap.locations import embedded_failures
+    from calcom_pipeline.local.values import explained
+    from calcom_pipeline.supervising.keeper import end_leftovers
+    from calcom_pipeline.supervising.shared_log import SharedLog
+
+    with ExitStack() as stack:
+        with embedded_failures(), explained("Working in", record.parent):
+            folder = local.make_folder(record.parent)
+            stack.enter_context(_alone(folder / "up.lock"))
+            end_leftovers(record)
+            longest = int(settings.dagster_log_megabytes * _MEGABYTE)
+            log = SharedLog(folder / "dagster.log", longest_bytes=longest, files=settings.dagster_log_files)
+            stack.callback(log.close)
+        yield log
 
 
 @contextmanager
@@ -82,41 +117,121 @@ def _alone(lock: Path) -> Generator[None]:
         yield
 
 
-def _serve(options: list[str], environment: dict[str, str], log: IO[bytes]) -> int:
-    """Run Dagster as a child in a session of its own; whatever ends us ends it first, gracefully."""
-    command = [sys.executable, "-m", "dagster", "dev", *options]
-    # `dg dev`, which the notice wants, serves only from a project's folder; this one serves an installed wheel too.
-    quiet = {"PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"}
-    variables = {**os.environ, **environment, **quiet}
-    # Before the child starts: a shell that runs us in the background has SIGINT ignored, which a child would inherit
-    # and with it ignore SIGTERM too (Dagster gives both the same handler). A handled signal is reset instead.
-    for each in _SIGNALS:
-        signal.signal(each, _raise_stop)
-    with subprocess.Popen(
-        command, env=variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-    ) as dagster:
+def _serve(settings: "Settings", address: _Address, log: "SharedLog", record: Path) -> None:
+    from calcom_pipeline.bootstrap.dagster_instance import dagster_environment
+    from calcom_pipeline.supervising.keeper import Keeper, stop_on_signals
+    from calcom_pipeline.supervising.services import ServiceGivenUp
+
+    begins = log.size()
+    with ExitStack() as stack:
+        environment, container = stack.enter_context(dagster_environment(settings))
+        stop = stack.enter_context(stop_on_signals())
+        os.environ.update(environment)
+        click.echo(
+            f"Dagster UI: http://{address.host}:{address.port}  (in some seconds; Ctrl-C stops it; its log: {log.path})"
+        )
+        watch = _watching(environment["DAGSTER_PG_URL"], log)
+        stack.callback(watch.end)
+        services = _services(address, stack.enter_context(_meeting_place(record.parent)), watch)
+        keeper = Keeper(services, dict(os.environ), log, record)
+        if container.endpoints.servers is not None:
+            stack.enter_context(_joined(settings, keeper, watch, log))
+        watch.start()
         try:
-            return dagster.wait()
-        except _StopAsked:
-            return _stopped(dagster)
+            keeper.run(stop)
+        except ServiceGivenUp as ended:
+            click.echo("\n".join(log.last_lines(_LINES_OF_TROUBLE, since=begins)), err=True)
+            raise DagsterEnded(
+                f"Dagster ended: its {ended.name} does not start", advice=f"Its log is {log.path}."
+            ) from None
 
 
-class _StopAsked(BaseException):
-    """A signal asked us to stop."""
+def _watching(url: str, log: "SharedLog") -> "InstanceWatch":
+    """The watch over the instance, which holds the claim on its daemon; the instance's pool is made."""
+    from calcom_pipeline.defs.maintenance.instance_watch import InstanceWatch  # seconds of imports
+    from calcom_pipeline.defs.pools import make_pool
+
+    watch = InstanceWatch(log.say)
+    other = watch.begin(url)
+    if other is not None:
+        raise ConfigurationError(
+            [f"The daemon of this Dagster instance is run by another calcom-pipeline up ({other})"],
+            advice="Use that one, stop it, or name another database with DAGSTER_PG_URL.",
+        )
+    make_pool()
+    return watch
 
 
-def _raise_stop(_signal: int, _frame: FrameType | None) -> None:
-    raise _StopAsked
+@contextmanager
+def _meeting_place(data: Path) -> Generator[Path]:
+    """A folder, ours alone, for the code server's socket; a short one if the data folder's path is too long for it."""
+    place = data / "up"
+    if len(os.fsencode(place / "code.sock")) <= _SOCKET_PATH_BYTES:
+        place.mkdir(0o700, exist_ok=True)
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+        return
+    with tempfile.TemporaryDirectory(prefix="calcom-up-") as short:
+        yield Path(short)
 
 
-def _stopped(dagster: subprocess.Popen[bytes]) -> int:
-    """End Dagster, gracefully as long as it takes no longer than a person would wait."""
-    for each in _SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    dagster.send_signal(signal.SIGTERM)
-    try:
-        dagster.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(dagster.pid, signal.SIGKILL)  # its own session: nobody else is in this group
-        dagster.wait()
-    return 0
+def _services(address: _Address, place: Path, watch: "InstanceWatch") -> list["Service"]:
+    """The code server, and whoever asks it once it answers."""
+    from calcom_pipeline.supervising.services import Service
+
+    door, workspace = place / "code.sock", place / "workspace.yaml"
+    location = {"grpc_server": {"socket": str(door), "location_name": _LOCATION}}
+    workspace.write_text(json.dumps({"load_from": [location]}))  # JSON is YAML
+    code = _CodeServer(door)
+    dagster = [sys.executable, "-m"]
+    named = ["--workspace", str(workspace)]
+    served = ["--host", address.host, "--port", str(address.port), "--dagster-log-level", "info"]
+    code_server = ["dagster", "api", "grpc", "--socket", str(door), "--module-name", "calcom_pipeline.definitions"]
+    return [
+        Service(
+            "code server",
+            [*dagster, *code_server, "--location-name", _LOCATION, "--log-level", "warning"],
+            before_start=code.forget,
+        ),
+        Service("webserver", [*dagster, "dagster_webserver", *named, *served], may_start=code.has_answered),
+        Service(
+            "daemon",
+            [*dagster, "dagster._daemon", "run", *named, "--log-level", "info"],
+            may_start=lambda: code.has_answered() and watch.may_run_daemon(),
+        ),
+    ]
+
+
+class _CodeServer:
+    """Whether the code server has answered once: later on, those that ask it wait for its return by themselves."""
+
+    def __init__(self, door: Path) -> None:
+        self._door = door
+        self._answered = False
+
+    def forget(self) -> None:
+        """Clear the way for a new one."""
+        self._door.unlink(missing_ok=True)
+
+    def has_answered(self) -> bool:
+        """It listens only after it has loaded the definitions."""
+        if not self._answered:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(_PING_SECONDS)
+                self._answered = probe.connect_ex(str(self._door)) == 0
+        return self._answered
+
+
+def _joined(settings: "Settings", keeper: "Keeper", watch: "InstanceWatch", log: "SharedLog") -> "JoinedServers":
+    """The embedded servers, joined again when their owner is killed; at a new address, everything is started anew."""
+    from calcom_pipeline.bootstrap.joined_servers import JoinedServers
+
+    def moved(url: str) -> None:
+        os.environ["DAGSTER_PG_URL"] = url
+        keeper.environment = dict(os.environ)
+        watch.moved(url)
+        keeper.restart_all()
+
+    return JoinedServers(settings, os.environ["DAGSTER_PG_URL"], say=log.say, moved=moved)

@@ -53,8 +53,9 @@ def change_metadata(changes: Changes) -> dict[str, int]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
-    """Rows as the UI's table."""
-    return dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows])
+    """Rows as the UI's table; Dagster refuses one without rows unless its columns are named."""
+    records = [dg.TableRecord(dict(row)) for row in rows]
+    return dg.MetadataValue.table(records, schema=None if records else dg.TableSchema(columns=[]))
 
 
 def plotter() -> Any:

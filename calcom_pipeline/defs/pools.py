@@ -1,20 +1,40 @@
-"""The pool of steps that talk to Cal.com, made before anything runs."""
+"""The instance that DAGSTER_HOME names, and the pool of steps that talk to Cal.com, made before anything runs."""
 
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import dagster as dg
 
 from calcom_pipeline.defs.naming import POOL
+from calcom_pipeline.domain.errors import ConfigurationError
+
+
+@contextmanager
+def opened_instance() -> Generator[dg.DagsterInstance]:
+    """The instance, open as long as the block.
+
+    Raises:
+        ConfigurationError: its dagster.yaml is wrong; in Dagster's words.
+    """
+    try:
+        opened = dg.DagsterInstance.get()
+    except dg.DagsterInvalidConfigError as error:
+        said = " ".join(str(error).split())
+        raise ConfigurationError([f"Dagster refuses its dagster.yaml: {said}"], advice="Correct it.") from None
+    with opened as instance:
+        yield instance
 
 
 def make_pool() -> None:
-    """Make the account's pool on the instance that DAGSTER_HOME names, unless it is there.
+    """Make the account's pool on the instance, unless it is there.
 
     Dagster makes a pool when a step first asks for it. Of two first runs at once, which a new instance's sensors start,
     one then fails: its INSERT is refused, and its UPDATE in the same transaction with it (seen with 1.13.27).
-    An instance whose configuration is wrong is left to Dagster itself, which starts next and says so.
+
+    Raises:
+        ConfigurationError: Dagster refuses its configuration.
     """
-    with suppress(dg.DagsterInvalidConfigError), dg.DagsterInstance.get() as instance:
+    with opened_instance() as instance:
         storage = instance.event_log_storage
         if POOL not in storage.get_concurrency_keys():
             storage.initialize_concurrency_limit_to_default(POOL)

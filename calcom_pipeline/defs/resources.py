@@ -5,12 +5,13 @@ what it needs and a test replaces just that (`build_definitions(resource_overrid
 """
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from operator import attrgetter
 
 import dagster as dg
 
 from calcom_pipeline.bootstrap.container import Container, ready_container
+from calcom_pipeline.defs.maintenance.leases import held
 from calcom_pipeline.settings import load_settings
 
 
@@ -18,10 +19,12 @@ class ContainerResource(dg.ConfigurableResource[Container]):
     """Everything, as the environment says; see .env.example. Nothing is connected before a step asks for it."""
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[Container]:  # noqa: ARG002 - Dagster's signature
-        """Open for one step."""
-        with ready_container(load_settings()) as container:
-            yield container
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[Container]:
+        """Open for one step, whose process holds a lease on the run as long."""
+        with ExitStack() as stack:
+            if context.instance is not None and context.run is not None:
+                stack.enter_context(held(context.instance, context.run.run_id))
+            yield stack.enter_context(ready_container(load_settings()))
 
 
 #: Single ports by the name that assets ask for them, and where they stand in the container.

@@ -25,7 +25,7 @@ PostgreSQL asks the kernel who is calling: the user who started it, and root. As
 `nobody`: programs that also run as `nobody` could reach Valkey.
 """
 
-from calcom_pipeline.local.joining import down, join, remove, status, up
+from calcom_pipeline.local.joining import down, join, make_folder, remove, status, up
 from calcom_pipeline.local.values import Companion, LocalServerError, Servers
 
-__all__ = ["Companion", "LocalServerError", "Servers", "down", "join", "remove", "status", "up"]
+__all__ = ["Companion", "LocalServerError", "Servers", "down", "join", "make_folder", "remove", "status", "up"]

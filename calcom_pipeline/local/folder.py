@@ -28,6 +28,7 @@ LOCK_POLL_SECONDS = 0.01
 _PRIVATE = 0o700
 _PASSABLE = 0o711  # root's: its servers run as another user, who has to get through
 _PRIVATE_FILE = 0o600
+_OF_OTHERS = 0o077
 _PID_BYTES = 20  # fixed width: rewriting the process id needs no new room on a full disk
 
 
@@ -160,6 +161,8 @@ class Folder:
         for folder in (self.logs, self.requests, self.companions):
             folder.mkdir(_PRIVATE, exist_ok=True)
             _check_ours(folder)
+            if folder.stat().st_mode & _OF_OTHERS:  # an earlier release made it so
+                folder.chmod(_PRIVATE)
 
     @contextmanager
     def used(self, deadline: Deadline) -> Generator[None]:

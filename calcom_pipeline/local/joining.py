@@ -63,6 +63,17 @@ def join(
         yield _join(stack, Folder(data), companions, terms, Deadline(timeout_seconds))
 
 
+def make_folder(data: Path) -> Path:
+    """Make the data folder as the servers want it, closed to other users; the folder of its logs.
+
+    Raises LocalServerError: it may not be written, or belongs to another user.
+    """
+    folder = Folder(data)
+    with explained("Making or opening", folder.path):
+        folder.make()
+    return folder.logs
+
+
 def up(
     data: Path,
     *,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from calcom_pipeline.local import logs
 from calcom_pipeline.local.folder import Folder, Request
+from calcom_pipeline.local.processes import FAMILY_VARIABLE
 from calcom_pipeline.local.values import Terms
 
 OWNER_MODULE = "calcom_pipeline.local.owner"
@@ -84,7 +85,7 @@ def _environment() -> dict[str, str]:
     assert spec is not None
     assert spec.origin is not None
     root = str(Path(spec.origin).resolve().parent.parent)
-    environment = dict(os.environ)
+    environment = {name: value for name, value in os.environ.items() if name != FAMILY_VARIABLE}
     if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
     return environment

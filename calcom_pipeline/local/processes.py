@@ -24,6 +24,10 @@ LEAVING_SECONDS = 5.0  # PostgreSQL's processes leave by themselves when their p
 KILLED_SECONDS = 10.0  # SIGKILL works at once, except on a process that waits for a disk
 ENDING_POLL_SECONDS = 0.02
 
+#: Names the family of processes that a process belongs to (`supervising`), and ends with. The owner of the servers
+#: belongs to none, whoever starts it: others use them too.
+FAMILY_VARIABLE = "_CALCOM_PROCESS_FAMILY"
+
 _LINUX = sys.platform == "linux"
 _PROC = Path("/proc")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h

@@ -40,6 +40,7 @@ class TestHelp:
             ["up"],
             ["migrate"],
             ["doctor"],
+            ["runs"],
             ["status"],
             ["plan"],
             ["apply"],

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +20,13 @@ from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.bounds import DatabaseBounds
 from calcom_pipeline.adapters.postgres.dagster_storage import dagster_url
 from calcom_pipeline.bootstrap import dagster_instance as hosting
+from calcom_pipeline.bootstrap import joined_servers
 from calcom_pipeline.bootstrap.dagster_instance import dagster_environment, dagster_home, workspace
+from calcom_pipeline.bootstrap.joined_servers import JoinedServers
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.domain.errors import StoreError
-from calcom_pipeline.settings import load_settings
-from tests.support.commands import CHECKOUT, command, said
+from calcom_pipeline.settings import Settings, load_settings
+from tests.support.commands import CHECKOUT, command, process, said
 
 UP_SECONDS = 90
 
@@ -122,6 +125,62 @@ def test_the_locks_name_exact_versions_and_no_place():
             assert re.fullmatch(r"[a-z0-9][a-z0-9._-]*(\[[a-z,]+\])?==[\w.+!-]+( ; .+)?", line), line
 
 
+class TestJoinedServers:
+    """What `up` does about the embedded servers; the proof kills their owner under a whole `up`."""
+
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> Iterator[Settings]:
+        few = {"CALCOM_SANDBOX_BOOKINGS": "1", "CALCOM_SANDBOX_EVENT_TYPES": "1"}
+        yield load_settings({"CALCOM_ENV_FILE": "", "CALCOM_DATA_DIR": str(tmp_path / "data"), **few})
+        local.remove(tmp_path / "data")
+
+    def test_when_their_owner_is_killed_that_is_noticed_and_they_are_joined_again(
+        self, settings: Settings, tmp_path: Path
+    ):
+        said: list[tuple[str, float]] = []
+        moved: list[str] = []
+        note = lambda what: said.append((what, time.monotonic()))  # noqa: E731
+        with hosting.open_container(settings) as container:
+            before = container.endpoints.servers
+            assert before is not None
+            with JoinedServers(settings, before.dagster_pg_url, say=note, moved=moved.append):
+                os.kill(before.owner_pid, signal.SIGKILL)
+                killed = time.monotonic()
+                while len(said) < 2:
+                    assert time.monotonic() - killed < UP_SECONDS
+                    time.sleep(0.05)
+            now = local.status(tmp_path / "data")
+        assert now is not None
+        assert now.owner_pid != before.owner_pid
+        assert ["gone" in said[0][0], "answer again" in said[1][0]] == [True, True]
+        assert said[0][1] - killed < 10
+        assert (moved, now.dagster_pg_url) == ([], before.dagster_pg_url)
+
+    def test_another_address_is_told(self, settings: Settings, tmp_path: Path):
+        moved: list[str] = []
+        joined = JoinedServers(settings, "postgresql+psycopg2://elsewhere", say=lambda _: None, moved=moved.append)
+        joined._look()
+        servers = local.status(tmp_path / "data")
+        assert servers is not None
+        assert moved == [servers.dagster_pg_url]
+        joined._joined.close()
+
+    def test_servers_that_do_not_start_are_tried_again_later(self, settings: Settings, monkeypatch):
+        said: list[str] = []
+        tried = threading.Event()
+
+        def refuse(*_: object, **__: object) -> None:
+            raise local.LocalServerError("No room left")
+
+        monkeypatch.setattr(joined_servers, "_LOOK_SECONDS", 0.01)
+        monkeypatch.setattr(local, "join", refuse)
+        note = lambda what: (said.append(what), tried.set() if len(said) >= 4 else None)  # noqa: E731
+        with JoinedServers(settings, "", say=note, moved=lambda _: None):
+            assert tried.wait(10)
+        assert said[1] == "No room left; tried again in 0.02 s"
+        assert said[3] == "No room left; tried again in 0.04 s"
+
+
 class TestUp:
     def variables(self, environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
         home = tmp_path / "home"
@@ -163,14 +222,38 @@ class TestUp:
         assert f"Dagster UI: http://127.0.0.1:{port}" in out
         assert not listens(port)
 
-    def test_when_dagster_cannot_start_its_last_words_are_shown(self, environment: dict[str, str], tmp_path: Path):
+    def test_a_configuration_that_dagster_refuses_is_told_in_its_words(
+        self, environment: dict[str, str], tmp_path: Path
+    ):
         variables = self.variables(environment, tmp_path)
         (tmp_path / "home" / "dagster.yaml").write_text("nonsense: true\n")
-        with self.started(variables, "--port", str(free_port())) as up:
-            _, err = up.communicate(timeout=UP_SECONDS)
-        assert up.returncode == exit_codes.EMBEDDED, err
-        assert "nonsense" in err
-        assert "Dagster ended with exit code" in err
+        refused = process("up", "--port", str(free_port()), environment=variables)
+        assert refused.returncode == exit_codes.CONFIGURATION, refused.stderr
+        assert "nonsense" in said(refused)
+
+    def test_postgresql_away_at_the_start_is_said_and_has_its_code(self, environment: dict[str, str], tmp_path: Path):
+        nobody = {"DAGSTER_PG_URL": f"postgresql+psycopg2://user@127.0.0.1:{free_port()}/dagster"}
+        variables = {**self.variables(environment, tmp_path), **nobody}
+        refused = command("up", "--port", str(free_port()), environment=variables)
+        assert refused.returncode == exit_codes.DATABASE
+        assert "nothing listens at the address of the database" in said(refused)
+
+    def test_a_folder_that_cannot_be_written_is_said_and_has_its_code(
+        self, environment: dict[str, str], tmp_path: Path
+    ):
+        variables = {**self.variables(environment, tmp_path), "CALCOM_DATA_DIR": "/proc/sys/calcom"}
+        refused = command("up", "--port", str(free_port()), environment=variables)
+        assert refused.returncode == exit_codes.EMBEDDED
+        assert "/proc/sys/calcom" in said(refused)
+
+    def test_what_it_makes_is_closed_to_other_users(self, environment: dict[str, str], tmp_path: Path):
+        """The folder itself may be passed where root's servers run as somebody else; nothing in it may be read."""
+        nobody = {"DATABASE_URL": f"postgresql://user@127.0.0.1:{free_port()}/x"}
+        variables = {**self.variables(environment, tmp_path), **nobody}
+        (tmp_path / "data" / "log").mkdir(0o755, parents=True)  # as an earlier release made it
+        command("up", "--port", str(free_port()), environment=variables)
+        made = [tmp_path / "data" / "log", tmp_path / "data" / "log" / "dagster.log"]
+        assert [oct(path.stat().st_mode & 0o077) for path in made] == ["0o0", "0o0"]
 
 
 def free_port() -> int:

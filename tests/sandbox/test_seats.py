@@ -1,4 +1,4 @@
-"""Seats as the real server was seen to give them: `walk-differences.md` S1 to S5 and 23."""
+"""Seats as the real server was seen to give them: fact sheet 10 S1 to S5 and 23."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the real server was seen to answer, row by row of `walk-differences.md`: bookings (10 to 29, 31, 32, 35).
+"""What the real server was seen to answer, row by row of fact sheet 10: bookings (10 to 29, 31, 32, 35).
 
 Seats and slots (S1 to S5, 23) have tests of their own in `test_seats.py`.
 """

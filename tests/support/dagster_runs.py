@@ -1,17 +1,42 @@
 """A real Dagster instance on PostgreSQL, an open pipeline beside it, runs in this process and what they tell."""
 
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psycopg
 import pytest
 
+from calcom_pipeline import local
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.settings import load_settings
 from tests.support.commands import CHECKOUT
+
+
+@pytest.fixture(scope="session")
+def dagster_database(servers: local.Servers) -> Iterator[str]:
+    """A Dagster database of this worker alone: what looks at all runs must not meet those of other tests."""
+    name = f"runs_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        yield servers.dagster_pg_url.replace("@/dagster", f"@/{name}")
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def own_instance(
+    in_environment: dict[str, str], dagster_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    """The same on that database."""
+    shutil.copy(CHECKOUT / "dagster_home" / "dagster.yaml", tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_PG_URL", dagster_database)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
 
 
 @pytest.fixture

@@ -54,6 +54,20 @@ def dagster_database(own_url: str, *, bounds: DatabaseBounds | None = None) -> s
     return _quoted(url.set(database=name, drivername=_DRIVER)) if found else None
 
 
+def require_database(url: str, *, bounds: DatabaseBounds | None = None) -> None:
+    """Ask Dagster's database one question, before Dagster does: its own errors name neither cause nor cure.
+
+    Raises:
+        StoreError: it does not answer.
+    """
+    limits = bounds or DatabaseBounds()
+    with (
+        postgres_failures("Opening Dagster's database (DAGSTER_PG_URL)"),
+        open_session(connect_options(driver_url(url)), limits) as connection,
+    ):
+        connection.execute("SELECT 1")
+
+
 def _quoted(url: URL) -> str:
     """As a text for any reader: SQLAlchemy's own leaves blanks as they are, which libpq refuses."""
     plain = URL.create(url.drivername, host=url.host, port=url.port, query=url.query)

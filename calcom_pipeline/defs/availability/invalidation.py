@@ -12,6 +12,7 @@ from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
 from calcom_pipeline.app.availability.invalidate import InvalidationReport, Resolved, clear, resolve_due
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.defs.failures import dagster_failures
+from calcom_pipeline.defs.maintenance.leases import leased
 from calcom_pipeline.defs.metadata import table
 
 
@@ -53,7 +54,7 @@ def _told(report: InvalidationReport) -> dict[str, Any]:
 
 @dg.job(
     description="Facts of changes in the outbox are resolved and the cached days they concern are cleared.",
-    executor_def=dg.in_process_executor,
+    executor_def=leased(dg.in_process_executor),
 )
 def cache_invalidation() -> None:
     """Two ops: resolve, clear."""

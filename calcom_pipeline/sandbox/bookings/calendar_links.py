@@ -1,4 +1,4 @@
-"""The four links by which an attendee puts a booking into a calendar of their own (`walk-differences.md` 25).
+"""The four links by which an attendee puts a booking into a calendar of their own (fact sheet 10 25).
 
 Guess, from the published source: which links, in which order, and what each of them says.
 """

@@ -82,7 +82,7 @@ def _longest_unwritten(series: list[Booking]) -> Booking:
     """The occurrence that decides for its series.
 
     Recording `05m` shows that a cancelled booking's own error comes before the host's missing reason;
-    `walk-differences.md` 32 saw the reason asked for first. Guess, so that both hold: an unsorted query of a series
+    fact sheet 10 32 saw the reason asked for first. Guess, so that both hold: an unsorted query of a series
     gives the row first that was written longest ago, and that is one that was not cancelled.
     """
     return min(series, key=lambda one: (one.updated or 0, one.start))

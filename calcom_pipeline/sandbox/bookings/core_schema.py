@@ -1,6 +1,6 @@
 """What Cal.com's shared core says about a new booking's answers: the checks behind those of the API, before any time.
 
-Facts: `walk-differences.md` 11, 13 to 15, 18, 19. Guess, from the published source, where no row shows it: which fields
+Facts: fact sheet 10 11, 13 to 15, 18, 19. Guess, from the published source, where no row shows it: which fields
 are looked at, in which order, and that a missing one ends the walk.
 """
 

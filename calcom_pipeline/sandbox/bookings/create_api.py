@@ -125,7 +125,7 @@ def _instant(call: Call, event_type: EventType, body: Json) -> Json:
     if event_type.team_id is None:
         raise bad_request("Instant bookings are only supported for team event types, not individual user event types.")
     if event_type.scheduling == "collective":
-        raise internal_error()  # `walk-differences.md` 16
+        raise internal_error()  # fact sheet 10 16
     request = from_body(event_type, body, minutes=event_type.length)
     world, booker = call.world, request.booker
     uid = call.sandbox.ids.booking_uid()

@@ -38,7 +38,7 @@ def assign(world: World, question: Question, *, preferred: int | None = None, mo
     """The hosts for a booking of exactly the question's time.
 
     `preferred` is the host of a booking that is being moved, for types that keep it. Raises 400 if nobody is free, and
-    the unforeseen 500 if somebody is, but not everybody who must be (`walk-differences.md` S5).
+    the unforeseen 500 if somebody is, but not everybody who must be (fact sheet 10 S5).
     """
     event_type = question.event_type
     hosts = asked_hosts(world, question)

@@ -172,7 +172,7 @@ def _event_type_ids(call: Call, query: Json) -> tuple[int, ...] | None:
         return by_type
     own = [int(team) for team in teams if _belongs_to(call, int(team))]
     if not own:
-        return ()  # `walk-differences.md` 24, seen with teamId; guess: teamsIds finds nothing either
+        return ()  # fact sheet 10 24, seen with teamId; guess: teamsIds finds nothing either
     of_teams = set(call.world.event_types.ids_of_teams(own))
     if not of_teams:  # a team without event types makes the filter disappear
         return by_type

@@ -114,7 +114,7 @@ async def change_location(call: Call) -> Answer:
     if event_type is None:
         raise not_found(f"No event type found for booking with uid={booking.uid}")
     if given["type"] not in {offered["type"] for offered in event_type.locations}:
-        return success(shown_now(call, booking.uid))  # `walk-differences.md` 26; guess: `updatedAt` stays as well
+        return success(shown_now(call, booking.uid))  # fact sheet 10 26; guess: `updatedAt` stays as well
     location = _new_location(event_type, given)
     refuse_nul(location)
     metadata = {key: value for key, value in booking.metadata.items() if key != "videoCallUrl"}

@@ -62,7 +62,7 @@ def from_body(event_type: EventType, body: Json, *, minutes: int) -> Request:
     booker = Booker(
         name=attendee["name"],
         email=attendee.get("email") or _email_for(attendee.get("phoneNumber")),
-        time_zone=attendee["timeZone"],  # as it is spelled (`walk-differences.md` 20)
+        time_zone=attendee["timeZone"],  # as it is spelled (fact sheet 10 20)
         locale=attendee.get("language") or "en",
         phone=attendee.get("phoneNumber") or None,
     )

@@ -69,7 +69,7 @@ def _host_flags(call: Call, event_type: EventType, body: Json) -> dict[str, bool
 
 
 def _owner_moves(call: Call, booking: Booking, body: Json) -> bool:
-    """Whether the host of a booking moves it: it then needs no new confirmation (`walk-differences.md` 21).
+    """Whether the host of a booking moves it: it then needs no new confirmation (fact sheet 10 21).
 
     Guess, from the published source: whose address `rescheduledBy` is decides before whose key it is, unless it is the
     booker's own.

@@ -68,7 +68,7 @@ async def take_seat(sandbox: Sandbox, request: Request, moved_from: Booking | No
 
 
 def _new_seat(sandbox: Sandbox, request: Request) -> Seat:
-    """A seat with its answers as they were given, but for guests: a seat has none (`walk-differences.md` 22)."""
+    """A seat with its answers as they were given, but for guests: a seat has none (fact sheet 10 22)."""
     metadata = {key: value for key, value in request.metadata.items() if isinstance(value, str)}
     return Seat(sandbox.ids.uuid(), as_stored(request.responses | {"guests": []}), as_stored(metadata))
 

@@ -1,4 +1,4 @@
-"""What PostgreSQL cannot hold: a NUL, in a text or in a document (`walk-differences.md` 17)."""
+"""What PostgreSQL cannot hold: a NUL, in a text or in a document (fact sheet 10 17)."""
 
 from http import HTTPStatus
 from typing import Any, Final, cast

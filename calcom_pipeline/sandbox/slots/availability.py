@@ -116,7 +116,7 @@ def blocks(world: World, booking: Booking, event_type: EventType) -> bool:
 def _taken(world: World, booking: Booking, question: Question, seated: Counter[Range]) -> list[Range]:
     """The time that a booking takes, with the buffers of both types.
 
-    A seated booking takes nothing but its buffers from its own type, full or not (`walk-differences.md` S1 to S4).
+    A seated booking takes nothing but its buffers from its own type, full or not (fact sheet 10 S1 to S4).
     `seated` counts the bookings of each time so far. Guess, from the published source: as many of them as the type has
     seats take the time after all, so the one booking of a type with a single seat does.
     """

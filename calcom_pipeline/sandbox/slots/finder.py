@@ -146,7 +146,7 @@ def _most(event_type: EventType) -> int | None:
 def _seats_taken(world: World, event_type: EventType, query: SlotQuery, now: int) -> dict[int, Slot]:
     """The starts of a seated type at which somebody sits or holds a seat.
 
-    The booking that is about to be moved counts for nothing (`walk-differences.md` 23). Guess, from the published
+    The booking that is about to be moved counts for nothing (fact sheet 10 23). Guess, from the published
     source: every attendee of a booking counts but the hosts of a team's type.
     """
     if not event_type.seats_per_slot:

@@ -72,7 +72,7 @@ def is_phone(value: Any) -> bool:
 
 
 def _is_small_metadata(value: Any) -> bool:
-    """Few short keys, with texts, numbers or truth values; what is nested is none (`walk-differences.md` 10)."""
+    """Few short keys, with texts, numbers or truth values; what is nested is none (fact sheet 10 10)."""
     found = is_object(value)
     if found is None or len(found) > _METADATA_KEYS:
         return False

@@ -1,0 +1,86 @@
+"""The sensor that looks after runs that died: it gives them up, and starts again what Dagster's retries could not.
+
+Dagster tries once to start a killed run again: if the code server is away in that moment, which is likely when both
+were killed, it gives the run up for good (seen with 1.13.27: `dagster/will_retry` turns to false). The same goes for a
+run that a sensor asked for and that could not be launched. A request of a sensor is kept until it was met.
+"""
+
+# Dagster leaves PathLike in its decorators untyped.
+# pyright: reportUnknownMemberType=false
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from calcom_pipeline.defs import jobs
+from calcom_pipeline.defs.maintenance.reaping import reap
+
+_LOOK_SECONDS = 15
+_LOOK_BACK = timedelta(hours=1)  # what is older, the schedules have done since
+_MOST_RESTARTS = 5  # of one cause; what kills its process that often is left to people
+_LOOKED_AT = 50
+_RESTARTED, _RESTARTS = "calcom/restarted_from", "calcom/restarts"
+_WILL_RETRY, _REASON, _PARTITION = "dagster/will_retry", "dagster/failure_reason", "dagster/partition"
+#: What makes two runs of a job the same work; the rest of a run's system tags tell of the run itself.
+_OF_THE_WORK = (
+    _PARTITION,
+    "dagster/asset_partition_range_start",
+    "dagster/asset_partition_range_end",
+    "dagster/backfill",
+)
+_FAILED_BY_ITSELF = "STEP_FAILURE"  # it ran, and its own retries are over
+
+
+@dg.sensor(
+    jobs=jobs.ALL,
+    minimum_interval_seconds=_LOOK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Runs whose process died are failed, their slots freed, and started again where Dagster does not.",
+)
+def dead_runs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Giving up needs no run; a request is keyed by the run it replaces."""
+    done = reap(context.instance)
+    requests = list(_restarts(context.instance, datetime.now(UTC)))
+    said = "Every run has a living process, or has ended"
+    if done.runs or done.slots:
+        said = f"{len(done.runs)} dead runs were given up, the slots of {len(done.slots)} runs freed"
+    return dg.SensorResult(run_requests=requests, skip_reason=None if requests else said)
+
+
+def _restarts(instance: dg.DagsterInstance, now: datetime) -> Iterator[dg.RunRequest]:
+    """A request for every interrupted run that nobody starts again, and that no later run of its kind replaced."""
+    interrupted = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.FAILURE], tags={_WILL_RETRY: "false"}, updated_after=now - _LOOK_BACK
+    )
+    known = {job.name for job in jobs.ALL}
+    for record in instance.get_run_records(interrupted, limit=_LOOKED_AT):
+        run = record.dagster_run
+        if run.job_name not in known or run.tags.get(_REASON) == _FAILED_BY_ITSELF:
+            continue
+        if int(run.tags.get(_RESTARTS, "0")) < _MOST_RESTARTS and not _is_replaced(instance, record):
+            yield _again(run)
+
+
+def _is_replaced(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+    run = record.dagster_run
+    later = dg.RunsFilter(job_name=run.job_name, created_after=record.create_timestamp)
+    return any(_work_of(other) == _work_of(run) for other in instance.get_runs(later) if other.run_id != run.run_id)
+
+
+def _work_of(run: dg.DagsterRun) -> tuple[object, ...]:
+    return run.run_config, run.asset_selection, *(run.tags.get(name) for name in _OF_THE_WORK)
+
+
+def _again(run: dg.DagsterRun) -> dg.RunRequest:
+    kept = {name: value for name, value in run.tags.items() if name.startswith("calcom/") or name in _OF_THE_WORK}
+    partition = kept.pop(_PARTITION, None)
+    count = int(run.tags.get(_RESTARTS, "0")) + 1
+    return dg.RunRequest(
+        run_key=f"again:{run.run_id}",
+        job_name=run.job_name,
+        run_config=run.run_config,
+        tags={**kept, _RESTARTED: run.run_id, _RESTARTS: f"{count}"},
+        partition_key=partition,
+        asset_selection=sorted(run.asset_selection) if run.asset_selection else None,
+    )

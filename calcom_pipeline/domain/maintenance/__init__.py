@@ -1,0 +1,1 @@
+"""Upkeep: who is alive."""
