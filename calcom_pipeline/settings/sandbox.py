@@ -1,0 +1,12 @@
+"""The sandbox's demo account."""
+
+from pydantic import Field
+
+from calcom_pipeline.settings.group import SettingsGroup
+
+
+class SandboxSettings(SettingsGroup):
+    """The sandbox's demo account."""
+
+    sandbox_event_types: int = Field(default=60, ge=1, le=100_000, description="Event types of the demo account.")
+    sandbox_bookings: int = Field(default=5000, ge=0, le=10_000_000, description="Bookings of the demo account.")

@@ -1,0 +1,29 @@
+"""How often sensors look, and how much they take at once."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from calcom_pipeline.settings.group import SettingsGroup
+from calcom_pipeline.settings.validators import Optional_
+
+
+class SensorSettings(SettingsGroup):
+    """How often sensors look, and how much they take at once."""
+
+    invalidation_batch: int = Field(default=500, ge=1, le=10_000, description="Facts applied to the caches at once.")
+    look_seconds: int = Field(
+        default=5, ge=1, le=3600, description="How often sensors look at PostgreSQL; a look costs a few milliseconds."
+    )
+    booking_look_seconds: Annotated[int | None, Optional_] = Field(
+        default=None,
+        ge=1,
+        le=86_400,
+        description="How often a sensor asks for changed bookings, one call each. Unset: 10 on the sandbox, else 30.",
+    )
+    event_type_look_seconds: Annotated[int | None, Optional_] = Field(
+        default=None,
+        ge=5,
+        le=86_400,
+        description="How often a sensor lists event types, a call per owner. Unset: 60 on the sandbox, else 120.",
+    )
