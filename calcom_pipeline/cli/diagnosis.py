@@ -107,12 +107,12 @@ def doctor(output: Output) -> int:
     table says what and what to do.
     """
     from calcom_pipeline.app.maintenance.health import examine
-    from calcom_pipeline.bootstrap.container import ready_container
+    from calcom_pipeline.bootstrap.container import open_container
     from calcom_pipeline.cli.runs import run_examinations
     from calcom_pipeline.doctor import examinations
     from calcom_pipeline.settings import load_settings
 
-    with ready_container(load_settings()) as container:
+    with open_container(load_settings()) as container:
         findings = examine([*examinations(container), *run_examinations(container)])
     marks = {"ok": "ok", "note": "note", "problem": "PROBLEM"}
     output.table("Doctor", ("check", "", "finding"), [(f.check, marks[f.verdict], f.finding) for f in findings])

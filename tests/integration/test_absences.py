@@ -47,7 +47,12 @@ class Account:
     def slots(self) -> SlotsReport:
         p = self.container
         return refresh_slots(
-            p.calcom, p.event_type_mirror, p.slot_mirror, p.slot_cache, now=self.now(), options=p.slot_options
+            p.calcom,
+            p.event_types.mirror,
+            p.availability.mirror,
+            p.availability.cache,
+            now=self.now(),
+            options=p.availability.options,
         )
 
     def kept(self) -> tuple[list[int], int, int]:

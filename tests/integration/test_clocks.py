@@ -20,6 +20,7 @@ from calcom_pipeline.domain.availability.models import Slot, SlotDay, SlotKey, S
 from calcom_pipeline.domain.bookings.listing import MINE
 from calcom_pipeline.domain.bookings.positions import FULL_STREAM, HISTORY_STREAM, Covered, Position, ReadEnd
 from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.listed import Listed
 from tests.support.booking_rows import page, row, stamp
 from tests.support.tables import fetch
 
@@ -113,32 +114,32 @@ def event_type(title: str) -> EventType:
 class TestOthers:
     def test_an_event_type_listing_of_a_wrong_clock_does_not_keep_later_ones_out(self, database: Database, now):
         mirror = PostgresEventTypeMirror(database)
-        mirror.replace(ME, [event_type("by a wrong clock")], read_at=now + 6 * HOUR)
-        mirror.replace(ME, [event_type("now")], read_at=now)
-        mirror.replace(ME, [event_type("older")], read_at=now - 5 * SECOND)
+        mirror.replace(ME, Listed((event_type("by a wrong clock"),)), read_at=now + 6 * HOUR)
+        mirror.replace(ME, Listed((event_type("now"),)), read_at=now)
+        mirror.replace(ME, Listed((event_type("older"),)), read_at=now - 5 * SECOND)
         assert [found.title for found in mirror.present()] == ["now"]
         assert PostgresOverview(database).positions_ahead() == []
 
     def test_a_day_that_was_fetched_ahead_of_now_is_overwritten(self, database: Database, now):
         mirror, first = PostgresSlotMirror(database), date(2026, 12, 1)
         key = SlotKey(7, 30, "UTC", first)
-        mirror.store([SlotDay(key, (Slot(now),), now + 6 * HOUR)])
-        mirror.store([SlotDay(key, (), now)])
-        mirror.store([SlotDay(key, (Slot(now),), now - SECOND)])
+        mirror.store(Listed((SlotDay(key, (Slot(now),), now + 6 * HOUR),)))
+        mirror.store(Listed((SlotDay(key, (), now),)))
+        mirror.store(Listed((SlotDay(key, (Slot(now),), now - SECOND),)))
         assert mirror.days(SlotQuery(7, 30, "UTC", first, first)) == [SlotDay(key, (), now)]
 
     def test_days_that_were_fetched_ahead_of_now_are_not_fresh(self, database: Database, redis_client, now):
         event_types, mirror = PostgresEventTypeMirror(database), PostgresSlotMirror(database)
         cache = RedisSlotCache(redis_client, prefix="clocks:", ttl_seconds=60, empty_ttl_seconds=60)
-        event_types.replace(ME, [event_type("one")], read_at=now)
+        event_types.replace(ME, Listed((event_type("one"),)), read_at=now)
 
         class Cal:
             """Nothing is free, as told by a clock that may be wrong."""
 
             clock = now + 6 * HOUR
 
-            def free_days(self, query: SlotQuery) -> list[SlotDay]:
-                return [SlotDay(SlotKey(1, 30, "UTC", query.first_day), (), self.clock)]
+            def free_days(self, query: SlotQuery) -> Listed[SlotDay]:
+                return Listed((SlotDay(SlotKey(1, 30, "UTC", query.first_day), (), self.clock),))
 
         calcom, options = Cal(), SlotOptions(horizon_days=1, fresh_for=timedelta(minutes=5))
 

@@ -24,7 +24,7 @@ from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrat
 from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
 from calcom_pipeline.app.calls import CallRecord, Changes
 from calcom_pipeline.app.maintenance.health import examine
-from calcom_pipeline.bootstrap.container import ready_container
+from calcom_pipeline.bootstrap.container import open_container
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.domain.bookings.in_doubt import OpenOutcome
 from calcom_pipeline.domain.bookings.listing import MINE
@@ -340,7 +340,7 @@ def test_another_encoding_is_refused_by_every_command_migrate_and_the_doctor(
         assert "is encoded in" in said(refused)
         assert "UTF8" in refused.stderr
     settings = load_settings().model_copy(update={"database_url": SecretStr(other_encoding)})
-    with ready_container(settings) as container:
+    with open_container(settings) as container:
         (finding,) = examine(doctor.examinations(container)[:1])
     assert (finding.verdict, "is encoded in" in finding.finding) == ("problem", True)
 

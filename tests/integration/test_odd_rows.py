@@ -171,7 +171,9 @@ class TestSlots:
 
         def ask() -> Any:
             p = container
-            return free_slots(p.calcom, p.event_type_mirror, p.slot_mirror, p.slot_cache, wanted, now=utc_now())
+            return free_slots(
+                p.calcom, p.event_types.mirror, p.availability.mirror, p.availability.cache, wanted, now=utc_now()
+            )
 
         sandbox.control.add_fault("malformed_row", SLOTS, row=0, set={"start": "soon"})
         blind = ask()

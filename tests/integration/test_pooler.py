@@ -15,7 +15,7 @@ from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
 from calcom_pipeline.adapters.postgres.migrations import migrate, require_current, shipped_migrations
 from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
 from calcom_pipeline.app.maintenance.health import examine
-from calcom_pipeline.bootstrap.container import ready_container
+from calcom_pipeline.bootstrap.container import open_container
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.domain.errors import AnotherApply, StoreError
 from calcom_pipeline.settings import load_settings
@@ -124,7 +124,7 @@ def test_the_doctor_and_a_command_work_through_it(
     assert command("migrate", environment=through).returncode == exit_codes.OK
     assert command("sync", "all", environment=through).returncode == exit_codes.OK
     monkeypatch.setenv("DATABASE_URL", pooled_url)
-    with ready_container(load_settings()) as container:
+    with open_container(load_settings()) as container:
         (finding,) = examine(doctor.examinations(container)[:1])
     assert finding.verdict == "ok"
     assert "behind a pooler" in finding.finding
@@ -139,7 +139,7 @@ def test_one_in_statement_mode_is_refused_in_one_sentence(
             database.server_version()
         refused = command("migrate", environment=in_environment | {"DATABASE_URL": url})
         settings = load_settings().model_copy(update={"database_url": SecretStr(url)})
-        with ready_container(settings) as container:
+        with open_container(settings) as container:
             found = {f.check: f for f in examine(doctor.examinations(container)[:2])}
     assert refused.returncode == exit_codes.DATABASE
     assert "statement mode" in refused.stderr

@@ -292,7 +292,7 @@ class TestCalls:
         somebody_else.execute("BEGIN")
         somebody_else.execute("SELECT count(*) FROM api_calls")
         found = {f.kind: f for f in keep_lifetimes(lifetimes, now=NOW, batch=BATCH)}
-        assert "lock timeout" in found["calls"].error
+        assert "holds a lock" in found["calls"].error
         assert found["facts"].records == 1
         somebody_else.execute("ROLLBACK")
         assert kept(database, "call") == {"calls": 0}

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from calcom_pipeline.app.bookings.history import backfill, is_done, plan_backfill, read_month
+from calcom_pipeline.app.bookings.history import is_done, plan_backfill, read_month, read_months
 from calcom_pipeline.app.bookings.mirror import BookingOptions, BookingsReport, Mode, pull_bookings
 from calcom_pipeline.domain.bookings.listing import MINE
 from calcom_pipeline.domain.bookings.positions import FULL_STREAM, HISTORY_STREAM, Month, Position
@@ -136,7 +136,7 @@ class TestHistory:
     def fill(self, world: World, mirror: MemoryMirror, month: Month) -> None:
         world.limit_seen = lambda: None  # type: ignore[attr-defined]
         plan = plan_backfill(world, mirror, [month], self.OPTIONS, most_workers=1, now=world.now)  # type: ignore[arg-type]
-        backfill(world, lambda: mirror, plan, self.OPTIONS, now=lambda: world.now)  # type: ignore[arg-type]
+        read_months(world, lambda: mirror, plan, self.OPTIONS, now=lambda: world.now)  # type: ignore[arg-type]
 
     def test_a_month_that_is_not_over_is_not_done_by_a_date_from_the_next_one(self):
         world, mirror, month = filled(ACCOUNT_OF_OURS), MemoryMirror(), Month.of(BEGIN)

@@ -57,8 +57,8 @@ def test_nothing_that_a_terminal_obeys_is_left_of_any_text(text: str):
 def int_of(output: Output, text: str) -> int:
     try:
         return int(text)
-    except ValueError:
-        output.traceback()
+    except ValueError as error:
+        output.traceback(error)
         raise
 
 
