@@ -25,6 +25,18 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternatives:
+    """Nearest first. `as_of` is when the oldest of the days looked at was read; None where none had to be.
+
+    `stale`: Cal.com could not be asked, or answered some day so that it could not be read, and older days had to do.
+    """
+
+    starts: tuple[Alternative, ...]
+    as_of: datetime | None
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DayCount:
     """How many starts of a local day may be booked."""
 
@@ -34,7 +46,7 @@ class DayCount:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What one event type offers: starts, its schedule's zone, and the instant (now + notice) before which none counts."""
+    """What one event type offers, in its schedule's zone; `not_before` is now and its minimum notice."""
 
     event_type_id: int
     zone: ZoneInfo
