@@ -51,6 +51,11 @@ class TestHelp:
             ["sandbox", "serve"],
             ["local", "env"],
             ["services", "attach"],
+            ["slots"],
+            ["alternatives"],
+            ["first-free"],
+            ["month"],
+            ["hold", "start"],
         ],
         ids=" ".join,
     )

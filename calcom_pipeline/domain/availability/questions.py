@@ -117,9 +117,11 @@ def check_month(year: int, month: int, *, now: datetime, duration_minutes: int |
 def hold_start(start: datetime, *, now: datetime, minutes: int | None, duration_minutes: int | None) -> datetime:
     """The start in UTC. Raises InvalidInput with all that is wrong; a start that is over is."""
     problems = _Problems()
-    moment = problems.instant("start", start, now)
-    if not problems.said and moment < now:
+    moment = start
+    if start.tzinfo is not None and start < now:
         problems.said.append("start: is over")
+    else:
+        moment = problems.instant("start", start, now)
     problems.minutes("minutes", minutes, LONGEST_MINUTES)
     problems.minutes("duration_minutes", duration_minutes, LONGEST_MINUTES)
     problems.finish()
