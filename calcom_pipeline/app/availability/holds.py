@@ -96,6 +96,7 @@ class Holds:
         Raises:
             NotFound: the hold is unknown or over.
             Conflict: the start is held or booked; the hold stays as it was.
+            CalcomError: with `exchange.in_doubt` where `held` has to tell what it holds now; both times count as held.
         """
         before = self.held(uid)
         if before is None:
