@@ -12,11 +12,17 @@ that come out are UTC; errors are those of `domain/errors.py`.
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from calcom_pipeline.app.availability.alternatives import alternatives
+from calcom_pipeline.app.availability.first_free import FirstFree, first_free
+from calcom_pipeline.app.availability.free_days import FreeDays, LookedUpDays
+from calcom_pipeline.app.availability.holds import Held, Holds, Released
 from calcom_pipeline.app.availability.lookup import Availability, Wanted, free_slots
+from calcom_pipeline.app.availability.month import MonthView, month_view
 from calcom_pipeline.app.bookings.commands import Appointment, Appointments
+from calcom_pipeline.app.bookings.held import book_held
 from calcom_pipeline.app.event_types.ports import Written
 from calcom_pipeline.app.maintenance.health import Finding, examine
 from calcom_pipeline.app.services.apply import ApplyReport
@@ -25,6 +31,10 @@ from calcom_pipeline.app.services.sync import sync_services
 from calcom_pipeline.bootstrap.container import Container, open_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.doctor import essentials
+from calcom_pipeline.domain.availability.finding import Alternatives
+from calcom_pipeline.domain.availability.holds import Hold
+from calcom_pipeline.domain.availability.questions import check_month, first_question, hold_start, nearest_question
+from calcom_pipeline.domain.availability.questions import hold_uid as a_hold_uid
 from calcom_pipeline.domain.bookings.models import Booking
 from calcom_pipeline.domain.bookings.requests import BookingRules, booking_request, booking_uid, new_start, reason_text
 from calcom_pipeline.domain.event_types.models import EventType, Owner
@@ -85,12 +95,14 @@ class CalcomService:
 
     # --- bookings ----------------------------------------------------------------------------------------
 
-    def book(self, details: Mapping[str, Any], *, key: str | None = None) -> Appointment:
+    def book(self, details: Mapping[str, Any], *, key: str | None = None, hold_uid: str | None = None) -> Appointment:
         """Book, exactly once. `details` flat or with `responses`; `key` names the request, if it may come twice.
 
         A second call with the same key, event type and start finds the booking of the first, whatever became of that
         call. Of two such calls at the same moment, in any processes, the second waits for the first; only while
         PostgreSQL is away are these safe just where a time can be booked once (no seats, one host).
+
+        `hold_uid`: the hold on this start, which is released once the booking is made.
 
         Raises:
             InvalidInput: everything that is wrong with the details; nothing was sent.
@@ -98,7 +110,10 @@ class CalcomService:
             OutcomeUnknown: nobody knows yet; the next sync finds out. Or a call with the same key, which was waited for
                 as long as one create may take, has not ended.
         """
-        return self._appointments.book(booking_request(details, self._rules(), key=key))
+        request = booking_request(details, self._rules(), key=key)
+        if hold_uid is not None:
+            return book_held(self._appointments, self._holds, request, hold_uid=a_hold_uid(hold_uid))
+        return self._appointments.book(request)
 
     def get_booking(self, uid: str) -> Booking:
         """One booking. Raises NotFound."""
@@ -143,6 +158,103 @@ class CalcomService:
             now=utc_now(),
         )
 
+    def alternatives(
+        self,
+        event_type_ids: int | Sequence[int],
+        *,
+        around: datetime,
+        count: int = 5,
+        duration_minutes: int | None = None,
+        weekdays: frozenset[int] | None = None,
+        earliest: time | None = None,
+        latest: time | None = None,
+        within_days: int = 14,
+    ) -> Alternatives:
+        """The free starts nearest to `around`: of the same local day first, then outward; `around` too, if it is free.
+
+        Of several event types a start comes once, of the one that is named first. `weekdays` (0 = Monday), `earliest`
+        and `latest` (both inclusive; over midnight if that way round) are local to the event type's schedule.
+
+        Raises:
+            InvalidInput: everything that is wrong with the question.
+            NotFound: one of the event types is not mirrored, or cannot be booked.
+            TransientError: Cal.com cannot be asked, and no older days are there.
+        """
+        question = nearest_question(
+            event_type_ids,
+            around,
+            now=utc_now(),
+            count=count,
+            duration_minutes=duration_minutes,
+            weekdays=weekdays,
+            earliest=earliest,
+            latest=latest,
+            within_days=within_days,
+        )
+        return alternatives(self._free_days, self._container.availability.near, question, clock=utc_now)
+
+    def first_free(
+        self,
+        event_type_ids: int | Sequence[int],
+        *,
+        after: datetime | None = None,
+        duration_minutes: int | None = None,
+        within_days: int | None = None,
+    ) -> FirstFree:
+        """The first start that may be booked from `after` (or now) on, of one event type or any of several.
+
+        `within_days` counts local days after that of `after`; None: as many as slots are kept for. Raises as
+        `alternatives`.
+        """
+        now = utc_now()
+        days = self._container.settings.slot_horizon_days if within_days is None else within_days
+        question = first_question(event_type_ids, after, now=now, within_days=days, duration_minutes=duration_minutes)
+        return first_free(self._free_days, question, now=now)
+
+    def month(self, event_type_id: int, *, year: int, month: int, duration_minutes: int | None = None) -> MonthView:
+        """How many free starts each day of a month has, in the event type's schedule. Raises as `alternatives`."""
+        now = utc_now()
+        check_month(year, month, now=now, duration_minutes=duration_minutes)
+        return month_view(
+            self._free_days, event_type_id, year=year, month=month, duration_minutes=duration_minutes, now=now
+        )
+
+    # --- holds -------------------------------------------------------------------------------------------
+
+    def hold(
+        self,
+        event_type_id: int,
+        start: datetime,
+        *,
+        minutes: int | None = None,
+        duration_minutes: int | None = None,
+    ) -> Held:
+        """Hold a start while somebody fills in a form; it ends by itself after so many minutes (None: Cal.com's 5).
+
+        Raises:
+            InvalidInput: everything that is wrong; nothing was sent.
+            NotFound: the event type is not mirrored, or cannot be booked.
+            Conflict: the start is held or booked.
+            OutcomeUnknown: the answer was lost. If it is held, that ends by itself; its time is told.
+        """
+        moment = hold_start(start, now=utc_now(), minutes=minutes, duration_minutes=duration_minutes)
+        return self._holds.hold(event_type_id, moment, minutes=minutes, duration_minutes=duration_minutes)
+
+    def move_hold(
+        self, uid: str, start: datetime, *, minutes: int | None = None, duration_minutes: int | None = None
+    ) -> Held:
+        """Hold another start of the same event type instead. Raises as `hold`; NotFound when the hold is over."""
+        moment = hold_start(start, now=utc_now(), minutes=minutes, duration_minutes=duration_minutes)
+        return self._holds.move(a_hold_uid(uid), moment, minutes=minutes, duration_minutes=duration_minutes)
+
+    def held(self, uid: str) -> Hold | None:
+        """A hold while it lasts; None when it is unknown, released or over."""
+        return self._holds.held(a_hold_uid(uid))
+
+    def release(self, uid: str) -> Released:
+        """End a hold, and let the days that it frees go; one that is over is no error."""
+        return self._holds.release(a_hold_uid(uid))
+
     def seconds_until_available(self) -> float:
         """About how long a call made now would wait for the rate limit."""
         return self._reads.seconds_until_available()
@@ -176,6 +288,24 @@ class CalcomService:
         return examine(essentials(self._container))
 
     # --- inside ------------------------------------------------------------------------------------------
+
+    @property
+    def _free_days(self) -> FreeDays:
+        container = self._container
+        container.require_schema()
+        group = container.availability
+        return LookedUpDays(
+            self._reads, container.event_types.mirror, group.mirror, group.cache, now=utc_now, lives=group.lives
+        )
+
+    @property
+    def _holds(self) -> Holds:
+        container = self._container
+        container.require_schema()
+        group = container.availability
+        return Holds(
+            self._writes, container.event_types.mirror, group.outbox, group.cache, group.held_days, now=utc_now
+        )
 
     @property
     def _appointments(self) -> Appointments:

@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
     from calcom_pipeline.adapters.postgres.availability.slots import PostgresSlotMirror
     from calcom_pipeline.adapters.postgres.database import Database
+    from calcom_pipeline.adapters.redis.availability.alternatives import RedisAlternativesCache
     from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
+    from calcom_pipeline.adapters.redis.availability.holds import RedisHeldDays
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
+    from calcom_pipeline.app.availability.free_days import Lives
     from calcom_pipeline.app.availability.refresh import SlotOptions
 
 
@@ -49,6 +52,28 @@ class AvailabilityGroup:
         from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
 
         return PostgresOutbox(self._database)
+
+    @cached_property
+    def near(self) -> "RedisAlternativesCache":
+        """Answers to questions for alternatives, in Redis."""
+        from calcom_pipeline.adapters.redis.availability.alternatives import RedisAlternativesCache
+
+        return RedisAlternativesCache(self._redis, prefix=self._settings.redis_prefix)
+
+    @cached_property
+    def held_days(self) -> "RedisHeldDays":
+        """Which days have a held start."""
+        from calcom_pipeline.adapters.redis.availability.holds import RedisHeldDays
+
+        return RedisHeldDays(self._redis, prefix=self._settings.redis_prefix)
+
+    @property
+    def lives(self) -> "Lives":
+        """How long days are kept."""
+        from calcom_pipeline.app.availability.free_days import Lives
+
+        s = self._settings
+        return Lives(timedelta(seconds=s.slot_ttl_seconds), timedelta(seconds=s.slot_empty_ttl_seconds))
 
     @property
     def options(self) -> "SlotOptions":

@@ -67,6 +67,7 @@ def cli() -> None:
 
 def _mount() -> None:
     from calcom_pipeline.cli import (
+        availability,
         backfill,
         bookings,
         demo,
@@ -106,6 +107,11 @@ def _mount() -> None:
         bookings.book,
         bookings.cancel,
         bookings.reschedule,
+        availability.slots,
+        availability.alternatives,
+        availability.first_free,
+        availability.month,
+        availability.hold,
     )
     for command in commands:
         cli.add_command(command)

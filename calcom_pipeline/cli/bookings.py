@@ -25,8 +25,9 @@ _ZONE_HELP = "Zone of a start without an offset (IANA). Default: CALCOM_DEFAULT_
 @click.option("--length", "length_minutes", type=int, help="Minutes, where the event type offers several lengths.")
 @click.option("--metadata", multiple=True, metavar="NAME=VALUE", help="Kept with the booking; may be repeated.")
 @click.option("--key", help="Names this request: a second call with the same key finds the booking of the first.")
+@click.option("--hold", "hold_uid", help="Uid of the hold on this start; released once the booking is made.")
 @with_output
-def book(output: Output, metadata: tuple[str, ...], key: str | None, **details: Any) -> None:
+def book(output: Output, metadata: tuple[str, ...], key: str | None, hold_uid: str | None, **details: Any) -> None:
     """Book a time, exactly once, and let the cached days that it closes go.
 
     If the answer is lost, the booking is looked for before it is sent again. Everything wrong with the details is said
@@ -51,7 +52,8 @@ def book(output: Output, metadata: tuple[str, ...], key: str | None, **details: 
     from calcom_pipeline.facade import CalcomService
 
     with CalcomService.open() as calcom:
-        made = calcom.book({name: value for name, value in spelled.items() if value is not None}, key=key)
+        given = {name: value for name, value in spelled.items() if value is not None}
+        made = calcom.book(given, key=key, hold_uid=hold_uid)
         _show(output, "book", made)
 
 
@@ -90,6 +92,8 @@ def _show(output: Output, command: str, done: "Appointment") -> None:
         output.line(f"  Cal.com accepted but ignored: {', '.join(done.ignored)}")
     others = ", others by the outbox job" if done.cleared_by_others else ""
     output.line(f"  {done.cache_problem or f'{done.cached_days_cleared} cached days cleared{others}'}")
+    if done.hold_problem:
+        output.line(f"  {done.hold_problem}")
     values = {
         "uid": booking.uid,
         "status": booking.status,
@@ -102,5 +106,6 @@ def _show(output: Output, command: str, done: "Appointment") -> None:
         "cached_days_cleared": done.cached_days_cleared,
         "cleared_by_others": done.cleared_by_others,
         "cache_problem": done.cache_problem,
+        "hold_problem": done.hold_problem,
     }
     output.result(command, values)

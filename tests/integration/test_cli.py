@@ -52,6 +52,11 @@ class TestHelp:
             ["sandbox", "serve"],
             ["local", "env"],
             ["services", "attach"],
+            ["slots"],
+            ["alternatives"],
+            ["first-free"],
+            ["month"],
+            ["hold", "start"],
         ],
         ids=" ".join,
     )

@@ -251,6 +251,11 @@ BARE = b'{"statusCode":400,"message":"told bare"}'
 CODED = b'{"status":"error","message":"told coded","error":{"code":"booking_conflict_error"}}'
 
 
+def held(message: str) -> bytes:
+    """How Cal.com refuses to hold a start."""
+    return orjson.dumps({"status": "error", "error": {"code": "UnprocessableEntityException", "message": message}})
+
+
 @pytest.mark.parametrize(
     ("status", "content", "kind", "said"),
     [
@@ -261,6 +266,15 @@ CODED = b'{"status":"error","message":"told coded","error":{"code":"booking_conf
         (403, ENVELOPED, Unauthorized, "told enveloped"),
         (404, ENVELOPED, NotFound, "told enveloped"),
         (409, BARE, Conflict, "told bare"),
+        (
+            422,
+            held("This time slot is already reserved by another user. Please choose a different time."),
+            Conflict,
+            "422",
+        ),
+        (422, held("Can't reserve a slot if the event is already booked."), Conflict, "422"),
+        (422, held("Booking with id=6 at 2026-12-04T08:00:00Z has no more seats left."), Conflict, "422"),
+        (422, held("Another rule"), Rejected, "422"),
         (409, CODED, Conflict, "told coded"),
         (498, BARE, Unauthorized, "told bare"),
         (500, b"<html>", TransientError, "500"),

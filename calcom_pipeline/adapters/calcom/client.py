@@ -7,6 +7,7 @@ from dataclasses import replace
 from calcom_pipeline.adapters.calcom.bookings.endpoints import BookingEndpoints
 from calcom_pipeline.adapters.calcom.endpoint import ClientOptions, Context, Remembered
 from calcom_pipeline.adapters.calcom.event_types.endpoints import EventTypeEndpoints
+from calcom_pipeline.adapters.calcom.reservations import ReservationEndpoints
 from calcom_pipeline.adapters.calcom.slots import SlotEndpoints, whole_days
 from calcom_pipeline.adapters.calcom.transport.guard import Breaker, Limiter
 from calcom_pipeline.adapters.calcom.transport.session import Transport, TransportOptions
@@ -16,7 +17,7 @@ from calcom_pipeline.app.calls import Lane, Spent
 __all__ = ["CalcomClient", "ClientOptions", "open_calcom", "whole_days"]
 
 
-class CalcomClient(BookingEndpoints, EventTypeEndpoints, SlotEndpoints, WebhookEndpoints):
+class CalcomClient(BookingEndpoints, EventTypeEndpoints, SlotEndpoints, ReservationEndpoints, WebhookEndpoints):
     """All of Cal.com that the pipeline uses. One instance may be shared by threads."""
 
     def in_lane(self, lane: Lane) -> "CalcomClient":

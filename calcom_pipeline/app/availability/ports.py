@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Protocol
 
 from calcom_pipeline.app.calls import Changes
 from calcom_pipeline.domain.availability.changes import Fact, Stain
+from calcom_pipeline.domain.availability.finding import Alternatives
+from calcom_pipeline.domain.availability.holds import Hold
 from calcom_pipeline.domain.availability.models import SlotDay, SlotKey, SlotQuery
+from calcom_pipeline.domain.availability.questions import NearestQuestion
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.listed import Listed
 
@@ -105,4 +108,78 @@ class CacheClearer(Protocol):
 
     def clear(self, stained: Sequence[Stain]) -> list[CacheClearResult]:
         """One result per layer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the cache has of a question, and how often each event type of it was cleared by then."""
+
+    found: Alternatives | None
+    generations: tuple[str, ...]
+
+
+class AlternativesCache(Protocol):
+    """Answers by question."""
+
+    def look(self, question: NearestQuestion) -> Kept:
+        """The answer, if one is kept and none of its event types was cleared since. Raises CacheError."""
+        ...
+
+    def keep(
+        self, question: NearestQuestion, found: Alternatives, *, generations: Sequence[str], seconds: float
+    ) -> bool:
+        """Keep an answer for so long, unless one of its event types was cleared since; whether. Raises CacheError."""
+        ...
+
+
+class FactOutbox(Outbox, Protocol):
+    """An outbox that takes facts of a change nobody stored in PostgreSQL."""
+
+    def add(self, facts: Sequence[Fact]) -> list[Fact]:
+        """Add facts in a transaction of their own; the same with their ids."""
+        ...
+
+
+class HoldOutbox(FactOutbox, Protocol):
+    """... and facts of a change that is yet to come."""
+
+    def add_later(self, facts: Sequence[Fact], *, due: datetime) -> list[Fact]:
+        """Add facts that are due at an instant, not before; the same with their ids."""
+        ...
+
+
+class HeldDays(Protocol):
+    """What the cache knows of holds."""
+
+    def note(self, stained: Sequence[Stain], *, seconds: float) -> None:
+        """What is stored of these days from now on lives no longer than so many seconds. Raises CacheError."""
+        ...
+
+
+class HoldApi(Protocol):
+    """Holds at Cal.com (fact sheet 5.2). They know nobody: whoever has the uid may read, move and release one."""
+
+    def hold_start(
+        self, event_type_id: int, start: datetime, *, minutes: int | None, duration_minutes: int | None
+    ) -> Hold:
+        """Hold a start for so many minutes (None: Cal.com's 5), never sent twice.
+
+        Raises:
+            Conflict: it is held or booked.
+            NotFound: there is no such event type.
+            CalcomError: with `exchange.in_doubt` where it may be held although no usable answer came.
+        """
+        ...
+
+    def move_hold(self, hold: Hold, start: datetime, *, minutes: int | None, duration_minutes: int | None) -> Hold:
+        """Hold another start instead, for so many minutes from now; the uid stays. Raises as `hold_start`."""
+        ...
+
+    def read_hold(self, uid: str) -> Hold | None:
+        """The hold; None when it is unknown, was released, or is over by Cal.com's own clock."""
+        ...
+
+    def release_hold(self, uid: str) -> None:
+        """End a hold; an unknown one is no error."""
         ...

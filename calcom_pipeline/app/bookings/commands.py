@@ -7,25 +7,15 @@ to nobody. What the outbox has taken is cleared by its own job; what it has not 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from calcom_pipeline.app.availability.invalidate import clear, resolve
-from calcom_pipeline.app.availability.ports import CacheClearer, Outbox
+from calcom_pipeline.app.availability.ports import CacheClearer, FactOutbox
 from calcom_pipeline.app.bookings.in_doubt import book
 from calcom_pipeline.app.bookings.ports import BookingWrites, KeyLocks, OutcomeStore
-from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.domain.bookings.listing import Footprint, facts_of, footprint
 from calcom_pipeline.domain.bookings.models import Booking
 from calcom_pipeline.domain.bookings.requests import BookingRequest
 from calcom_pipeline.domain.errors import CacheError, StoreError
-
-
-class FactOutbox(Outbox, Protocol):
-    """An outbox that takes facts of a change nobody stored in PostgreSQL."""
-
-    def add(self, facts: Sequence[Fact]) -> list[Fact]:
-        """Add facts in a transaction of their own; the same with their ids."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +23,7 @@ class Appointment:
     """What came of it: the booking as it is now, how many cached days went, and why any may still stand.
 
     `cleared_by_others`: the outbox job was faster, so that days which it cleared are gone and not among those counted.
-    `adopted` and `ignored` are those of `Booked`.
+    `adopted` and `ignored` are those of `Booked`. `hold_problem`: why a hold on the start may still stand.
     """
 
     booking: Booking
@@ -42,6 +32,7 @@ class Appointment:
     cleared_by_others: bool = False
     cache_problem: str = ""
     ignored: tuple[str, ...] = ()
+    hold_problem: str = ""
 
 
 class Appointments:

@@ -56,6 +56,10 @@ _TAKEN = (
     "error_event_type_url_duplicate",
     "URL Slug already exists",
     "already has booking at this time or is not available",
+    # ... and 422s: a start to be held (fact sheet 5.2).
+    "already reserved by another user",
+    "t reserve a slot if the event is already booked",
+    "has no more seats left",
 )
 # ... and the same of a lost race for a slot, bare, with nothing else in it (captures 10).
 _LOST_RACE = "An error occurred while querying the database."

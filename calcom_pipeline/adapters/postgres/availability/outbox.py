@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -27,8 +28,8 @@ def insert_facts(cursor: Cursor, facts: Sequence[Fact]) -> int:
 
 
 ADD_FACT = """
-INSERT INTO invalidations (kind, why, event_type_id, user_ids, starts, ends) VALUES (%s, %s, %s, %s, %s, %s)
-RETURNING id"""
+INSERT INTO invalidations (kind, why, event_type_id, user_ids, starts, ends, next_attempt_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id"""
 PENDING = """
 SELECT id, kind, why, event_type_id, user_ids, starts, ends, attempts FROM invalidations
 WHERE state = 'pending' AND (next_attempt_at IS NULL OR next_attempt_at <= now()) ORDER BY id LIMIT %(limit)s"""
@@ -59,8 +60,18 @@ class PostgresOutbox:
     @tried_again
     def add(self, facts: Sequence[Fact]) -> list[Fact]:
         """Add facts in a transaction of their own; the same with their ids."""
+        return self._added(facts, None)
+
+    @tried_again
+    def add_later(self, facts: Sequence[Fact], *, due: datetime) -> list[Fact]:
+        """Add facts of what is yet to come, not pending before it has; the same with their ids."""
+        return self._added(facts, due)
+
+    def _added(self, facts: Sequence[Fact], due: datetime | None) -> list[Fact]:
         with self._database.transaction("Storing facts") as cursor:
-            return [replace(fact, id=cursor.execute(ADD_FACT, _values(fact)).fetchall()[0][0]) for fact in facts]
+            return [
+                replace(fact, id=cursor.execute(ADD_FACT, (*_values(fact), due)).fetchall()[0][0]) for fact in facts
+            ]
 
     def pending(self, *, limit: int) -> list[Fact]:
         """Facts that are due, oldest first."""

@@ -6,7 +6,8 @@ slot `[<unix seconds>]` or, with seats, `[<unix seconds>, <seats remaining>, <se
 (0 or below) is not free: whoever reads the value leaves it out of what may be booked.
 
 Beside them, per event type: `slots:generation:<id>`, raised by every clearing so that a fetch which began before it is
-not stored after it; `slots:index:<id>`, the keys of its days; and `slots:near:<id>`, the second layer (alternatives).
+not stored after it; `slots:index:<id>`, the keys of its days; `slots:near:<id>`, the second layer (alternatives); and
+`slots:held:<id>`, days with a held start, which live no longer than the hold.
 """
 
 from collections.abc import Callable, Mapping, Sequence
