@@ -76,6 +76,7 @@ def _mount() -> None:
         plans,
         quarantine,
         schema,
+        serve,
         servers,
         services,
         sync,
@@ -86,6 +87,7 @@ def _mount() -> None:
     commands = (
         demo.demo,
         up.up,
+        serve.serve,
         sync.sync,
         backfill.backfill,
         quarantine.quarantine,
