@@ -63,14 +63,14 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     with ready_container(settings) as container:
         if settings.http_workers == 1:
             app = build_app(CalcomService(container), WebOptions.of(settings))
-            server = uvicorn.Server(_config(app, settings))
+            server = uvicorn.Server(server_config(app, settings))
             server.run(sockets=[listener])
             if not server.started:
                 raise HttpApiEnded("The HTTP API did not start")
             return
         with _shared_figures():
             os.environ[WORKERS_VARIABLE] = str(settings.http_workers)
-            Multiprocess(_config(f"{__name__}:worker_app", settings), [listener]).run()
+            Multiprocess(server_config(f"{__name__}:worker_app", settings), [listener]).run()
 
 
 def worker_app() -> Starlette:
@@ -81,7 +81,7 @@ def worker_app() -> Starlette:
     return build_app(CalcomService(container), WebOptions.of(settings), on_stop=stack.close)
 
 
-def _config(app: Starlette | str, settings: Settings) -> uvicorn.Config:
+def server_config(app: Starlette | str, settings: Settings) -> uvicorn.Config:
     """Lines of its own would hold addresses with what was asked; ours hold names of operations."""
     return uvicorn.Config(
         app,
