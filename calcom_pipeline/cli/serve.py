@@ -2,6 +2,8 @@
 
 import ipaddress
 import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -38,15 +40,23 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     from calcom_pipeline.web.serving import listening
     from calcom_pipeline.web.serving import serve as serve_there
 
-    for each in _SIGNALS:
-        signal.signal(each, _raise_stop)
-    with listening(settings.http_host, settings.http_port) as listener:
+    with _until_stopped(), listening(settings.http_host, settings.http_port) as listener:
         where = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
         say(f"HTTP API: http://{where}:{settings.http_port}  (/openapi.json says what there is; Ctrl-C stops it)")
-        try:
-            serve_there(settings, listener)
-        except _StopAsked:
-            return
+        serve_there(settings, listener)
+
+
+@contextmanager
+def _until_stopped() -> Generator[None]:
+    """The block ends well when a signal asks for it, whatever it is at."""
+    before = {each: signal.signal(each, _raise_stop) for each in _SIGNALS}
+    try:
+        yield
+    except _StopAsked:
+        return
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _require_tokens(settings: "Settings") -> None:

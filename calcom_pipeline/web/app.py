@@ -157,5 +157,7 @@ async def _no_such_thing(_request: Request, error: Exception) -> Response:
     """What Starlette refuses by itself."""
     status = error.status_code if isinstance(error, HTTPException) else NO_ROUTE.status
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if "Allow" in headers:
+        headers["Allow"] = ", ".join(sorted(headers["Allow"].split(", ")))
     kind = next((kind for kind in (NO_ROUTE, NO_METHOD) if kind.status == status), MALFORMED)
     return problem(kind, headers=headers)

@@ -70,7 +70,9 @@ class SlotsPart:
             last_day=(query.end + _BOTH_SIDES).date(),
             duration_minutes=query.duration,
         )
-        within = tuple(slot for slot in found.slots if query.start <= slot.start <= query.end)
+        # One that would end later is not among them at Cal.com, to the second; how long it takes only `duration` says.
+        last = query.end - timedelta(minutes=query.duration) + timedelta(seconds=1) if query.duration else query.end
+        within = tuple(slot for slot in found.slots if query.start <= slot.start <= last)
         body, tag = self._rendered.slots(query, within)
         return Reply(body, found.as_of, found.stale, tag)
 

@@ -90,7 +90,9 @@ def test_a_service_whose_event_type_cannot_be_read_waits_with_the_reason(contain
     assert apply_now(container, plan, approved=True).counts.get("done", 0) == 0
     with container.database.transaction("Testing") as cursor:
         cursor.execute("DELETE FROM services")
-    assert [a.kind for a in plan_now(container, "test").actions] == ["wait"], "nor is it parked when its service is gone"
+    assert [a.kind for a in plan_now(container, "test").actions] == ["wait"], (
+        "nor is it parked when its service is gone"
+    )
 
 
 def test_a_team_whose_row_is_odd_keeps_its_event_types(container: Container, sandbox: RunningSandbox):

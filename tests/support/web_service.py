@@ -1,4 +1,4 @@
-"""A service behind the HTTP API that keeps what it was told: for rules of the API itself, and for storms of requests."""
+"""A service behind the HTTP API that keeps what it was told: for the API's own rules, and for storms of requests."""
 
 import threading
 import uuid
@@ -64,8 +64,9 @@ class Held:
 
 @dataclass
 class KeptService:
-    """Open from 9 to 17 UTC every day; what is booked or held is not free. `failing` is raised by whatever is asked;
-    `waiting`, if given, is waited for first."""
+    """Open from 9 to 17 UTC every day; what is booked or held is not free.
+
+    `failing` is raised by whatever is asked; `waiting`, if given, is waited for first."""
 
     now: datetime
     as_of: datetime | None = None
