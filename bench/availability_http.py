@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode, urlsplit
 
-from bench.ground import UNLIMITED, Ground, ground, machine, table
+from bench.ground import UNLIMITED, Ground, cpu_seconds, ground, machine, table
 
 ASKERS = (1, 8, 32)
 ROUNDS = 400  # answers of each; p99 is the fourth from the end
@@ -42,6 +42,11 @@ class Place:
     port: int
     path: str
     headers: dict[str, str]
+    pid: int | None = None
+
+    def cpu_seconds(self) -> float:
+        """What its process has used so far; without one, nothing is known."""
+        return 0.0 if self.pid is None else cpu_seconds(self.pid)
 
 
 def timed(place: Place, askers: int, rounds: int) -> list[float]:
@@ -76,8 +81,8 @@ def read(place: Place) -> bytes:
 
 
 @contextmanager
-def program(command: list[str], environment: dict[str, str], port: int) -> Generator[None]:
-    """A server in a process of its own, from when it answers."""
+def program(command: list[str], environment: dict[str, str], port: int) -> Generator[int]:
+    """A server in a process of its own, from when it answers; its id."""
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
             until = time.monotonic() + _START_SECONDS
@@ -85,7 +90,7 @@ def program(command: list[str], environment: dict[str, str], port: int) -> Gener
                 if process.poll() is not None or time.monotonic() > until:
                     raise RuntimeError(f"{command[2]} did not start")
                 time.sleep(0.05)
-            yield
+            yield process.pid
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
@@ -129,12 +134,12 @@ def measured(field: Ground, given: argparse.Namespace) -> list[tuple[str, ...]]:
     event_type_id = next(one["id"] for one in field.sandbox.control.account()["eventTypes"] if not one.get("teamId"))
     path, ours_at, bare_at = window(event_type_id), free_port(), free_port()
     live_at = urlsplit(field.sandbox.url).port or 80
-    with program([*cli, "serve", "--port", str(ours_at)], environment, ours_at):
-        ours = Place("HTTP API, warm", ours_at, path, {})
+    with program([*cli, "serve", "--port", str(ours_at)], environment, ours_at) as pid:
+        ours = Place("HTTP API, warm", ours_at, path, {}, pid)
         content = read(ours)
         bare_environment = {**os.environ, "BENCH_BODY": content.decode(), "BENCH_PORT": str(bare_at)}
-        with program([sys.executable, "-m", "bench.bare_route"], bare_environment, bare_at):
-            bare = Place("bare Starlette route", bare_at, path, {})
+        with program([sys.executable, "-m", "bench.bare_route"], bare_environment, bare_at) as bare_pid:
+            bare = Place("bare Starlette route", bare_at, path, {}, bare_pid)
             key = {"Authorization": f"Bearer {field.sandbox.keys['owner']}"}
             live = Place("Cal.com, live", live_at, path, {"cal-api-version": "2024-09-04", **key})
             if read(bare) != content:
@@ -149,10 +154,13 @@ def compared(bare: Place, ours: Place, live: Place, askers: int, rounds: int) ->
         timed(place, askers, WARM_UP)
     turns = 4
     found: dict[str, list[float]] = {place.name: [] for place in (bare, ours, live)}
+    used = {place.name: -place.cpu_seconds() for place in (bare, ours, live)}
     for _ in range(turns):
         for place in (bare, ours):
             found[place.name] += timed(place, askers, rounds // turns)
         found[live.name] += timed(live, askers, max(askers, rounds // turns // 10))
+    for place in (bare, ours):
+        used[place.name] = (used[place.name] + place.cpu_seconds()) / len(found[place.name])
     middle = {name: statistics.median(seconds) for name, seconds in found.items()}
     return [
         (
@@ -162,6 +170,8 @@ def compared(bare: Place, ours: Place, live: Place, askers: int, rounds: int) ->
             f"{percentile(seconds, 99) * 1000:.2f}",
             ratio(middle[name], middle[bare.name]),
             ratio(middle[live.name], middle[name]),
+            "" if name == live.name else f"{used[name] * 1000:.2f}",
+            "" if name == live.name else ratio(used[name], used[bare.name]),
         )
         for name, seconds in found.items()
     ]
@@ -184,7 +194,7 @@ def main() -> None:
     given = parser.parse_args()
     with ground(event_types=given.event_types, teams=1, bookings=200, seed=7, limit=UNLIMITED) as field:
         rows = measured(field, given)
-    head = ("askers", "who answers", "p50 ms", "p99 ms", "times the bare route", "times faster than live")
+    head = ("askers", "who answers", "p50 ms", "p99 ms", "ratio", "times faster than live", "its CPU ms", "ratio")
     print(f"{table(head, rows)}\n\n{machine()}")
 
 

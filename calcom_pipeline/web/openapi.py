@@ -15,10 +15,13 @@ _REF = "#/components/schemas/{model}"
 #: What any operation may answer: token, parameters, limits, Cal.com, a bound.
 _ALWAYS = (401, 422, 429, 431, 502, 503, 504)
 _OF_BODIES = (400, 413, 415)
+#: An encoded slash is a slash, so that what was meant for a uid may be another address, or none.
+_OF_ADDRESSES = (404, 405)
 _SAID = {
     400: "The request cannot be read.",
     401: "A valid bearer token is needed.",
     404: "There is no such thing.",
+    405: "This address does not take this method.",
     409: "Something else holds this time.",
     413: "The body is too large.",
     415: "The body has to be JSON.",
@@ -116,7 +119,9 @@ def _responses(operation: Operation) -> dict[str, Any]:
         }
         responses["304"] = {"description": "Nothing has changed since the answer with this ETag."}
     problem = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model=answers.Problem.__name__)}}}
-    codes = {*_ALWAYS, *operation.problems, *(_OF_BODIES if operation.body is not None else ())}
+    codes = {*_ALWAYS, *operation.problems}
+    codes |= set(_OF_BODIES if operation.body is not None else ())
+    codes |= set(_OF_ADDRESSES if operation.addressed is not None else ())
     return responses | {str(code): {"description": _SAID[code], "content": problem} for code in sorted(codes)}
 
 

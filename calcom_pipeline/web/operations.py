@@ -17,6 +17,8 @@ from calcom_pipeline.web.problems import MALFORMED, NO_JSON, TOO_LARGE, TOO_SLOW
 
 Freshness = Literal["live", "cached", "stale"]
 _LONGEST_NAME = 40
+#: No field of a booking has half as many; a thousand would exhaust the stack of whoever walks through them.
+_DEEPEST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ async def read_body(operation: Operation, request: Request, *, longest: int, sec
         raise ProblemError(MALFORMED, "The body is no JSON") from None
     if not isinstance(found, dict):
         raise ProblemError(MALFORMED, "The body is no JSON object")
+    if _deeper_than(_DEEPEST, found):
+        raise ProblemError(MALFORMED, f"The body is nested deeper than {_DEEPEST} levels")
     problems: list[str] = []
     body = _checked(operation.body, cast("dict[str, Any]", found), problems)
     if problems:
@@ -135,6 +139,22 @@ async def _content(request: Request, *, longest: int, seconds: float) -> bytes:
     except ClientDisconnect:
         raise ProblemError(MALFORMED, "The body ended early") from None
     return b"".join(parts)
+
+
+def _deeper_than(levels: int, value: object) -> bool:
+    """Whether lists and objects stand in one another deeper than that; without recursion."""
+    level: list[object] = [value]
+    for _ in range(levels):
+        inner: list[object] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner += cast("dict[str, object]", one).values()
+            elif isinstance(one, list):
+                inner += cast("list[object]", one)
+        if not inner:
+            return False
+        level = inner
+    return any(isinstance(one, dict | list) for one in level)
 
 
 def _checked(model: type[BaseModel], given: Mapping[str, Any], problems: list[str]) -> BaseModel | None:

@@ -221,6 +221,16 @@ def test_a_body_that_cannot_be_read_is_refused(service: KeptService, body: bytes
     assert (answer.status, answer.kind) == (status, kind)
 
 
+def test_a_body_that_is_nested_without_end_is_refused(service: KeptService):
+    """Whoever walks through it would exhaust the stack."""
+    with open_api(service) as asker:
+        for levels in (30, 900, 100_000):
+            deep = b'{"metadata": {"a": ' + b"[" * levels + b"]" * levels + b"}}"
+            assert asker.post("/v2/bookings", deep, headers={}).status in (400, 413)
+        answers = {"a": [[[[["still fine"]]]]]}
+        assert asker.post("/v2/bookings", booking(bookingFieldsResponses=answers)).status == 201
+
+
 def test_a_body_without_a_length_is_bounded_as_well(service: KeptService):
     with open_api(service, longest_body_bytes=4096) as asker:
         connection = http.client.HTTPConnection("127.0.0.1", asker.port, timeout=20)
