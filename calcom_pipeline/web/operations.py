@@ -112,7 +112,7 @@ async def read_body(operation: Operation, request: Request, *, longest: int, sec
         raise ProblemError(MALFORMED, "The body is no JSON") from None
     if not isinstance(found, dict):
         raise ProblemError(MALFORMED, "The body is no JSON object")
-    if _deeper_than(_DEEPEST, found):
+    if _deeper_than(_DEEPEST, cast("dict[str, object]", found)):
         raise ProblemError(MALFORMED, f"The body is nested deeper than {_DEEPEST} levels")
     problems: list[str] = []
     body = _checked(operation.body, cast("dict[str, Any]", found), problems)
