@@ -46,7 +46,7 @@ class Ground:
 
     def cpu_seconds(self) -> float:
         """CPU that PostgreSQL, Valkey and the sandbox have used so far; it depends little on what else runs here."""
-        return sum(map(_cpu_seconds, _with_descendants([self.servers.owner_pid, self.sandbox.pid])))
+        return sum(map(cpu_seconds, _with_descendants([self.servers.owner_pid, self.sandbox.pid])))
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def _with_descendants(pids: list[int]) -> Iterator[int]:
             yield from _with_descendants([int(child) for child in children.read_text("ascii").split()])
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """User and system time of a process and of its children that have ended."""
     try:
         fields = _lines(f"/proc/{pid}/stat")[0].rpartition(")")[2].split()

@@ -78,6 +78,7 @@ def _mount() -> None:
         quarantine,
         runs,
         schema,
+        serve,
         servers,
         services,
         sync,
@@ -88,6 +89,7 @@ def _mount() -> None:
     commands = (
         demo.demo,
         up.up,
+        serve.serve,
         sync.sync,
         backfill.backfill,
         quarantine.quarantine,

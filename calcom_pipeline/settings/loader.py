@@ -82,6 +82,8 @@ def _contradictions(values: Mapping[str, str]) -> list[str]:
     problems: list[str] = []
     if given("CALCOM_BASE_URL") and not given("CALCOM_API_KEY"):
         problems.append("CALCOM_BASE_URL is set, but CALCOM_API_KEY is not")
+    if given("CALCOM_WEBHOOK_URL") and not given("CALCOM_WEBHOOK_SECRET"):
+        problems.append("CALCOM_WEBHOOK_URL is set, but CALCOM_WEBHOOK_SECRET is not")
     if values.get("CALCOM_LOCAL", "").strip() == "never":
         missing = [n for n in ("CALCOM_API_KEY", "DATABASE_URL", "REDIS_URL") if not given(n)]
         problems += [f"CALCOM_LOCAL=never, but {name} is not set" for name in missing]

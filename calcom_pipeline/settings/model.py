@@ -6,12 +6,14 @@ from pydantic import SecretStr, model_validator
 
 from calcom_pipeline.domain.redaction import know_secrets, secrets_of_url
 from calcom_pipeline.settings.account import AccountSettings
+from calcom_pipeline.settings.alerts import AlertSettings
 from calcom_pipeline.settings.availability import AvailabilitySettings
 from calcom_pipeline.settings.bookings import BookingSettings
 from calcom_pipeline.settings.breaker import BreakerSettings
 from calcom_pipeline.settings.client import ClientSettings
 from calcom_pipeline.settings.event_types import EventTypeSettings
 from calcom_pipeline.settings.group import SettingsGroup
+from calcom_pipeline.settings.http import HttpSettings
 from calcom_pipeline.settings.limiter import LimiterSettings
 from calcom_pipeline.settings.privacy import PrivacySettings
 from calcom_pipeline.settings.retention import RetentionSettings
@@ -21,6 +23,7 @@ from calcom_pipeline.settings.servers import ServerSettings
 from calcom_pipeline.settings.services import ServiceSettings
 from calcom_pipeline.settings.ui import UiSettings
 from calcom_pipeline.settings.waits import WaitSettings
+from calcom_pipeline.settings.webhooks import WebhookSettings
 
 #: In the order in which a person reads them: that of `.env.example`.
 GROUPS: tuple[type[SettingsGroup], ...] = (
@@ -37,6 +40,9 @@ GROUPS: tuple[type[SettingsGroup], ...] = (
     ServiceSettings,
     SensorSettings,
     RetentionSettings,
+    WebhookSettings,
+    HttpSettings,
+    AlertSettings,
     SandboxSettings,
     UiSettings,
 )
@@ -56,6 +62,9 @@ class Settings(
     ServiceSettings,
     SensorSettings,
     RetentionSettings,
+    WebhookSettings,
+    HttpSettings,
+    AlertSettings,
     SandboxSettings,
     UiSettings,
 ):
@@ -92,5 +101,7 @@ SECRET_FIELDS = frozenset(
 
 
 def secrets_in(name: str, value: str) -> list[str]:
-    """An address holds a password and much that is none; any other secret is one as a whole."""
+    """An address holds a password and much that is none, tokens have names; any other secret is one as a whole."""
+    if name == "http_tokens":
+        return [part.strip().partition("=")[2] or part.strip() for part in value.split(",")]
     return secrets_of_url(value) if name.endswith("_url") or name == "proxy" else [value]

@@ -42,3 +42,10 @@ class RetentionSettings(SettingsGroup):
     retention_batch: int = Field(
         default=2000, ge=1, le=100_000, description="Records deleted in one transaction; small keeps locks short."
     )
+    webhook_retention_days: int = Field(
+        default=30, ge=1, le=36_600, description="Deliveries of webhooks that are dealt with or put away."
+    )
+
+    finding_retention_days: int = Field(
+        default=30, ge=1, le=36_600, description="Changes that deliveries of webhooks are measured against."
+    )

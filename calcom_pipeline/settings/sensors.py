@@ -27,3 +27,9 @@ class SensorSettings(SettingsGroup):
         le=86_400,
         description="How often a sensor lists event types, a call per owner. Unset: 60 on the sandbox, else 120.",
     )
+    booking_longest_look_seconds: int = Field(
+        default=300,
+        ge=1,
+        le=86_400,
+        description="... and how often at least, while deliveries of webhooks are proven to arrive.",
+    )

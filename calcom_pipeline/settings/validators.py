@@ -59,7 +59,7 @@ def fields_only(value: dict[str, Literal["local", "remote"]]) -> dict[str, Liter
     return value
 
 
-def _address_of(server: str, schemes: str) -> AfterValidator:
+def address_of(server: str, schemes: str) -> AfterValidator:
     """Accepts the address of such a server; what was given is not quoted, it may hold a password."""
 
     def checked(value: SecretStr | None) -> SecretStr | None:
@@ -71,8 +71,8 @@ def _address_of(server: str, schemes: str) -> AfterValidator:
 
 
 Optional_ = BeforeValidator(_blank_is_unset)
-PostgresUrl = Annotated[SecretStr | None, _address_of("PostgreSQL", r"postgresql|postgres|postgresql\+\w+"), Optional_]
-RedisUrl = Annotated[SecretStr | None, _address_of("Redis", "redis|rediss|unix"), Optional_]
+PostgresUrl = Annotated[SecretStr | None, address_of("PostgreSQL", r"postgresql|postgres|postgresql\+\w+"), Optional_]
+RedisUrl = Annotated[SecretStr | None, address_of("Redis", "redis|rediss|unix"), Optional_]
 Url = Annotated[
     str,
     Field(pattern=r"^https?://[^\s/]+(/\S*)?$"),

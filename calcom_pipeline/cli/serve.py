@@ -1,0 +1,79 @@
+"""`calcom-pipeline serve`: the HTTP API, until Ctrl-C."""
+
+import ipaddress
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from calcom_pipeline.cli.console import say
+from calcom_pipeline.domain.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from calcom_pipeline.settings import Settings
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _StopAsked(BaseException):
+    """A signal asked us to stop."""
+
+
+@click.command()
+@click.option("--host", default=None, help="Address to listen on; default CALCOM_HTTP_HOST, 127.0.0.1.")
+@click.option("--port", type=click.IntRange(1, 65_535), default=None, help="Port; default CALCOM_HTTP_PORT, 8080.")
+@click.option("--workers", type=click.IntRange(1, 64), default=None, help="Processes; default CALCOM_HTTP_WORKERS, 1.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def serve(host: str | None, port: int | None, workers: int | None) -> None:
+    """Serve free times, holds and bookings over HTTP until Ctrl-C.
+
+    /openapi.json says what there is. Open requests may end when it is stopped, for CALCOM_HTTP_STOP_SECONDS.
+    """
+    from calcom_pipeline.settings import load_settings
+
+    given = {"http_host": host, "http_port": port, "http_workers": workers}
+    settings = load_settings().model_copy(update={name: value for name, value in given.items() if value is not None})
+    _require_tokens(settings)
+    from calcom_pipeline.web.serving import listening
+    from calcom_pipeline.web.serving import serve as serve_there
+
+    with _until_stopped(), listening(settings.http_host, settings.http_port) as listener:
+        where = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+        say(f"HTTP API: http://{where}:{settings.http_port}  (/openapi.json says what there is; Ctrl-C stops it)")
+        serve_there(settings, listener)
+
+
+@contextmanager
+def _until_stopped() -> Generator[None]:
+    """The block ends well when a signal asks for it, whatever it is at."""
+    before = {each: signal.signal(each, _raise_stop) for each in _SIGNALS}
+    try:
+        yield
+    except _StopAsked:
+        return
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _require_tokens(settings: "Settings") -> None:
+    """Whoever can reach it can book: only this machine may do that without a token."""
+    if settings.http_tokens is None and not _is_loopback(settings.http_host):
+        raise ConfigurationError(
+            [f"CALCOM_HTTP_TOKENS is not set, and {settings.http_host} can be reached from other machines"],
+            advice="Set tokens (website=<token>), or listen on 127.0.0.1.",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _raise_stop(_signal: int, _frame: FrameType | None) -> None:
+    raise _StopAsked

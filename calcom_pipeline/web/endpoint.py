@@ -1,0 +1,131 @@
+"""From a request to an answer: who asks, what they ask, in a thread of which pool, how old the answer is."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from calcom_pipeline.domain.errors import InvalidInput, PipelineError
+from calcom_pipeline.web.callers import Callers
+from calcom_pipeline.web.measures import Measures
+from calcom_pipeline.web.operations import Call, Operation, Reply, read_body, read_query
+from calcom_pipeline.web.options import WebOptions
+from calcom_pipeline.web.pool import Pool
+from calcom_pipeline.web.problems import KEY_HEADER, TOO_SLOW, UNKNOWN, ProblemError, problem_of
+
+JSON = "application/json"
+#: Where a request's operation and caller are noted, for the log and the measures.
+OPERATION, CALLER = "calcom.operation", "calcom.caller"
+_MOST_SPELLINGS = 512
+_KEY = re.compile(r"[A-Za-z0-9_.:-]{8,200}")
+_WEAK = re.compile(r'(?:W/)?"([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What all operations share."""
+
+    options: WebOptions
+    callers: Callers
+    reads: Pool
+    writes: Pool
+    measures: Measures
+    now: Callable[[], datetime]
+
+    async def admit(self, request: Request, name: str) -> None:
+        """Note what is asked and by whom. Raises ProblemError."""
+        request.scope[OPERATION] = name
+        request.scope[CALLER] = self.callers.admit(request.headers.get("authorization"))
+
+
+class Endpoint:
+    """One operation."""
+
+    def __init__(self, world: World, operation: Operation) -> None:
+        self._world = world
+        self._operation = operation
+        # Sound questions by how they are spelled: websites ask the same ones all day.
+        self._read: dict[bytes, Any] = {}
+
+    async def __call__(self, request: Request) -> Response:
+        """The answer, a problem included."""
+        key, keyed = "", False
+        try:
+            await self._world.admit(request, self._operation.name)
+            key, keyed = self._key(request)
+            return await self._answer(request, key, keyed=keyed)
+        except (PipelineError, ProblemError) as error:
+            told = problem_of(error, key=key)
+            assert told is not None
+            return told
+
+    def _key(self, request: Request) -> tuple[str, bool]:
+        """The caller's key, or one that is made up, so that a doubt has a name. Raises InvalidInput."""
+        given = request.headers.get(KEY_HEADER)
+        if not self._operation.keyed or given is None:
+            return (uuid4().hex if self._operation.keyed else ""), False
+        if not _KEY.fullmatch(given):
+            raise InvalidInput([f"{KEY_HEADER}: has to be 8 to 200 letters, digits or any of _ . : -"])
+        return given, True
+
+    def _asked(self, request: Request) -> tuple[Any, str]:
+        """The parameters and the uid, checked once for each spelling. Raises InvalidInput."""
+        if self._operation.addressed is not None:
+            return read_query(self._operation, request)
+        spelled: bytes = request.scope["query_string"]
+        if spelled not in self._read:
+            if len(self._read) >= _MOST_SPELLINGS:
+                self._read.clear()
+            self._read[spelled], _ = read_query(self._operation, request)
+        return self._read[spelled], ""
+
+    async def _answer(self, request: Request, key: str, *, keyed: bool) -> Response:
+        world, operation = self._world, self._operation
+        query, uid = self._asked(request)
+        body = await read_body(
+            operation, request, longest=world.options.longest_body_bytes, seconds=world.options.body_seconds
+        )
+        call = Call(query, body, uid, key, keyed, world.now())
+        pool = world.writes if operation.writes else world.reads
+        try:
+            reply = await pool.run(partial(operation.handle, call))
+        except TimeoutError:
+            if operation.keyed:
+                raise ProblemError(UNKNOWN, "It goes on; ask again with the same key to find out") from None
+            raise ProblemError(TOO_SLOW) from None
+        if operation.aged:
+            return self._aged(request, reply, began=call.now)
+        headers = {"Cache-Control": "no-store"}
+        if operation.keyed:
+            headers[KEY_HEADER] = key
+        return Response(reply.body, operation.status, headers=headers, media_type=JSON)
+
+    def _aged(self, request: Request, reply: Reply, *, began: datetime) -> Response:
+        """Free times: with their age, and nothing but that to a caller who has them already."""
+        now = self._world.now()
+        age = 0 if reply.as_of is None else max(0, int((now - reply.as_of).total_seconds()))
+        live = reply.as_of is None or reply.as_of >= began
+        self._world.measures.told(self._operation.name, "stale" if reply.stale else "live" if live else "cached")
+        fresh = self._world.options.fresh_seconds
+        headers = {
+            "ETag": f'W/"{reply.tag}"',
+            # An answer is fresh as long as its age is below max-age (RFC 9111).
+            "Cache-Control": f"private, max-age={age + fresh}" if fresh and not reply.stale else "private, no-cache",
+            "Age": str(age),
+            "Vary": "Authorization, Origin",
+        }
+        if reply.stale:
+            headers["Calcom-Stale"] = "true"
+        if _names(request.headers.get("if-none-match", ""), reply.tag):
+            return Response(status_code=304, headers=headers)
+        return Response(reply.body, self._operation.status, headers=headers, media_type=JSON)
+
+
+def _names(if_none_match: str, tag: str) -> bool:
+    return if_none_match.strip() == "*" or tag in _WEAK.findall(if_none_match)

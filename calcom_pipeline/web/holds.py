@@ -1,0 +1,90 @@
+"""Part `holds`: keeping a start while somebody fills in a form, as Cal.com's slot reservations."""
+
+from typing import Any
+
+from calcom_pipeline.web import answers, asked
+from calcom_pipeline.web.operations import Call, Operation, Reply, success
+from calcom_pipeline.web.ports import HeldStart, HoldsStarts
+from calcom_pipeline.web.times import utc
+
+_ONE = "/v2/slots/reservations/{uid}"
+_SECONDS_A_MINUTE = 60
+
+
+class HoldsPart:
+    """`/v2/slots/reservations`."""
+
+    def __init__(self, service: HoldsStarts) -> None:
+        self._service = service
+
+    def operations(self) -> list[Operation]:
+        """What this part offers."""
+        return [
+            Operation(
+                "hold",
+                "POST",
+                "/v2/slots/reservations",
+                "Hold a start for some minutes.",
+                "holds",
+                self.hold,
+                answers.HoldAnswer,
+                body=asked.HoldBody,
+                status=201,
+                writes=True,
+                problems=(404, 409),
+            ),
+            Operation(
+                "held",
+                "GET",
+                _ONE,
+                "A hold; data is null once it has ended.",
+                "holds",
+                self.held,
+                answers.HoldAnswer,
+                addressed=asked.UidPath,
+            ),
+            Operation(
+                "release",
+                "DELETE",
+                _ONE,
+                "Let a hold go; one that has ended is no error.",
+                "holds",
+                self.release,
+                answers.DoneAnswer,
+                addressed=asked.UidPath,
+                writes=True,
+                problems=(404,),
+            ),
+        ]
+
+    def hold(self, call: Call) -> Reply:
+        """Hold."""
+        body: asked.HoldBody = call.body
+        held = self._service.hold(
+            body.eventTypeId,
+            body.slotStart,
+            minutes=body.reservationDuration,
+            duration_minutes=body.slotDuration,
+        )
+        return Reply(success(_told(held)))
+
+    def held(self, call: Call) -> Reply:
+        """Look."""
+        held = self._service.held(call.uid)
+        return Reply(success(None if held is None else _told(held)))
+
+    def release(self, call: Call) -> Reply:
+        """Let go."""
+        self._service.release(call.uid)
+        return Reply(success())
+
+
+def _told(held: HeldStart) -> dict[str, Any]:
+    return {
+        "reservationUid": held.uid,
+        "eventTypeId": held.event_type_id,
+        "slotStart": utc(held.start),
+        "slotEnd": utc(held.end),
+        "slotDuration": round((held.end - held.start).total_seconds() / _SECONDS_A_MINUTE),
+        "reservationUntil": utc(held.until),
+    }

@@ -1,0 +1,119 @@
+"""`calcom-pipeline serve`, as a person or a supervisor runs it."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support import leaks
+from tests.support.commands import argv, bare, command, said
+from tests.support.web import Asker, free_port
+
+TOKEN = "website-token-0001"
+
+
+@contextmanager
+def running(environment: dict[str, str], *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """The command in a process of its own, once it answers."""
+    port = free_port()
+    process = subprocess.Popen(
+        argv("serve", "--port", str(port), *options),
+        env=bare(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until = time.monotonic() + 60
+        while not _answers(port):
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        yield process, port
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def _answers(port: int) -> bool:
+    """Whether somebody answers: the port listens before anybody does."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as line:
+            line.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+            return line.recv(100).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_it_is_asked_to_stop(environment: dict[str, str], how: signal.Signals):
+    with running({**environment, "CALCOM_HTTP_TOKENS": f"website={TOKEN}"}) as (process, port):
+        asker = Asker(port, token=TOKEN)
+        answer = asker.get("/v2/slots", eventTypeId=1, start="2026-12-01", end="2026-12-02")
+        assert answer.kind == "not-found"  # nothing is mirrored yet
+        assert Asker(port).get("/metrics").status == 401
+        process.send_signal(how)
+        out, err = process.communicate(timeout=30)
+    leaks.said("`serve`", out, err)
+    assert (process.returncode, err) == (0, "")
+    assert out.startswith(f"HTTP API: http://127.0.0.1:{port} ")
+    assert TOKEN not in out
+
+
+def test_several_processes_answer_and_tell_their_figures_together(environment: dict[str, str]):
+    with running(environment, "--workers", "2") as (process, port):
+        asker = Asker(port)
+        answers = 12
+        for _ in range(answers):
+            assert asker.get("/health").status == 200
+        lines = asker.get("/metrics").raw.decode().splitlines()
+        counted = next(line for line in lines if line.startswith('calcom_http_requests_total{operation="health"'))
+        assert float(counted.split()[-1]) >= answers  # of the first look too
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=40)
+    leaks.said("`serve`", out, err)
+    assert (process.returncode, err) == (0, "")
+
+
+def test_without_tokens_nobody_else_is_served(environment: dict[str, str]):
+    done = command("serve", "--host", "0.0.0.0", environment=environment)
+    assert done.returncode == 3
+    assert "CALCOM_HTTP_TOKENS is not set" in said(done)
+
+
+def test_a_port_that_is_taken_is_told(environment: dict[str, str]):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = command("serve", "--port", str(taken.getsockname()[1]), environment=environment)
+    assert done.returncode == 3
+    assert "cannot be used" in said(done)
+
+
+def test_a_mistake_is_told_by_its_exit_code_before_anything_is_served(environment: dict[str, str]):
+    before = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    away = {**environment, "DATABASE_URL": f"postgresql://nobody@127.0.0.1:{free_port()}/none"}
+    done = command("serve", "--port", str(free_port()), "--workers", "2", environment=away)
+    assert done.returncode == 8
+    assert os.environ.get("PROMETHEUS_MULTIPROC_DIR") == before
+
+
+@pytest.mark.parametrize(
+    ("tokens", "problem"),
+    [
+        ("website=short", "wants tokens of 16 to 200"),
+        ("Website=aaaaaaaaaaaaaaaaaaaa", "names are small letters"),
+        ("aaaaaaaaaaaaaaaaaaaaaaa", "wants tokens of 16 to 200"),
+        ("a=aaaaaaaaaaaaaaaaaaaa,b=aaaaaaaaaaaaaaaaaaaa", "has one token twice"),
+    ],
+)
+def test_tokens_that_are_none_are_refused_without_quoting_them(environment: dict[str, str], tokens: str, problem: str):
+    done = command("serve", environment={**environment, "CALCOM_HTTP_TOKENS": tokens})
+    assert done.returncode == 3
+    assert problem in said(done)
+    assert "aaaaaaaa" not in done.stderr
+    assert "short" not in done.stderr
