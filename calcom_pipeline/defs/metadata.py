@@ -31,9 +31,13 @@ class Meter:
         self._before: Spent = calcom.spent()
         self._began = clock()
 
+    def spent(self) -> Spent:
+        """Calls and waits so far."""
+        return self._calcom.spent().since(self._before)
+
     def metadata(self) -> dict[str, Any]:
         """Calls, waits and seconds so far."""
-        spent = self._calcom.spent().since(self._before)
+        spent = self.spent()
         return {
             "calls": spent.calls,
             "calls refused": spent.refused,

@@ -16,6 +16,7 @@ from calcom_pipeline.defs.columns import column_schema
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import Meter, change_metadata, picture, plotter, table
 from calcom_pipeline.defs.progress import progress_of
+from calcom_pipeline.defs.reports import hand_over
 from calcom_pipeline.settings import Settings
 
 
@@ -40,6 +41,7 @@ def slots(
             progress=progress_of(context),
         )
         free = container.reports.overview.free_starts_by_day()
+    hand_over(report, meter.spent())
     metadata = {
         "days fetched": report.days,
         "queries": report.queries,

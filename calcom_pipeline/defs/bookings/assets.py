@@ -19,6 +19,7 @@ from calcom_pipeline.defs.columns import column_schema
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import Meter, picture, plotter
 from calcom_pipeline.defs.progress import progress_of
+from calcom_pipeline.defs.reports import hand_over
 from calcom_pipeline.domain.bookings.positions import Forecast
 from calcom_pipeline.settings import Settings
 
@@ -65,6 +66,7 @@ def bookings(
         )
         report = synced.report
         months = container.bookings.overview.by_month() if report.full else []
+    hand_over(synced, meter.spent())
     doubts = _outcome_metadata(synced.doubts)
     return dg.MaterializeResult(
         metadata={**_metadata(report), **doubts, **_pictures(months, container.settings), **meter.metadata()}

@@ -16,6 +16,7 @@ from calcom_pipeline.defs.columns import column_schema
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import Meter, table
 from calcom_pipeline.defs.progress import progress_of
+from calcom_pipeline.defs.reports import hand_over
 from calcom_pipeline.domain.bookings.positions import Month
 from calcom_pipeline.domain.errors import TransientError
 
@@ -61,6 +62,7 @@ def bookings_history(
         )
         if report.failures:
             raise TransientError("; ".join(f"{month}: {why}" for month, why in report.failures.items()))
+    hand_over(report, meter.spent())
     total = report.total
     read = [{"month": str(m.month), "read": m.read, "added": m.stored.changes.added} for m in report.months]
     return dg.MaterializeResult(

@@ -14,6 +14,7 @@ from calcom_pipeline.defs.columns import column_schema
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import LIMITER_PICTURE, Meter, change_metadata, limiter_use, table
 from calcom_pipeline.defs.progress import progress_of
+from calcom_pipeline.defs.reports import hand_over
 
 Calcom = dg.ResourceParam[CalcomClient]
 
@@ -37,6 +38,7 @@ def event_types(
         )
         now = utc_now()
         calls = container.reports.overview.calls_by_minute(since=now - LIMITER_PICTURE)
+    hand_over(report, meter.spent())
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": report.event_types,

@@ -17,6 +17,7 @@ from calcom_pipeline.defs.account import OWNERS, Account
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import Meter, table
 from calcom_pipeline.defs.progress import progress_of
+from calcom_pipeline.defs.reports import hand_over
 from calcom_pipeline.domain.cleaning import printable
 from calcom_pipeline.domain.services.plans import Action
 
@@ -38,6 +39,7 @@ def service_plan(
         stored, plan = make_plan(
             calcom, service_store, plan_store, request, rules=container.services.plan_rules, now=utc_now
         )
+    hand_over(stored, meter.spent())
     metadata: dict[str, Any] = {
         "plan": stored.id if plan.actions else "nothing to say",
         "nothing to do": plan.is_empty,
@@ -72,6 +74,7 @@ def service_sync(
             now=utc_now,
             progress=progress_of(context),
         )
+    hand_over(applied, meter.spent())
     plan, report = applied.plan, applied.report
     if plan is None:
         return dg.MaterializeResult(metadata={"result": "nothing to do", **meter.metadata()})
