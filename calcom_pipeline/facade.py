@@ -23,8 +23,8 @@ from calcom_pipeline.app.services.apply import ApplyReport
 from calcom_pipeline.app.services.planning import PlanRequest
 from calcom_pipeline.app.services.sync import sync_services
 from calcom_pipeline.bootstrap.container import Container, open_container
+from calcom_pipeline.bootstrap.doctor import essentials
 from calcom_pipeline.clock import utc_now
-from calcom_pipeline.doctor import essentials
 from calcom_pipeline.domain.bookings.models import Booking
 from calcom_pipeline.domain.bookings.requests import BookingRules, booking_request, booking_uid, new_start, reason_text
 from calcom_pipeline.domain.event_types.models import EventType, Owner
