@@ -29,8 +29,8 @@ from calcom_pipeline.app.services.apply import ApplyReport
 from calcom_pipeline.app.services.planning import PlanRequest
 from calcom_pipeline.app.services.sync import sync_services
 from calcom_pipeline.bootstrap.container import Container, open_container
+from calcom_pipeline.bootstrap.doctor import essentials
 from calcom_pipeline.clock import utc_now
-from calcom_pipeline.doctor import essentials
 from calcom_pipeline.domain.availability.finding import Alternatives
 from calcom_pipeline.domain.availability.holds import Hold
 from calcom_pipeline.domain.availability.questions import check_month, first_question, hold_start, nearest_question

@@ -11,7 +11,11 @@ from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from calcom_pipeline.app.calls import Changes
     from calcom_pipeline.bootstrap.container import Container
+    from calcom_pipeline.defs.reports import StepReports
     from calcom_pipeline.defs.runner import JobResult
 
 _JOB = "full_sync"
@@ -69,25 +73,18 @@ def _run(output: Output) -> "JobResult":
 def _tell(output: Output, container: "Container", result: "JobResult", seconds: float) -> int:
     from calcom_pipeline.bootstrap.locations import in_checkout
 
-    counts = container.reports.overview.counts()
-    calls = sum(int(step.get("calls", 0)) for step in result.steps.values())
-    written = sum(
-        int(step.get(f"rows {how}", 0)) for step in result.steps.values() for how in ("added", "changed", "gone")
-    )
+    counts, limit = container.reports.overview.counts(), container.settings.rate_limit_per_minute
+    calls, refused = result.reports.calls, result.reports.refused
+    changes = _changes(result.reports)
+    written = sum(each.written for each in changes.values())
     links = container.reports.overview.links()
     problems = container.reports.overview.problems(limit=_PROBLEMS_SHOWN)
     rows: list[tuple[str, object, str]] = [
-        ("Services", sum(links.values()), _synced(result.steps)),
-        ("Event types", counts.event_types, _changed(result.steps.get("event_types")) + f", {counts.owners} owners"),
-        ("Bookings", counts.bookings, _changed(result.steps.get("bookings"))),
-        ("Slot days", counts.slot_days, _changed(result.steps.get("slots")) + f", {counts.slots} free starts"),
-        (
-            "Calls to Cal.com",
-            calls,
-            f"limit {container.settings.rate_limit_per_minute} a minute, none refused"
-            if not _refused(result)
-            else f"{_refused(result)} refused",
-        ),
+        ("Services", sum(links.values()), _synced(result.reports)),
+        ("Event types", counts.event_types, f"{_changed(changes.get('event types'))}, {counts.owners} owners"),
+        ("Bookings", counts.bookings, _changed(changes.get("bookings"))),
+        ("Slot days", counts.slot_days, f"{_changed(changes.get('slots'))}, {counts.slots} free starts"),
+        ("Calls to Cal.com", calls, f"{refused} refused" if refused else f"limit {limit} a minute, none refused"),
         ("Time", f"{seconds:.1f} s", "start of the servers included"),
     ]
     output.table("What happened", ("", "now", "in this run"), rows)
@@ -108,21 +105,36 @@ def _tell(output: Output, container: "Container", result: "JobResult", seconds: 
     return exit_codes.OK if result.success else exit_codes.PARTIAL
 
 
-def _synced(steps: dict[str, dict[str, Any]]) -> str:
+def _changes(reports: "StepReports") -> "dict[str, Changes]":
+    """What was written to each mirror; one whose step did not get to its end is left out."""
+    from calcom_pipeline.app.availability.refresh import SlotsReport
+    from calcom_pipeline.app.bookings.sync import BookingsSynced
+    from calcom_pipeline.app.event_types.mirror import EventTypesReport
+
+    found: dict[str, Changes] = {}
+    if event_types := reports.of(EventTypesReport):
+        found["event types"] = event_types.changes
+    if bookings := reports.of(BookingsSynced):
+        found["bookings"] = bookings.report.stored.changes
+    if slots := reports.of(SlotsReport):
+        found["slots"] = slots.changes
+    return found
+
+
+def _synced(reports: "StepReports") -> str:
     """Actions of the plan by kind, and what came of them."""
-    planned = steps.get("service_plan", {})
+    from calcom_pipeline.app.services.ports import StoredPlan
+    from calcom_pipeline.app.services.sync import LatestApplied
+
+    plan, applied = reports.of(StoredPlan), reports.of(LatestApplied)
+    planned: Mapping[str, int] = plan.counts if plan else {}
+    outcomes: Mapping[str, int] = applied.report.counts if applied and applied.report else {}
     said = [f"{planned[kind]} {word}" for kind, word in _KINDS.items() if planned.get(kind)]
-    outcomes = steps.get("service_sync", {})
     said += [f"{outcomes[o]} {o}" for o in ("failed", "stale", "held") if outcomes.get(o)]
     return ", ".join(said) or "not reached"
 
 
-def _refused(result: "JobResult") -> int:
-    return sum(int(step.get("calls refused", 0)) for step in result.steps.values())
-
-
-def _changed(step: dict[str, Any] | None) -> str:
-    if step is None:
+def _changed(changes: "Changes | None") -> str:
+    if changes is None:
         return "not reached"
-    parts = [f"{step.get(f'rows {how}', 0)} {how}" for how in ("added", "changed", "gone")]
-    return ", ".join(parts)
+    return f"{changes.added} added, {changes.changed} changed, {changes.gone} gone"

@@ -108,8 +108,8 @@ def doctor(output: Output) -> int:
     """
     from calcom_pipeline.app.maintenance.health import examine
     from calcom_pipeline.bootstrap.container import open_container
+    from calcom_pipeline.bootstrap.doctor import examinations
     from calcom_pipeline.cli.runs import run_examinations
-    from calcom_pipeline.doctor import examinations
     from calcom_pipeline.settings import load_settings
 
     with open_container(load_settings()) as container:

@@ -51,5 +51,6 @@ def _dagster(container: "Container") -> "list[Forgotten]":
         return []
     os.environ.update({"DAGSTER_HOME": str(dagster_home(container.settings)), "DAGSTER_PG_URL": url})
     from calcom_pipeline.defs.maintenance.by_hand import forget_now
+    from calcom_pipeline.settings import load_settings
 
-    return forget_now()
+    return forget_now(load_settings())

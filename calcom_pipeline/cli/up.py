@@ -148,7 +148,8 @@ def _serve(settings: "Settings", address: _Address, log: "SharedLog", record: Pa
 
 def _watching(url: str, log: "SharedLog") -> "InstanceWatch":
     """The watch over the instance, which holds the claim on its daemon; the instance's pool is made."""
-    from calcom_pipeline.defs.maintenance.instance_watch import InstanceWatch  # seconds of imports
+    from calcom_pipeline.defs.account import Account  # seconds of imports
+    from calcom_pipeline.defs.maintenance.instance_watch import InstanceWatch
     from calcom_pipeline.defs.pools import make_pool
 
     watch = InstanceWatch(log.say)
@@ -158,7 +159,7 @@ def _watching(url: str, log: "SharedLog") -> "InstanceWatch":
             [f"The daemon of this Dagster instance is run by another calcom-pipeline up ({other})"],
             advice="Use that one, stop it, or name another database with DAGSTER_PG_URL.",
         )
-    make_pool()
+    make_pool(Account.from_environment().pool)
     return watch
 
 

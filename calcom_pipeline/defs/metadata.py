@@ -14,7 +14,7 @@ import dagster as dg
 from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute
 from calcom_pipeline.app.calls import CallMeter, Changes, Spent
 from calcom_pipeline.bootstrap.locations import data_folder
-from calcom_pipeline.settings import load_settings
+from calcom_pipeline.settings import Settings
 
 _DPI = 90
 #: How far back the picture of the limiter's use goes.
@@ -31,9 +31,13 @@ class Meter:
         self._before: Spent = calcom.spent()
         self._began = clock()
 
+    def spent(self) -> Spent:
+        """Calls and waits so far."""
+        return self._calcom.spent().since(self._before)
+
     def metadata(self) -> dict[str, Any]:
         """Calls, waits and seconds so far."""
-        spent = self._calcom.spent().since(self._before)
+        spent = self.spent()
         return {
             "calls": spent.calls,
             "calls refused": spent.refused,
@@ -58,13 +62,13 @@ def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records, schema=None if records else dg.TableSchema(columns=[]))
 
 
-def plotter() -> Any:
+def plotter(settings: Settings) -> Any:
     """matplotlib.pyplot without a display. Imported when something is drawn: it would slow every start of a run.
 
     Its cache of fonts is kept in the data folder, unless MPLCONFIGDIR is set: nothing is left in the user's home. Where
     that cannot be written matplotlib takes a temporary folder and says so.
     """
-    os.environ.setdefault("MPLCONFIGDIR", str(data_folder(load_settings()) / "cache" / "matplotlib"))
+    os.environ.setdefault("MPLCONFIGDIR", str(data_folder(settings) / "cache" / "matplotlib"))
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -75,13 +79,17 @@ def plotter() -> Any:
 
 def picture(figure: Any) -> dg.MarkdownMetadataValue:
     """A matplotlib figure as an inline picture; the figure is closed."""
+    import matplotlib.pyplot as plt  # whoever drew has imported it
+
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight")
-    plotter().close(figure)
+    plt.close(figure)
     return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")
 
 
-def limiter_use(calls: Sequence[CallsOfMinute], *, limit: int, now: datetime) -> dict[str, dg.MarkdownMetadataValue]:
+def limiter_use(
+    calls: Sequence[CallsOfMinute], settings: Settings, *, now: datetime
+) -> dict[str, dg.MarkdownMetadataValue]:
     """Requests of each minute of the last hour by lane, under the line of the limit; nothing if there were none."""
     if not calls:
         return {}
@@ -89,13 +97,14 @@ def limiter_use(calls: Sequence[CallsOfMinute], *, limit: int, now: datetime) ->
     minutes = [
         last - LIMITER_PICTURE + timedelta(minutes=n) for n in range(LIMITER_PICTURE // timedelta(minutes=1) + 1)
     ]
-    figure, axes = plotter().subplots(figsize=(8, 2.5))
+    figure, axes = plotter(settings).subplots(figsize=(8, 2.5))
     below: Counter[datetime] = Counter()
     for lane in sorted({c.lane for c in calls}):
         sent = {c.minute: c.calls for c in calls if c.lane == lane}
         heights = [sent.get(minute, 0) for minute in minutes]
         axes.bar(range(len(minutes)), heights, bottom=[below[minute] for minute in minutes], label=lane)
         below.update(sent)
+    limit = settings.rate_limit_per_minute
     axes.axhline(limit, color="tab:red", linewidth=1, label=f"limit {limit}")
     axes.set_xticks(range(0, len(minutes), _TICKS_EVERY), [f"{m:%H:%M}" for m in minutes[::_TICKS_EVERY]], fontsize=6)
     axes.set_ylabel("requests a minute (UTC)", fontsize=6)

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from calcom_pipeline.defs.naming import POOL
 from calcom_pipeline.domain.errors import ConfigurationError
 
 
@@ -25,8 +24,8 @@ def opened_instance() -> Generator[dg.DagsterInstance]:
         yield instance
 
 
-def make_pool() -> None:
-    """Make the account's pool on the instance, unless it is there.
+def make_pool(pool: str) -> None:
+    """Make an account's pool on the instance, unless it is there.
 
     Dagster makes a pool when a step first asks for it. Of two first runs at once, which a new instance's sensors start,
     one then fails: its INSERT is refused, and its UPDATE in the same transaction with it (seen with 1.13.27).
@@ -36,5 +35,5 @@ def make_pool() -> None:
     """
     with opened_instance() as instance:
         storage = instance.event_log_storage
-        if POOL not in storage.get_concurrency_keys():
-            storage.initialize_concurrency_limit_to_default(POOL)
+        if pool not in storage.get_concurrency_keys():
+            storage.initialize_concurrency_limit_to_default(pool)

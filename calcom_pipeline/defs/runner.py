@@ -8,6 +8,7 @@ import dagster as dg
 
 from calcom_pipeline.app.calls import Progress
 from calcom_pipeline.defs.progress import listening
+from calcom_pipeline.defs.reports import StepReports, receiving
 
 # The UI files runs under their code location by this tag; runs it did not launch itself lack it.
 _REPOSITORY_TAG = {".dagster/repository": "__repository__@calcom_pipeline"}
@@ -16,10 +17,11 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """`steps` maps an asset's name to the numbers of its materialization."""
+    """`reports` are what the steps found, as values; `steps` maps an asset's name to what Dagster shows of it."""
 
     success: bool
     run_id: str
+    reports: StepReports
     steps: dict[str, dict[str, Any]]
     failures: dict[str, str]
 
@@ -28,7 +30,7 @@ def run_job(definitions: dg.Definitions, name: str, progress: Progress) -> JobRe
     """Run one job to its end; failures are told, not raised."""
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     job = definitions.resolve_job_def(name)
-    with dg.DagsterInstance.get() as instance, listening(progress):
+    with dg.DagsterInstance.get() as instance, listening(progress), receiving() as reports:
         result = job.execute_in_process(
             instance=instance, raise_on_error=False, tags=_REPOSITORY_TAG, run_config=_QUIET
         )
@@ -39,7 +41,7 @@ def run_job(definitions: dg.Definitions, name: str, progress: Progress) -> JobRe
         if (m := event.materialization)
     }
     failures = {event.step_key or name: _cause(event) for event in result.all_events if event.is_step_failure}
-    return JobResult(result.success, result.run_id, steps, failures)
+    return JobResult(result.success, result.run_id, reports, steps, failures)
 
 
 def _cause(event: dg.DagsterEvent) -> str:

@@ -11,7 +11,8 @@ from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.defs import failures
-from calcom_pipeline.defs.bookings.assets import MONTHS, bookings, bookings_history
+from calcom_pipeline.defs.account import Account
+from calcom_pipeline.defs.bookings import history
 from calcom_pipeline.domain.bookings.listing import MINE
 from calcom_pipeline.domain.bookings.positions import Month
 from calcom_pipeline.sandbox.testing import RunningSandbox
@@ -19,6 +20,7 @@ from tests.support.booking_rows import months_of_creation, stamp
 from tests.support.dagster_runs import metadata, run
 
 pytestmark = pytest.mark.timeout(180)
+ACCOUNT = Account.from_environment()
 SPAN_START, SPAN_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -40,10 +42,10 @@ def read_months(instance: dg.DagsterInstance, first: str, last: str, **options: 
 
 class TestHistory:
     def test_there_is_a_partition_for_every_month_to_this_one_and_a_run_takes_a_year_of_them(self):
-        keys = MONTHS.get_partition_keys()
+        keys = history.months(ACCOUNT).get_partition_keys()
         assert keys[-1] == f"{utc_now():%Y-%m}-01"
         assert keys == sorted(keys)
-        policy = bookings_history.backfill_policy
+        policy = history.assets(ACCOUNT)[0].backfill_policy
         assert policy is not None
         assert policy.max_partitions_per_run == 12
 
@@ -115,7 +117,9 @@ class TestChecks:
 
     @staticmethod
     def looked(instance: dg.DagsterInstance) -> dict[str, dg.AssetCheckEvaluation]:
-        checks = dg.define_asset_job("checks_only", selection=dg.AssetSelection.checks_for_assets(bookings))
+        checks = dg.define_asset_job(
+            "checks_only", selection=dg.AssetSelection.checks_for_assets(ACCOUNT.key("bookings"))
+        )
         job = dg.Definitions.merge(defs, dg.Definitions(jobs=[checks])).resolve_job_def("checks_only")
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         result = job.execute_in_process(instance=instance, run_config=quiet)

@@ -17,14 +17,18 @@ from calcom_pipeline.app.event_types.mirror import pull_event_types
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.definitions import defs
-from calcom_pipeline.defs.naming import POOL
+from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.pools import make_pool
-from calcom_pipeline.defs.sensors import changed_bookings, event_type_drift, new_invalidations, service_changes
 from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.sandbox.testing import RunningSandbox
-from tests.support.dagster_runs import metadata, run
+from tests.support.dagster_runs import metadata, run, sensor_named
 
 pytestmark = pytest.mark.timeout(180)
+
+changed_bookings = sensor_named("changed_bookings")
+event_type_drift = sensor_named("event_type_drift")
+new_invalidations = sensor_named("new_invalidations")
+service_changes = sensor_named("service_changes")
 
 
 def ask(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
@@ -108,10 +112,11 @@ class TestFullSync:
 
 class TestPool:
     def test_it_is_there_before_the_first_runs_ask_for_it_at_once(self, instance):
-        instance.event_log_storage.delete_concurrency_limit(POOL)
+        pool = Account.from_environment().pool
+        instance.event_log_storage.delete_concurrency_limit(pool)
         for _ in range(2):
-            make_pool()
-            assert instance.event_log_storage.get_concurrency_info(POOL).slot_count == 4
+            make_pool(pool)
+            assert instance.event_log_storage.get_concurrency_info(pool).slot_count == 4
 
 
 class TestServices:

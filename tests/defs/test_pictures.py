@@ -11,6 +11,7 @@ import pytest
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute, PostgresOverview
 from calcom_pipeline.defs.metadata import LIMITER_PICTURE, limiter_use
+from calcom_pipeline.settings import Settings
 from tests.support.commands import bare
 
 NOW = datetime(2026, 11, 25, 10, 30, 20, tzinfo=UTC)
@@ -34,10 +35,10 @@ def test_the_calls_of_a_minute_are_counted_by_lane_from_the_rows_of_the_calls(da
 
 
 def test_the_use_of_the_limit_is_a_picture_and_without_calls_there_is_none():
-    assert limiter_use([], limit=120, now=NOW) == {}
+    assert limiter_use([], Settings(), now=NOW) == {}
     minute = NOW.replace(second=0)
     (drawn,) = limiter_use(
-        [CallsOfMinute(minute, "sync", 80), CallsOfMinute(minute, "warm", 30)], limit=120, now=NOW
+        [CallsOfMinute(minute, "sync", 80), CallsOfMinute(minute, "warm", 30)], Settings(), now=NOW
     ).values()
     text = drawn.md_str or ""
     assert base64.b64decode(text.partition("base64,")[2].rstrip(")")).startswith(PNG)
@@ -50,9 +51,10 @@ from datetime import UTC, datetime
 import calcom_pipeline.definitions
 from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute
 from calcom_pipeline.defs.metadata import limiter_use
+from calcom_pipeline.settings import load_settings
 assert "matplotlib" not in sys.modules
 now = datetime.now(UTC)
-print(limiter_use([CallsOfMinute(now, "sync", 80)], limit=120, now=now))
+print(limiter_use([CallsOfMinute(now, "sync", 80)], load_settings(), now=now))
 """
 
 

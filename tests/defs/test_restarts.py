@@ -6,8 +6,7 @@ import dagster as dg
 import pytest
 
 from calcom_pipeline.definitions import defs
-from calcom_pipeline.defs.maintenance.restarts import dead_runs
-from tests.support.dagster_runs import dagster_database, own_instance
+from tests.support.dagster_runs import dagster_database, own_instance, sensor_named
 
 __all__ = ["dagster_database", "own_instance"]
 
@@ -37,7 +36,7 @@ def failed(instance: dg.DagsterInstance, *, job: str = JOB, tags: dict[str, str]
 
 def asked(instance: dg.DagsterInstance, job: str = JOB) -> list[dg.RunRequest]:
     context = dg.build_sensor_context(instance=instance, definitions=defs)
-    result = dead_runs(context)
+    result = sensor_named("dead_runs")(context)
     assert isinstance(result, dg.SensorResult)
     return [request for request in result.run_requests or [] if request.job_name == job]
 

@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from calcom_pipeline import doctor, local
+from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.bookings.in_doubt import PostgresOutcomeStore
 from calcom_pipeline.adapters.postgres.bookings.mirror import PostgresBookingMirror
 from calcom_pipeline.adapters.postgres.bounds import DatabaseBounds
@@ -24,6 +24,7 @@ from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrat
 from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
 from calcom_pipeline.app.calls import CallRecord, Changes
 from calcom_pipeline.app.maintenance.health import examine
+from calcom_pipeline.bootstrap import doctor
 from calcom_pipeline.bootstrap.container import open_container
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.domain.bookings.in_doubt import OpenOutcome

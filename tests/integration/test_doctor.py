@@ -11,13 +11,13 @@ import redis
 import tzdata
 from pydantic import SecretStr
 
-from calcom_pipeline import doctor
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
 from calcom_pipeline.adapters.redis import connection
 from calcom_pipeline.adapters.redis.connection import ServerFacts
 from calcom_pipeline.app.bookings.mirror import pull_bookings
 from calcom_pipeline.app.maintenance.health import Finding, examine
+from calcom_pipeline.bootstrap import doctor
 from calcom_pipeline.bootstrap.container import Container, open_container
 from calcom_pipeline.cli import exit_codes, main
 from calcom_pipeline.clock import utc_now
@@ -264,7 +264,7 @@ def test_a_circuit_that_is_open(container: Container):
 
 def test_zone_rules_of_the_system_that_differ_are_a_note(container: Container, monkeypatch: pytest.MonkeyPatch):
     zone = container.calcom.me().time_zone
-    monkeypatch.setattr(doctor, "system_zone", lambda name: ZoneInfo("Etc/GMT+11") if name == zone else None)
+    monkeypatch.setattr(doctor.zones, "system_zone", lambda name: ZoneInfo("Etc/GMT+11") if name == zone else None)
     finding = found(container)["Time zone rules"]
     assert finding.verdict == "note"
     assert (

@@ -9,12 +9,13 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from calcom_pipeline import doctor, local
+from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
 from calcom_pipeline.adapters.postgres.migrations import migrate, require_current, shipped_migrations
 from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
 from calcom_pipeline.app.maintenance.health import examine
+from calcom_pipeline.bootstrap import doctor
 from calcom_pipeline.bootstrap.container import open_container
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.domain.errors import AnotherApply, StoreError

@@ -15,12 +15,12 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from calcom_pipeline import doctor
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.redis.breaker import BreakerRules, RedisBreaker
 from calcom_pipeline.adapters.redis.connection import Client, RedisBounds, open_redis, redis_failures
 from calcom_pipeline.adapters.redis.limiter.limiter import Budget, RedisRateLimiter
 from calcom_pipeline.app.maintenance.health import Finding, examine
+from calcom_pipeline.bootstrap import doctor
 from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.domain.errors import CacheError, RateLimited

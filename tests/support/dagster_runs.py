@@ -60,6 +60,10 @@ def run(instance: dg.DagsterInstance, job: str, **options: Any) -> dg.ExecuteInP
     return defs.resolve_job_def(job).execute_in_process(instance=instance, run_config=quiet, **options)
 
 
+def sensor_named(name: str) -> dg.SensorDefinition:
+    return defs.get_repository_def().get_sensor_def(name)
+
+
 def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
     (found,) = [
         event.materialization.metadata

@@ -11,23 +11,15 @@ from calcom_pipeline.app.availability.refresh import refresh_slots
 from calcom_pipeline.app.event_types.ports import EventTypeMirror
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
+from calcom_pipeline.defs.account import OWNERS, Account
 from calcom_pipeline.defs.columns import column_schema
-from calcom_pipeline.defs.event_types.assets import event_types
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import Meter, change_metadata, picture, plotter, table
-from calcom_pipeline.defs.naming import OWNERS, POOL, PREFIX
 from calcom_pipeline.defs.progress import progress_of
+from calcom_pipeline.defs.reports import hand_over
+from calcom_pipeline.settings import Settings
 
 
-@dg.asset(
-    key_prefix=PREFIX,
-    group_name="availability",
-    kinds={"calcom", "postgres", "redis"},
-    owners=OWNERS,
-    pool=POOL,
-    deps=[event_types],
-    metadata=column_schema("slots"),
-)
 def slots(
     context: dg.AssetExecutionContext,
     calcom: dg.ResourceParam[CalcomClient],
@@ -49,6 +41,7 @@ def slots(
             progress=progress_of(context),
         )
         free = container.reports.overview.free_starts_by_day()
+    hand_over(report, meter.spent())
     metadata = {
         "days fetched": report.days,
         "queries": report.queries,
@@ -68,19 +61,33 @@ def slots(
     if report.failures:
         metadata["not read"] = table([{"event type": i, "reason": why} for i, why in report.failures.items()])
     if free:
-        metadata["free starts, event type by day"] = _heat_map(free)
+        metadata["free starts, event type by day"] = _heat_map(free, container.settings)
     return dg.MaterializeResult(metadata=metadata)
 
 
-def _heat_map(free: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+def _heat_map(free: Sequence[Mapping[str, Any]], settings: Settings) -> dg.MarkdownMetadataValue:
     """Rows: event types; columns: days; darker means more free starts."""
     import pandas as pd  # here, because it would be a fifth of the time that every run takes to start
 
     frame = pd.DataFrame(free)
     counts = frame.pivot_table(index="event type", columns="day", values="free", aggfunc="sum", fill_value=0)
-    figure, axes = plotter().subplots(figsize=(11, 1.5 + 0.17 * len(counts)))
+    figure, axes = plotter(settings).subplots(figsize=(11, 1.5 + 0.17 * len(counts)))
     image = axes.imshow(counts.to_numpy(), aspect="auto", cmap="Greens", interpolation="nearest")
     axes.set_yticks(range(len(counts)), [str(name) for name in counts.index], fontsize=6)
     axes.set_xticks(range(len(counts.columns)), [f"{day:%d %b}" for day in counts.columns], fontsize=6, rotation=90)
     figure.colorbar(image, ax=axes, label="free starts")
     return picture(figure)
+
+
+def assets(account: Account) -> list[dg.AssetsDefinition]:
+    """The slots of an account."""
+    mirror = dg.asset(
+        key_prefix=account.key_prefix,
+        group_name="availability",
+        kinds={"calcom", "postgres", "redis"},
+        owners=OWNERS,
+        pool=account.pool,
+        deps=[account.key("event_types")],
+        metadata=column_schema("slots"),
+    )
+    return [mirror(account.given_to(slots))]

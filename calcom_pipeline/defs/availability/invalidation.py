@@ -11,12 +11,12 @@ from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
 from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
 from calcom_pipeline.app.availability.invalidate import InvalidationReport, Resolved, clear, resolve_due
 from calcom_pipeline.bootstrap.container import Container
+from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.maintenance.leases import leased
 from calcom_pipeline.defs.metadata import table
 
 
-@dg.op(out=dg.Out(Resolved, description="Facts that are due and the cached days they concern."))
 def resolve_invalidations(
     context: dg.OpExecutionContext, outbox: dg.ResourceParam[PostgresOutbox], container: dg.ResourceParam[Container]
 ) -> Resolved:
@@ -33,7 +33,6 @@ def resolve_invalidations(
     return resolved
 
 
-@dg.op(out=dg.Out(dict, description="What clearing did, by layer."))
 def clear_cached_days(
     context: dg.OpExecutionContext,
     resolved: Resolved,
@@ -52,10 +51,22 @@ def _told(report: InvalidationReport) -> dict[str, Any]:
     return {"facts": report.facts, "event types": report.event_types, "cleared": table(layers)}
 
 
-@dg.job(
-    description="Facts of changes in the outbox are resolved and the cached days they concern are cleared.",
-    executor_def=leased(dg.in_process_executor),
-)
-def cache_invalidation() -> None:
-    """Two ops: resolve, clear."""
-    clear_cached_days(resolve_invalidations())
+def cache_invalidation(account: Account) -> dg.JobDefinition:
+    """Two ops of an account: resolve, clear."""
+    resolve = dg.op(
+        name=account.named("resolve_invalidations"),
+        out=dg.Out(Resolved, description="Facts that are due and the cached days they concern."),
+    )(account.given_to(resolve_invalidations))
+    empty = dg.op(
+        name=account.named("clear_cached_days"), out=dg.Out(dict, description="What clearing did, by layer.")
+    )(account.given_to(clear_cached_days))
+
+    @dg.job(
+        name=account.named("cache_invalidation"),
+        description="Facts of changes in the outbox are resolved and the cached days they concern are cleared.",
+        executor_def=leased(dg.in_process_executor),
+    )
+    def both() -> None:
+        empty(resolve())
+
+    return both

@@ -1,5 +1,6 @@
 """Checks of bookings: they ask the tables and Cal.com again, now."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import dagster as dg
@@ -8,7 +9,7 @@ from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.app.bookings.ports import BookingMirror
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
-from calcom_pipeline.defs.bookings.assets import bookings
+from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import table
 from calcom_pipeline.domain.bookings.listing import MINE, BookingQuery
@@ -17,9 +18,6 @@ _SHOWN = 20
 _LOOKING_BACK = timedelta(days=30)
 
 
-@dg.asset_check(
-    asset=bookings, description="No two accepted bookings of a host overlap, but seats and collective ones."
-)
 def no_host_is_booked_twice(container: dg.ResourceParam[Container]) -> dg.AssetCheckResult:
     """Cal.com lets a host overbook on purpose, so this warns."""
     with dagster_failures("Looking for double bookings"):
@@ -40,7 +38,6 @@ def no_host_is_booked_twice(container: dg.ResourceParam[Container]) -> dg.AssetC
     )
 
 
-@dg.asset_check(asset=bookings, description="Bookings were read lately, and no position lies in the future.")
 def bookings_are_fresh(
     booking_mirror: dg.ResourceParam[BookingMirror], container: dg.ResourceParam[Container]
 ) -> dg.AssetCheckResult:
@@ -67,7 +64,6 @@ def bookings_are_fresh(
     )
 
 
-@dg.asset_check(asset=bookings, description="The mirror holds as many bookings as Cal.com counts.")
 def bookings_are_as_many_as_at_cal_com(
     calcom: dg.ResourceParam[CalcomClient],
     booking_mirror: dg.ResourceParam[BookingMirror],
@@ -89,4 +85,14 @@ def bookings_are_as_many_as_at_cal_com(
     )
 
 
-ALL = [no_host_is_booked_twice, bookings_are_fresh, bookings_are_as_many_as_at_cal_com]
+_CHECKS: dict[Callable[..., dg.AssetCheckResult], str] = {
+    no_host_is_booked_twice: "No two accepted bookings of a host overlap, but seats and collective ones.",
+    bookings_are_fresh: "Bookings were read lately, and no position lies in the future.",
+    bookings_are_as_many_as_at_cal_com: "The mirror holds as many bookings as Cal.com counts.",
+}
+
+
+def checks(account: Account) -> list[dg.AssetChecksDefinition]:
+    """All of them, of an account."""
+    key = account.key("bookings")
+    return [dg.asset_check(asset=key, description=d)(account.given_to(check)) for check, d in _CHECKS.items()]

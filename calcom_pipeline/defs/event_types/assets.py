@@ -9,25 +9,16 @@ from calcom_pipeline.app.event_types.mirror import pull_event_types
 from calcom_pipeline.app.event_types.ports import EventTypeMirror
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
+from calcom_pipeline.defs.account import OWNERS, Account
 from calcom_pipeline.defs.columns import column_schema
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import LIMITER_PICTURE, Meter, change_metadata, limiter_use, table
-from calcom_pipeline.defs.naming import OWNERS, POOL, PREFIX
 from calcom_pipeline.defs.progress import progress_of
-from calcom_pipeline.defs.services.assets import service_sync
+from calcom_pipeline.defs.reports import hand_over
 
 Calcom = dg.ResourceParam[CalcomClient]
 
 
-@dg.asset(
-    key_prefix=PREFIX,
-    group_name="calcom",
-    kinds={"calcom", "postgres"},
-    owners=OWNERS,
-    pool=POOL,
-    deps=[service_sync],  # read after services were written, so that one run of the loop sees its own work
-    metadata=column_schema("event_types"),
-)
 def event_types(
     context: dg.AssetExecutionContext,
     calcom: Calcom,
@@ -47,6 +38,7 @@ def event_types(
         )
         now = utc_now()
         calls = container.reports.overview.calls_by_minute(since=now - LIMITER_PICTURE)
+    hand_over(report, meter.spent())
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": report.event_types,
@@ -57,6 +49,21 @@ def event_types(
             **({"to know": table([{"note": note} for note in report.notes])} if report.notes else {}),
             **change_metadata(report.changes),
             **meter.metadata(),
-            **limiter_use(calls, limit=container.settings.rate_limit_per_minute, now=now),
+            **limiter_use(calls, container.settings, now=now),
         }
     )
+
+
+def assets(account: Account) -> list[dg.AssetsDefinition]:
+    """The mirror of an account."""
+    mirror = dg.asset(
+        key_prefix=account.key_prefix,
+        group_name="calcom",
+        kinds={"calcom", "postgres"},
+        owners=OWNERS,
+        pool=account.pool,
+        # Read after services were written, so that one run of the loop sees its own work.
+        deps=[account.key("service_sync")],
+        metadata=column_schema("event_types"),
+    )
+    return [mirror(account.given_to(event_types))]

@@ -8,12 +8,12 @@ run that a sensor asked for and that could not be launched. A request of a senso
 # Dagster leaves PathLike in its decorators untyped.
 # pyright: reportUnknownMemberType=false
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from calcom_pipeline.defs import jobs
 from calcom_pipeline.defs.maintenance.reaping import reap
 
 _LOOK_SECONDS = 15
@@ -32,28 +32,33 @@ _OF_THE_WORK = (
 _FAILED_BY_ITSELF = "STEP_FAILURE"  # it ran, and its own retries are over
 
 
-@dg.sensor(
-    jobs=jobs.ALL,
-    minimum_interval_seconds=_LOOK_SECONDS,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Runs whose process died are failed, their slots freed, and started again where Dagster does not.",
-)
-def dead_runs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Giving up needs no run; a request is keyed by the run it replaces."""
-    done = reap(context.instance)
-    requests = list(_restarts(context.instance, datetime.now(UTC)))
-    said = "Every run has a living process, or has ended"
-    if done.runs or done.slots:
-        said = f"{len(done.runs)} dead runs were given up, the slots of {len(done.slots)} runs freed"
-    return dg.SensorResult(run_requests=requests, skip_reason=None if requests else said)
+def sensor(jobs: Sequence[dg.JobDefinition | UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
+    """The one look at the instance's runs; those of `jobs`, of all accounts, are started again."""
+    names = frozenset(job.name for job in jobs)
+
+    @dg.sensor(
+        jobs=jobs,
+        minimum_interval_seconds=_LOOK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Runs whose process died are failed, their slots freed, and started again where Dagster does not.",
+    )
+    def dead_runs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        """Giving up needs no run; a request is keyed by the run it replaces."""
+        done = reap(context.instance)
+        requests = list(_restarts(context.instance, names, datetime.now(UTC)))
+        said = "Every run has a living process, or has ended"
+        if done.runs or done.slots:
+            said = f"{len(done.runs)} dead runs were given up, the slots of {len(done.slots)} runs freed"
+        return dg.SensorResult(run_requests=requests, skip_reason=None if requests else said)
+
+    return dead_runs
 
 
-def _restarts(instance: dg.DagsterInstance, now: datetime) -> Iterator[dg.RunRequest]:
+def _restarts(instance: dg.DagsterInstance, known: Collection[str], now: datetime) -> Iterator[dg.RunRequest]:
     """A request for every interrupted run that nobody starts again, and that no later run of its kind replaced."""
     interrupted = dg.RunsFilter(
         statuses=[dg.DagsterRunStatus.FAILURE], tags={_WILL_RETRY: "false"}, updated_after=now - _LOOK_BACK
     )
-    known = {job.name for job in jobs.ALL}
     for record in instance.get_run_records(interrupted, limit=_LOOKED_AT):
         run = record.dagster_run
         if run.job_name not in known or run.tags.get(_REASON) == _FAILED_BY_ITSELF:

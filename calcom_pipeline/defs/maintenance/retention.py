@@ -15,9 +15,11 @@ from calcom_pipeline.app.maintenance.ports import Records
 from calcom_pipeline.app.maintenance.retention import Forgotten, Lifetime, keep_lifetimes
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
+from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.maintenance.dagster_records import FinishedRuns, OrphanedFiles, Ticks
 from calcom_pipeline.defs.metadata import table
+from calcom_pipeline.defs.timing import running
 from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.settings import Settings
 
@@ -34,7 +36,6 @@ def dagster_lifetimes(instance: dg.DagsterInstance, settings: Settings) -> Gener
         yield [Lifetime(kind, keep) for kind in [*records, dagster_check_records(database)]]
 
 
-@dg.op(out=dg.Out(int, description="How many records were deleted."))
 def forget_old_records(context: dg.OpExecutionContext, container: dg.ResourceParam[Container]) -> int:
     """Calls, changes of services, plans, facts, quarantine and creates in doubt that are past their lifetimes."""
     with dagster_failures("Deleting old records"):
@@ -42,7 +43,6 @@ def forget_old_records(context: dg.OpExecutionContext, container: dg.ResourcePar
         return _told(context, keep_lifetimes(lifetimes, now=utc_now(), batch=batch))
 
 
-@dg.op(out=dg.Out(int, description="How many records were deleted."))
 def forget_old_runs(context: dg.OpExecutionContext, container: dg.ResourceParam[Container]) -> int:
     """Dagster's runs that ended long ago with their events and logs, ticks, results of checks."""
     settings = container.settings
@@ -63,11 +63,34 @@ def _told(context: dg.OpExecutionContext, found: Sequence[Forgotten]) -> int:
     return deleted
 
 
-@dg.job(
-    description="Our own records and Dagster's runs are deleted after their lifetimes (CALCOM_*_RETENTION_DAYS).",
-    executor_def=dg.in_process_executor,
-)
-def retention() -> None:
-    """Two ops, neither of which stops the other."""
-    forget_old_records()
-    forget_old_runs()
+def jobs(account: Account, *, with_dagster: bool) -> list[dg.JobDefinition]:
+    """The upkeep of an account; `with_dagster`: also that of the instance, which all accounts share."""
+    out = dg.Out(int, description="How many records were deleted.")
+    records = dg.op(name=account.named("forget_old_records"), out=out)(account.given_to(forget_old_records))
+    runs = dg.op(name=account.named("forget_old_runs"), out=out)(account.given_to(forget_old_runs))
+
+    @dg.job(
+        name=account.named("retention"),
+        description="Our own records and Dagster's runs are deleted after their lifetimes (CALCOM_*_RETENTION_DAYS).",
+        executor_def=dg.in_process_executor,
+    )
+    def upkeep() -> None:
+        """Two ops, neither of which stops the other."""
+        records()
+        if with_dagster:
+            runs()
+
+    return [upkeep]
+
+
+def schedules(account: Account) -> list[dg.ScheduleDefinition]:
+    """Runs out of the box."""
+    return [
+        running(
+            account,
+            "retention_daily",
+            job="retention",
+            cron="52 2 * * *",  # before the weekly full read, which has the night to itself
+            why="No call: deletes our own records and Dagster's past their lifetimes (CALCOM_*_RETENTION_DAYS).",
+        )
+    ]

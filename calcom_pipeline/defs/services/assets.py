@@ -1,6 +1,6 @@
 """Services against event types: the plan as a person wants to read it, and what came of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import dagster as dg
@@ -13,10 +13,11 @@ from calcom_pipeline.app.services.ports import ActionResult
 from calcom_pipeline.app.services.sync import apply_latest
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
+from calcom_pipeline.defs.account import OWNERS, Account
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import Meter, table
-from calcom_pipeline.defs.naming import OWNERS, POOL, PREFIX
 from calcom_pipeline.defs.progress import progress_of
+from calcom_pipeline.defs.reports import hand_over
 from calcom_pipeline.domain.cleaning import printable
 from calcom_pipeline.domain.services.plans import Action
 
@@ -24,7 +25,6 @@ from calcom_pipeline.domain.services.plans import Action
 _ROWS_SHOWN = 200
 
 
-@dg.asset(key_prefix=PREFIX, group_name="services", kinds={"calcom", "postgres"}, owners=OWNERS, pool=POOL)
 def service_plan(
     context: dg.AssetExecutionContext,
     calcom: dg.ResourceParam[CalcomClient],
@@ -39,6 +39,7 @@ def service_plan(
         stored, plan = make_plan(
             calcom, service_store, plan_store, request, rules=container.services.plan_rules, now=utc_now
         )
+    hand_over(stored, meter.spent())
     metadata: dict[str, Any] = {
         "plan": stored.id if plan.actions else "nothing to say",
         "nothing to do": plan.is_empty,
@@ -54,14 +55,6 @@ def service_plan(
     return dg.MaterializeResult(metadata=metadata)
 
 
-@dg.asset(
-    key_prefix=PREFIX,
-    group_name="services",
-    kinds={"calcom", "postgres"},
-    owners=OWNERS,
-    pool=POOL,
-    deps=[service_plan],
-)
 def service_sync(
     context: dg.AssetExecutionContext,
     calcom: dg.ResourceParam[CalcomClient],
@@ -81,6 +74,7 @@ def service_sync(
             now=utc_now,
             progress=progress_of(context),
         )
+    hand_over(applied, meter.spent())
     plan, report = applied.plan, applied.report
     if plan is None:
         return dg.MaterializeResult(metadata={"result": "nothing to do", **meter.metadata()})
@@ -127,3 +121,19 @@ def _failed(results: Iterable[ActionResult]) -> list[ActionResult]:
 
 def _failures_first(results: Sequence[ActionResult]) -> list[ActionResult]:
     return sorted(results, key=lambda r: (r.outcome == "done", r.position))
+
+
+def assets(account: Account) -> list[dg.AssetsDefinition]:
+    """Both, of an account."""
+
+    def made(function: Callable[..., Any], deps: Sequence[dg.AssetKey] = ()) -> dg.AssetsDefinition:
+        return dg.asset(
+            key_prefix=account.key_prefix,
+            group_name="services",
+            kinds={"calcom", "postgres"},
+            owners=OWNERS,
+            pool=account.pool,
+            deps=deps,
+        )(account.given_to(function))
+
+    return [made(service_plan), made(service_sync, [account.key("service_plan")])]

@@ -15,6 +15,7 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from calcom_pipeline.domain.addresses import canonical, is_address
+from calcom_pipeline.domain.bookings.choices import LANGUAGES, LOCATION_TYPES
 from calcom_pipeline.domain.cleaning import many_lines, one_line
 from calcom_pipeline.domain.errors import InvalidInput
 from calcom_pipeline.domain.zones import canonical_zone
@@ -34,23 +35,6 @@ KEY_NAME = "calcom_pipeline_key"
 
 _PHONE = re.compile(r"\+?[0-9][0-9 ()/.-]{3,30}")
 _UID = re.compile(r"[A-Za-z0-9_-]{1,255}")
-_LANGUAGE_CODES = (
-    "ar az bg bn ca cs da de el en es es-419 et eu fi fr he hr hu id it iw ja km ko lv nl no pl pt pt-BR ro ru sk sr "
-    "sv ta th tr uk vi zh-CN zh-TW"
-)
-_LANGUAGES = frozenset(_LANGUAGE_CODES.split())
-_LOCATION_TYPES = frozenset(
-    {
-        "address",
-        "attendeeAddress",
-        "attendeeDefined",
-        "attendeePhone",
-        "integration",
-        "link",
-        "organizersDefaultApp",
-        "phone",
-    }
-)
 
 Scalar = str | int | float | bool
 
@@ -169,7 +153,7 @@ class _Reader:
         if given_email is None and given_phone is None:
             self._say("email", "is missing (or a phone number)")
         language = self._line("language", self._person("language"), LONGEST_NAME) or "en"
-        if language not in _LANGUAGES:
+        if language not in LANGUAGES:
             self._say("language", "is none that Cal.com knows")
         return NewAttendee(
             name=self._name(self._person("name")),
@@ -247,8 +231,8 @@ class _Reader:
         if "value" in given and "type" not in given:
             self._responses["location"] = given
             return None
-        if given.get("type") not in _LOCATION_TYPES:
-            self._say("location", f"has no type of {', '.join(sorted(_LOCATION_TYPES))}")
+        if given.get("type") not in LOCATION_TYPES:
+            self._say("location", f"has no type of {', '.join(sorted(LOCATION_TYPES))}")
             return None
         return cast("dict[str, Any]", _cleaned(given))
 
