@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement, tried_again
 from calcom_pipeline.adapters.postgres.event_types.rows import event_type_of
-from calcom_pipeline.adapters.postgres.statements import EVENT_TYPE_COLUMNS
+from calcom_pipeline.adapters.postgres.event_types.statements import COLUMNS
 from calcom_pipeline.app.availability.ports import Backlog
 from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.domain.event_types.models import EventType
@@ -46,7 +46,7 @@ SELECT count(*), max(id), coalesce(sum(attempts), 0),
 FROM invalidations WHERE state = 'pending'"""
 # A fact's own type may be gone by now, and its slots are cached all the same.
 CONCERNED = f"""
-SELECT {EVENT_TYPE_COLUMNS} FROM event_types
+SELECT {COLUMNS} FROM event_types
 WHERE id = %(event_type_id)s OR (deleted_at IS NULL AND host_ids && %(user_ids)s::bigint[]) ORDER BY id"""  # noqa: S608 - constants
 
 
