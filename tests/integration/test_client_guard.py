@@ -16,8 +16,7 @@ from calcom_pipeline.adapters.calcom.transport.guard import GuardedAdapter
 from calcom_pipeline.adapters.calcom.transport.messages import Attempt, Call
 from calcom_pipeline.adapters.calcom.transport.retries import Patience, Retries
 from calcom_pipeline.adapters.calcom.transport.signing import SIGNATURE_HEADER, TIMESTAMP_HEADER, Signer
-from calcom_pipeline.adapters.redis.breaker import Passage
-from calcom_pipeline.adapters.redis.limiter.limiter import Grant
+from calcom_pipeline.app.limits import Grant, Passage
 from calcom_pipeline.domain.bookings.requests import BookingRequest, NewAttendee
 from calcom_pipeline.domain.errors import CircuitOpen, ContractBroken, OutcomeUnknown, TransientError
 from calcom_pipeline.domain.event_types.models import Owner
@@ -174,7 +173,7 @@ class Script:
             self.now += 30  # the machine slept between the grant and its use
         return Grant("g", waited_seconds=2)
 
-    def complete(self, grant: Grant, *, status: int | None, headers: object) -> None:
+    def complete(self, grant: Grant, *, status: int | None, told: object) -> None:
         self.told.append(f"complete {status}")
 
     def give_back(self, grant: Grant) -> None:
