@@ -139,7 +139,7 @@ def pull_bookings(
     all_listed = False
     for listing in listings:
         state = own if listing == MINE else mirror.state(listing)
-        reader = _Reader(calcom, mirror, listing, options, tally, state)
+        reader = _ListingReader(calcom, mirror, listing, options, tally, state)
         if mode == "reread":
             reader.reread(now())
         else:
@@ -163,7 +163,7 @@ def pull_bookings(
     )
 
 
-class _Reader:
+class _ListingReader:
     """Reads of one listing. `state` is how far they have come; `all_listed` is known once one has ended."""
 
     def __init__(

@@ -27,7 +27,7 @@ _SHOWN_CHARACTERS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class MappedColumn:
     """How one column is read (an expression over the table) and written ($ stands for the value); "" is read-only."""
 
     read: str
@@ -40,7 +40,7 @@ class TableMapping:
 
     table: str
     key: str
-    columns: Mapping[str, Column]
+    columns: Mapping[str, MappedColumn]
     insertable: bool = False
 
 
@@ -68,15 +68,15 @@ def read_mapping(path: Path) -> TableMapping:
     return TableMapping(table, key, columns, insertable=bool(raw.get("insert", False)))
 
 
-def _column(name: str, value: Any, problems: list[str]) -> Column:
+def _column(name: str, value: Any, problems: list[str]) -> MappedColumn:
     if isinstance(value, str) and _IDENTIFIER.fullmatch(value):
-        return Column(f'"{value}"', f'"{value}" = $')
+        return MappedColumn(f'"{value}"', f'"{value}" = $')
     if isinstance(value, dict):
         told = cast("dict[str, Any]", value)
         if isinstance(told.get("read"), str):
-            return Column(str(told["read"]), str(told.get("write", "")))
+            return MappedColumn(str(told["read"]), str(told.get("write", "")))
     problems.append(f'columns.{name} has to be a column\'s name, or {{ read = "...", write = "... = $" }}')
-    return Column("NULL")
+    return MappedColumn("NULL")
 
 
 def attach_statements(mapping: TableMapping, schema: str) -> list[str]:
