@@ -135,8 +135,7 @@ def pull_bookings(
         tally.notes.append(f"{tightened} stored bookings and records keep less of people now: policy {mirror.policy}")
     if outset.must_reclassify:
         reread_known_now(calcom, mirror, now)
-    full: str | None = None
-    all_listed = False
+    full, all_listed = "", False
     for listing in listings:
         state = own if listing == MINE else mirror.state(listing)
         reader = _ListingReader(calcom, mirror, listing, options, tally, state)
@@ -148,16 +147,15 @@ def pull_bookings(
         own = reader.state if listing == MINE else own
     limit = options.proofs if mode == "reread" or full else min(options.proofs, _PROOFS_IN_PASSING)
     proven = Proven() if all_listed else prove_missing(calcom, mirror, listings, limit=limit, now=now)
-    forgotten = 0 if options.keep_past is None else mirror.forget(before=now() - options.keep_past)
     return BookingsReport(
         read=tally.read,
         pages=tally.pages,
         stored=tally.stored,
         quarantined=tally.quarantined,
-        full=full,
+        full=full or None,
         watermark=own.watermark,
         proven=proven,
-        forgotten=forgotten,
+        forgotten=0 if options.keep_past is None else mirror.forget(before=now() - options.keep_past),
         unknown_fields=dict(tally.unknown),
         notes=tuple(tally.notes),
     )
