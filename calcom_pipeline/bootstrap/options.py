@@ -32,7 +32,7 @@ def transport_options(settings: Settings, observers: "Sequence[CallObserver]" = 
     """What the way to Cal.com needs of the settings; calls are logged and traced beside the given observers."""
     from calcom_pipeline.adapters.calcom.transport.network import Network
     from calcom_pipeline.adapters.calcom.transport.observers import LoggedCalls, Observers
-    from calcom_pipeline.adapters.calcom.transport.retries import Patience
+    from calcom_pipeline.adapters.calcom.transport.retries import RetryPatience
     from calcom_pipeline.adapters.calcom.transport.session import TransportOptions
     from calcom_pipeline.adapters.calcom.transport.signing import Signer
     from calcom_pipeline.adapters.calcom.transport.telemetry import telemetry
@@ -41,7 +41,7 @@ def transport_options(settings: Settings, observers: "Sequence[CallObserver]" = 
     hook = named_function(s.error_hook, "CALCOM_ERROR_HOOK") if s.error_hook else None
     return TransportOptions(
         connect_timeout_seconds=s.connect_timeout_seconds,
-        patience=Patience(s.retry_deadline_seconds, s.retry_attempts),
+        patience=RetryPatience(s.retry_deadline_seconds, s.retry_attempts),
         network=Network(s.ca_bundle, s.proxy.get_secret_value() if s.proxy else None),
         longest_answer_bytes=s.answer_megabytes * 1024 * 1024,
         signer=Signer(s.signing_secret.get_secret_value()) if s.signing_secret else None,

@@ -7,7 +7,7 @@ import click
 
 from calcom_pipeline.cli.console import Output, with_output
 from calcom_pipeline.domain.errors import StoreError
-from calcom_pipeline.domain.maintenance.liveness import Progress, SlotHolder
+from calcom_pipeline.domain.maintenance.liveness import LoopProgress, SlotHolder
 
 if TYPE_CHECKING:
     from calcom_pipeline.app.maintenance.health import Examination
@@ -74,7 +74,7 @@ def _slots(container: "Container") -> str:
     return f"{len(held)} held by runs in progress" if held else "all free"
 
 
-def _looked(container: "Container") -> tuple[list[Progress], list[SlotHolder]]:
+def _looked(container: "Container") -> tuple[list[LoopProgress], list[SlotHolder]]:
     from calcom_pipeline.adapters.postgres.maintenance.dagster_runs import runs_in_progress, slots_held
     from calcom_pipeline.bootstrap.dagster_instance import known_dagster_url
 
@@ -97,7 +97,7 @@ def _reaped(output: Output) -> tuple[str, ...]:
     return done.runs
 
 
-def _executed_by(run: Progress) -> str:
+def _executed_by(run: LoopProgress) -> str:
     if run.is_stuck:
         return "nobody: it is stuck"
     return "\n".join(run.holders) or "nobody yet"
@@ -107,7 +107,7 @@ def _slot_row(slot: SlotHolder) -> tuple[str, ...]:
     return slot.pool, slot.run_id, slot.step, f"{slot.status}: nobody needs it" if slot.is_left else slot.status
 
 
-def _run_value(run: Progress) -> dict[str, object]:
+def _run_value(run: LoopProgress) -> dict[str, object]:
     return {
         "run_id": run.run_id,
         "job": run.job,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.defs.maintenance.instance_watch import InstanceWatch
     from calcom_pipeline.settings import Settings
     from calcom_pipeline.supervising.keeper import Keeper
-    from calcom_pipeline.supervising.services import Service
+    from calcom_pipeline.supervising.services import SupervisedService
     from calcom_pipeline.supervising.shared_log import SharedLog
 
 _LINES_OF_TROUBLE = 15
@@ -178,9 +178,9 @@ def _meeting_place(data: Path) -> Generator[Path]:
         yield Path(short)
 
 
-def _services(address: _Address, place: Path, watch: "InstanceWatch") -> list["Service"]:
+def _services(address: _Address, place: Path, watch: "InstanceWatch") -> list["SupervisedService"]:
     """The code server, and whoever asks it once it answers."""
-    from calcom_pipeline.supervising.services import Service
+    from calcom_pipeline.supervising.services import SupervisedService
 
     door, workspace = place / "code.sock", place / "workspace.yaml"
     location = {"grpc_server": {"socket": str(door), "location_name": _LOCATION}}
@@ -191,13 +191,13 @@ def _services(address: _Address, place: Path, watch: "InstanceWatch") -> list["S
     served = ["--host", address.host, "--port", str(address.port), "--dagster-log-level", "info"]
     code_server = ["dagster", "api", "grpc", "--socket", str(door), "--module-name", "calcom_pipeline.definitions"]
     return [
-        Service(
+        SupervisedService(
             "code server",
             [*dagster, *code_server, "--location-name", _LOCATION, "--log-level", "warning"],
             before_start=code.forget,
         ),
-        Service("webserver", [*dagster, "dagster_webserver", *named, *served], may_start=code.has_answered),
-        Service(
+        SupervisedService("webserver", [*dagster, "dagster_webserver", *named, *served], may_start=code.has_answered),
+        SupervisedService(
             "daemon",
             [*dagster, "dagster._daemon", "run", *named, "--log-level", "info"],
             may_start=lambda: code.has_answered() and watch.may_run_daemon(),

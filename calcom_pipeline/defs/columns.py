@@ -2,33 +2,11 @@
 
 import dagster as dg
 
+from calcom_pipeline.domain.columns import columns_of
+from calcom_pipeline.domain.event_types.models import EventType
+
 _EVENT_TYPES = {
-    "id": ("bigint", "Cal.com's id"),
-    "owner": ("text", "user:<id> or team:<id>; slugs are unique within it"),
-    "slug": ("text", "last part of the booking page's address"),
-    "title": ("text", "name shown to people who book"),
-    "description": ("text", "empty when unset"),
-    "duration_minutes": ("integer", "default length"),
-    "duration_options": ("integer[]", "lengths to choose from; empty when there is one"),
-    "hidden": ("boolean", "not listed publicly, still bookable by id"),
-    "schedule_id": ("bigint", "null: the owner's default schedule"),
-    "schedule_zone": ("text", "IANA zone its slots are asked for in"),
-    "scheduling_type": ("text", "roundRobin, collective, managed, or null for personal ones"),
-    "parent_id": ("bigint", "managed parent, for children"),
-    "slot_interval_minutes": ("integer", "null: the length"),
-    "minimum_notice_minutes": ("integer", "shortest time between booking and start"),
-    "before_buffer_minutes": ("integer", "kept free before"),
-    "after_buffer_minutes": ("integer", "kept free after"),
-    "seats_per_slot": ("integer", "null: one booking a slot"),
-    "requires_confirmation": ("boolean", "bookings start as pending"),
-    "recurring": ("boolean", "one booking makes a series"),
-    "price_minor": ("bigint", "minor units; read-only at Cal.com"),
-    "currency": ("text", "lower-case ISO code; read-only at Cal.com"),
-    "host_ids": ("bigint[]", "users who take the bookings"),
-    "assign_all_team_members": ("boolean", "every member is a host"),
-    "limit_periods": ("text[]", "of day, week, month, year: periods that a full limit closes"),
-    "raw": ("jsonb", "as Cal.com answered"),
-    "content_hash": ("text", "tells a change; event types carry no timestamps"),
+    **{name: (column.kind, column.about) for name, column in columns_of(EventType).items()},
     "first_seen_at": ("timestamp with time zone", "when the mirror first had it"),
     "changed_at": ("timestamp with time zone", "when the mirror last changed"),
     "deleted_at": ("timestamp with time zone", "when it was proven gone, or missing for long enough"),
@@ -79,5 +57,5 @@ TABLES = {"event_types": _EVENT_TYPES, "bookings": _BOOKINGS, "slots": _SLOTS}
 
 def column_schema(table: str) -> dict[str, dg.TableSchema]:
     """The metadata entry that makes the UI show a table's columns."""
-    columns = [dg.TableColumn(name, kind, description=said) for name, (kind, said) in TABLES[table].items()]
+    columns = [dg.TableColumn(name, kind, description=about) for name, (kind, about) in TABLES[table].items()]
     return {"dagster/column_schema": dg.TableSchema(columns)}

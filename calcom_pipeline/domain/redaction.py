@@ -37,7 +37,7 @@ _PERCENT = re.compile(r"%[0-9A-F]{2}")
 _SECRET_PARAMETERS = frozenset({"password", "passwd", "sslpassword", "ssl_password", "token", "api_key", "key"})
 
 
-class _Known:
+class _KnownSecret:
     """The secrets of this process and all ways to write them. Looking for plain text is quick, also in long texts."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class _Known:
         return text
 
 
-_known = _Known()
+_known = _KnownSecret()
 
 
 def know_secrets(secrets: Iterable[str | None]) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import Sequence
 
-from calcom_pipeline.local.folder import Folder, Request
+from calcom_pipeline.local.folder import Folder, FolderRequest
 from calcom_pipeline.local.processes import Command, Mark
 
 READY_FILE = "ready.json"
@@ -16,7 +16,7 @@ class CompanionServer:
 
     ways_to_end: Sequence[tuple[signal.Signals, float]] = ((signal.SIGTERM, 10.0),)
 
-    def __init__(self, folder: Folder, request: Request) -> None:
+    def __init__(self, folder: Folder, request: FolderRequest) -> None:
         self.name = request.name
         self.title = f"The companion {request.name!r}"
         self.argv = request.argv

@@ -85,7 +85,7 @@ class Lock:
 
 
 @dataclass(frozen=True)
-class Request:
+class FolderRequest:
     """A companion that somebody wants kept; `id` is how a failure finds its way back to them."""
 
     id: str
@@ -109,7 +109,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Record:
+class FolderRecord:
     """What a running owner publishes."""
 
     owner_pid: int
@@ -184,7 +184,7 @@ class Folder:
         except FileNotFoundError:
             return None
 
-    def publish(self, record: Record) -> None:
+    def publish(self, record: FolderRecord) -> None:
         """Let others find the servers."""
         write_whole(self._record, json.dumps(asdict(record)))
 
@@ -192,31 +192,31 @@ class Folder:
         """Take the record back: nobody new is to come."""
         self._record.unlink(missing_ok=True)
 
-    def published(self) -> Record | None:
+    def published(self) -> FolderRecord | None:
         """The record of a living owner of this very folder.
 
         None for one left behind by a dead owner, copied along with the folder, or written before the
         folder was moved.
         """
         try:
-            record = Record.parse(self._record.read_text())
+            record = FolderRecord.parse(self._record.read_text())
         except (FileNotFoundError, ValueError, TypeError):
             return None
         moved = identity(Path(record.data)) != identity(self.path)
         return None if moved or self.owner() != record.owner_pid else record
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: FolderRequest) -> None:
         """Leave a request for the owner."""
         write_whole(self.requests / request.id, request.text())
 
-    def asked(self) -> list[Request]:
+    def asked(self) -> list[FolderRequest]:
         """Take the requests that lie there; an unreadable one is dropped."""
-        found: list[Request] = []
+        found: list[FolderRequest] = []
         for path in sorted(self.requests.iterdir()):
             if path.suffix:
                 continue  # still being written
             with suppress(ValueError, TypeError, KeyError):
-                found.append(Request.parse(path.read_text()))
+                found.append(FolderRequest.parse(path.read_text()))
             path.unlink(missing_ok=True)
         return found
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from calcom_pipeline.local import logs, probes
 from calcom_pipeline.local.clearing import delete_all, end_leftovers
-from calcom_pipeline.local.folder import FORMAT, Folder, Lock, Record, Request
+from calcom_pipeline.local.folder import FORMAT, Folder, FolderRecord, FolderRequest, Lock
 from calcom_pipeline.local.launch import OWNER_MODULE, Launch
 from calcom_pipeline.local.processes import runs_module, tell
 from calcom_pipeline.local.values import (
@@ -159,7 +159,7 @@ class _Joiner:
         self._deadline = deadline
         self._launch: Launch | None = None
         self._launches = 0
-        self._asked: dict[str, Request] = {}  # by name; what the owner `_asked_owner` was asked for
+        self._asked: dict[str, FolderRequest] = {}  # by name; what the owner `_asked_owner` was asked for
         self._asked_owner = 0
         self._patience: Deadline | None = None
 
@@ -192,14 +192,14 @@ class _Joiner:
             self._check_room(record)
         return servers
 
-    def _check_room(self, record: Record) -> None:
+    def _check_room(self, record: FolderRecord) -> None:
         """Servers that ran and do not answer on a full disk will not, however long we wait."""
         self._patience = self._patience or Deadline(FULL_DISK_SECONDS)
         full = full_disk(Path(record.sockets)) if self._patience.passed else None
         if full:
             raise LocalServerError(full)
 
-    def _check(self, record: Record) -> None:
+    def _check(self, record: FolderRecord) -> None:
         stop_first = f"in {self._folder.path}: stop them first (calcom-pipeline local down)"
         if record.format != FORMAT:
             raise LocalServerError(f"Another version of this program runs the local servers {stop_first}")
@@ -212,12 +212,12 @@ class _Joiner:
             if failure:
                 raise LocalServerError(failure)
 
-    def _ask(self, record: Record, name: str) -> None:
+    def _ask(self, record: FolderRecord, name: str) -> None:
         if self._asked_owner not in (0, record.owner_pid):
             self._asked = {}  # that owner is gone, and the requests with it
         self._asked_owner = record.owner_pid
         if name not in self._asked:
-            self._asked[name] = Request.of(self._wanted[name])
+            self._asked[name] = FolderRequest.of(self._wanted[name])
             self._folder.ask(self._asked[name])
 
     def _advance(self) -> None:
@@ -236,7 +236,7 @@ class _Joiner:
             said = logs.last_line(self._folder.log("owner"))
             raise LocalServerError(f"The owner of the local servers keeps dying: {said} ({self._folder.log('owner')})")
         self._launches += 1
-        self._asked = {name: Request.of(companion) for name, companion in self._wanted.items()}
+        self._asked = {name: FolderRequest.of(companion) for name, companion in self._wanted.items()}
         self._asked_owner = 0
         self._launch = Launch(self._folder, list(self._asked.values()), self._terms)
 
@@ -257,14 +257,14 @@ class _Joiner:
         return f"{title} did not answer {within}; its last word: {said} ({log}). Try again, or give it more time"
 
 
-def _living(folder: Folder, record: Record) -> Servers | None:
+def _living(folder: Folder, record: FolderRecord) -> Servers | None:
     """The recorded servers if both answer now."""
     if not (_postgres_lives(record) and probes.valkey_answers(Path(record.sockets))):
         return None
     return servers_at(Path(record.sockets), data=folder.path, owner_pid=record.owner_pid, companions=record.companions)
 
 
-def _postgres_lives(record: Record) -> bool:
+def _postgres_lives(record: FolderRecord) -> bool:
     return probes.postgres_answers(Path(record.sockets), role=DATABASE, database=DATABASE)
 
 

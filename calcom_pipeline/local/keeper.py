@@ -21,7 +21,7 @@ KILL_WAIT_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-class Keeper:
+class ServerKeeper:
     """Keeps one server. `tick` is called again and again, from one thread."""
 
     def __init__(self, server: Server, folder: Folder) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calcom_pipeline.local import logs
-from calcom_pipeline.local.folder import Folder, Request
+from calcom_pipeline.local.folder import Folder, FolderRequest
 from calcom_pipeline.local.processes import FAMILY_VARIABLE
 from calcom_pipeline.local.values import Terms
 
@@ -32,7 +32,7 @@ class Outcome:
 class Launch:
     """An owner that was just started. Forgotten rather than ended: others may wait for its servers."""
 
-    def __init__(self, folder: Folder, requests: Sequence[Request], terms: Terms) -> None:
+    def __init__(self, folder: Folder, requests: Sequence[FolderRequest], terms: Terms) -> None:
         argv = [sys.executable, "-P", "-m", OWNER_MODULE, str(folder.path)]
         argv += ["--linger-seconds", str(terms.linger_seconds)]
         argv += [] if terms.durable else ["--fast"]

@@ -27,8 +27,8 @@ from types import FrameType
 from calcom_pipeline.local import places, programs
 from calcom_pipeline.local.clearing import delete_all, end_leftovers
 from calcom_pipeline.local.companions import CompanionServer
-from calcom_pipeline.local.folder import Folder, Lock, Record, Request, identity, wait_until
-from calcom_pipeline.local.keeper import Keeper
+from calcom_pipeline.local.folder import Folder, FolderRecord, FolderRequest, Lock, identity, wait_until
+from calcom_pipeline.local.keeper import ServerKeeper
 from calcom_pipeline.local.servers import Postgres, Valkey
 from calcom_pipeline.local.values import Deadline, LocalServerError, Terms, explained
 
@@ -85,7 +85,7 @@ class Report:
         os.close(nowhere)
 
 
-class Owner:
+class FolderOwner:
     """Keeps the servers of one data folder."""
 
     def __init__(self, folder: Folder, users: Lock, signals: Signals, terms: Terms) -> None:
@@ -94,8 +94,8 @@ class Owner:
         self._users = users
         self._signals = signals
         self._terms = terms
-        self._servers: list[Keeper] = []
-        self._companions: dict[str, Keeper] = {}
+        self._servers: list[ServerKeeper] = []
+        self._companions: dict[str, ServerKeeper] = {}
         self._askers: dict[str, list[str]] = {}  # name of a companion -> ids of the requests for it
         self._failures: dict[str, str] = {}
         self._home: places.Home | None = None
@@ -104,19 +104,19 @@ class Owner:
         self._last_used = time.monotonic()
         self._next_housekeeping = 0.0
 
-    def start(self, requests: Sequence[Request]) -> None:
+    def start(self, requests: Sequence[FolderRequest]) -> None:
         """Take over: end what a dead owner left, settle, begin to start the servers."""
         folder = self._folder
         end_leftovers(folder)
         folder.asked()  # of a former owner
         self._home = places.settle(folder, programs.installed(), durable=self._terms.durable)
         postgres = Postgres(self._home, durable=self._terms.durable)
-        self._servers = [Keeper(Valkey(self._home, durable=self._terms.durable), folder)]
+        self._servers = [ServerKeeper(Valkey(self._home, durable=self._terms.durable), folder)]
         for request in requests:
             self._keep_companion(request)
         self._tick_all()  # these start while the cluster is made
         postgres.make_cluster()
-        self._servers.append(Keeper(postgres, folder))
+        self._servers.append(ServerKeeper(postgres, folder))
 
     def tick(self) -> None:
         """One round: servers, requests, what is published."""
@@ -179,7 +179,7 @@ class Owner:
             delete_all(self._folder)
 
     @property
-    def _keepers(self) -> list[Keeper]:
+    def _keepers(self) -> list[ServerKeeper]:
         return [*self._servers, *self._companions.values()]
 
     def _tick_all(self) -> bool:
@@ -194,18 +194,18 @@ class Owner:
                 changed.append(True)
         return any(changed)
 
-    def _keep_companion(self, request: Request) -> None:
+    def _keep_companion(self, request: FolderRequest) -> None:
         kept = self._companions.get(request.name)
         if kept is None:
             server = CompanionServer(self._folder, request)
-            self._companions[request.name] = Keeper(server, self._folder)
+            self._companions[request.name] = ServerKeeper(server, self._folder)
         self._askers.setdefault(request.name, []).append(request.id)
 
     def _publish(self) -> None:
         assert self._home is not None
         companions = {name: keeper.server for name, keeper in self._companions.items()}
         servers = {name: server for name, server in companions.items() if isinstance(server, CompanionServer)}
-        record = Record(
+        record = FolderRecord(
             owner_pid=os.getpid(),
             data=str(self._folder.path),
             sockets=str(self._home.sockets),
@@ -228,12 +228,12 @@ class Owner:
 def run(folder: Folder, arguments: argparse.Namespace, report: Report) -> None:
     """Be the owner until it is time to stop; raises LocalServerError if the servers do not start."""
     signals = Signals()
-    requests = [Request.parse(text) for text in arguments.companion]
+    requests = [FolderRequest.parse(text) for text in arguments.companion]
     terms = Terms(
         durable=not arguments.fast, linger_seconds=arguments.linger_seconds, keep_data=not arguments.delete_data
     )
     with Lock(folder.users_lock) as users:
-        owner = Owner(folder, users, signals, terms)
+        owner = FolderOwner(folder, users, signals, terms)
         try:
             owner.start(requests)
             while (reason := owner.stop_reason()) is None:
@@ -246,7 +246,7 @@ def run(folder: Folder, arguments: argparse.Namespace, report: Report) -> None:
             owner.stop()
 
 
-def _round(owner: Owner, folder: Folder) -> None:
+def _round(owner: FolderOwner, folder: Folder) -> None:
     """Once the servers have lived, trouble with a disk is no reason to take them down."""
     try:
         with explained("Working in", folder.path):

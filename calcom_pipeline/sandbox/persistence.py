@@ -16,7 +16,7 @@ from calcom_pipeline.sandbox.accounts.specs import AccountSpec, build
 from calcom_pipeline.sandbox.core.json_types import Json, is_object
 from calcom_pipeline.sandbox.runtime import Sandbox
 from calcom_pipeline.sandbox.state.codec import from_plain, to_plain
-from calcom_pipeline.sandbox.state.model import Booking, EventType
+from calcom_pipeline.sandbox.state.model import SandboxBooking, SandboxEventType
 from calcom_pipeline.sandbox.state.world import Sequences, World
 
 _FORMAT: Final = 1  # of the file; another number is refused
@@ -47,7 +47,7 @@ def restore(world: World, found: Json) -> World:
     for row in list(world.event_types.values()):
         world.event_types.drop(row)
     for given in found["event_types"]:
-        world.event_types.put(from_plain(EventType, given))
+        world.event_types.put(from_plain(SandboxEventType, given))
     table = world.bookings
     for booking_id in found["deleted"]:
         gone = table.find_id(booking_id)
@@ -58,7 +58,7 @@ def restore(world: World, found: Json) -> World:
         if kept is not None:
             table.stamp([table.position_of(kept)], updated)
     for given in found["bookings"]:
-        booking = from_plain(Booking, given)
+        booking = from_plain(SandboxBooking, given)
         if table.find_id(booking.id) is None:
             table.add(booking)
         else:

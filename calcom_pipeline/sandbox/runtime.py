@@ -15,9 +15,9 @@ from calcom_pipeline.sandbox.core.clock import Clock
 from calcom_pipeline.sandbox.core.ids import Ids
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.hooks.delivery import Deliveries
-from calcom_pipeline.sandbox.http.limiter import Limit, Limiter
-from calcom_pipeline.sandbox.slots.cache import SlotCache
-from calcom_pipeline.sandbox.state.model import EventType
+from calcom_pipeline.sandbox.http.limiter import Limit, SandboxLimiter
+from calcom_pipeline.sandbox.slots.cache import SandboxSlotCache
+from calcom_pipeline.sandbox.state.model import SandboxEventType
 from calcom_pipeline.sandbox.state.world import World
 
 QUICK_INSERT_SECONDS: Final = 0.02  # long enough for requests that a test sends at once to overlap
@@ -51,9 +51,9 @@ class Sandbox:
     rows_seconds: float = 0.0
     writes: int = 0
     switches: Switches = field(default_factory=Switches)
-    limiter: Limiter = field(default_factory=Limiter)
+    limiter: SandboxLimiter = field(default_factory=SandboxLimiter)
     faults: Faults = field(default_factory=Faults)
-    slot_cache: SlotCache = field(default_factory=SlotCache)
+    slot_cache: SandboxSlotCache = field(default_factory=SandboxSlotCache)
     visible: Visibility = field(default_factory=Visibility)
     world: World = field(init=False)
     counters: Counters = field(init=False)
@@ -102,7 +102,7 @@ class Sandbox:
         if self.shuffles_rows:
             self.reshuffle_rows()
 
-    def row_order(self, found: list[EventType]) -> list[EventType]:
+    def row_order(self, found: list[SandboxEventType]) -> list[SandboxEventType]:
         """Event types as an unsorted query returns them: the same order until something is written."""
         return sorted(found, key=lambda one: self._places.get(one.id, one.id))
 

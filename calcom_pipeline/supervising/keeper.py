@@ -13,7 +13,7 @@ from types import FrameType
 
 from calcom_pipeline.local.folder import write_whole
 from calcom_pipeline.supervising.family import Family
-from calcom_pipeline.supervising.services import KeptService, Service
+from calcom_pipeline.supervising.services import KeptService, SupervisedService
 from calcom_pipeline.supervising.shared_log import SharedLog
 
 TICK_SECONDS = 0.2
@@ -47,7 +47,7 @@ class Keeper:
     """Keeps services. `environment` may be exchanged at any time: what is started later gets the new one."""
 
     def __init__(
-        self, services: Sequence[Service], environment: Mapping[str, str], log: SharedLog, record: Path
+        self, services: Sequence[SupervisedService], environment: Mapping[str, str], log: SharedLog, record: Path
     ) -> None:
         self.environment = environment
         self._family = Family.new()

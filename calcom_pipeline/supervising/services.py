@@ -21,7 +21,7 @@ def _always() -> bool:
 
 
 @dataclass(frozen=True)
-class Service:
+class SupervisedService:
     """What is to run. `may_start` is asked before every start, and while it is false the service does not run."""
 
     name: str
@@ -42,7 +42,7 @@ class ServiceGivenUp(Exception):  # noqa: N818 - says what happened
 class KeptService:
     """Keeps one service running. `tick` is called again and again, from the thread that lives longest."""
 
-    def __init__(self, service: Service, family: Family, output: int, say: Callable[[str], None]) -> None:
+    def __init__(self, service: SupervisedService, family: Family, output: int, say: Callable[[str], None]) -> None:
         self.service = service
         self.process: subprocess.Popen[bytes] | None = None
         self._family = family

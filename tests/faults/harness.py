@@ -34,7 +34,7 @@ import redis
 
 from calcom_pipeline import local
 from calcom_pipeline.adapters.calcom.client import CalcomClient
-from calcom_pipeline.adapters.calcom.transport.retries import Patience
+from calcom_pipeline.adapters.calcom.transport.retries import RetryPatience
 from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
 from calcom_pipeline.adapters.redis.limiter.limiter import Budget
@@ -83,7 +83,7 @@ class Desk:
 
         place = self.place
         with open_redis(place.redis_url) as store:
-            given = {"budget": place.budget, "patience": Patience(deadline_seconds=300, attempts=6), **options}
+            given = {"budget": place.budget, "patience": RetryPatience(deadline_seconds=300, attempts=6), **options}
             with client_of(place.url, place.key, store, **given) as calcom:
                 yield calcom
 

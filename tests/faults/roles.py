@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from calcom_pipeline.adapters.calcom.transport.retries import Patience
+from calcom_pipeline.adapters.calcom.transport.retries import RetryPatience
 from calcom_pipeline.adapters.postgres.bookings.in_doubt import PostgresOutcomeStore
 from calcom_pipeline.adapters.postgres.database import open_database
 from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
@@ -113,7 +113,7 @@ def stranger(desk: Desk, every_seconds: float) -> None:
 def tester(desk: Desk) -> None:
     """Calls one endpoint group whose circuit opens soon and not for long, so that a probe is often under way."""
     rules = BreakerRules(failures=2, open_seconds=PROBED_OPEN_SECONDS, successes=2)
-    with desk.calcom(breaker=rules, patience=Patience(deadline_seconds=20, attempts=1)) as opened:
+    with desk.calcom(breaker=rules, patience=RetryPatience(deadline_seconds=20, attempts=1)) as opened:
         calcom = opened.in_lane("interactive")
         while True:
             try:

@@ -16,7 +16,7 @@ import pytest
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient, ClientOptions
 from calcom_pipeline.adapters.calcom.idempotent_create import GraceRules
-from calcom_pipeline.adapters.calcom.transport.retries import Patience
+from calcom_pipeline.adapters.calcom.transport.retries import RetryPatience
 from calcom_pipeline.adapters.postgres.bookings.in_doubt import PostgresOutcomeStore
 from calcom_pipeline.adapters.redis.breaker import BreakerRules
 from calcom_pipeline.app.bookings.in_doubt import close_outcomes
@@ -34,7 +34,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 #: Cal.com's. The circuit stays closed: exactness is what is tested here.
 QUICK = {
     "options": ClientOptions(15.0, 0.6, "2024-08-13", GraceRules(0.6, 120.0, 0.05, 0.2, attempts=10)),
-    "patience": Patience(deadline_seconds=120, attempts=5, first_pause_seconds=0.01),
+    "patience": RetryPatience(deadline_seconds=120, attempts=5, first_pause_seconds=0.01),
     "breaker": BreakerRules(failures=10_000, open_seconds=60, successes=2),
 }
 STALL_SECONDS = 0.9
@@ -207,7 +207,7 @@ def test_proof_twenty_creates_at_real_size():
     """Ten event types and ten bookings at once: lost answers, failures after the row, a receiver that stalls 70 s."""
     real = {
         "options": ClientOptions(15.0, 60.0, "2024-08-13", GraceRules()),
-        "patience": Patience(deadline_seconds=180, attempts=6),
+        "patience": RetryPatience(deadline_seconds=180, attempts=6),
         "breaker": BreakerRules(failures=5, open_seconds=60, successes=2),
     }
     with site(key="alice", budget=replace(ROOMY, longest_wait_seconds=300)) as here:

@@ -20,7 +20,7 @@ import requests
 
 from calcom_pipeline.adapters.postgres.services.store import PostgresServiceStore
 from calcom_pipeline.app.event_types.mirror import TeamChoice
-from calcom_pipeline.app.services.planning import Listing, decide_now
+from calcom_pipeline.app.services.planning import OwnerListing, decide_now
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.services.fields import Value, local_values, remote_values
 from calcom_pipeline.domain.services.links import Link
@@ -167,7 +167,7 @@ class Sides:
 class End:
     """How both sides stand, and what the planner says of them."""
 
-    listing: Listing
+    listing: OwnerListing
     plan: Plan
     store: PostgresServiceStore
 

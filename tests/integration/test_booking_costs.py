@@ -9,11 +9,17 @@ from typing import Any
 import pytest
 import redis
 
+from calcom_pipeline.adapters.calcom.bookings.rows import replayed
 from calcom_pipeline.adapters.calcom.client import CalcomClient
+from calcom_pipeline.adapters.postgres.bookings.in_doubt import PostgresOutcomeStore
 from calcom_pipeline.adapters.postgres.bookings.mirror import PostgresBookingMirror
+from calcom_pipeline.adapters.postgres.bookings.privacy import Classifier, Tightener
+from calcom_pipeline.adapters.postgres.bounds import Work
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.app.bookings.access_scope import ListingChoice
 from calcom_pipeline.app.bookings.mirror import BookingOptions, BookingsReport, Mode, pull_bookings
+from calcom_pipeline.app.bookings.sync import sync_bookings
+from calcom_pipeline.domain.bookings.people import People
 from calcom_pipeline.sandbox.core.times import iso
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from tests.support.booking_rows import stamp
@@ -74,6 +80,39 @@ def read_again(keys: list[int], take: int = TAKE) -> int:
         first = bisect_left(keys, keys[begin + take - 1])
         ties, begin = ties + begin + take - first, first
     return ties
+
+
+@pytest.fixture
+def begun(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What each transaction of this process is for, as they begin."""
+    kept, transaction = list[str](), Database.transaction
+
+    def counted(self: Database, doing: str, work: Work = "write") -> Any:
+        kept.append(doing)
+        return transaction(self, doing, work)
+
+    monkeypatch.setattr(Database, "transaction", counted)
+    return kept
+
+
+class TestTransactions:
+    def test_an_unchanged_read_and_the_look_for_doubts_take_four(
+        self, sandbox: RunningSandbox, calcom: CalcomClient, database: Database, begun: list[str]
+    ):
+        people = People()
+        mirror = PostgresBookingMirror(
+            database,
+            people=people,
+            classifier=Classifier(database, replayed),
+            tightener=Tightener(database, people, replayed),
+        )
+        now, outcomes = lambda: datetime.now(UTC), PostgresOutcomeStore(database)
+        for _ in range(2):
+            sync_bookings(calcom, mirror, outcomes, BookingOptions(), now=now)
+        begun.clear()
+        synced = sync_bookings(calcom, mirror, outcomes, BookingOptions(), now=now)
+        assert synced.report.stored.changes.written == 0
+        assert len(begun) <= 4, begun
 
 
 class TestUnchanged:

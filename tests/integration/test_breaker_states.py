@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, multiple, rule
 
 from calcom_pipeline.adapters.redis import breaker as breaker_module
-from calcom_pipeline.adapters.redis.breaker import BreakerRules, Passage, RedisBreaker
+from calcom_pipeline.adapters.redis.breaker import BreakerRules, RedisBreaker
+from calcom_pipeline.app.limits import Passage
 from calcom_pipeline.domain.errors import CircuitOpen
 from tests.support.limiter_world import CLOCK_KEY, START
 

@@ -15,14 +15,14 @@ import pytest
 import redis
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
-from calcom_pipeline.adapters.calcom.transport.retries import Patience
+from calcom_pipeline.adapters.calcom.transport.retries import RetryPatience
 from calcom_pipeline.domain.errors import ContractBroken, OutcomeUnknown, TransientError
 from calcom_pipeline.domain.event_types.models import Owner
 from tests.support.clients import Seen, client_of
 from tests.support.raw_server import GOOD, Behaviour, Heard, answer, raw_server
 
 KEY = "cal_" + "f" * 32
-ONCE = Patience(deadline_seconds=5, attempts=1, first_pause_seconds=0.01)
+ONCE = RetryPatience(deadline_seconds=5, attempts=1, first_pause_seconds=0.01)
 MEGABYTE = 1024 * 1024
 LONGEST = 4 * MEGABYTE
 #: 2 GB of blanks in 2 MB, and 64 MB of them in 64 KB.
@@ -181,7 +181,7 @@ BALANCED = gzip.compress(GOOD + b" " * MEGABYTE)  # its first part unpacks to wh
 def test_half_of_a_packed_answer_is_a_broken_one_and_is_asked_for_again(
     redis_client: redis.Redis, seen: Seen, badly: Behaviour
 ):
-    patience = Patience(deadline_seconds=5, attempts=2, first_pause_seconds=0.01)
+    patience = RetryPatience(deadline_seconds=5, attempts=2, first_pause_seconds=0.01)
     with (
         raw_server(Mending(badly)) as (url, _),
         client_of(url, KEY, redis_client, patience=patience, observers=[seen]) as calcom,

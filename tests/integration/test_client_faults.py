@@ -11,7 +11,7 @@ import redis
 import requests
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
-from calcom_pipeline.adapters.calcom.transport.retries import Patience
+from calcom_pipeline.adapters.calcom.transport.retries import RetryPatience
 from calcom_pipeline.domain.availability.models import SlotQuery
 from calcom_pipeline.domain.bookings.listing import BookingQuery
 from calcom_pipeline.domain.bookings.requests import BookingRequest, BookingRules, booking_request
@@ -121,7 +121,7 @@ def test_no_fault_of_the_sandbox_is_left_out():
 def test_a_read_under_a_lasting_fault_ends_in_the_named_error(
     sandbox: RunningSandbox, redis_client: redis.Redis, kind: str, fields: dict, error: type[CalcomError] | None
 ):
-    patience = Patience(deadline_seconds=1.2 if kind == "latency" else 4, attempts=2, first_pause_seconds=0.01)
+    patience = RetryPatience(deadline_seconds=1.2 if kind == "latency" else 4, attempts=2, first_pause_seconds=0.01)
     with client_of(sandbox.url, sandbox.keys["alice"], redis_client, patience=patience) as calcom:
         sandbox.control.add_fault(kind, "GET /v2/event-types*", **fields)
         if error is None:

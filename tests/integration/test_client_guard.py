@@ -14,10 +14,9 @@ import time_machine
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.adapters.calcom.transport.guard import GuardedAdapter
 from calcom_pipeline.adapters.calcom.transport.messages import Attempt, Call
-from calcom_pipeline.adapters.calcom.transport.retries import Patience, Retries
+from calcom_pipeline.adapters.calcom.transport.retries import Retries, RetryPatience
 from calcom_pipeline.adapters.calcom.transport.signing import SIGNATURE_HEADER, TIMESTAMP_HEADER, Signer
-from calcom_pipeline.adapters.redis.breaker import Passage
-from calcom_pipeline.adapters.redis.limiter.limiter import Grant
+from calcom_pipeline.app.limits import Grant, Passage
 from calcom_pipeline.domain.bookings.requests import BookingRequest, NewAttendee
 from calcom_pipeline.domain.errors import CircuitOpen, ContractBroken, OutcomeUnknown, TransientError
 from calcom_pipeline.domain.event_types.models import Owner
@@ -25,7 +24,7 @@ from tests.support.clients import client_of
 from tests.support.raw_server import GOOD, Behaviour, Heard, answer, raw_server
 
 KEY = "cal_" + "f" * 32
-ONCE = Patience(deadline_seconds=5, attempts=1, first_pause_seconds=0.01)
+ONCE = RetryPatience(deadline_seconds=5, attempts=1, first_pause_seconds=0.01)
 
 
 @pytest.fixture
@@ -174,7 +173,7 @@ class Script:
             self.now += 30  # the machine slept between the grant and its use
         return Grant("g", waited_seconds=2)
 
-    def complete(self, grant: Grant, *, status: int | None, headers: object) -> None:
+    def complete(self, grant: Grant, *, status: int | None, told: object) -> None:
         self.told.append(f"complete {status}")
 
     def give_back(self, grant: Grant) -> None:
@@ -285,7 +284,7 @@ def test_where_the_breaker_lets_no_other_attempt_follow_the_cause_is_told_and_no
     def attempt(number: int, deadline: float) -> None:
         raise outcomes[number - 1]
 
-    retries = Retries(Patience(60, 6), clock=lambda: 0.0, sleep=lambda _: None)
+    retries = Retries(RetryPatience(60, 6), clock=lambda: 0.0, sleep=lambda _: None)
     with pytest.raises(TransientError, match="cannot be reached"):
         retries.run(Call("Testing", "GET", "/me", "account"), attempt)
     with pytest.raises(CircuitOpen) as refused:

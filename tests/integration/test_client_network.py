@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from calcom_pipeline.adapters.calcom.transport.network import Network
-from calcom_pipeline.adapters.calcom.transport.retries import Patience
+from calcom_pipeline.adapters.calcom.transport.retries import RetryPatience
 from calcom_pipeline.adapters.postgres.database import open_database
 from calcom_pipeline.adapters.redis.breaker import RedisBreaker
 from calcom_pipeline.adapters.redis.connection import open_redis, redis_failures
@@ -35,7 +35,7 @@ from tests.support.raw_server import raw_server
 from tests.support.tls import Authority
 
 KEY = "cal_" + "f" * 32
-ONCE = Patience(deadline_seconds=5, attempts=3, first_pause_seconds=0.01)
+ONCE = RetryPatience(deadline_seconds=5, attempts=3, first_pause_seconds=0.01)
 _VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -149,7 +149,7 @@ def test_a_server_without_tls_is_named(redis_client: redis.Redis):
 
 
 def failing(store: redis.Redis, url: str, network: Network) -> TransientError:
-    once = Patience(deadline_seconds=5, attempts=1)
+    once = RetryPatience(deadline_seconds=5, attempts=1)
     with client_of(url, KEY, store, patience=once, network=network) as calcom, pytest.raises(TransientError) as raised:
         booking = BookingRequest(
             2, datetime(2026, 12, 2, 10, tzinfo=UTC), NewAttendee("C", "UTC", email="c@example.org")
@@ -213,7 +213,7 @@ def test_the_usual_variables_name_a_proxy_and_what_needs_none(
     with raw_server() as (url, heard):
         for name, value in variables.items():
             monkeypatch.setenv(name, value.format(f"127.0.0.1:{port_of(url)}"))
-        patience = Patience(deadline_seconds=2, attempts=1)
+        patience = RetryPatience(deadline_seconds=2, attempts=1)
         with (
             client_of("http://cal.example/v2", KEY, redis_client, patience=patience) as calcom,
             suppress(TransientError),

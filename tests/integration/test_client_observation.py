@@ -13,7 +13,7 @@ import redis
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.adapters.calcom.transport.observers import LoggedCalls
-from calcom_pipeline.adapters.calcom.transport.retries import Patience
+from calcom_pipeline.adapters.calcom.transport.retries import RetryPatience
 from calcom_pipeline.adapters.calcom.transport.telemetry import telemetry
 from calcom_pipeline.adapters.observability.structured_log import event_logger
 from calcom_pipeline.adapters.postgres.call_ledger import ApiCallRecorder, recording_calls
@@ -25,7 +25,7 @@ from tests.support.clients import Seen, client_of
 from tests.support.raw_server import Heard, answer, raw_server
 
 KEY = "cal_live_" + "f" * 32
-TWICE = Patience(deadline_seconds=5, attempts=2, first_pause_seconds=0.01)
+TWICE = RetryPatience(deadline_seconds=5, attempts=2, first_pause_seconds=0.01)
 
 
 class Moods:

@@ -11,6 +11,7 @@ import redis
 import tzdata
 from pydantic import SecretStr
 
+from calcom_pipeline.adapters.calcom.transport.limit_headers import limit_of
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
 from calcom_pipeline.adapters.redis import connection
@@ -236,7 +237,9 @@ def test_a_redis_that_may_lose_the_limiter(
 def test_a_key_that_is_blocked(container: Container):
     grant = container.limits.limiter.acquire("sync")
     blocked = {"X-RateLimit-Limit-Default": "120", "X-RateLimit-Remaining-Default": "0"}
-    container.limits.limiter.complete(grant, status=429, headers=blocked | {"X-RateLimit-Reset-Default": "55"})
+    container.limits.limiter.complete(
+        grant, status=429, told=limit_of(blocked | {"X-RateLimit-Reset-Default": "55"}, status=429)
+    )
     findings = found(container)
     assert findings["Limiter"].verdict == "note"
     assert findings["Limiter"].finding.startswith("Cal.com blocks the key for another 5")

@@ -9,9 +9,10 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from calcom_pipeline.adapters.calcom.transport.limit_headers import Headers
+from calcom_pipeline.adapters.calcom.transport.limit_headers import limit_of
 from calcom_pipeline.adapters.redis.connection import open_redis
 from calcom_pipeline.adapters.redis.limiter.limiter import LEASE_SECONDS, RedisRateLimiter
+from calcom_pipeline.app.limits import NamedLimit
 from tests.support.limiter_world import BUDGET, START, CalcomWindow, Net, World
 
 LONGEST = BUDGET.window_seconds + BUDGET.block_seconds
@@ -60,7 +61,7 @@ def test_what_an_answer_tells_is_waited_out_for_a_window_and_a_block_at_most(
     limiter: RedisRateLimiter, caplog: pytest.LogCaptureFixture, reset: object, status: int
 ):
     with caplog.at_level(logging.WARNING):
-        limiter.complete(limiter.acquire("sync"), status=status, headers=spent(reset))
+        limiter.complete(limiter.acquire("sync"), status=status, told=limit_of(spent(reset), status=status))
     assert 60 < limiter.seconds_until_available("interactive") <= LONGEST + 1
     assert caplog.text.count("limit_header_not_believed") == 1
     assert "CALCOM_RATE_WINDOW_SECONDS" in caplog.text
@@ -68,13 +69,13 @@ def test_what_an_answer_tells_is_waited_out_for_a_window_and_a_block_at_most(
 
 @pytest.mark.parametrize("reset", NO_RESETS, ids=lambda reset: str(reset)[:14])
 def test_what_is_no_time_stops_nobody(limiter: RedisRateLimiter, reset: object):
-    limiter.complete(limiter.acquire("sync"), status=200, headers=spent(reset))
+    limiter.complete(limiter.acquire("sync"), status=200, told=limit_of(spent(reset), status=200))
     assert limiter.seconds_until_available("interactive") < 3
 
 
 @pytest.mark.parametrize("limit", ["9" * 309, "9" * 5000, "-5", "0", "1e308", "5.5"], ids=lambda limit: limit[:14])
 def test_no_number_of_a_header_breaks_the_limiter_or_the_look_at_it(limiter: RedisRateLimiter, limit: str):
-    limiter.complete(limiter.acquire("sync"), status=200, headers=spent(60, limit=limit))
+    limiter.complete(limiter.acquire("sync"), status=200, told=limit_of(spent(60, limit=limit), status=200))
     view = limiter.view()
     assert view.spendable == BUDGET.spendable
     assert view.others <= 1_000_000
@@ -89,23 +90,25 @@ def test_after_a_429_nobody_comes_back_sooner_than_a_second_and_each_time_later(
     limiter._scripts = world.scripts
     waits: list[float] = []
     for _ in range(9):
-        limiter.complete(limiter.acquire("interactive", deadline_seconds=0), status=429, headers=headers)
+        limiter.complete(
+            limiter.acquire("interactive", deadline_seconds=0), status=429, told=limit_of(headers, status=429)
+        )
         waits.append(wait_of(world))
         world.run(waits[-1] + 0.01)
     assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 64, LONGEST, LONGEST], abs=0.1)
-    limiter.complete(limiter.acquire("interactive", deadline_seconds=0), status=200, headers={})
-    limiter.complete(limiter.acquire("interactive", deadline_seconds=0), status=429, headers=headers)
+    limiter.complete(limiter.acquire("interactive", deadline_seconds=0), status=200, told=None)
+    limiter.complete(limiter.acquire("interactive", deadline_seconds=0), status=429, told=limit_of(headers, status=429))
     assert wait_of(world) == pytest.approx(1, abs=0.1)
 
 
 def test_refusals_of_requests_that_were_under_way_make_one_pause(world: World):
     names = ["r-1", "r-2", "r-3"]
-    world.scripts.complete(granted(world, "r-0"), 200, Headers(120, 119, 60))
+    world.scripts.complete(granted(world, "r-0"), 200, NamedLimit(120, 119, 60))
     for name in names:
         world.run(0.6)
         granted(world, name)
     for name in names:
-        world.scripts.complete(name, 429, Headers(0, 0, 0))
+        world.scripts.complete(name, 429, NamedLimit(0, 0, 0))
     assert 0.9 < wait_of(world) <= 1
 
 
@@ -120,11 +123,11 @@ def test_without_redis_a_429_is_waited_out_for_a_second_at_least_and_each_time_f
         for _ in range(9):
             now[0] += limiter.seconds_until_available() + 0.001
             grant = limiter.acquire("sync")
-            limiter.complete(grant, status=429, headers={"Retry-After": "0"})
+            limiter.complete(grant, status=429, told=limit_of({"Retry-After": "0"}, status=429))
             waits.append(limiter.seconds_until_available())
         assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 64, LONGEST, LONGEST], abs=0.6)
         now[0] += LONGEST + 1
-        limiter.complete(limiter.acquire("sync"), status=429, headers={"Retry-After": "86400"})
+        limiter.complete(limiter.acquire("sync"), status=429, told=limit_of({"Retry-After": "86400"}, status=429))
         assert limiter.seconds_until_available() == pytest.approx(LONGEST, abs=0.6)
 
 
@@ -222,7 +225,7 @@ def never_over_either_limit(
     watch = CalcomWindow(limit=10**9, window_seconds=BUDGET.window_seconds)
     plain = calcom.hit
 
-    def watched(now: float, who: str) -> tuple[int, Headers]:
+    def watched(now: float, who: str) -> tuple[int, NamedLimit]:
         watch.hit(now, who)
         return plain(now, who)
 
@@ -239,7 +242,7 @@ def never_over_either_limit(
 class Boaster(CalcomWindow):
     """Says that its windows are six times as short as they are."""
 
-    def hit(self, now: float, who: str) -> tuple[int, Headers]:
+    def hit(self, now: float, who: str) -> tuple[int, NamedLimit]:
         status, told = super().hit(now, who)
         return status, replace(told, reset_seconds=max(1, told.reset_seconds // 6)) if status == 200 else told
 
@@ -254,9 +257,9 @@ def test_a_window_that_is_longer_than_told_costs_one_block_and_is_not_believed_a
 
 
 def test_a_window_counts_no_longer_than_its_limit_is_named(world: World):
-    world.scripts.complete(granted(world, "r-1"), 200, Headers(5, 4, 10))
+    world.scripts.complete(granted(world, "r-1"), 200, NamedLimit(5, 4, 10))
     assert world.scripts.view().window_seconds == 10
     world.run(LEASE_SECONDS + 10)
-    world.scripts.complete(granted(world, "r-2"), 200, Headers(120, 119, 60))
+    world.scripts.complete(granted(world, "r-2"), 200, NamedLimit(120, 119, 60))
     assert world.scripts.view().window_seconds == 60
     assert world.scripts.view().spendable == BUDGET.spendable

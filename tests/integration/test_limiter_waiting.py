@@ -10,10 +10,11 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calcom_pipeline.adapters.calcom.transport.limit_headers import Headers, read_limit_headers, seconds_blocked
+from calcom_pipeline.adapters.calcom.transport.limit_headers import limit_of, read_limit_headers, seconds_blocked
 from calcom_pipeline.adapters.redis.connection import open_redis
 from calcom_pipeline.adapters.redis.limiter.limiter import LEASE_SECONDS, RedisRateLimiter
 from calcom_pipeline.adapters.redis.limiter.local_pace import LocalPace
+from calcom_pipeline.app.limits import NamedLimit
 from calcom_pipeline.domain.errors import RateLimited
 from tests.support.limiter_world import BUDGET
 
@@ -42,9 +43,9 @@ def limiter_of(client: redis.Redis, **changes: object) -> RedisRateLimiter:
 
 
 def used_up(limiter: RedisRateLimiter) -> None:
-    limiter.complete(limiter.acquire("sync"), status=200, headers={})
+    limiter.complete(limiter.acquire("sync"), status=200, told=None)
     while limiter.seconds_until_available("sync") == 0:
-        limiter.complete(limiter.acquire("sync"), status=200, headers={})
+        limiter.complete(limiter.acquire("sync"), status=200, told=None)
 
 
 def test_a_wait_past_the_deadline_is_refused_at_once_and_leaves_the_queue(redis_client: redis.Redis):
@@ -79,7 +80,7 @@ def test_a_wait_within_the_deadline_ends_with_a_grant(redis_client: redis.Redis)
 
 def test_a_429_stops_everybody_who_shares_the_key(redis_client: redis.Redis):
     first, second = limiter_of(redis_client), limiter_of(redis_client)
-    first.complete(first.acquire("sync"), status=429, headers=named("Default", 6, 0, 40))
+    first.complete(first.acquire("sync"), status=429, told=limit_of(named("Default", 6, 0, 40), status=429))
     assert 39 < second.seconds_until_available("interactive") <= 40
     assert 39 < second.view().paused_seconds <= 40
     with pytest.raises(RateLimited):
@@ -98,7 +99,7 @@ def test_without_redis_a_process_takes_its_share_evenly_and_says_so_once(caplog:
         for _ in range(10):
             grant = limiter.acquire("sync")
             grants.append(time.now - began)
-            limiter.complete(grant, status=200, headers={})
+            limiter.complete(grant, status=200, told=None)
             assert grant.local
     interval = 60 * 8 / 118
     assert grants == pytest.approx([interval * n for n in range(1, 11)])
@@ -111,7 +112,7 @@ def test_without_redis_a_block_is_waited_out_and_a_deadline_still_holds():
     with open_redis(NOBODY) as client:
         limiter = RedisRateLimiter(client, key_name="wait", budget=BUDGET, sleep=time.sleep, clock=time.clock)
         grant = limiter.acquire("sync")
-        limiter.complete(grant, status=429, headers={"X-RateLimit-Reset-Default": "55"})
+        limiter.complete(grant, status=429, told=limit_of({"X-RateLimit-Reset-Default": "55"}, status=429))
         assert limiter.seconds_until_available() == pytest.approx(55)
         with pytest.raises(RateLimited) as refused:
             limiter.acquire("sync", deadline_seconds=30)
@@ -178,28 +179,28 @@ def named(name: str, limit: object, left: object, reset: object) -> dict[str, st
         ({"X-RateLimit-Limit-Default": "120"}, None),
         (named("Default", "many", 1, 2), None),
         (named("Default", "\u0663", 1, 2), None),  # a digit, but not one of Cal.com's
-        (named("Default", 120, 7, 9), Headers(120, 7, 9)),
-        (named("default", 120, 7, 9), Headers(120, 7, 9)),
-        (named("Short", 5, 0, 3) | named("Long", 100, 40, 50), Headers(100, 40, 50)),
-        (named("Short", 5, 5, 3) | named("Default", 120, 0, 50), Headers(120, 0, 50)),
-        (named("Default", 120, 0, 10**8), Headers(120, 0, 86_400)),
-        (named("Default", 120, 0, "9" * 5000), Headers(120, 0, 86_400)),
-        (named("Default", 120, 0, "12.2"), Headers(120, 0, 13)),
+        (named("Default", 120, 7, 9), NamedLimit(120, 7, 9)),
+        (named("default", 120, 7, 9), NamedLimit(120, 7, 9)),
+        (named("Short", 5, 0, 3) | named("Long", 100, 40, 50), NamedLimit(100, 40, 50)),
+        (named("Short", 5, 5, 3) | named("Default", 120, 0, 50), NamedLimit(120, 0, 50)),
+        (named("Default", 120, 0, 10**8), NamedLimit(120, 0, 86_400)),
+        (named("Default", 120, 0, "9" * 5000), NamedLimit(120, 0, 86_400)),
+        (named("Default", 120, 0, "12.2"), NamedLimit(120, 0, 13)),
         (named("Default", 120, 0, "-1"), None),
         (named("Default", 120, 0, "inf"), None),
         (named("Default", 120, 0, "1e3"), None),
-        (named("Default", 120, 0, 1_796_000_090), Headers(120, 0, 90)),  # the second since 1970 in which it ends
-        (named("Default", 120, 0, 1_796_000_090_500), Headers(120, 0, 91)),  # ... and the millisecond
+        (named("Default", 120, 0, 1_796_000_090), NamedLimit(120, 0, 90)),  # the second since 1970 in which it ends
+        (named("Default", 120, 0, 1_796_000_090_500), NamedLimit(120, 0, 91)),  # ... and the millisecond
         (named("Default", 120, 0, 1_764_126_000), None),  # one that is over
-        (named("Default", "9" * 309, "9" * 5000, 50), Headers(1_000_000, 1_000_000, 50)),
-        (named("Default", 120, 500, 50), Headers(120, 120, 50)),  # more left than there is
+        (named("Default", "9" * 309, "9" * 5000, 50), NamedLimit(1_000_000, 1_000_000, 50)),
+        (named("Default", 120, 500, 50), NamedLimit(120, 120, 50)),  # more left than there is
         (named("Default", 0, 0, 50), None),
         (named("Default", -5, 0, 50), None),
         (named("Booking_guests_add", 5, 0, 50), None),  # of one endpoint, not of the key
-        (named("Booking_guests_add", 5, 0, 50) | named("Default", 120, 7, 9), Headers(120, 7, 9)),
+        (named("Booking_guests_add", 5, 0, 50) | named("Default", 120, 7, 9), NamedLimit(120, 7, 9)),
     ],
 )
-def test_limit_headers_are_read_whole_or_not_at_all(headers: dict[str, str], told: Headers | None):
+def test_limit_headers_are_read_whole_or_not_at_all(headers: dict[str, str], told: NamedLimit | None):
     assert read_limit_headers(headers, now=NOW) == told
 
 

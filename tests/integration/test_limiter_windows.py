@@ -9,7 +9,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from calcom_pipeline.adapters.calcom.transport.limit_headers import Headers
+from calcom_pipeline.app.limits import NamedLimit
 from tests.support.limiter_world import BUDGET, CalcomWindow, Net, Worker, World
 
 _LANES = ("sync", "warm", "backfill", "interactive")
@@ -280,25 +280,25 @@ def grant(world: World, lane: str = "sync", name: str = "") -> str:
 
 
 def test_headers_may_lower_the_limit_but_never_raise_it(world: World):
-    world.scripts.complete(grant(world), 200, Headers(limit=20, left=19, reset_seconds=60))
+    world.scripts.complete(grant(world), 200, NamedLimit(limit=20, left=19, reset_seconds=60))
     assert world.scripts.view().spendable == 18
     world.run(61)
-    world.scripts.complete(grant(world), 200, Headers(limit=100_000, left=99_999, reset_seconds=60))
+    world.scripts.complete(grant(world), 200, NamedLimit(limit=100_000, left=99_999, reset_seconds=60))
     assert world.scripts.view().spendable == BUDGET.limit - BUDGET.safety
 
 
 def test_a_spent_window_is_waited_out_and_a_late_answer_of_it_does_not_close_the_next(world: World):
     early = grant(world, name="r-early")
-    world.scripts.complete(early, 200, Headers(120, 119, 10))
+    world.scripts.complete(early, 200, NamedLimit(120, 119, 10))
     world.run(4)
     straggler = grant(world, name="r-straggler")
     last = grant(world, name="r-last")
-    world.scripts.complete(last, 200, Headers(120, 0, 6))
+    world.scripts.complete(last, 200, NamedLimit(120, 0, 6))
     assert 5 < world.scripts.ask("interactive", "", 0, peek=True).available_seconds <= 6.1
     world.run(6.2)
     fresh = grant(world, "interactive", "r-fresh")
-    world.scripts.complete(fresh, 200, Headers(120, 119, 60))
-    world.scripts.complete(straggler, 200, Headers(120, 0, 1))
+    world.scripts.complete(fresh, 200, NamedLimit(120, 119, 60))
+    world.scripts.complete(straggler, 200, NamedLimit(120, 0, 1))
     assert world.scripts.ask("interactive", "", 0, peek=True).available_seconds == 0
 
 

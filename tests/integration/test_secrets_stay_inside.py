@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from calcom_pipeline.adapters.calcom.transport.observers import LoggedCalls
-from calcom_pipeline.adapters.calcom.transport.retries import Patience
+from calcom_pipeline.adapters.calcom.transport.retries import RetryPatience
 from calcom_pipeline.adapters.calcom.transport.signing import Signer
 from calcom_pipeline.adapters.observability.structured_log import event_logger
 from calcom_pipeline.adapters.postgres.call_ledger import recording_calls
@@ -31,7 +31,7 @@ from tests.support.raw_server import answer, raw_server
 
 #: No key of Cal.com's looks like that; a gateway's may.
 KEY = "9rT/x+Qv=7 p&Zw'é"
-ONCE = Patience(deadline_seconds=3, attempts=1)
+ONCE = RetryPatience(deadline_seconds=3, attempts=1)
 
 
 def b64(text: str, *, urlsafe: bool = False) -> str:

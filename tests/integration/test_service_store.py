@@ -1,17 +1,22 @@
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
 
 from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
+from calcom_pipeline.adapters.postgres.bounds import Work
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
 from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
 from calcom_pipeline.adapters.postgres.services.store import FeedBatch, Held, PostgresServiceFeed, PostgresServiceStore
+from calcom_pipeline.app.availability.invalidate import apply_outbox
+from calcom_pipeline.app.availability.ports import CacheClearResult
 from calcom_pipeline.app.event_types.mirror import TeamChoice
 from calcom_pipeline.app.services.actions import ApplyRules
 from calcom_pipeline.app.services.apply import apply_plan
@@ -252,8 +257,30 @@ class TestConcerned:
         mirror.replace(ME, Listed(tuple(types)), read_at=NOW)
         mirror.replace(ME, Listed((types[2],)), read_at=NOW + timedelta(1))
         assert mirror.mark_gone([1, 2], read_at=NOW + timedelta(1)) == 2
-        found = PostgresOutbox(database).concerned(Fact("event_type", "gone", 1, (101,)))
-        assert [e.id for e in found] == [1, 3]
+        facts = [Fact("event_type", "gone", 1, (101,)), Fact("booking", "made", None, (101, 102)), Fact("booking", "x")]
+        found = PostgresOutbox(database).concerned_by(facts)
+        assert [[e.id for e in types] for types in found] == [[1, 3], [3], []]
+
+    @pytest.mark.parametrize("number", [1, 200])
+    def test_clearing_takes_three_transactions_however_many_facts_there_are(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch, number: int
+    ):
+        types = [event_type(n, host_ids=(100 + n % 7,), schedule_zone="UTC") for n in range(1, 30)]
+        PostgresEventTypeMirror(database).replace(ME, Listed(tuple(types)), read_at=NOW)
+        outbox, transaction, begun = PostgresOutbox(database), Database.transaction, list[str]()
+        outbox.add([Fact("booking", "made", 1 + n % 29, (100 + n % 7,)) for n in range(number)])
+
+        def counted(self: Database, doing: str, work: Work = "write") -> Any:
+            begun.append(doing)
+            return transaction(self, doing, work)
+
+        class NoLayers:
+            def clear(self, stained: Sequence[Stain]) -> list[CacheClearResult]:
+                return []
+
+        monkeypatch.setattr(Database, "transaction", counted)
+        report = apply_outbox(outbox, NoLayers(), limit=500)
+        assert (report.facts, report.closed_by_others, len(begun)) == (number, 0, 3)
 
     def test_a_zone_that_is_not_known_here_stains_every_day_and_stops_nobody_else(self):
         types = [event_type(1, schedule_zone="Mars/Olympus"), event_type(2, schedule_zone="Europe/Berlin")]

@@ -22,8 +22,8 @@ from calcom_pipeline.supervising.services import (
     RETRY_SECONDS_MAX,
     STEADY_SECONDS,
     KeptService,
-    Service,
     ServiceGivenUp,
+    SupervisedService,
 )
 from calcom_pipeline.supervising.shared_log import SharedLog
 from tests.support.commands import CHECKOUT
@@ -173,7 +173,7 @@ class TestRestarts:
         said: list[str] = []
         program = [sys.executable, "-c", "import sys; sys.exit(3)"]
         with (tmp_path / "output").open("wb") as output:
-            yield KeptService(Service("it", program), Family.new(), output.fileno(), said.append)
+            yield KeptService(SupervisedService("it", program), Family.new(), output.fileno(), said.append)
 
     def ended(self, service: KeptService, now: float) -> None:
         """Start it, wait for its end, and have that noticed at `now`."""
@@ -224,7 +224,7 @@ class TestRestarts:
         family = Family.new()
         with (tmp_path / "output").open("wb") as output:
             program = [sys.executable, "-c", "import time; time.sleep(600)"]
-            service = KeptService(Service("it", program), family, output.fileno(), lambda _: None)
+            service = KeptService(SupervisedService("it", program), family, output.fileno(), lambda _: None)
             service._tries = 9
             service.tick(os.environ, 0.0)
             service.tick(os.environ, STEADY_SECONDS)
@@ -238,7 +238,7 @@ class TestRestarts:
         allowed = threading.Event()
         program = [sys.executable, "-c", "import time; time.sleep(600)"]
         with (tmp_path / "output").open("wb") as output:
-            spec = Service("it", program, may_start=allowed.is_set)
+            spec = SupervisedService("it", program, may_start=allowed.is_set)
             service = KeptService(spec, Family.new(), output.fileno(), lambda _: None)
             assert not service.tick(os.environ, 0.0)
             allowed.set()
@@ -287,7 +287,7 @@ class TestLog:
 def test_a_keeper_starts_everything_anew_when_told(tmp_path: Path):
     log = SharedLog(tmp_path / "log", longest_bytes=1000, files=1)
     program = [sys.executable, "-c", "import os, time; print(os.environ['WORD'], flush=True); time.sleep(600)"]
-    keeper = Keeper([Service("it", program)], {**os.environ, "WORD": "before"}, log, tmp_path / "up.json")
+    keeper = Keeper([SupervisedService("it", program)], {**os.environ, "WORD": "before"}, log, tmp_path / "up.json")
     stop = threading.Event()
     thread = threading.Thread(target=keeper.run, args=(stop,))
     thread.start()

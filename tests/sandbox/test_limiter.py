@@ -2,7 +2,7 @@
 
 import pytest
 
-from calcom_pipeline.sandbox.http.limiter import Limit, Limiter, headers_of, is_refused
+from calcom_pipeline.sandbox.http.limiter import Limit, SandboxLimiter, headers_of, is_refused
 from tests.sandbox.talking import Talker
 
 _PREFIX = "X-RateLimit-"
@@ -82,7 +82,7 @@ def test_several_limits_on_one_key_refuse_only_when_all_are_blocked(calcom: Talk
 
 @pytest.mark.parametrize("steps", [[0] * 8, [0, 3_000, 4_000, 2_999, 1, 0, 0, 5_000], [9_999, 1, 9_999, 1, 0, 0, 0, 0]])
 def test_no_window_ever_admits_more_than_its_limit(steps):
-    limiter, limit, now, admitted = Limiter(), Limit("default", 3, 10_000, 7_000), 0, []
+    limiter, limit, now, admitted = SandboxLimiter(), Limit("default", 3, 10_000, 7_000), 0, []
     for step in steps * 4:
         now += step
         verdicts = limiter.hit("somebody", [limit], now)
@@ -95,7 +95,7 @@ def test_no_window_ever_admits_more_than_its_limit(steps):
 
 
 def test_a_limits_name_is_a_suffix_with_a_capital():
-    verdicts = Limiter().hit("somebody", [Limit("booking_guests_add", 5)], 0)
+    verdicts = SandboxLimiter().hit("somebody", [Limit("booking_guests_add", 5)], 0)
     assert [name for name, _ in headers_of(verdicts)] == [
         f"{_PREFIX}{part}-Booking_guests_add" for part in ("Limit", "Remaining", "Reset")
     ]

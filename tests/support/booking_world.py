@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from calcom_pipeline.adapters.calcom.bookings.rows import booking_page, one_booking
-from calcom_pipeline.app.bookings.ports import Stored
+from calcom_pipeline.app.bookings.ports import Finished, Outset, Stored
 from calcom_pipeline.app.calls import Changes
 from calcom_pipeline.domain.bookings.listing import MINE, BookingPage, BookingQuery, Listing, Unreadable
 from calcom_pipeline.domain.bookings.models import Booking
@@ -253,6 +253,9 @@ class MemoryMirror:
     def state(self, listing: Listing) -> ListingState:
         return self.states.get(str(listing), ListingState())
 
+    def outset(self) -> Outset:
+        return Outset(self.state(MINE), frozenset(self.states), must_tighten=True, must_reclassify=True)
+
     def keep_listings(self, listings: Sequence[Listing]) -> int:
         names = {str(listing) for listing in listings}
         self.states = {name: state for name, state in self.states.items() if name in names}
@@ -331,7 +334,7 @@ class MemoryMirror:
         moved = max(watermark, state.watermark) if state.watermark else watermark
         self.states[str(listing)] = replace(state, watermark=moved)
 
-    def finish(self, listing: Listing, end: ReadEnd) -> None:
+    def finish(self, listing: Listing, end: ReadEnd) -> Finished:
         state = self.state(listing)
         settled = end.full and state.needs_full == end.full_because
         self.states[str(listing)] = replace(
@@ -352,6 +355,7 @@ class MemoryMirror:
                 for key, position in self.positions.items()
                 if not position.partition.startswith(f"{listing} ") or position.started_at > end.polled_at
             }
+        return Finished(self.state(listing), all_listed=not self.unlisted(1))
 
     def unlisted(self, limit: int) -> list[str]:
         found = (u for u, k in sorted(self.rows.items()) if not (k.listings or k.deleted or k.out_of_scope))

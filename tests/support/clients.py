@@ -10,7 +10,7 @@ import redis
 from calcom_pipeline.adapters.calcom.client import CalcomClient, ClientOptions, open_calcom
 from calcom_pipeline.adapters.calcom.idempotent_create import GraceRules
 from calcom_pipeline.adapters.calcom.transport.observers import Observers
-from calcom_pipeline.adapters.calcom.transport.retries import Patience
+from calcom_pipeline.adapters.calcom.transport.retries import RetryPatience
 from calcom_pipeline.adapters.calcom.transport.session import TransportOptions
 from calcom_pipeline.adapters.redis.breaker import BreakerRules, RedisBreaker
 from calcom_pipeline.adapters.redis.limiter.limiter import Budget, RedisRateLimiter
@@ -37,7 +37,7 @@ QUICK = ClientOptions(
     bookings_version="2024-08-13",
     grace=GraceRules(grace_seconds=0.6, patience_seconds=1.0, first_look_seconds=0.05, longest_look_seconds=0.2),
 )
-HASTY = Patience(deadline_seconds=10, attempts=4, first_pause_seconds=0.01)
+HASTY = RetryPatience(deadline_seconds=10, attempts=4, first_pause_seconds=0.01)
 
 
 @dataclass
@@ -71,7 +71,7 @@ def client_of(
     store: redis.Redis,
     *,
     options: ClientOptions = QUICK,
-    patience: Patience = HASTY,
+    patience: RetryPatience = HASTY,
     budget: Budget = ROOMY,
     breaker: BreakerRules = BREAKER,
     observers: Sequence[CallObserver] = (),

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 
 import redis
 
-from calcom_pipeline.adapters.calcom.transport.limit_headers import Headers
 from calcom_pipeline.adapters.redis.limiter import limiter as rate_limiter
 from calcom_pipeline.adapters.redis.limiter.limiter import Budget, LimiterScripts
 from calcom_pipeline.app.calls import Lane
+from calcom_pipeline.app.limits import NamedLimit
 
 CLOCK_KEY = "test:clock"
 _REAL_CLOCK = 'redis.call("TIME")'
@@ -56,7 +56,7 @@ class CalcomWindow:
     blocks: int = 0
     _recent: deque[float] = field(default_factory=deque)
 
-    def hit(self, now: float, who: str) -> tuple[int, Headers]:
+    def hit(self, now: float, who: str) -> tuple[int, NamedLimit]:
         """Count one request; its status and headers."""
         if now >= self.ends_at:
             self.hits, self.blocked, self.ends_at = 0, False, now + self.window_seconds
@@ -65,7 +65,7 @@ class CalcomWindow:
             self.blocked, self.ends_at = True, now + self.block_seconds
             self.blocks += 1
         left = 0 if self.blocked else self.limit - self.hits
-        headers = Headers(self.limit, left, math.ceil(self.ends_at - now))
+        headers = NamedLimit(self.limit, left, math.ceil(self.ends_at - now))
         if self.blocked:
             self.refused[who] += 1
             self.refused_at.append(now)
@@ -220,7 +220,7 @@ class World:
         status, headers = self.calcom.hit(self.now, worker.lane)
         self.after(self.random.uniform(*self.net.back), lambda: self._finish(worker, grant, status, headers))
 
-    def _finish(self, worker: Worker, grant: str, status: int, headers: Headers) -> None:
+    def _finish(self, worker: Worker, grant: str, status: int, headers: NamedLimit) -> None:
         if not worker.alive:
             return
         self.scripts.complete(grant, status, headers)

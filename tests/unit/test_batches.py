@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from calcom_pipeline.app.services.batches import Batch, Look, write_batches
+from calcom_pipeline.app.services.batches import Batch, OwnerLook, write_batches
 from calcom_pipeline.app.services.ports import ActionResult
 from calcom_pipeline.domain.event_types.models import Owner
 from calcom_pipeline.domain.services.plans import Action
@@ -42,11 +42,11 @@ class Told:
         with self._changed:
             assert self._changed.wait_for(lambda: line in self.lines, WAIT_SECONDS), f"{line} never came: {self.lines}"
 
-    def look(self, batch: Batch) -> Look:
+    def look(self, batch: Batch) -> OwnerLook:
         self.tell(f"look {batch[0][1].service_id[:2]}")
-        return Look({}, {}, NOW)
+        return OwnerLook({}, {}, NOW)
 
-    def write(self, _: Look, position: int, action: Action) -> ActionResult:
+    def write(self, _: OwnerLook, position: int, action: Action) -> ActionResult:
         self.tell(f"write {action.service_id}")
         return result(position, action)
 
@@ -61,7 +61,7 @@ def test_with_one_worker_everything_happens_in_turn():
 def test_with_several_workers_the_next_batch_is_looked_at_while_the_last_one_is_written():
     told = Told()
 
-    def write(look: Look, position: int, action: Action) -> ActionResult:
+    def write(look: OwnerLook, position: int, action: Action) -> ActionResult:
         if action.service_id.startswith("b0"):
             told.until("look b1")  # would never come if the look waited for this write
         return told.write(look, position, action)
@@ -70,14 +70,14 @@ def test_with_several_workers_the_next_batch_is_looked_at_while_the_last_one_is_
 
 
 def test_every_batch_is_written_with_its_own_look_and_results_come_in_order():
-    looks: dict[str, Look] = {}
+    looks: dict[str, OwnerLook] = {}
 
-    def look(batch: Batch) -> Look:
-        found = Look({}, {}, NOW)
+    def look(batch: Batch) -> OwnerLook:
+        found = OwnerLook({}, {}, NOW)
         looks[batch[0][1].service_id.partition("-")[0]] = found
         return found
 
-    def write(look: Look, position: int, action: Action) -> ActionResult:
+    def write(look: OwnerLook, position: int, action: Action) -> ActionResult:
         assert look is looks[action.service_id.partition("-")[0]]
         return result(position, action)
 
@@ -89,11 +89,11 @@ def test_where_a_batch_takes_long_its_successor_is_looked_at_late(monkeypatch: p
     """A limiter spreads a batch over seconds: a look right at its beginning would be old when its turn comes."""
     told, waits, clock = Told(), list[float | None](), FakeSeconds()
 
-    def look(batch: Batch) -> Look:
+    def look(batch: Batch) -> OwnerLook:
         clock.now += 1
         return told.look(batch)
 
-    def write(look: Look, position: int, action: Action) -> ActionResult:
+    def write(look: OwnerLook, position: int, action: Action) -> ActionResult:
         if position < 3:
             told.until(f"look b{position + 1}")
             clock.now += 10
@@ -119,7 +119,7 @@ class FakeSeconds:
 def test_an_error_of_a_write_reaches_the_caller_and_what_was_not_begun_never_is(workers: int):
     told = Told()
 
-    def write(look: Look, position: int, action: Action) -> ActionResult:
+    def write(look: OwnerLook, position: int, action: Action) -> ActionResult:
         if action.service_id == "b1-0":
             raise RuntimeError("a bug")
         return told.write(look, position, action)
@@ -135,7 +135,7 @@ def test_an_error_of_a_look_comes_after_the_results_of_what_was_under_way(worker
     """What was written must be told, whatever became of the next listing."""
     told, done = Told(), list[str]()
 
-    def look(batch: Batch) -> Look:
+    def look(batch: Batch) -> OwnerLook:
         if batch[0][1].service_id == "b2-0":
             raise ConnectionError("away")
         return told.look(batch)

@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 
+from calcom_pipeline.adapters.calcom.event_types.fields import (
+    BY_NAME,
+    WIRE_FIELDS,
+    create_body,
+    ignored_fields,
+    update_body,
+)
+from calcom_pipeline.adapters.calcom.event_types.wire import LEGACY_NAMES, NEWER_BUILDS, READ_ONLY, TEAM_ONLY, WRITABLE
 from calcom_pipeline.domain.errors import InvalidInput
-from calcom_pipeline.domain.event_types.fields import BY_NAME, FIELDS, create_body, ignored_fields, update_body
 from calcom_pipeline.domain.event_types.models import EventType, Owner
-from calcom_pipeline.domain.event_types.wire import LEGACY_NAMES, NEWER_BUILDS, READ_ONLY, TEAM_ONLY, WRITABLE
 from calcom_pipeline.domain.services.fields import FIELD_NAMES
 
 ME, TEAM = Owner("user", 101), Owner("team", 301)
@@ -31,7 +37,7 @@ def problems(call: Any, *arguments: Any) -> list[str]:
 
 def test_every_attribute_of_an_event_type_stands_in_the_table_once():
     assert sorted(BY_NAME) == sorted(field.name for field in dataclasses.fields(EventType))
-    assert len(FIELDS) == len(BY_NAME)
+    assert len(WIRE_FIELDS) == len(BY_NAME)
 
 
 @pytest.mark.skipif(not OPENAPI.exists(), reason="the OpenAPI data is not shipped with the project")
@@ -50,7 +56,7 @@ def test_the_extracted_lists_are_those_of_the_openapi_data():
 
 def test_what_we_call_writable_is_what_cal_com_takes():
     allowed = {"writable": WRITABLE, "team": TEAM_ONLY, "create": TEAM_ONLY, "read_only": READ_ONLY | {"recurrence"}}
-    for field in (f for f in FIELDS if f.wire):
+    for field in (f for f in WIRE_FIELDS if f.wire):
         assert field.wire in allowed[field.access], field.name
     assert not (WRITABLE | TEAM_ONLY) & (READ_ONLY | NEWER_BUILDS)
     assert set(LEGACY_NAMES.values()) <= WRITABLE

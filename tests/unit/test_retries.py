@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calcom_pipeline.adapters.calcom.transport.messages import Call, Kind
-from calcom_pipeline.adapters.calcom.transport.retries import Patience, Retries, may_repeat
+from calcom_pipeline.adapters.calcom.transport.retries import Retries, RetryPatience, may_repeat
 from calcom_pipeline.domain.errors import (
     CalcomError,
     CircuitOpen,
@@ -21,7 +21,7 @@ from calcom_pipeline.domain.errors import (
     Unauthorized,
 )
 
-PATIENCE = Patience(deadline_seconds=120, attempts=4, first_pause_seconds=1, longest_pause_seconds=30)
+PATIENCE = RetryPatience(deadline_seconds=120, attempts=4, first_pause_seconds=1, longest_pause_seconds=30)
 
 
 def call(kind: Kind = "read", **fields: float) -> Call:

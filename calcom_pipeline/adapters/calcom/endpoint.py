@@ -67,7 +67,7 @@ class Context:
     clock: Callable[[], float] = time.monotonic
 
 
-class Endpoints:
+class ApiEndpoints:
     """A group of endpoints over one transport. Safe to use from several threads."""
 
     def __init__(self, context: Context) -> None:

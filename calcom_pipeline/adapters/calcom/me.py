@@ -1,13 +1,13 @@
 """Who the key is: `/v2/me`, its teams, its schedules. These endpoints answer to any version but schedules."""
 
 from calcom_pipeline.adapters.calcom import schemas
-from calcom_pipeline.adapters.calcom.endpoint import Endpoints
+from calcom_pipeline.adapters.calcom.endpoint import ApiEndpoints
 from calcom_pipeline.domain.errors import NotFound, Rejected
 from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.domain.models import Account, Schedule, Team
 
 
-class AccountEndpoints(Endpoints):
+class AccountEndpoints(ApiEndpoints):
     """Reads of the account."""
 
     def me(self) -> Account:

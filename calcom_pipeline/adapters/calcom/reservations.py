@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 
 from calcom_pipeline.adapters.calcom.bookings.lists import instant
-from calcom_pipeline.adapters.calcom.endpoint import Endpoints
+from calcom_pipeline.adapters.calcom.endpoint import ApiEndpoints
 from calcom_pipeline.adapters.calcom.lists import Id, Name, Wire, checked
 from calcom_pipeline.adapters.calcom.transport.messages import Answer
 from calcom_pipeline.domain.availability.holds import Hold
@@ -31,7 +31,7 @@ class _WireHold(Wire):
 _HOLD = TypeAdapter(_WireHold)
 
 
-class ReservationEndpoints(Endpoints):
+class ReservationEndpoints(ApiEndpoints):
     """Reads and writes of holds."""
 
     def hold_start(

@@ -11,11 +11,10 @@ from typing import Annotated, Any, cast
 
 from pydantic import Field, TypeAdapter
 
+from calcom_pipeline.adapters.calcom.event_types.fields import EventTypeWire, read_event_type
 from calcom_pipeline.adapters.calcom.lists import (
     HOLDS_NUL,
     Id,
-    Name,
-    Small,
     Wire,
     WrongRowError,
     checked,
@@ -24,7 +23,7 @@ from calcom_pipeline.adapters.calcom.lists import (
     listed,
 )
 from calcom_pipeline.domain.errors import ContractBroken, Exchange
-from calcom_pipeline.domain.event_types.models import EventType, Owner
+from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.domain.models import Account, Schedule, Team
 from calcom_pipeline.domain.text import content_hash
@@ -33,55 +32,6 @@ from calcom_pipeline.domain.zones import canonical_zone
 
 #: What rows that cannot be read are kept under.
 EVENT_TYPES, TEAMS, SCHEDULES, WEBHOOKS = "event_types", "teams", "schedules", "webhooks"
-
-_LIMIT_FIELDS = ("bookingLimitsCount", "bookingLimitsDuration")
-_LIMIT_PERIODS = ("day", "week", "month", "year")
-
-
-_Length = Annotated[int, Field(ge=1, lt=2**31)]
-
-
-class _Host(Wire):
-    userId: Id
-
-
-class _User(Wire):
-    id: Id
-
-
-class _Seats(Wire):
-    seatsPerTimeSlot: Small | None = None
-
-
-class WireEventType(Wire):
-    """An event type in the personal or the team shape of version 2024-06-14."""
-
-    id: Id
-    lengthInMinutes: _Length
-    title: str
-    slug: Name
-    description: str | None = ""
-    lengthInMinutesOptions: list[_Length] = Field(default_factory=list[int])
-    hidden: bool
-    scheduleId: Id | None = None
-    schedulingType: str | None = None
-    parentEventTypeId: Id | None = None
-    slotInterval: Small | None = None
-    minimumBookingNotice: Small
-    beforeEventBuffer: Small
-    afterEventBuffer: Small
-    seats: _Seats = _Seats()
-    confirmationPolicy: Mapping[str, Any] = Field(default_factory=dict[str, Any])
-    recurrence: Mapping[str, Any] | None = None
-    price: Id = 0
-    currency: str = "usd"
-    ownerId: Id | None = None
-    teamId: Id | None = None
-    users: list[_User] = Field(default_factory=list[_User])
-    hosts: list[_Host] = Field(default_factory=list[_Host])
-    assignAllTeamMembers: bool = False
-    bookingLimitsCount: Mapping[str, Any] | None = None
-    bookingLimitsDuration: Mapping[str, Any] | None = None
 
 
 class _WireAccount(Wire):
@@ -130,7 +80,7 @@ class _WireWebhook(Wire):
     secret: str | None = None
 
 
-_EVENT_TYPE = TypeAdapter(WireEventType)
+_EVENT_TYPE = TypeAdapter(EventTypeWire)
 _ACCOUNT = TypeAdapter(_WireAccount)
 _TEAM = TypeAdapter(_WireTeam)
 _MEMBERSHIP = TypeAdapter(_WireMembership)
@@ -207,38 +157,10 @@ class ScheduleZones:
         return self._by_id[schedule_id]
 
 
-def _event_type(wire: WireEventType, raw: Mapping[str, Any], zones: ScheduleZones | None) -> EventType:
-    owner = Owner("team", wire.teamId) if wire.teamId is not None else Owner("user", wire.ownerId or 0)
-    host_ids = {host.userId for host in wire.hosts} or {user.id for user in wire.users}
-    read = EventType(
-        id=wire.id,
-        owner=owner,
-        slug=wire.slug,
-        title=wire.title,
-        description=wire.description or "",
-        duration_minutes=wire.lengthInMinutes,
-        duration_options=tuple(wire.lengthInMinutesOptions),
-        hidden=wire.hidden,
-        schedule_id=wire.scheduleId,
-        schedule_zone=zones.of(wire.scheduleId) if zones else "UTC",
-        scheduling_type=wire.schedulingType,
-        parent_id=wire.parentEventTypeId,
-        slot_interval_minutes=wire.slotInterval,
-        minimum_notice_minutes=wire.minimumBookingNotice,
-        before_buffer_minutes=wire.beforeEventBuffer,
-        after_buffer_minutes=wire.afterEventBuffer,
-        seats_per_slot=wire.seats.seatsPerTimeSlot,
-        requires_confirmation=bool(wire.confirmationPolicy) and not wire.confirmationPolicy.get("disabled"),
-        recurring=wire.recurrence is not None,
-        price_minor=wire.price,
-        currency=wire.currency,
-        host_ids=tuple(sorted(host_ids)),
-        assign_all_team_members=wire.assignAllTeamMembers,
-        limit_periods=tuple(p for p in _LIMIT_PERIODS if any(p in (raw.get(f) or {}) for f in _LIMIT_FIELDS)),
-        raw=raw,
-    )
+def _event_type(wire: EventTypeWire, raw: Mapping[str, Any], zones: ScheduleZones | None) -> EventType:
     if zones is None:
-        return read
+        return read_event_type(wire, raw, "UTC")
+    read = read_event_type(wire, raw, zones.of(wire.scheduleId))
     return replace(read, content_hash=content_hash([read.content, list(read.host_ids), read.schedule_zone]))
 
 

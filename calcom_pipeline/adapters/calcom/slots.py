@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import TypeAdapter
 
 from calcom_pipeline.adapters.calcom.bookings.lists import instant
-from calcom_pipeline.adapters.calcom.endpoint import Endpoints
+from calcom_pipeline.adapters.calcom.endpoint import ApiEndpoints
 from calcom_pipeline.adapters.calcom.lists import (
     ROWS_OF_A_NEW_SHAPE,
     Odd,
@@ -31,7 +31,7 @@ SLOTS = "slots"
 _DAY = TypeAdapter(list[WireSlot])
 
 
-class SlotEndpoints(Endpoints):
+class SlotEndpoints(ApiEndpoints):
     """Reads of slots."""
 
     def free_days(self, query: SlotQuery) -> Listed[SlotDay]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from calcom_pipeline.adapters.calcom import schemas
-from calcom_pipeline.adapters.calcom.endpoint import Endpoints
+from calcom_pipeline.adapters.calcom.endpoint import ApiEndpoints
 from calcom_pipeline.adapters.calcom.idempotent_create import ExactlyOnce
 from calcom_pipeline.domain.errors import NotFound
 from calcom_pipeline.domain.listed import Listed, UnreadableRow
@@ -13,7 +13,7 @@ _PAGE_ROWS = 250
 OWN = WebhookScope()
 
 
-class WebhookEndpoints(Endpoints):
+class WebhookEndpoints(ApiEndpoints):
     """Reads and writes of subscriptions."""
 
     def list_webhooks(self, scope: WebhookScope = OWN) -> Listed[Webhook]:

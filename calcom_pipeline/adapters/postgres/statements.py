@@ -63,47 +63,6 @@ OPEN_ROWS = """
 SELECT stream, uid, reason, times_seen, last_seen_at FROM quarantine
 WHERE resolved_at IS NULL ORDER BY first_seen_at, hash"""
 
-# --- event types ---------------------------------------------------------------------------------------------
-
-EVENT_TYPE_COLUMNS = (
-    "id, owner, slug, title, description, duration_minutes, duration_options, hidden, schedule_id, schedule_zone, "
-    "scheduling_type, parent_id, slot_interval_minutes, minimum_notice_minutes, before_buffer_minutes, "
-    "after_buffer_minutes, seats_per_slot, requires_confirmation, recurring, price_minor, currency, host_ids, "
-    "assign_all_team_members, limit_periods, content_hash, raw"
-)
-
-STAGE_EVENT_TYPES = "CREATE TEMP TABLE incoming_event_types (LIKE event_types INCLUDING DEFAULTS) ON COMMIT DROP"
-
-COPY_EVENT_TYPES = f"COPY incoming_event_types ({EVENT_TYPE_COLUMNS}, first_seen_at, changed_at) FROM STDIN"
-
-# An unchanged event type is not written; one that had been gone is, even if its content is what it was.
-UPSERT_EVENT_TYPES = """
-WITH written AS (
-    INSERT INTO event_types SELECT * FROM incoming_event_types
-    ON CONFLICT (id) DO UPDATE SET
-        owner = excluded.owner, slug = excluded.slug, title = excluded.title, description = excluded.description,
-        duration_minutes = excluded.duration_minutes, duration_options = excluded.duration_options,
-        hidden = excluded.hidden, schedule_id = excluded.schedule_id, schedule_zone = excluded.schedule_zone,
-        scheduling_type = excluded.scheduling_type, parent_id = excluded.parent_id,
-        slot_interval_minutes = excluded.slot_interval_minutes,
-        minimum_notice_minutes = excluded.minimum_notice_minutes,
-        before_buffer_minutes = excluded.before_buffer_minutes,
-        after_buffer_minutes = excluded.after_buffer_minutes, seats_per_slot = excluded.seats_per_slot,
-        requires_confirmation = excluded.requires_confirmation, recurring = excluded.recurring,
-        price_minor = excluded.price_minor, currency = excluded.currency, host_ids = excluded.host_ids,
-        assign_all_team_members = excluded.assign_all_team_members, limit_periods = excluded.limit_periods,
-        raw = excluded.raw, content_hash = excluded.content_hash, changed_at = excluded.changed_at, deleted_at = NULL
-    WHERE event_types.content_hash <> excluded.content_hash OR event_types.deleted_at IS NOT NULL
-    RETURNING id, (xmax = 0) AS added
-)
-SELECT count(*) FILTER (WHERE added), coalesce(array_agg(id) FILTER (WHERE NOT added), '{}') FROM written"""
-
-PRESENT_EVENT_TYPES = f"SELECT {EVENT_TYPE_COLUMNS} FROM event_types WHERE deleted_at IS NULL ORDER BY id"  # noqa: S608 - the one inserted part is the constant above
-
-BOOKABLE_EVENT_TYPES = f"""
-SELECT {EVENT_TYPE_COLUMNS} FROM event_types
-WHERE deleted_at IS NULL AND (scheduling_type IS DISTINCT FROM 'managed' OR parent_id IS NOT NULL) ORDER BY id"""  # noqa: S608 - the one inserted part is the constant above
-
 # --- bookings ------------------------------------------------------------------------------------------------
 
 BOOKING_COLUMNS = (

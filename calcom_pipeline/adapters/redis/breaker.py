@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from calcom_pipeline.adapters.redis.connection import Client, redis_failures, script
+from calcom_pipeline.app.limits import Passage, Verdict
 from calcom_pipeline.domain.errors import CacheError, CircuitOpen
 
-Outcome = Literal["ok", "failed", "unclear"]
 CircuitState = Literal["closed", "open", "half open"]
 _STATES: tuple[CircuitState, ...] = ("closed", "open", "half open")
 # A circuit nobody used for this long past its opening starts closed again.
@@ -28,15 +28,6 @@ class BreakerRules:
     failures: int
     open_seconds: float
     successes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A request that was let through; its outcome is reported with it."""
-
-    group: str
-    id: str
-    epoch: int
 
 
 class RedisBreaker:
@@ -68,7 +59,7 @@ class RedisBreaker:
         epoch = self._let_through("enter", group, passage, longest_seconds)
         return None if epoch is None else Passage(group, passage, epoch)
 
-    def report(self, passage: Passage | None, outcome: Outcome) -> None:
+    def report(self, passage: Passage | None, outcome: Verdict) -> None:
         """What came of it. `unclear` says nothing of the service: a 429, a create that timed out."""
         if passage is not None:
             with suppress(CacheError):  # said by the limiter, which asks before every request
@@ -96,7 +87,7 @@ class RedisBreaker:
         passage: str,
         *,
         lease_seconds: float = 0.0,
-        outcome: Outcome = "unclear",
+        outcome: Verdict = "unclear",
         epoch: int = 0,
     ) -> list[int]:
         rules = self._rules

@@ -38,8 +38,8 @@ class InvalidationReport:
 def resolve(outbox: Outbox, facts: Sequence[Fact]) -> Resolved:
     """Which days these facts of the outbox concern."""
     merged: dict[int, Stain] = {}
-    for fact in facts:
-        for stain in stains(fact, outbox.concerned(fact)):
+    for fact, event_types in zip(facts, outbox.concerned_by(facts), strict=True):
+        for stain in stains(fact, event_types):
             merged[stain.event_type_id] = _merged(merged.get(stain.event_type_id), stain)
     return Resolved(tuple(facts), tuple(merged.values()))
 

@@ -81,8 +81,8 @@ class Outbox(Protocol):
         """Facts that are due, oldest first."""
         ...
 
-    def concerned(self, fact: Fact) -> list[EventType]:
-        """The event types a fact is about: its own, and all that its users host."""
+    def concerned_by(self, facts: Sequence[Fact]) -> list[list[EventType]]:
+        """Per fact the event types it is about: its own, and all that its users host. One look for all facts."""
         ...
 
     def done(self, facts: Sequence[Fact], result: Mapping[str, Any]) -> int:

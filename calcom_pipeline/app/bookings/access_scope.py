@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from calcom_pipeline.app.bookings.ports import BookingMirror
+from calcom_pipeline.app.bookings.ports import BookingMirror, Outset
 from calcom_pipeline.domain.bookings.listing import MINE, Listing
 from calcom_pipeline.domain.bookings.positions import ListingState, Scope
 from calcom_pipeline.domain.listed import Listed
@@ -51,14 +51,21 @@ class ListingChoice:
 
 
 def look_at_scope(
-    calcom: ScopeApi, mirror: BookingMirror, choice: ListingChoice, *, now: datetime, roles_every: timedelta
-) -> list[Listing]:
+    calcom: ScopeApi,
+    mirror: BookingMirror,
+    outset: Outset,
+    choice: ListingChoice,
+    *,
+    now: datetime,
+    roles_every: timedelta,
+) -> tuple[list[Listing], ListingState]:
     """Compare what the key sees with the last look; a difference makes the next reads full ones.
 
     One call, and one per team that the list lacks. Roles cost a call per team, so they are looked at only when
-    `roles_every` has passed since the last time, or since the first full read. Answers the listings to read.
+    `roles_every` has passed since the last time, or since the first full read. Answers the listings to read, and the
+    state of the user's own.
     """
-    state = mirror.state(MINE)
+    state = outset.state
     teams = calcom.teams()
     kept = _kept_teams(calcom, teams, state.scope)
     scope = Scope(tuple(sorted({team.id for team in teams} | kept)))
@@ -69,13 +76,15 @@ def look_at_scope(
         scope = replace(scope, roles=state.scope.roles)
     reason = scope.difference(state.scope) if state.scope is not None else None
     listings = choice.of(teams, kept)
-    mirror.keep_listings(listings)
+    if outset.listings - {str(listing) for listing in listings}:
+        mirror.keep_listings(listings)
     if scope != state.scope or roles_are_due:
         for listing in listings:
             if listing.filters_changes:
                 seen_at = now if roles_are_due else None
                 mirror.looked(listing, scope, roles_seen_at=seen_at, needs_full=named(reason, now))
-    return listings
+        state = mirror.state(MINE)
+    return listings, state
 
 
 def _kept_teams(calcom: ScopeApi, teams: Listed[Team], before: Scope | None) -> set[int]:

@@ -129,40 +129,52 @@ def pull_bookings(
         CalcomError: Cal.com could not be read; what was stored stays, and the next read goes on there.
     """
     tally = _Tally(progress, announce)
-    listings = look_at_scope(calcom, mirror, options.choice, now=now(), roles_every=options.roles_every)
-    if tightened := mirror.tighten():
+    outset = mirror.outset()
+    listings, own = look_at_scope(calcom, mirror, outset, options.choice, now=now(), roles_every=options.roles_every)
+    if outset.must_tighten and (tightened := mirror.tighten()):
         tally.notes.append(f"{tightened} stored bookings and records keep less of people now: policy {mirror.policy}")
-    reread_known_now(calcom, mirror, now)
-    full: str | None = None
+    if outset.must_reclassify:
+        reread_known_now(calcom, mirror, now)
+    full, all_listed = "", False
     for listing in listings:
-        reader = _Reader(calcom, mirror, listing, options, tally)
+        state = own if listing == MINE else mirror.state(listing)
+        reader = _ListingReader(calcom, mirror, listing, options, tally, state)
         if mode == "reread":
             reader.reread(now())
         else:
             full = reader.read(now(), mode, resume=resume) or full
+        all_listed = reader.all_listed
+        own = reader.state if listing == MINE else own
     limit = options.proofs if mode == "reread" or full else min(options.proofs, _PROOFS_IN_PASSING)
-    proven = prove_missing(calcom, mirror, listings, limit=limit, now=now)
-    forgotten = 0 if options.keep_past is None else mirror.forget(before=now() - options.keep_past)
+    proven = Proven() if all_listed else prove_missing(calcom, mirror, listings, limit=limit, now=now)
     return BookingsReport(
         read=tally.read,
         pages=tally.pages,
         stored=tally.stored,
         quarantined=tally.quarantined,
-        full=full,
-        watermark=mirror.state(MINE).watermark,
+        full=full or None,
+        watermark=own.watermark,
         proven=proven,
-        forgotten=forgotten,
+        forgotten=0 if options.keep_past is None else mirror.forget(before=now() - options.keep_past),
         unknown_fields=dict(tally.unknown),
         notes=tuple(tally.notes),
     )
 
 
-class _Reader:
-    """Reads of one listing."""
+class _ListingReader:
+    """Reads of one listing. `state` is how far they have come; `all_listed` is known once one has ended."""
 
     def __init__(
-        self, calcom: BookingSource, mirror: BookingMirror, listing: Listing, options: BookingOptions, tally: _Tally
+        self,
+        calcom: BookingSource,
+        mirror: BookingMirror,
+        listing: Listing,
+        options: BookingOptions,
+        tally: _Tally,
+        state: ListingState,
     ) -> None:
+        self.state = state
+        self.all_listed = False
         self._calcom = calcom
         self._mirror = mirror
         self._listing = listing
@@ -171,7 +183,7 @@ class _Reader:
 
     def read(self, now: datetime, mode: Mode, *, resume: bool) -> str | None:
         """Changes where that is enough, else everything; why it was everything, or None."""
-        state = self._mirror.state(self._listing)
+        state = self.state
         reason = state.needs_full
         if reason is None and state.full_done_at is None:
             reason = _FIRST_READ
@@ -184,10 +196,9 @@ class _Reader:
             return reason or _ASKED_FOR
         if reason is None:
             self.changes(state, now)
-            state = self._mirror.state(self._listing)
-            reason = state.needs_full
+            reason = self.state.needs_full
         if reason is not None:
-            self.full(state, reason, now, resume=True)
+            self.full(self.state, reason, now, resume=True)
         return reason
 
     # --- changes -----------------------------------------------------------------------------------------
@@ -227,7 +238,11 @@ class _Reader:
         uncounted = self._uncounted(state, first, added)
         reason = f"Cal.com counts {uncounted} bookings that no change announced" if uncounted else None
         end = ReadEnd(first.sent_at, first.total, watermark, needs_full=named(reason, now))
-        self._mirror.finish(self._listing, end)
+        self._finish(end)
+
+    def _finish(self, end: ReadEnd) -> None:
+        finished = self._mirror.finish(self._listing, end)
+        self.state, self.all_listed = finished.state, finished.all_listed
 
     def _below(self, reached: datetime | None, first: BookingPage) -> datetime | None:
         """A position that late commits and rows stamped in the future cannot have moved too far.
@@ -274,7 +289,7 @@ class _Reader:
             self._mirror.begin(FULL_STREAM, partition)
         self._everything_from(position, state, reason, partition)
         if position is not None:  # what an interrupted read had seen may have changed since
-            self.changes(self._mirror.state(self._listing), now)
+            self.changes(self.state, now)
 
     def _everything_from(self, position: Position | None, state: ListingState, reason: str, partition: str) -> None:
         started_at, total = position.started_at if position else None, None
@@ -289,8 +304,7 @@ class _Reader:
         if started_at is None:
             raise AssertionError("a read has at least one page")
         honoured = self._listing.filters_changes or self._honours_filters()
-        self._mirror.finish(
-            self._listing,
+        self._finish(
             ReadEnd(
                 polled_at=started_at,
                 total=total,
@@ -335,8 +349,13 @@ class _Reader:
         position: Position | None = None,
         total: int | None = None,
     ) -> Stored:
+        page = stretch.page
+        if not (page.bookings or page.unreadable or stretch.covered or position):
+            # Nothing but that there is nothing more: the end of the read moves its position.
+            self._tally.add(stretch, Stored(), total=total)
+            return Stored()
         stored = self._mirror.store(
-            stretch.page, listing=self._listing, watermark=watermark, position=position, covered=stretch.covered
+            page, listing=self._listing, watermark=watermark, position=position, covered=stretch.covered
         )
         self._tally.add(stretch, stored, total=total)
         return stored

@@ -47,12 +47,38 @@ class Stored:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Outset:
+    """What a read begins with. `state` is that of the user's own list, `listings` all of which anything is kept.
+
+    `must_tighten`: more of people may be kept than the policy allows. `must_reclassify`: what counts as ours has
+    changed, or bookings taken for private have turned out to be ours.
+    """
+
+    state: ListingState
+    listings: frozenset[str] = frozenset()
+    must_tighten: bool = False
+    must_reclassify: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How far a listing is once a read has ended; `all_listed`: every booking that is there is on some listing."""
+
+    state: ListingState
+    all_listed: bool
+
+
 class BookingMirror(Protocol):
     """The tables `bookings`, `booking_attendees`, `booking_hosts`, the outbox and the positions of reads."""
 
     @property
     def policy(self) -> str:
         """Names how people are kept; another one than before takes a full read to come true."""
+        ...
+
+    def outset(self) -> Outset:
+        """What a read of all listings begins with; one transaction."""
         ...
 
     def keep_listings(self, listings: Sequence[Listing]) -> int:
@@ -91,8 +117,8 @@ class BookingMirror(Protocol):
         """
         ...
 
-    def finish(self, listing: Listing, end: ReadEnd) -> None:
-        """A read has seen all it was to see."""
+    def finish(self, listing: Listing, end: ReadEnd) -> Finished:
+        """A read has seen all it was to see; how far the listing is now."""
         ...
 
     def unlisted(self, limit: int) -> list[str]:

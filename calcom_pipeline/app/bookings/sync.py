@@ -12,7 +12,7 @@ from calcom_pipeline.app.calls import Lane, Progress
 from calcom_pipeline.domain.bookings.positions import Forecast
 
 
-class Calcom(BookingSource, BookingWrites, Protocol):
+class BookingSyncApi(BookingSource, BookingWrites, Protocol):
     """What a sync of bookings needs of Cal.com."""
 
     def in_lane(self, lane: Lane) -> Self:
@@ -29,7 +29,7 @@ class BookingsSynced:
 
 
 def sync_bookings(
-    calcom: Calcom,
+    calcom: BookingSyncApi,
     mirror: BookingMirror,
     in_doubt: OutcomeStore,
     options: BookingOptions,

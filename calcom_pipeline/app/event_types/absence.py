@@ -10,9 +10,9 @@ from calcom_pipeline.app.event_types.ports import EventTypeMirror, EventTypeRead
 from calcom_pipeline.domain.errors import CalcomError, ContractBroken, NotFound
 from calcom_pipeline.domain.event_types.absence import (
     AbsenceRules,
+    AbsenceVerdict,
     Absent,
     Evidence,
-    Verdict,
     confirmed,
     judge,
     to_examine,
@@ -24,7 +24,7 @@ _NOT_LISTED = "the list of teams lacks it"
 _STILL_IN = f"{_NOT_LISTED}, but its members can still be listed"
 
 
-class Membership(Protocol):
+class MembershipApi(Protocol):
     """Whether a team still lets the key in."""
 
     def is_refused_by(self, team_id: int) -> bool:
@@ -63,7 +63,7 @@ def settle_absent(
 
 
 def settle_absent_owners(
-    calcom: Membership,
+    calcom: MembershipApi,
     mirror: EventTypeMirror,
     absent: Sequence[Absent],
     teams: Sequence[Team],
@@ -82,16 +82,16 @@ def settle_absent_owners(
         members = list(group)
         doubt = _why_not_left(calcom, owner, teams)
         if not doubt:
-            verdict = Verdict(frozenset(one.event_type_id for one in members))
+            verdict = AbsenceVerdict(frozenset(one.event_type_id for one in members))
         elif doubt == _STILL_IN:
-            verdict = Verdict(frozenset(), doubt)
+            verdict = AbsenceVerdict(frozenset(), doubt)
         else:
             verdict = _time_tells(members, rules, now(), doubt)
         looked += _written(mirror, owner, members, verdict, now())
     return looked
 
 
-def _why_not_left(calcom: Membership, owner: Owner, teams: Sequence[Team]) -> str:
+def _why_not_left(calcom: MembershipApi, owner: Owner, teams: Sequence[Team]) -> str:
     """Why an owner is not proven to be out of the key's sight; empty when it is."""
     if owner.kind == "user":
         return "the key is another user's now"
@@ -107,9 +107,9 @@ def _why_not_left(calcom: Membership, owner: Owner, teams: Sequence[Team]) -> st
     return ""
 
 
-def _time_tells(absent: Sequence[Absent], rules: AbsenceRules, now: datetime, doubt: str) -> Verdict:
+def _time_tells(absent: Sequence[Absent], rules: AbsenceRules, now: datetime, doubt: str) -> AbsenceVerdict:
     gone = confirmed(absent, rules, now=now)
-    return Verdict(gone, f"{doubt}; that is not confirmed yet" if len(gone) < len(absent) else "")
+    return AbsenceVerdict(gone, f"{doubt}; that is not confirmed yet" if len(gone) < len(absent) else "")
 
 
 def _evidence(
@@ -136,7 +136,7 @@ def _can_be_read(calcom: EventTypeReads, owner: Owner, event_type_id: int) -> bo
 
 
 def _written(
-    mirror: EventTypeMirror, owner: Owner, absent: Sequence[Absent], verdict: Verdict, now: datetime
+    mirror: EventTypeMirror, owner: Owner, absent: Sequence[Absent], verdict: AbsenceVerdict, now: datetime
 ) -> Looked:
     gone = mirror.mark_gone(sorted(verdict.gone), read_at=now) if verdict.gone else 0
     kept = [one.event_type_id for one in absent if one.event_type_id not in verdict.gone]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from calcom_pipeline.app.calls import AccountApi, Changes, Progress
-from calcom_pipeline.app.event_types.absence import Looked, Membership, settle_absent, settle_absent_owners
+from calcom_pipeline.app.event_types.absence import Looked, MembershipApi, settle_absent, settle_absent_owners
 from calcom_pipeline.app.event_types.ports import EventTypeApi, EventTypeMirror, EventTypeReads
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.domain.event_types.absence import AbsenceRules
@@ -22,7 +22,7 @@ TEAMS_STREAM, EVENT_TYPES_STREAM = "teams", "event_types"
 _NOTES_OF_ODD_ROWS = 20
 
 
-class Source(AccountApi, EventTypeApi, EventTypeReads, Membership, Protocol):
+class EventTypeSource(AccountApi, EventTypeApi, EventTypeReads, MembershipApi, Protocol):
     """What Cal.com is asked for here."""
 
 
@@ -76,7 +76,7 @@ class EventTypesReport:
 
 
 def pull_event_types(
-    calcom: Source,
+    calcom: EventTypeSource,
     mirror: EventTypeMirror,
     *,
     teams: TeamChoice,
@@ -143,7 +143,7 @@ class _Found:
 
 
 def _other_owners(
-    calcom: Source,
+    calcom: EventTypeSource,
     mirror: EventTypeMirror,
     read: list[Owner],
     teams: Listed[Team],
@@ -164,7 +164,7 @@ def _other_owners(
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class EventTypeDrift:
     """Event types that are not as the mirror, or the link of their service, has them.
 
     `digest` names the difference; empty when there is none.
@@ -175,7 +175,7 @@ class Drift:
     digest: str
 
 
-def look_for_drift(calcom: EventTypeApi, mirror: EventTypeMirror, links: Iterable[Link]) -> Drift:
+def look_for_drift(calcom: EventTypeApi, mirror: EventTypeMirror, links: Iterable[Link]) -> EventTypeDrift:
     """Compare one listing per mirrored owner with the mirror and with links; costs a call each and writes nothing.
 
     With the mirror by content; with a link by what both sides last agreed on: an edit that comes between the plan and
@@ -199,4 +199,4 @@ def look_for_drift(calcom: EventTypeApi, mirror: EventTypeMirror, links: Iterabl
     unheard = {e.id for e in listed if agreed.get(e.id, {}).items() - remote_values(e).items()}
     differing = sorted(unheard | {i for i in was.keys() | now.keys() if was.get(i) != now.get(i)})
     digest = content_hash([[i, was.get(i), now.get(i)] for i in differing]) if differing else ""
-    return Drift(len(owners), tuple(differing), digest)
+    return EventTypeDrift(len(owners), tuple(differing), digest)

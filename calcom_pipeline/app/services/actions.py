@@ -33,7 +33,7 @@ from calcom_pipeline.domain.services.reconcile import GONE
 Sides = dict[str, Mapping[str, object]]
 
 
-class Account(AccountApi, EventTypeWrites, Protocol):
+class EventTypeWriter(AccountApi, EventTypeWrites, Protocol):
     """What Cal.com is told here."""
 
 
@@ -75,7 +75,7 @@ class Writer:
 
     def __init__(
         self,
-        calcom: Account,
+        calcom: EventTypeWriter,
         services: ServiceStore,
         rules: ApplyRules,
         now: Callable[[], datetime],

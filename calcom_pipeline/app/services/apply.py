@@ -10,7 +10,7 @@ from typing import Protocol
 from calcom_pipeline.app.calls import AccountApi, Progress
 from calcom_pipeline.app.event_types.ports import EventTypeApi, EventTypeWrites
 from calcom_pipeline.app.services.actions import ApplyRules, Writer
-from calcom_pipeline.app.services.batches import Batch, Look, look_at, write_batches
+from calcom_pipeline.app.services.batches import Batch, OwnerLook, look_at, write_batches
 from calcom_pipeline.app.services.planning import plan_hash
 from calcom_pipeline.app.services.ports import ActionResult, PlanStore, ServiceStore, StoredPlan
 from calcom_pipeline.domain.errors import PlanUnusable
@@ -18,7 +18,7 @@ from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.plans import DOING, Action
 
 
-class Source(AccountApi, EventTypeApi, EventTypeWrites, Protocol):
+class ApplyApi(AccountApi, EventTypeApi, EventTypeWrites, Protocol):
     """What Cal.com is asked and told while applying."""
 
 
@@ -34,7 +34,7 @@ class ApplyReport:
 
 def apply_plan(
     plan: StoredPlan,
-    calcom: Source,
+    calcom: ApplyApi,
     services: ServiceStore,
     plans: PlanStore,
     *,
@@ -63,7 +63,7 @@ def apply_plan(
         results = list(held)
         links = {link.service_id: link for link in services.links()}
 
-        def write(look: Look, position: int, action: Action) -> ActionResult:
+        def write(look: OwnerLook, position: int, action: Action) -> ActionResult:
             writer = Writer(calcom, services, rules, now, listed=look.listed, rows=look.rows, links=links)
             return writer.result(position, action)
 

@@ -25,7 +25,7 @@ _LOOKS_AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class OwnerLook:
     """Both sides as they stood at `at`: an owner's event types by id, a batch's services by id."""
 
     listed: Mapping[int, EventType]
@@ -34,28 +34,28 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class BatchWritten:
     """A batch that has ended, and when it had been looked at."""
 
     results: list[ActionResult]
     looked_at: datetime
 
 
-def look_at(batch: Batch, calcom: EventTypeApi, services: ServiceStore, now: Callable[[], datetime]) -> Look:
+def look_at(batch: Batch, calcom: EventTypeApi, services: ServiceStore, now: Callable[[], datetime]) -> OwnerLook:
     """One listing of the batch's owner, one read of its services."""
     owner = batch[0][1].owner
     listed = {e.id: e for e in calcom.list_owner(owner)} if owner else {}
-    return Look(listed, {s.id: s for s in services.services([a.service_id for _, a in batch])}, now())
+    return OwnerLook(listed, {s.id: s for s in services.services([a.service_id for _, a in batch])}, now())
 
 
 def write_batches(
     batches: Iterable[Batch],
     *,
-    look: Callable[[Batch], Look],
-    write: Callable[[Look, int, Action], ActionResult],
+    look: Callable[[Batch], OwnerLook],
+    write: Callable[[OwnerLook, int, Action], ActionResult],
     workers: int,
     clock: Callable[[], float] = time.monotonic,
-) -> Generator[Written]:
+) -> Generator[BatchWritten]:
     """Look at and write every batch, at most `workers` actions at once; with one worker everything happens in turn.
 
     Raises what a look or a write raised; of a look only after the batch before it was handed out.
@@ -87,21 +87,21 @@ def write_batches(
 class _Lookout:
     """Looks at batches in a thread of its own, each as late as still comes in time."""
 
-    def __init__(self, look: Callable[[Batch], Look], *, in_turn: bool, clock: Callable[[], float]) -> None:
+    def __init__(self, look: Callable[[Batch], OwnerLook], *, in_turn: bool, clock: Callable[[], float]) -> None:
         self._look = look
         self._in_turn = in_turn
         self._clock = clock
         self._took = 0.0
         self._free_at = clock()
 
-    def look(self, batch: Batch) -> Look:
+    def look(self, batch: Batch) -> OwnerLook:
         """Look now."""
         began = self._clock()
         seen = self._look(batch)
         self._took = self._clock() - began
         return seen
 
-    def look_in_time(self, batch: Batch, ending: "_UnderWay | None", before: "_UnderWay") -> Look:
+    def look_in_time(self, batch: Batch, ending: "_UnderWay | None", before: "_UnderWay") -> OwnerLook:
         """Look before the batch `before` has ended, which will take about as long as the one that is `ending`."""
         seconds = 0.0
         if ending is not None:
@@ -128,6 +128,6 @@ class _UnderWay:
         for result in self.results:
             result.exception()
 
-    def ended(self) -> Written:
+    def ended(self) -> BatchWritten:
         """Wait for all of them. Raises what a write raised."""
-        return Written([result.result() for result in self.results], self.looked_at)
+        return BatchWritten([result.result() for result in self.results], self.looked_at)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class ServiceDrift:
     """One field as it stands: what each side has, and what they last agreed on."""
 
     field: str
@@ -31,7 +31,7 @@ class Explanation:
     service: Service
     problems: tuple[str, ...]
     link: Link | None
-    drift: tuple[Drift, ...]
+    drift: tuple[ServiceDrift, ...]
 
 
 def explain(services: ServiceStore, service_id: str, found: EventType | None) -> Explanation:
@@ -43,7 +43,7 @@ def explain(services: ServiceStore, service_id: str, found: EventType | None) ->
     remote = remote_values(found) if found is not None else {}
     base: Mapping[str, object] = link.base if link else {}
     drift = tuple(
-        Drift(name, value, remote.get(name), base.get(name))
+        ServiceDrift(name, value, remote.get(name), base.get(name))
         for name, value in local_values(row).items()
         if value != remote.get(name) or (name in base and value != base[name])
     )

@@ -22,7 +22,7 @@ from calcom_pipeline.domain.text import content_hash
 _ID_BYTES = 4
 
 
-class Calcom(AccountApi, EventTypeApi, Protocol):
+class PlanningApi(AccountApi, EventTypeApi, Protocol):
     """What Cal.com is asked for while planning."""
 
 
@@ -42,7 +42,7 @@ class PlanRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class OwnerListing:
     """Everything Cal.com listed, by owner, each complete."""
 
     me: Owner
@@ -58,11 +58,11 @@ class Listing:
         return {int(row.key): row.reason for row in rows if row.key}
 
 
-def read_listing(calcom: Calcom, teams: TeamChoice) -> Listing:
+def read_listing(calcom: PlanningApi, teams: TeamChoice) -> OwnerListing:
     """One listing per owner scope: the key's own user and each chosen team."""
     me = Owner("user", calcom.me().user_id)
     owners = [me, *(Owner("team", team.id) for team in teams.of(calcom.teams()))]
-    return Listing(me, {owner: calcom.list_owner(owner) for owner in owners})
+    return OwnerListing(me, {owner: calcom.list_owner(owner) for owner in owners})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class PlanRequest:
 
 
 def make_plan(
-    calcom: Calcom,
+    calcom: PlanningApi,
     services: ServiceStore,
     plans: PlanStore,
     request: PlanRequest,
@@ -97,7 +97,7 @@ def make_plan(
 
 
 def _make_plan(
-    calcom: Calcom,
+    calcom: PlanningApi,
     services: ServiceStore,
     plans: PlanStore,
     request: PlanRequest,
@@ -132,8 +132,8 @@ def _kept(plans: PlanStore, plan: StoredPlan) -> StoredPlan:
 
 
 def decide_now(
-    calcom: Calcom, services: ServiceStore, teams: TeamChoice, *, rules: PlanRules, now: datetime
-) -> tuple[Listing, Plan]:
+    calcom: PlanningApi, services: ServiceStore, teams: TeamChoice, *, rules: PlanRules, now: datetime
+) -> tuple[OwnerListing, Plan]:
     """Read both sides and decide; nothing is stored."""
     rows, links = services.services(), services.links()  # before the listing: an edit during it is seen next time
     listing = read_listing(calcom, teams)
@@ -152,7 +152,7 @@ def decide_now(
     return listing, plan_services(situation)
 
 
-def distrust(listing: Listing, links: Iterable[Link], known: Mapping[Owner, int], smallest_share: float) -> Reason:
+def distrust(listing: OwnerListing, links: Iterable[Link], known: Mapping[Owner, int], smallest_share: float) -> Reason:
     """Why a listing is not to be trusted for anything destructive; empty when it is."""
     linked = {link.owner for link in links if link.event_type_id is not None and link.state == "linked"}
     for owner, found in listing.by_owner.items():

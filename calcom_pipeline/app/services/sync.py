@@ -6,7 +6,7 @@ from datetime import datetime
 
 from calcom_pipeline.app.calls import Progress
 from calcom_pipeline.app.services.actions import ApplyRules
-from calcom_pipeline.app.services.apply import ApplyReport, Source, apply_plan
+from calcom_pipeline.app.services.apply import ApplyApi, ApplyReport, apply_plan
 from calcom_pipeline.app.services.planning import PlanRequest, PlanRules, make_plan
 from calcom_pipeline.app.services.ports import PlanStore, ServiceStore, StoredPlan
 from calcom_pipeline.domain.services.plans import DOING, Plan
@@ -22,7 +22,7 @@ class ServicesSynced:
 
 
 def sync_services(
-    calcom: Source,
+    calcom: ApplyApi,
     services: ServiceStore,
     plans: PlanStore,
     request: PlanRequest,
@@ -53,7 +53,7 @@ class LatestApplied:
 
 
 def apply_latest(
-    calcom: Source,
+    calcom: ApplyApi,
     services: ServiceStore,
     plans: PlanStore,
     *,

@@ -45,7 +45,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AbsenceVerdict:
     """Which of them are gone, and why the others are not taken for it (empty if there are none)."""
 
     gone: frozenset[int]
@@ -59,14 +59,14 @@ def to_examine(absent: Sequence[Absent], limit: int) -> list[Absent]:
     return (ordered[at:] + ordered[:at])[:limit]
 
 
-def judge(absent: Sequence[Absent], evidence: Evidence, rules: AbsenceRules, *, now: datetime) -> Verdict:
+def judge(absent: Sequence[Absent], evidence: Evidence, rules: AbsenceRules, *, now: datetime) -> AbsenceVerdict:
     """What may be believed of a listing that lacks some event types."""
     works = bool(evidence.shown) or evidence.sibling is True
     gone = evidence.refused if works else frozenset[int]()
     if not evidence.shown:
         gone |= confirmed(absent, rules, now=now)
     left = [one.event_type_id for one in absent if one.event_type_id not in gone]
-    return Verdict(gone, _why_not(left, evidence, rules) if left else "")
+    return AbsenceVerdict(gone, _why_not(left, evidence, rules) if left else "")
 
 
 def confirmed(absent: Iterable[Absent], rules: AbsenceRules, *, now: datetime) -> frozenset[int]:

@@ -1,8 +1,9 @@
 """An event type and its owner."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from calcom_pipeline.domain.columns import Column
 from calcom_pipeline.domain.models import Json
 from calcom_pipeline.domain.text import content_hash
 
@@ -34,34 +35,44 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """What can be booked at Cal.com."""
+    """What can be booked at Cal.com, and the columns of the table `event_types`."""
 
-    id: int
-    owner: Owner
-    slug: str
-    title: str
-    duration_minutes: int
-    description: str = ""
-    duration_options: tuple[int, ...] = ()
-    hidden: bool = False
-    schedule_id: int | None = None
-    schedule_zone: str | None = None
-    scheduling_type: str | None = None
-    parent_id: int | None = None
-    slot_interval_minutes: int | None = None
-    minimum_notice_minutes: int = 120
-    before_buffer_minutes: int = 0
-    after_buffer_minutes: int = 0
-    seats_per_slot: int | None = None
-    requires_confirmation: bool = False
-    recurring: bool = False
-    price_minor: int = 0
-    currency: str = "usd"
-    host_ids: tuple[int, ...] = ()
-    assign_all_team_members: bool = False
-    limit_periods: tuple[str, ...] = ()
-    raw: Json = field(default_factory=dict[str, Any], compare=False, repr=False)
-    content_hash: str = field(default="", compare=False)
+    id: Annotated[int, Column("bigint", "Cal.com's id")]
+    owner: Annotated[Owner, Column("text", "user:<id> or team:<id>; slugs are unique within it")]
+    slug: Annotated[str, Column("text", "last part of the booking page's address")]
+    title: Annotated[str, Column("text", "name shown to people who book")]
+    duration_minutes: Annotated[int, Column("integer", "default length")]
+    description: Annotated[str, Column("text", "empty when unset")] = ""
+    duration_options: Annotated[
+        tuple[int, ...], Column("integer[]", "lengths to choose from; empty when there is one")
+    ] = ()
+    hidden: Annotated[bool, Column("boolean", "not listed publicly, still bookable by id")] = False
+    schedule_id: Annotated[int | None, Column("bigint", "null: the owner's default schedule")] = None
+    schedule_zone: Annotated[str | None, Column("text", "IANA zone its slots are asked for in")] = None
+    scheduling_type: Annotated[
+        str | None, Column("text", "roundRobin, collective, managed, or null for personal ones")
+    ] = None
+    parent_id: Annotated[int | None, Column("bigint", "managed parent, for children")] = None
+    slot_interval_minutes: Annotated[int | None, Column("integer", "null: the length")] = None
+    minimum_notice_minutes: Annotated[int, Column("integer", "shortest time between booking and start")] = 120
+    before_buffer_minutes: Annotated[int, Column("integer", "kept free before")] = 0
+    after_buffer_minutes: Annotated[int, Column("integer", "kept free after")] = 0
+    seats_per_slot: Annotated[int | None, Column("integer", "null: one booking a slot")] = None
+    requires_confirmation: Annotated[bool, Column("boolean", "bookings start as pending")] = False
+    recurring: Annotated[bool, Column("boolean", "one booking makes a series")] = False
+    price_minor: Annotated[int, Column("bigint", "minor units; read-only at Cal.com")] = 0
+    currency: Annotated[str, Column("text", "lower-case ISO code; read-only at Cal.com")] = "usd"
+    host_ids: Annotated[tuple[int, ...], Column("bigint[]", "users who take the bookings")] = ()
+    assign_all_team_members: Annotated[bool, Column("boolean", "every member is a host")] = False
+    limit_periods: Annotated[
+        tuple[str, ...], Column("text[]", "of day, week, month, year: periods that a full limit closes")
+    ] = ()
+    raw: Annotated[Json, Column("jsonb", "as Cal.com answered")] = field(
+        default_factory=dict[str, Any], compare=False, repr=False
+    )
+    content_hash: Annotated[str, Column("text", "tells a change; event types carry no timestamps")] = field(
+        default="", compare=False
+    )
 
     @property
     def content(self) -> dict[str, Any]:

@@ -37,7 +37,7 @@ _SETTLED_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class LoopProgress:
     """A run that has not ended. `silent_seconds`: since the last word of one that may live; None: of nobody."""
 
     run_id: str

@@ -119,7 +119,7 @@ class _Planner:
         owner = service.owner(self._s.me)
         if refused := self._refused(service, owner):
             return refused
-        slug = str(local_values(service)["slug"])
+        slug = clean_slug(service.slug)
         found = self._by_slug.get((owner, slug))
         if found is None:
             return self._action("create", service, owner, Reason("no_event_type")) if service.is_active else None
@@ -163,7 +163,7 @@ class _Planner:
 
     def _adopt(self, service: Service, found: EventType) -> Action:
         self._linked[found.id] = service.id
-        decisions = self._decisions(service, found, {}, keep=("agree", "conflict"))
+        decisions = self._decisions(local_values(service), remote_values(found), {}, keep=("agree", "conflict"))
         differing = sum(d.verdict == "conflict" for d in decisions)
         code = "slug_matches_differs" if differing else "slug_matches"
         reason = Reason(code, event_type=found.id, fields=differing)
@@ -253,7 +253,7 @@ class _Planner:
         local, remote = local_values(service), remote_values(found)
         if link.base == remote and local.items() <= remote.items():
             return None
-        decisions = self._decisions(service, found, link.base)
+        decisions = self._decisions(local, remote, link.base)
         self._rebase(link, local, remote)
         return self._changed(service, found, tuple(d for d in decisions if d.verdict != "agree"))
 
@@ -288,12 +288,11 @@ class _Planner:
 
     def _decisions(
         self,
-        service: Service,
-        found: EventType,
+        local: Values,
+        remote: Values,
         base: Mapping[str, Value],
         keep: Sequence[Verdict] = ("agree", "push", "pull", "conflict"),
     ) -> tuple[FieldDecision, ...]:
-        local, remote = local_values(service), remote_values(found)
         decisions: list[FieldDecision] = []
         for name, value in local.items():
             owner = self._s.field_owners.get(name)

@@ -13,12 +13,12 @@ from calcom_pipeline.sandbox.core.times import SECOND_MS, moment_of
 from calcom_pipeline.sandbox.http.limiter import Limit
 from calcom_pipeline.sandbox.state.model import (
     ApiKey,
-    Host,
     Interval,
-    Membership,
-    Schedule,
+    SandboxHost,
+    SandboxMembership,
+    SandboxSchedule,
+    SandboxTeam,
     SchedulingType,
-    Team,
     User,
 )
 from calcom_pipeline.sandbox.state.world import World
@@ -95,9 +95,9 @@ def build_captures(now: int, *, with_event_types: bool = True) -> World:
             user_id, name, f"{name.capitalize()} Example", f"{name}@example.com", _BERLIN, schedule_id
         )
         hours = [Interval(list(_WORKDAYS), _OPENS, _CLOSES)]
-        world.schedules[schedule_id] = Schedule(schedule_id, user_id, "Working hours", _BERLIN, hours)
-    world.teams[TEAM] = Team(TEAM, "Support", "support", _BERLIN)
-    world.memberships = {1: Membership(1, ALICE, TEAM, "OWNER"), 2: Membership(2, BOB, TEAM, "MEMBER")}
+        world.schedules[schedule_id] = SandboxSchedule(schedule_id, user_id, "Working hours", _BERLIN, hours)
+    world.teams[TEAM] = SandboxTeam(TEAM, "Support", "support", _BERLIN)
+    world.memberships = {1: SandboxMembership(1, ALICE, TEAM, "OWNER"), 2: SandboxMembership(2, BOB, TEAM, "MEMBER")}
     world.sequences.membership = 3
     yesterday = moment_of(now).date() - timedelta(days=1)
     for key in (
@@ -117,4 +117,4 @@ def _add_event_types(world: World, now: int) -> None:
     for body in PERSONAL_BODIES:
         add_personal(world, ALICE, {"locations": _LINK} | body, now)
     for body, kind, hosts in _TEAM_TYPES:
-        add_for_team(world, TEAM, {"locations": _TEAM_LINK} | body, kind, [Host(host) for host in hosts], now)
+        add_for_team(world, TEAM, {"locations": _TEAM_LINK} | body, kind, [SandboxHost(host) for host in hosts], now)

@@ -15,16 +15,16 @@ from calcom_pipeline.sandbox.core.json_types import Json, is_object
 from calcom_pipeline.sandbox.state.codec import from_plain
 from calcom_pipeline.sandbox.state.model import (
     ApiKey,
-    Booking,
-    EventType,
-    Host,
     Interval,
-    Membership,
     Reservation,
-    Schedule,
-    Team,
+    SandboxBooking,
+    SandboxEventType,
+    SandboxHost,
+    SandboxMembership,
+    SandboxSchedule,
+    SandboxTeam,
+    SandboxWebhook,
     User,
-    Webhook,
 )
 from calcom_pipeline.sandbox.state.world import Sequences, World
 
@@ -32,11 +32,11 @@ _WORKDAYS: Final = [1, 2, 3, 4, 5]
 _OPENS, _CLOSES = 9 * 60, 17 * 60
 TABLES: Final[dict[str, type[Any]]] = {
     "users": User,
-    "schedules": Schedule,
-    "teams": Team,
-    "memberships": Membership,
+    "schedules": SandboxSchedule,
+    "teams": SandboxTeam,
+    "memberships": SandboxMembership,
     "keys": ApiKey,
-    "webhooks": Webhook,
+    "webhooks": SandboxWebhook,
     "reservations": Reservation,
 }
 
@@ -65,7 +65,7 @@ def read_account(found: Json, now: int) -> World:
     for given in found.get("event_types", []):
         _add_event_type(world, given, now)
     for given in found.get("bookings", []):
-        booking = from_plain(Booking, given)
+        booking = from_plain(SandboxBooking, given)
         world.bookings.add(booking)
         world.sequences.booking = max(world.sequences.booking, booking.id + 1)
         attendees = [attendee.id for attendee in booking.attendees]
@@ -95,7 +95,7 @@ def _complete(world: World) -> None:
     for user in world.users.values():
         if user.schedule_id not in world.schedules:
             hours = [Interval(list(_WORKDAYS), _OPENS, _CLOSES)]
-            world.schedules[user.schedule_id] = Schedule(
+            world.schedules[user.schedule_id] = SandboxSchedule(
                 user.schedule_id, user.id, "Working hours", user.time_zone, hours
             )
     world.sequences.membership = max(world.memberships, default=0) + 1
@@ -103,13 +103,13 @@ def _complete(world: World) -> None:
 
 def _add_event_type(world: World, given: Json, now: int) -> None:
     if "body" not in given:
-        row = from_plain(EventType, given)
+        row = from_plain(SandboxEventType, given)
         world.event_types.put(row)
         world.sequences.event_type = max(world.sequences.event_type, row.id + 1)
     elif "user" in given:
         add_personal(world, int(given["user"]), given["body"], now)
     else:
-        hosts = [Host(int(one)) for one in given.get("hosts", [])]
+        hosts = [SandboxHost(int(one)) for one in given.get("hosts", [])]
         add_for_team(world, int(given["team"]), given["body"], given["kind"], hosts, now)
     world.touch_event_types()
 

@@ -1,6 +1,6 @@
 """Puts a generated account together. The same wishes make the same account."""
 
-from calcom_pipeline.sandbox.accounts.generation.details import Source
+from calcom_pipeline.sandbox.accounts.generation.details import DetailSource
 from calcom_pipeline.sandbox.accounts.generation.hashing import Hashes
 from calcom_pipeline.sandbox.accounts.generation.layout import lay_out
 from calcom_pipeline.sandbox.accounts.generation.offers import add_event_types
@@ -21,7 +21,7 @@ def build_generated(wishes: Wishes) -> World:
     if not offers or not wishes.bookings:
         return world
     layout = lay_out(world, offers, hashes, wishes.bookings, wishes.now)
-    rows = GeneratedRows(Source(world, offers, hashes, layout))
+    rows = GeneratedRows(DetailSource(world, offers, hashes, layout))
     world.bookings = BookingTable(rows)
     world.sequences.booking = len(rows) + 1
     world.sequences.attendee = rows.attendee_ids + 1

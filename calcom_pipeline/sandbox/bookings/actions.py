@@ -17,20 +17,20 @@ from calcom_pipeline.sandbox.core.times import iso
 from calcom_pipeline.sandbox.event_types.personal_api import may_read, read_whole_number
 from calcom_pipeline.sandbox.hooks import notify
 from calcom_pipeline.sandbox.hooks.payloads import Occasion
-from calcom_pipeline.sandbox.http.answers import Answer, json_answer, success
-from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer, json_answer, success
+from calcom_pipeline.sandbox.http.call import Guard, Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import BOOKINGS
 from calcom_pipeline.sandbox.slots.availability import Question, is_free
-from calcom_pipeline.sandbox.state.model import Booking, EventType, User
+from calcom_pipeline.sandbox.state.model import SandboxBooking, SandboxEventType, User
 from calcom_pipeline.sandbox.validation import bookings as rules
 from calcom_pipeline.sandbox.validation.engine import clean
 
 
-def _event_type(call: Call, booking: Booking) -> EventType | None:
+def _event_type(call: SandboxCall, booking: SandboxBooking) -> SandboxEventType | None:
     return call.world.event_types.get(booking.event_type_id or 0)
 
 
-def _check_may_confirm(call: Call, booking: Booking) -> None:
+def _check_may_confirm(call: SandboxCall, booking: SandboxBooking) -> None:
     """Who hosts the booking or administers where it belongs; another host of the type may not (31)."""
     if booking.user_id != call.caller.id and not _administers(call, booking):
         raise trpc(HTTPStatus.UNAUTHORIZED, "User is not authorized to confirm this booking")
@@ -40,7 +40,7 @@ def _check_may_confirm(call: Call, booking: Booking) -> None:
         raise trpc(HTTPStatus.BAD_REQUEST, "Booking is not pending")
 
 
-def _administers(call: Call, booking: Booking) -> bool:
+def _administers(call: SandboxCall, booking: SandboxBooking) -> bool:
     """Whether the caller administers the team of the booking's type, or its host's organization.
 
     Guess, from the published source: a managed type's child belongs to its parent's team.
@@ -54,14 +54,14 @@ def _administers(call: Call, booking: Booking) -> bool:
     return any(world.is_admin_of(user_id, group) for group in groups if group is not None)
 
 
-def _pending(call: Call, booking: Booking) -> Iterable[Booking]:
+def _pending(call: SandboxCall, booking: SandboxBooking) -> Iterable[SandboxBooking]:
     """The booking, or for one occurrence of a series every pending one of it."""
     if booking.series_uid is None:
         return [booking]
     return [one for one in call.world.bookings.find_series(booking.series_uid) if one.status == "pending"]
 
 
-async def confirm_booking(call: Call) -> Answer:
+async def confirm_booking(call: SandboxCall) -> SandboxAnswer:
     """POST …/confirm."""
     booking = find_booking(call)
     _check_may_confirm(call, booking)
@@ -74,7 +74,7 @@ async def confirm_booking(call: Call) -> Answer:
     return success(shown_now(call, booking.uid))
 
 
-async def decline_booking(call: Call) -> Answer:
+async def decline_booking(call: SandboxCall) -> SandboxAnswer:
     """POST …/decline: the reason is kept and not shown."""
     booking = find_booking(call)
     reason = clean(rules.DECLINE_BODY, call.body).get("reason")
@@ -89,7 +89,7 @@ async def decline_booking(call: Call) -> Answer:
     return success(shown_now(call, booking.uid))
 
 
-async def mark_absent(call: Call) -> Answer:
+async def mark_absent(call: SandboxCall) -> SandboxAnswer:
     """POST …/mark-absent: the host's absence moves `updatedAt`, an attendee's does not."""
     body = clean(rules.MARK_ABSENT_BODY, call.body)
     booking = find_booking(call)
@@ -116,7 +116,7 @@ async def mark_absent(call: Call) -> Answer:
     return success(shown_now(call, booking.uid))
 
 
-def _to_reassign(call: Call) -> tuple[Booking, EventType]:
+def _to_reassign(call: SandboxCall) -> tuple[SandboxBooking, SandboxEventType]:
     """The booking of the path and its type, of whatever kind: without another host it just cannot be done (27).
 
     Guess, from the published source: to a host that is named, bookings of every kind are handed over.
@@ -130,7 +130,7 @@ def _to_reassign(call: Call) -> tuple[Booking, EventType]:
     return booking, event_type
 
 
-async def reassign_booking(call: Call) -> Answer:
+async def reassign_booking(call: SandboxCall) -> SandboxAnswer:
     """POST …/reassign: to another host that is free."""
     booking, event_type = _to_reassign(call)
     question = Question(event_type, booking.start, booking.end, booking.minutes, ignored_uid=booking.uid)
@@ -142,7 +142,7 @@ async def reassign_booking(call: Call) -> Answer:
     return _hand_over(call, booking, event_type, call.world.users[luckiest(call.world, event_type, free)])
 
 
-async def reassign_to_user(call: Call) -> Answer:
+async def reassign_to_user(call: SandboxCall) -> SandboxAnswer:
     """POST …/reassign/{userId}: to one of the type's hosts, free or not."""
     clean(rules.REASSIGN_BODY, call.body)
     booking, event_type = _to_reassign(call)
@@ -159,7 +159,7 @@ async def reassign_to_user(call: Call) -> Answer:
     return _hand_over(call, booking, event_type, user)
 
 
-def _hand_over(call: Call, booking: Booking, event_type: EventType, user: User) -> Answer:
+def _hand_over(call: SandboxCall, booking: SandboxBooking, event_type: SandboxEventType, user: User) -> SandboxAnswer:
     booking.user_id = user.id
     booking.title = place.title(
         event_type,

@@ -3,7 +3,7 @@
 Facts: fact sheet 6.5, recordings `07p`.
 """
 
-from calcom_pipeline.sandbox.bookings.request import Request
+from calcom_pipeline.sandbox.bookings.request import SandboxBookingRequest
 from calcom_pipeline.sandbox.core.errors import bad_request
 from calcom_pipeline.sandbox.core.times import MINUTE_MS, utc_offset_minutes
 from calcom_pipeline.sandbox.slots.window import bounds
@@ -18,7 +18,7 @@ _OUT_OF_BOUNDS = (
 _TOO_MANY = "Attendee with this email can't book because the maximum number of active bookings has been reached."
 
 
-def check_time(world: World, request: Request, now: int) -> None:
+def check_time(world: World, request: SandboxBookingRequest, now: int) -> None:
     """Raises 400 for a start in the past, inside the notice or outside the window."""
     event_type = request.event_type
     if request.start < now:
@@ -37,7 +37,7 @@ def check_time(world: World, request: Request, now: int) -> None:
         raise bad_request(_OUT_OF_BOUNDS)
 
 
-def check_booker(world: World, request: Request, now: int) -> None:
+def check_booker(world: World, request: SandboxBookingRequest, now: int) -> None:
     """Raises 400 if the booker already has as many active bookings of the type as it allows."""
     limit = request.event_type.booker_limit
     most = limit.get("maximumActiveBookings") if limit else None

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import iso, moment_of
-from calcom_pipeline.sandbox.state.model import Booking
+from calcom_pipeline.sandbox.state.model import SandboxBooking
 
 _GOOGLE = "https://calendar.google.com/calendar/r/eventedit"
 _OFFICE = "https://outlook.office.com/calendar/0/deeplink/compose"
@@ -15,7 +15,7 @@ _OUTLOOK = "https://outlook.live.com/calendar/0/deeplink/compose"
 _COMPACT = "%Y%m%dT%H%M%SZ"
 
 
-def calendar_links(booking: Booking) -> list[Json]:
+def calendar_links(booking: SandboxBooking) -> list[Json]:
     """Label, id and link of each; times are UTC."""
     return [
         {"label": "Google Calendar", "id": "googleCalendar", "link": _google(booking)},
@@ -25,13 +25,13 @@ def calendar_links(booking: Booking) -> list[Json]:
     ]
 
 
-def _google(booking: Booking) -> str:
+def _google(booking: SandboxBooking) -> str:
     start, end = (moment_of(one).strftime(_COMPACT) for one in (booking.start, booking.end))
     query = {"dates": f"{start}/{end}", "text": booking.title, "details": booking.description or ""}
     return f"{_GOOGLE}?{_encoded(query, _video(booking))}"
 
 
-def _microsoft(base: str, booking: Booking) -> str:
+def _microsoft(base: str, booking: SandboxBooking) -> str:
     query = {
         "body": booking.description or "",
         "enddt": iso(booking.end),
@@ -43,7 +43,7 @@ def _microsoft(base: str, booking: Booking) -> str:
     return f"{base}?{_encoded(query, _video(booking))}"
 
 
-def _video(booking: Booking) -> Json:
+def _video(booking: SandboxBooking) -> Json:
     url = booking.metadata.get("videoCallUrl")
     return {"location": url} if url else {}
 
@@ -52,7 +52,7 @@ def _encoded(query: dict[str, str], more: Json) -> str:
     return urlencode({**query, **more}, quote_via=quote)
 
 
-def _ics(booking: Booking) -> str:
+def _ics(booking: SandboxBooking) -> str:
     start, end = (moment_of(one).strftime(_COMPACT) for one in (booking.start, booking.end))
     lines = (
         "BEGIN:VCALENDAR",

@@ -13,17 +13,17 @@ from calcom_pipeline.sandbox.core.errors import Bare, bad_request, not_found
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.hooks import notify
 from calcom_pipeline.sandbox.hooks.payloads import Occasion
-from calcom_pipeline.sandbox.http.answers import Answer, success
-from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer, success
+from calcom_pipeline.sandbox.http.call import Guard, Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import BOOKINGS, BOOKINGS_LEGACY, V2026_02_25
-from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType
+from calcom_pipeline.sandbox.state.model import SandboxAttendee, SandboxBooking, SandboxEventType
 from calcom_pipeline.sandbox.validation import bookings as rules
 from calcom_pipeline.sandbox.validation.engine import clean_strictly
 
 _FEWEST_FOR_ONE_SEAT: Final = 2  # the last attendee's seat is not taken away: the whole booking is cancelled
 
 
-async def cancel_booking(call: Call) -> Answer:
+async def cancel_booking(call: SandboxCall) -> SandboxAnswer:
     """POST …/cancel in the modern versions."""
     raw: Any = call.body
     body = clean_strictly(rules.cancel_body(raw if isinstance(raw, dict) else {}), raw)  # pyright: ignore[reportUnknownArgumentType] - the schema looks at its keys alone
@@ -39,7 +39,7 @@ async def cancel_booking(call: Call) -> Answer:
     return success(shown_now(call, uid))
 
 
-def _check_seat(call: Call, uid: str, seat_uid: str) -> None:
+def _check_seat(call: SandboxCall, uid: str, seat_uid: str) -> None:
     found = find_seat(call.world, seat_uid)
     if found is None:
         raise bad_request("Invalid seatUid: this seat does not exist or has already been cancelled.")
@@ -47,7 +47,7 @@ def _check_seat(call: Call, uid: str, seat_uid: str) -> None:
         raise bad_request("Invalid seatUid: this seat does not belong to this booking.")
 
 
-async def _cancel(call: Call, uid: str, body: Json) -> None:
+async def _cancel(call: SandboxCall, uid: str, body: Json) -> None:
     series = call.world.bookings.find_series(uid)
     if series and body.get("cancelSubsequentBookings"):
         raise bad_request(
@@ -78,7 +78,7 @@ async def _cancel(call: Call, uid: str, body: Json) -> None:
         _cancel_one(call, booking.id, reason)
 
 
-def _longest_unwritten(series: list[Booking]) -> Booking:
+def _longest_unwritten(series: list[SandboxBooking]) -> SandboxBooking:
     """The occurrence that decides for its series.
 
     Recording `05m` shows that a cancelled booking's own error comes before the host's missing reason;
@@ -88,7 +88,7 @@ def _longest_unwritten(series: list[Booking]) -> Booking:
     return min(series, key=lambda one: (one.updated or 0, one.start))
 
 
-def _check_allowed(call: Call, booking: Booking, event_type: EventType | None, body: Json) -> None:
+def _check_allowed(call: SandboxCall, booking: SandboxBooking, event_type: SandboxEventType | None, body: Json) -> None:
     user_id = call.user.id if call.user is not None else None
     if booking.user_id is None or booking.user_id not in call.world.users:
         raise Bare(HTTPStatus.BAD_REQUEST, "User not found")
@@ -105,7 +105,7 @@ def _check_allowed(call: Call, booking: Booking, event_type: EventType | None, b
 
 
 async def _give_back(
-    call: Call, booking: Booking, event_type: EventType | None, seat_uid: str, reason: str | None
+    call: SandboxCall, booking: SandboxBooking, event_type: SandboxEventType | None, seat_uid: str, reason: str | None
 ) -> None:
     """One seat is free again; the booking stays accepted and its `updatedAt` where it was."""
     attendee = next(one for one in booking.attendees if one.seat is not None and one.seat.uid == seat_uid)
@@ -114,13 +114,13 @@ async def _give_back(
     await notify.about_cancelled(call.sandbox, Occasion(booking, event_type, attendee=attendee), reason=reason)
 
 
-def _cancel_one(call: Call, booking_id: int, reason: str | None) -> None:
+def _cancel_one(call: SandboxCall, booking_id: int, reason: str | None) -> None:
     booking = call.world.bookings.find_id(booking_id)
     if booking is None:
         return
     event_type = call.world.event_types.get(booking.event_type_id or 0)
     if event_type is not None and event_type.seats_per_slot and call.version != V2026_02_25:
-        booking.attendees = list[Attendee]()
+        booking.attendees = list[SandboxAttendee]()
     booking.status = "cancelled"
     booking.cancellation_reason = reason
     booking.ical_sequence += 1
@@ -128,7 +128,7 @@ def _cancel_one(call: Call, booking_id: int, reason: str | None) -> None:
     call.world.bookings.save(booking)
 
 
-def _cancel_all(call: Call, series_uid: str, since: int, reason: str | None) -> None:
+def _cancel_all(call: SandboxCall, series_uid: str, since: int, reason: str | None) -> None:
     """One write for the rest of a series: every row gets the same `updatedAt`."""
     now = call.now
     for booking in call.world.bookings.find_series(series_uid):

@@ -9,7 +9,7 @@ from typing import Any, Final
 from calcom_pipeline.sandbox.core.errors import internal_error, zod
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.event_types.fields import default_fields
-from calcom_pipeline.sandbox.state.model import EventType
+from calcom_pipeline.sandbox.state.model import SandboxEventType
 from calcom_pipeline.sandbox.validation.rules import is_email, is_phone
 
 _PHONE: Final = "attendeePhoneNumber"
@@ -17,7 +17,7 @@ _REQUIRED: Final = "error_required_field"
 _NO_ADDRESS: Final = "email_validation_error"
 
 
-def check_core(event_type: EventType, attendee: Json, guests: list[str] | None, metadata: Json) -> None:
+def check_core(event_type: SandboxEventType, attendee: Json, guests: list[str] | None, metadata: Json) -> None:
     """Raises 400 with everything that the core's schema finds wrong, 500 for what it stumbles over."""
     phone = attendee.get("phoneNumber")
     if phone and not isinstance(phone, str):

@@ -12,24 +12,24 @@ from calcom_pipeline.sandbox.bookings import lookup, views
 from calcom_pipeline.sandbox.bookings.bounds import check_booker, check_time
 from calcom_pipeline.sandbox.bookings.creation import create, question_of
 from calcom_pipeline.sandbox.bookings.hosts import assign
-from calcom_pipeline.sandbox.bookings.request import Request, from_body
+from calcom_pipeline.sandbox.bookings.request import SandboxBookingRequest, from_body
 from calcom_pipeline.sandbox.bookings.seats import take_seat
 from calcom_pipeline.sandbox.core.errors import bad_request, internal_error
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import moment_of, ms_of, zone
 from calcom_pipeline.sandbox.event_types.personal_api import may_read
-from calcom_pipeline.sandbox.http.answers import Answer, created
-from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer, created
+from calcom_pipeline.sandbox.http.call import Guard, Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import BOOKINGS
 from calcom_pipeline.sandbox.slots.limits import refuse_past_limits
-from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType
+from calcom_pipeline.sandbox.state.model import SandboxAttendee, SandboxBooking, SandboxEventType
 from calcom_pipeline.sandbox.validation import bookings as rules
 from calcom_pipeline.sandbox.validation.engine import clean_strictly
 
 _MONTHS_PER_YEAR: Final = 12
 
 
-async def create_booking(call: Call) -> Answer:
+async def create_booking(call: SandboxCall) -> SandboxAnswer:
     """POST /v2/bookings."""
     raw: Any = call.body
     schema = rules.create_body(raw if isinstance(raw, dict) else {}, call.version)  # pyright: ignore[reportUnknownArgumentType] - the schema looks at its keys alone
@@ -46,7 +46,7 @@ async def create_booking(call: Call) -> Answer:
     return created(await _single(call, request))
 
 
-def _with_flags(call: Call, request: Request, body: Json) -> Request:
+def _with_flags(call: SandboxCall, request: SandboxBookingRequest, body: Json) -> SandboxBookingRequest:
     """The host's flags of version 2026-02-25; from anybody else they change nothing."""
     is_host = call.user is not None and may_read(call.world, call.user, request.event_type)
     if not is_host:
@@ -58,7 +58,7 @@ def _with_flags(call: Call, request: Request, body: Json) -> Request:
     )
 
 
-async def _single(call: Call, request: Request) -> Json:
+async def _single(call: SandboxCall, request: SandboxBookingRequest) -> Json:
     if request.event_type.seats_per_slot:
         booking, seat_uid, is_first = await take_seat(call.sandbox, request)
         shows = shows_attendees(call, booking)
@@ -68,7 +68,7 @@ async def _single(call: Call, request: Request) -> Json:
     return views.after_create(call.world, booking)
 
 
-def shows_attendees(call: Call, booking: Booking) -> bool:
+def shows_attendees(call: SandboxCall, booking: SandboxBooking) -> bool:
     """Whether the caller may see who else sits in a booking."""
     event_type = call.world.event_types.get(booking.event_type_id or 0)
     if event_type is None or event_type.seats is None or event_type.seats.get("showAttendeeInfo"):
@@ -76,7 +76,7 @@ def shows_attendees(call: Call, booking: Booking) -> bool:
     return call.user is not None and may_read(call.world, call.user, event_type)
 
 
-async def _series(call: Call, event_type: EventType, body: Json) -> list[Json]:
+async def _series(call: SandboxCall, event_type: SandboxEventType, body: Json) -> list[Json]:
     """Every occurrence is a booking of its own; all of them must be free."""
     recurrence: Json = event_type.recurrence or {}
     lookup.check_length(event_type, body.get("lengthInMinutes"))
@@ -120,7 +120,7 @@ def _later(moment: datetime, frequency: str, steps: int) -> datetime:
     return moment
 
 
-def _instant(call: Call, event_type: EventType, body: Json) -> Json:
+def _instant(call: SandboxCall, event_type: SandboxEventType, body: Json) -> Json:
     """An instant meeting of a team: nobody hosts it yet."""
     if event_type.team_id is None:
         raise bad_request("Instant bookings are only supported for team event types, not individual user event types.")
@@ -129,7 +129,7 @@ def _instant(call: Call, event_type: EventType, body: Json) -> Json:
     request = from_body(event_type, body, minutes=event_type.length)
     world, booker = call.world, request.booker
     uid = call.sandbox.ids.booking_uid()
-    booking = Booking(
+    booking = SandboxBooking(
         id=world.sequences.take("booking"),
         uid=uid,
         title=f"Instant {event_type.title} between {world.teams[event_type.team_id].name} and {booker.name}",
@@ -140,7 +140,7 @@ def _instant(call: Call, event_type: EventType, body: Json) -> Json:
         status="awaiting_host",
         event_type_id=event_type.id,
         user_id=None,
-        attendees=[Attendee(world.sequences.take("attendee"), booker.name, booker.email, booker.time_zone)],
+        attendees=[SandboxAttendee(world.sequences.take("attendee"), booker.name, booker.email, booker.time_zone)],
         responses=request.responses,
         metadata=copy.deepcopy(request.metadata),
         ical_uid="",

@@ -8,7 +8,7 @@ import asyncio
 
 from calcom_pipeline.sandbox.bookings import bounds, place
 from calcom_pipeline.sandbox.bookings.hosts import Assignment, assign, unavailable
-from calcom_pipeline.sandbox.bookings.request import Request
+from calcom_pipeline.sandbox.bookings.request import SandboxBookingRequest
 from calcom_pipeline.sandbox.bookings.storable import refuse_nul
 from calcom_pipeline.sandbox.core.errors import lost_race
 from calcom_pipeline.sandbox.core.json_types import as_stored
@@ -18,11 +18,11 @@ from calcom_pipeline.sandbox.hooks.payloads import Occasion
 from calcom_pipeline.sandbox.runtime import Sandbox
 from calcom_pipeline.sandbox.slots.availability import Question
 from calcom_pipeline.sandbox.slots.limits import refuse_past_limits
-from calcom_pipeline.sandbox.state.model import Attendee, Booking, Status, User
+from calcom_pipeline.sandbox.state.model import SandboxAttendee, SandboxBooking, Status, User
 from calcom_pipeline.sandbox.state.world import World
 
 
-def question_of(request: Request) -> Question:
+def question_of(request: SandboxBookingRequest) -> Question:
     """The availability question for exactly the request's time."""
     old = request.predecessor
     return Question(
@@ -35,7 +35,7 @@ def question_of(request: Request) -> Question:
     )
 
 
-def needs_confirmation(request: Request, now: int) -> bool:
+def needs_confirmation(request: SandboxBookingRequest, now: int) -> bool:
     """Whether the host must confirm; a threshold asks for it only close to the start."""
     policy = request.event_type.confirmation
     if not policy:
@@ -47,7 +47,7 @@ def needs_confirmation(request: Request, now: int) -> bool:
     return request.start - now <= threshold["count"] * unit
 
 
-def existing_twin(world: World, request: Request, *, pending: bool) -> Booking | None:
+def existing_twin(world: World, request: SandboxBookingRequest, *, pending: bool) -> SandboxBooking | None:
     """The same attendee's booking of the same slot, which types with confirmation and round robin hand out again."""
     if not pending and request.event_type.scheduling != "roundRobin":
         return None
@@ -60,7 +60,7 @@ def existing_twin(world: World, request: Request, *, pending: bool) -> Booking |
     return None
 
 
-async def create(sandbox: Sandbox, request: Request, *, owner_moves: bool = False) -> Booking:
+async def create(sandbox: Sandbox, request: SandboxBookingRequest, *, owner_moves: bool = False) -> SandboxBooking:
     """A new booking, or the twin that exists; raises what Cal.com answers if it cannot be made.
 
     `owner_moves` says that the event type's owner moves a booking, which then needs no new confirmation.
@@ -89,7 +89,7 @@ async def create(sandbox: Sandbox, request: Request, *, owner_moves: bool = Fals
     return stamp(sandbox, booking)
 
 
-def _assign(world: World, request: Request) -> Assignment:
+def _assign(world: World, request: SandboxBookingRequest) -> Assignment:
     question = question_of(request)
     if request.ignores_conflicts:
         hosts = world.host_ids(request.event_type)
@@ -103,7 +103,7 @@ def _assign(world: World, request: Request) -> Assignment:
     return assign(world, question, preferred=preferred, moving=old is not None)
 
 
-def stamp(sandbox: Sandbox, booking: Booking) -> Booking:
+def stamp(sandbox: Sandbox, booking: SandboxBooking) -> SandboxBooking:
     """The last write of a create, after the webhooks went out; the row may have changed meanwhile."""
     current = sandbox.world.bookings.find_id(booking.id)
     if current is None:
@@ -113,7 +113,9 @@ def stamp(sandbox: Sandbox, booking: Booking) -> Booking:
     return current
 
 
-def insert(sandbox: Sandbox, request: Request, assignment: Assignment, *, pending: bool) -> Booking:
+def insert(
+    sandbox: Sandbox, request: SandboxBookingRequest, assignment: Assignment, *, pending: bool
+) -> SandboxBooking:
     """Writes the row; raises 400 (bare) if another request took the time meanwhile."""
     world, now = sandbox.world, sandbox.clock.now()
     _check_storable(request)
@@ -134,7 +136,7 @@ def insert(sandbox: Sandbox, request: Request, assignment: Assignment, *, pendin
     return booking
 
 
-def _check_storable(request: Request) -> None:
+def _check_storable(request: SandboxBookingRequest) -> None:
     location = place.stored_location(request.event_type, request.place)
     guests = request.guests or ()
     refuse_nul(
@@ -148,7 +150,7 @@ def _check_storable(request: Request) -> None:
     )
 
 
-def _is_taken(world: World, request: Request, organizer: User) -> bool:
+def _is_taken(world: World, request: SandboxBookingRequest, organizer: User) -> bool:
     """PostgreSQL's unique key over start, end and organizer of accepted bookings."""
     old = request.predecessor
     for position in world.bookings.between(request.start, request.end):
@@ -159,21 +161,23 @@ def _is_taken(world: World, request: Request, organizer: User) -> bool:
     return False
 
 
-def _retire(sandbox: Sandbox, old: Booking) -> None:
+def _retire(sandbox: Sandbox, old: SandboxBooking) -> None:
     old.status = "cancelled"
     old.rescheduled = True
     old.updated = sandbox.clock.now()
     sandbox.world.bookings.save(old)
 
 
-def _row(sandbox: Sandbox, request: Request, assignment: Assignment, booking_id: int, uid: str, now: int) -> Booking:
+def _row(
+    sandbox: Sandbox, request: SandboxBookingRequest, assignment: Assignment, booking_id: int, uid: str, now: int
+) -> SandboxBooking:
     world, event_type, old = sandbox.world, request.event_type, request.predecessor
     location = place.stored_location(event_type, request.place)
     video = place.video_url(location, world.booker_url, uid)
     is_collective = event_type.scheduling == "collective"
     team = world.teams.get(event_type.team_id or 0)
     host = team.name if is_collective and team else assignment.organizer.name
-    return Booking(
+    return SandboxBooking(
         id=booking_id,
         uid=uid,
         title=place.title(
@@ -199,11 +203,11 @@ def _row(sandbox: Sandbox, request: Request, assignment: Assignment, booking_id:
     )
 
 
-def attendees(world: World, request: Request, assignment: Assignment) -> list[Attendee]:
+def attendees(world: World, request: SandboxBookingRequest, assignment: Assignment) -> list[SandboxAttendee]:
     """The booker, the guests, and the hosts who join the organizer."""
     booker = request.booker
     found = [
-        Attendee(
+        SandboxAttendee(
             world.sequences.take("attendee"),
             booker.name,
             booker.email,
@@ -218,8 +222,8 @@ def attendees(world: World, request: Request, assignment: Assignment) -> list[At
         if guest not in seen:
             seen.add(guest)
             attendee_id = world.sequences.take("attendee")
-            found.append(Attendee(attendee_id, "", guest, booker.time_zone))
+            found.append(SandboxAttendee(attendee_id, "", guest, booker.time_zone))
     for user in assignment.others:
         attendee_id = world.sequences.take("attendee")
-        found.append(Attendee(attendee_id, user.name, user.email, user.time_zone))
+        found.append(SandboxAttendee(attendee_id, user.name, user.email, user.time_zone))
     return found

@@ -41,7 +41,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedBookings:
     """One list request. `positions` are rows found by uid, address or name; None means any."""
 
     sort: SortKey = "start"
@@ -83,7 +83,7 @@ def bucket(columns: Columns, name: str, now: int) -> Mask:
     return (columns.end >= now) & (status == _PENDING)
 
 
-def counted(columns: Columns, wanted: Wanted, visible: Mask, now: int) -> Mask:
+def counted(columns: Columns, wanted: WantedBookings, visible: Mask, now: int) -> Mask:
     """The rows that count for the totals."""
     found = visible & columns.alive
     if wanted.statuses:
@@ -101,7 +101,7 @@ def counted(columns: Columns, wanted: Wanted, visible: Mask, now: int) -> Mask:
     return found
 
 
-def changed_within(columns: Columns, wanted: Wanted) -> Mask | None:
+def changed_within(columns: Columns, wanted: WantedBookings) -> Mask | None:
     """The rows that pass the created and updated filters; None without such a filter."""
     found: Mask | None = None
     for bounds, column in ((wanted.created, columns.created), (wanted.updated, columns.updated)):

@@ -10,7 +10,7 @@ import numpy as np
 from calcom_pipeline.sandbox.core.errors import Enveloped, bad_request, internal_error
 from calcom_pipeline.sandbox.slots.availability import Question, asked_hosts, is_free
 from calcom_pipeline.sandbox.state.columns import STATUS_CODES
-from calcom_pipeline.sandbox.state.model import EventType, User
+from calcom_pipeline.sandbox.state.model import SandboxEventType, User
 from calcom_pipeline.sandbox.state.world import World
 
 _PRIORITIES = {"lowest": 0, "low": 1, "medium": 2, "high": 3, "highest": 4}
@@ -24,7 +24,7 @@ class Assignment:
     others: tuple[User, ...] = ()
 
 
-def unavailable(event_type: EventType, *, moving: bool = False) -> Enveloped:
+def unavailable(event_type: SandboxEventType, *, moving: bool = False) -> Enveloped:
     """The answer for a time that nobody can take.
 
     Guess, from the published source: a move names the user, whoever the type belongs to.
@@ -55,7 +55,9 @@ def assign(world: World, question: Question, *, preferred: int | None = None, mo
     return Assignment(users[0], tuple(users[1:]))
 
 
-def _rotate(world: World, event_type: EventType, hosts: list[int], free: list[int], preferred: int | None) -> list[int]:
+def _rotate(
+    world: World, event_type: SandboxEventType, hosts: list[int], free: list[int], preferred: int | None
+) -> list[int]:
     """The fixed hosts and one of the others; nobody if one of the fixed ones is not free, or none of the others.
 
     Guess, from the published source: both of these are as unforeseen as in a collective type.
@@ -70,7 +72,7 @@ def _rotate(world: World, event_type: EventType, hosts: list[int], free: list[in
     return [*fixed, lucky]
 
 
-def luckiest(world: World, event_type: EventType, candidates: list[int]) -> int:
+def luckiest(world: World, event_type: SandboxEventType, candidates: list[int]) -> int:
     """Of the hosts with the highest priority, the one whose last booking of this type was made longest ago."""
     priority = {host.user_id: _PRIORITIES.get(host.priority, 2) for host in world.hosts_of(event_type)}
     best = max(priority.get(host, 2) for host in candidates)

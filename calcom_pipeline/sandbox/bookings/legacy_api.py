@@ -14,10 +14,10 @@ from calcom_pipeline.sandbox.core.errors import bad_request, not_found
 from calcom_pipeline.sandbox.core.json_types import Json, is_object
 from calcom_pipeline.sandbox.core.times import iso
 from calcom_pipeline.sandbox.event_types.legacy_api import SCHEDULING, stored_recurrence
-from calcom_pipeline.sandbox.http.answers import Answer, success
-from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer, success
+from calcom_pipeline.sandbox.http.call import Guard, Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import BOOKINGS_LEGACY
-from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType
+from calcom_pipeline.sandbox.state.model import SandboxAttendee, SandboxBooking, SandboxEventType
 from calcom_pipeline.sandbox.state.world import World
 from calcom_pipeline.sandbox.validation import bookings as rules
 from calcom_pipeline.sandbox.validation.engine import clean
@@ -33,7 +33,7 @@ _STATUSES: Final = {
 }
 
 
-async def list_bookings(call: Call) -> Answer:
+async def list_bookings(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/bookings before 2024-08-13: `data` is an object, `take` is not known."""
     query = clean(rules.LEGACY_LIST_QUERY, call.query)
     filters = is_object(query.get("filters")) or {}
@@ -60,17 +60,17 @@ async def list_bookings(call: Call) -> Answer:
     )
 
 
-def _series(call: Call, visible: Any) -> list[Json]:
+def _series(call: SandboxCall, visible: Any) -> list[Json]:
     """Every series of the caller, with the starts of its occurrences by status."""
     columns = call.world.bookings.columns
-    found: dict[str, list[Booking]] = {}
+    found: dict[str, list[SandboxBooking]] = {}
     for position in np.flatnonzero(visible & columns.is_series & columns.alive)[:_MOST].tolist():
         booking = call.world.bookings.at(position)
         found.setdefault(booking.series_uid or "", []).append(booking)
     return [_one_series(uid, sorted(rows, key=lambda one: one.start)) for uid, rows in found.items()]
 
 
-def _one_series(uid: str, rows: list[Booking]) -> Json:
+def _one_series(uid: str, rows: list[SandboxBooking]) -> Json:
     starts: dict[str, list[str]] = {
         name: [] for name in ("ACCEPTED", "CANCELLED", "REJECTED", "PENDING", "AWAITING_HOST")
     }
@@ -79,7 +79,7 @@ def _one_series(uid: str, rows: list[Booking]) -> Json:
     return {"recurringEventId": uid, "count": len(rows), "firstDate": iso(rows[0].start), "bookings": starts}
 
 
-def _event_type(world: World, event_type: EventType | None) -> Json:
+def _event_type(world: World, event_type: SandboxEventType | None) -> Json:
     if event_type is None:
         return {"price": 0, "currency": "usd", "recurringEvent": None, "metadata": {}, "bookingFields": None}
     setting = event_type.settings.get
@@ -117,7 +117,7 @@ def _event_type(world: World, event_type: EventType | None) -> Json:
     }
 
 
-def _user(world: World, booking: Booking, keys: tuple[str, ...]) -> Json | None:
+def _user(world: World, booking: SandboxBooking, keys: tuple[str, ...]) -> Json | None:
     user = world.users.get(booking.user_id or 0)
     if user is None:
         return None
@@ -132,7 +132,7 @@ def _user(world: World, booking: Booking, keys: tuple[str, ...]) -> Json | None:
     return {key: values[key] for key in keys}
 
 
-def _attendee(world: World, booking: Booking, attendee: Attendee) -> Json:
+def _attendee(world: World, booking: SandboxBooking, attendee: SandboxAttendee) -> Json:
     user = world.user_with_email(attendee.email)
     return {
         "id": attendee.id,
@@ -152,7 +152,7 @@ def _attendee(world: World, booking: Booking, attendee: Attendee) -> Json:
     }
 
 
-def _row(world: World, booking: Booking) -> Json:
+def _row(world: World, booking: SandboxBooking) -> Json:
     user = world.users.get(booking.user_id or 0)
     event_type = world.event_types.get(booking.event_type_id or 0)
     return {
@@ -196,7 +196,7 @@ def _row(world: World, booking: Booking) -> Json:
     }
 
 
-async def read_booking(call: Call) -> Answer:
+async def read_booking(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/bookings/{uid} before 2024-08-13."""
     world = call.world
     booking = world.bookings.find_uid(call.params["uid"])
@@ -247,7 +247,7 @@ async def read_booking(call: Call) -> Answer:
     return success(found)
 
 
-async def create_booking(call: Call) -> Answer:
+async def create_booking(call: SandboxCall) -> SandboxAnswer:
     """POST /v2/bookings before 2024-08-13: a body of the modern kind is refused; the old kind is not played here."""
     clean(rules.LEGACY_CREATE_BODY, call.body)
     raise bad_request("This sandbox does not book with versions before 2024-08-13.")

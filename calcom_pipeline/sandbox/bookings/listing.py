@@ -15,7 +15,7 @@ from calcom_pipeline.sandbox.bookings.filters import (
     DEFAULT_TAKE,
     Bounds,
     Mask,
-    Wanted,
+    WantedBookings,
     changed_within,
     counted,
     pagination,
@@ -27,8 +27,8 @@ from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import parse_iso
 from calcom_pipeline.sandbox.event_types.personal_api import read_whole_number
 from calcom_pipeline.sandbox.event_types.team_api import require_organization, require_team
-from calcom_pipeline.sandbox.http.answers import Answer
-from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer
+from calcom_pipeline.sandbox.http.call import Guard, Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import ANY, BOOKINGS
 from calcom_pipeline.sandbox.runtime import Sandbox
 from calcom_pipeline.sandbox.state.bookings import SortKey
@@ -48,12 +48,12 @@ _SORTS: Final[tuple[tuple[str, SortKey], ...]] = (
 _LATEST_FIRST: Final = frozenset({("past",), ("cancelled",)})
 
 
-async def list_bookings(call: Call) -> Answer:
+async def list_bookings(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/bookings: what the caller organizes, attends or administers."""
     return await _answer(call, rules.LIST_QUERY, visible_to(call.sandbox, call.caller))
 
 
-async def list_team_bookings(call: Call) -> Answer:
+async def list_team_bookings(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/teams/{teamId}/bookings: the caller's list with the team as its filter.
 
     The created and updated filters are stripped, unless a newer build is played.
@@ -64,19 +64,19 @@ async def list_team_bookings(call: Call) -> Answer:
     return await _answer(call, schema, visible_to(call.sandbox, call.caller), team_id=team.id)
 
 
-async def list_organization_bookings(call: Call) -> Answer:
+async def list_organization_bookings(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/organizations/{orgId}/bookings: the caller's list, who administers it all, narrowed to users if asked."""
     require_organization(call)
     return await _answer(call, rules.ORGANIZATION_QUERY, visible_to(call.sandbox, call.caller))
 
 
-async def list_organization_team_bookings(call: Call) -> Answer:
+async def list_organization_team_bookings(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/organizations/{orgId}/teams/{teamId}/bookings."""
     require_organization(call, admin=False)
     return await list_team_bookings(call)
 
 
-async def list_organization_user_bookings(call: Call) -> Answer:
+async def list_organization_user_bookings(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/organizations/{orgId}/users/{userId}/bookings."""
     require_organization(call)
     user = call.world.users.get(read_whole_number(call.params["userId"]))
@@ -111,7 +111,7 @@ def _of_people(world: World, user_ids: Collection[int]) -> Mask:
     return found
 
 
-async def _answer(call: Call, schema: Schema, visible: Visible, *, team_id: int | None = None) -> Answer:
+async def _answer(call: SandboxCall, schema: Schema, visible: Visible, *, team_id: int | None = None) -> SandboxAnswer:
     query = clean(schema, call.query)
     if team_id is not None:
         query["teamId"] = team_id
@@ -122,13 +122,13 @@ async def _answer(call: Call, schema: Schema, visible: Visible, *, team_id: int 
     positions, total = select(call, wanted, visible)
     rows = render(world, await second_query(call, positions))
     page = orjson.dumps(pagination(total, wanted.skip, wanted.take))
-    return Answer(body=b"".join((b'{"status":"success","data":[', rows, b'],"pagination":', page, b"}")))
+    return SandboxAnswer(body=b"".join((b'{"status":"success","data":[', rows, b'],"pagination":', page, b"}")))
 
 
-def _wanted(call: Call, query: Json) -> Wanted:
+def _wanted(call: SandboxCall, query: Json) -> WantedBookings:
     statuses = tuple(query.get("status") or ())
     sort, descending = _sort(query, statuses)
-    return Wanted(
+    return WantedBookings(
         sort=sort,
         descending=descending,
         skip=int(query.get("skip") or 0),
@@ -143,7 +143,7 @@ def _wanted(call: Call, query: Json) -> Wanted:
     )
 
 
-def _asked_users(call: Call, asked: list[int | float]) -> set[int]:
+def _asked_users(call: SandboxCall, asked: list[int | float]) -> set[int]:
     """The users of the query; the caller must administer all of them, or ask for himself; raises 403."""
     world, caller = call.world, call.caller.id
     members = world.members_of({team.id for team in world.administered_by(caller)})
@@ -164,7 +164,7 @@ def _moment(query: Json, name: str) -> int | None:
     return parse_iso(text) if text else None
 
 
-def _event_type_ids(call: Call, query: Json) -> tuple[int, ...] | None:
+def _event_type_ids(call: SandboxCall, query: Json) -> tuple[int, ...] | None:
     wanted = query.get("eventTypeIds") or ([query["eventTypeId"]] if query.get("eventTypeId") else None)
     by_type = None if wanted is None else _with_children(call, {int(one) for one in wanted})
     teams = query.get("teamsIds") or ([query["teamId"]] if query.get("teamId") else None)
@@ -180,12 +180,12 @@ def _event_type_ids(call: Call, query: Json) -> tuple[int, ...] | None:
     return tuple(family) if by_type is None else tuple(set(by_type) & family)
 
 
-def _belongs_to(call: Call, team_id: int) -> bool:
+def _belongs_to(call: SandboxCall, team_id: int) -> bool:
     world, user_id = call.world, call.caller.id
     return world.role_in(user_id, team_id) is not None or world.is_admin_of(user_id, team_id)
 
 
-def _with_children(call: Call, wanted: set[int]) -> tuple[int, ...]:
+def _with_children(call: SandboxCall, wanted: set[int]) -> tuple[int, ...]:
     known = {one for one in wanted if one in call.world.event_types}
     if not known:
         raise trpc(HTTPStatus.BAD_REQUEST, "The requested event-types do not exist.")
@@ -202,7 +202,7 @@ def _found(world: World, query: Json) -> Iterable[Positions]:
         yield np.array([] if booking is None else [world.bookings.position_of(booking)], dtype=np.int64)
 
 
-def select(call: Call, wanted: Wanted, visible: Visible) -> tuple[Positions, int]:
+def select(call: SandboxCall, wanted: WantedBookings, visible: Visible) -> tuple[Positions, int]:
     """The positions of one page, and the number of rows that Cal.com counts."""
     table, rng = call.world.bookings, call.sandbox.ties
     order, keys = table.order(wanted.sort)
@@ -222,7 +222,7 @@ def select(call: Call, wanted: Wanted, visible: Visible) -> tuple[Positions, int
     return page, total
 
 
-def _narrow(columns: Columns, wanted: Wanted, order: Positions, keys: Positions) -> tuple[Positions, Positions]:
+def _narrow(columns: Columns, wanted: WantedBookings, order: Positions, keys: Positions) -> tuple[Positions, Positions]:
     """The rows that pass the created and updated filters, cut out as one piece where they sort by the same column."""
     own = wanted.updated if wanted.sort == "updated" else wanted.created if wanted.sort == "created" else None
     other = wanted.created if wanted.sort == "updated" else wanted.updated

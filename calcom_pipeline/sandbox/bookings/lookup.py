@@ -14,8 +14,8 @@ from calcom_pipeline.sandbox.core.errors import (
 )
 from calcom_pipeline.sandbox.core.json_types import Json, is_list
 from calcom_pipeline.sandbox.event_types.personal_api import may_read
-from calcom_pipeline.sandbox.http.call import Call
-from calcom_pipeline.sandbox.state.model import EventType, Team, User
+from calcom_pipeline.sandbox.http.call import SandboxCall
+from calcom_pipeline.sandbox.state.model import SandboxEventType, SandboxTeam, User
 from calcom_pipeline.sandbox.state.world import World
 
 _TEXT_KINDS = frozenset({"phone", "address", "text", "textarea", "url", "date"})
@@ -23,7 +23,7 @@ _LIST_KINDS = frozenset({"multiemail", "multiselect", "checkbox"})
 _CHOICE_KINDS = frozenset({"select", "radio"})
 
 
-def find_event_type(call: Call, body: Json) -> EventType:
+def find_event_type(call: SandboxCall, body: Json) -> SandboxEventType:
     """The type that the body names; raises 404 with the text that fits the way of naming."""
     found = _named(call.world, body)
     if found is None:
@@ -31,7 +31,7 @@ def find_event_type(call: Call, body: Json) -> EventType:
     return found
 
 
-def _named(world: World, body: Json) -> EventType | None:
+def _named(world: World, body: Json) -> SandboxEventType | None:
     if body.get("eventTypeId"):
         return world.event_types.get(int(body["eventTypeId"]))
     if body.get("username"):
@@ -50,7 +50,7 @@ def _user(world: World, body: Json) -> User:
     return user
 
 
-def _team(world: World, body: Json) -> Team:
+def _team(world: World, body: Json) -> SandboxTeam:
     slug = body.get("organizationSlug")
     organization = world.organization_named(slug) if slug else None
     if slug and organization is None:
@@ -69,7 +69,7 @@ def _missing(body: Json) -> str:
     return f"Event type with slug {body['eventTypeSlug']} belonging to {owner}{within} not found."
 
 
-def check_bookable(call: Call, event_type: EventType) -> None:
+def check_bookable(call: SandboxCall, event_type: SandboxEventType) -> None:
     """Refuses types that cannot be booked at all, or not by this caller."""
     if event_type.requires_authentication:
         _check_caller(call, event_type)
@@ -85,7 +85,7 @@ def check_bookable(call: Call, event_type: EventType) -> None:
         )
 
 
-def _check_caller(call: Call, event_type: EventType) -> None:
+def _check_caller(call: SandboxCall, event_type: SandboxEventType) -> None:
     if call.user is None:
         raise unauthorized(
             "checkBookingRequiresAuthentication - request must be authenticated by passing credentials belonging to "
@@ -98,7 +98,7 @@ def _check_caller(call: Call, event_type: EventType) -> None:
         )
 
 
-def check_length(event_type: EventType, wanted: int | None) -> int:
+def check_length(event_type: SandboxEventType, wanted: int | None) -> int:
     """The booking's minutes; a length may be chosen only where several are offered."""
     if not wanted:
         return event_type.length
@@ -116,7 +116,7 @@ def check_length(event_type: EventType, wanted: int | None) -> int:
     return int(wanted)
 
 
-def check_responses(event_type: EventType, body: Json) -> None:
+def check_responses(event_type: SandboxEventType, body: Json) -> None:
     """The answers to a type's own booking fields: required ones there, each of its kind; raises 400."""
     phone = body["attendee"].get("phoneNumber")
     given: Json = dict(body.get("bookingFieldsResponses") or {}) | {"attendeePhoneNumber": phone}
@@ -130,7 +130,7 @@ def check_responses(event_type: EventType, body: Json) -> None:
             _check_kind(field, value)
 
 
-def _missing_response(event_type: EventType, name: str) -> str:
+def _missing_response(event_type: SandboxEventType, name: str) -> str:
     if name in {"attendeePhoneNumber", "smsReminderNumber"}:
         return (
             'Missing attendee phone number - it is required by the event type. Pass it as "attendee.phoneNumber" '

@@ -9,14 +9,14 @@ import copy
 from typing import TYPE_CHECKING
 
 from calcom_pipeline.sandbox.control import mutations
-from calcom_pipeline.sandbox.http.call import Call
+from calcom_pipeline.sandbox.http.call import SandboxCall
 from calcom_pipeline.sandbox.state.sorting import Positions
 
 if TYPE_CHECKING:
     from calcom_pipeline.sandbox.control.faults import Fault
 
 
-async def second_query(call: Call, positions: Positions) -> Positions:
+async def second_query(call: SandboxCall, positions: Positions) -> Positions:
     """The positions of a page whose rows are still there at the second query, in the order of the first one.
 
     In between, other requests are served for the sandbox's `rows_seconds`, and the faults for pages strike.
@@ -29,7 +29,7 @@ async def second_query(call: Call, positions: Positions) -> Positions:
     return positions[table.columns.alive[positions]]
 
 
-def _change(call: Call, fault: "Fault", positions: Positions) -> None:
+def _change(call: SandboxCall, fault: "Fault", positions: Positions) -> None:
     table = call.world.bookings
     there = positions[table.columns.alive[positions]].tolist()
     uids = [table.at(position).uid for position in fault.pick(there)]

@@ -12,10 +12,10 @@ from calcom_pipeline.sandbox.bookings.storable import refuse_nul
 from calcom_pipeline.sandbox.core.errors import bad_request, forbidden, not_found, trpc
 from calcom_pipeline.sandbox.core.json_types import Json, as_stored
 from calcom_pipeline.sandbox.event_types.personal_api import may_read, read_whole_number
-from calcom_pipeline.sandbox.http.answers import Answer, created, success
-from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer, created, success
+from calcom_pipeline.sandbox.http.call import Guard, Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import BOOKINGS
-from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType
+from calcom_pipeline.sandbox.state.model import SandboxAttendee, SandboxBooking, SandboxEventType
 from calcom_pipeline.sandbox.validation import bookings as rules
 from calcom_pipeline.sandbox.validation.engine import clean
 
@@ -45,14 +45,14 @@ def _base(email: str) -> str:
     return f"{name.partition('+')[0]}@{domain}".lower()
 
 
-def _is_hosts_or_attendees(call: Call, booking: Booking) -> bool:
+def _is_hosts_or_attendees(call: SandboxCall, booking: SandboxBooking) -> bool:
     """Whether the caller organizes the booking, administers its team or takes part."""
     event_type = call.world.event_types.get(booking.event_type_id or 0)
     is_admin = event_type is not None and may_read(call.world, call.caller, event_type)
     return booking.user_id == call.caller.id or is_admin or any(a.email == call.caller.email for a in booking.attendees)
 
 
-def _own_booking(call: Call) -> Booking:
+def _own_booking(call: SandboxCall) -> SandboxBooking:
     """The booking of the path, if the caller is its host, an admin or takes part; raises 403."""
     booking = find_booking(call)
     if not _is_hosts_or_attendees(call, booking):
@@ -60,7 +60,7 @@ def _own_booking(call: Call) -> Booking:
     return booking
 
 
-async def add_guests(call: Call) -> Answer:
+async def add_guests(call: SandboxCall) -> SandboxAnswer:
     """POST …/guests."""
     booking = find_booking(call)
     guests: list[Json] = clean(rules.GUESTS_BODY, call.body)["guests"]
@@ -86,11 +86,11 @@ async def add_guests(call: Call) -> Answer:
     return success(shown_now(call, booking.uid))
 
 
-def _attendee(call: Call, booking: Booking, given: Json) -> Attendee:
+def _attendee(call: SandboxCall, booking: SandboxBooking, given: Json) -> SandboxAttendee:
     """Somebody new, with the organizer's zone if none is given."""
     refuse_nul(given.get("name"), given.get("phoneNumber"))
     organizer = call.world.users.get(booking.user_id or 0) or call.caller
-    return Attendee(
+    return SandboxAttendee(
         call.world.sequences.take("attendee"),
         given.get("name") or "",
         given["email"],
@@ -100,7 +100,7 @@ def _attendee(call: Call, booking: Booking, given: Json) -> Attendee:
     )
 
 
-async def change_location(call: Call) -> Answer:
+async def change_location(call: SandboxCall) -> SandboxAnswer:
     """PATCH …/location: for hosts and admins; without a location that the type offers nothing changes."""
     booking = find_booking(call)
     given: Json | None = clean(rules.LOCATION_BODY, call.body).get("location")
@@ -128,7 +128,7 @@ async def change_location(call: Call) -> Answer:
     return success(shown_now(call, booking.uid))
 
 
-def _new_location(event_type: EventType, given: Json) -> str:
+def _new_location(event_type: SandboxEventType, given: Json) -> str:
     if given["type"] == "integration":
         return place.stored_location(event_type, given) or place.CAL_VIDEO_LOCATION
     member = _LOCATION_MEMBERS.get(given["type"])
@@ -138,7 +138,7 @@ def _new_location(event_type: EventType, given: Json) -> str:
     return str(value)
 
 
-def _shown(booking: Booking, attendee: Attendee) -> Json:
+def _shown(booking: SandboxBooking, attendee: SandboxAttendee) -> Json:
     shown: Json = {
         "id": attendee.id,
         "bookingId": booking.id,
@@ -152,13 +152,13 @@ def _shown(booking: Booking, attendee: Attendee) -> Json:
     return shown | ({"phoneNumber": attendee.phone} if attendee.phone is not None else {})
 
 
-async def list_attendees(call: Call) -> Answer:
+async def list_attendees(call: SandboxCall) -> SandboxAnswer:
     """GET …/attendees."""
     booking = _own_booking(call)
     return success([_shown(booking, one) for one in booking.attendees])
 
 
-def _find(call: Call, booking: Booking) -> Attendee:
+def _find(call: SandboxCall, booking: SandboxBooking) -> SandboxAttendee:
     attendee_id = read_whole_number(call.params["attendeeId"])
     found = next((one for one in booking.attendees if one.id == attendee_id), None)
     if found is None:
@@ -166,13 +166,13 @@ def _find(call: Call, booking: Booking) -> Attendee:
     return found
 
 
-async def read_attendee(call: Call) -> Answer:
+async def read_attendee(call: SandboxCall) -> SandboxAnswer:
     """GET …/attendees/{attendeeId}."""
     booking = _own_booking(call)
     return success(_shown(booking, _find(call, booking)))
 
 
-async def add_attendee(call: Call) -> Answer:
+async def add_attendee(call: SandboxCall) -> SandboxAnswer:
     """POST …/attendees: child rows alone change, the booking's `updatedAt` stays."""
     booking = _own_booking(call)
     body = clean(rules.ATTENDEE_BODY, call.body)
@@ -184,7 +184,7 @@ async def add_attendee(call: Call) -> Answer:
     return created(_shown(booking, attendee))
 
 
-async def remove_attendee(call: Call) -> Answer:
+async def remove_attendee(call: SandboxCall) -> SandboxAnswer:
     """DELETE …/attendees/{attendeeId}: the booker cannot be removed."""
     booking = _own_booking(call)
     attendee = _find(call, booking)

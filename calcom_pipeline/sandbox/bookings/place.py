@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from calcom_pipeline.sandbox.core.errors import bad_request
 from calcom_pipeline.sandbox.core.json_types import Json, is_object
-from calcom_pipeline.sandbox.state.model import EventType
+from calcom_pipeline.sandbox.state.model import SandboxEventType
 from calcom_pipeline.sandbox.validation.rules import is_phone, is_url
 
 CAL_VIDEO_LOCATION: Final = "integrations:daily"
@@ -27,7 +27,7 @@ _OFFERED_MEMBER: Final = {"address": "address", "link": "link", "phone": "phone"
 _NAME_VARIABLE = re.compile(r"\{([^{}]*)\}")
 
 
-def check_offered(event_type: EventType, given: Any) -> None:
+def check_offered(event_type: SandboxEventType, given: Any) -> None:
     """A location object must be of a kind that the type offers; raises 400. A text passes (deprecated)."""
     location = is_object(given)
     if location is None:
@@ -62,7 +62,7 @@ def as_response(given: Any) -> Json | None:
     return {"value": value, "optionValue": location[member] if member else ""}
 
 
-def stored_location(event_type: EventType, given: Any) -> str | None:
+def stored_location(event_type: SandboxEventType, given: Any) -> str | None:
     """The text in the booking's location column."""
     if isinstance(given, str):
         return given
@@ -85,7 +85,7 @@ def video_url(location: str | None, booker_url: str, uid: str) -> str | None:
     return location if location and location.startswith(("http://", "https://")) else None
 
 
-def title(event_type: EventType, *, host: str, attendee: str, location: str | None, minutes: int) -> str:
+def title(event_type: SandboxEventType, *, host: str, attendee: str, location: str | None, minutes: int) -> str:
     """The booking's title, by the type's template or the usual one. `host` is the team for a collective type."""
     template = event_type.settings.get("customName")
     if not template:

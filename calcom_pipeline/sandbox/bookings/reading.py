@@ -11,13 +11,13 @@ from calcom_pipeline.sandbox.bookings.create_api import shows_attendees
 from calcom_pipeline.sandbox.bookings.seats import find_seat
 from calcom_pipeline.sandbox.core.errors import bad_request, not_found
 from calcom_pipeline.sandbox.core.json_types import Json
-from calcom_pipeline.sandbox.http.answers import Answer, success
-from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer, success
+from calcom_pipeline.sandbox.http.call import Guard, Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import BOOKINGS
-from calcom_pipeline.sandbox.state.model import Booking
+from calcom_pipeline.sandbox.state.model import SandboxBooking
 
 
-def find_booking(call: Call) -> Booking:
+def find_booking(call: SandboxCall) -> SandboxBooking:
     """The booking of the path; raises 404 with the guard's text."""
     booking = call.world.bookings.find_uid(call.params["uid"])
     if booking is None:
@@ -25,7 +25,7 @@ def find_booking(call: Call) -> Booking:
     return booking
 
 
-def shown_now(call: Call, uid: str) -> Json | list[Json]:
+def shown_now(call: SandboxCall, uid: str) -> Json | list[Json]:
     """A booking as it is now, or every occurrence of a series; raises 404."""
     booking = call.world.bookings.find_uid(uid)
     if booking is not None:
@@ -36,12 +36,12 @@ def shown_now(call: Call, uid: str) -> Json | list[Json]:
     return [views.shown(call.world, one, with_attendees=shows_attendees(call, one)) for one in series]
 
 
-async def read_booking(call: Call) -> Answer:
+async def read_booking(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/bookings/{uid}."""
     return success(shown_now(call, call.params["uid"]))
 
 
-async def read_by_seat(call: Call) -> Answer:
+async def read_by_seat(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/bookings/by-seat/{seatUid}: outsiders see their own seat alone."""
     seat_uid = call.params["seatUid"]
     found = find_seat(call.world, seat_uid)
@@ -54,13 +54,13 @@ async def read_by_seat(call: Call) -> Answer:
     return success(shown)
 
 
-async def read_nothing(call: Call) -> Answer:
+async def read_nothing(call: SandboxCall) -> SandboxAnswer:
     """Recordings, transcripts, references: there are none."""
     find_booking(call)
     return success([])
 
 
-async def read_calendar_links(call: Call) -> Answer:
+async def read_calendar_links(call: SandboxCall) -> SandboxAnswer:
     """Four links; without an event type there are none to make."""
     booking = find_booking(call)
     if call.world.event_types.get(booking.event_type_id or 0) is None:

@@ -8,7 +8,7 @@ from calcom_pipeline.sandbox.bookings.core_schema import check_core
 from calcom_pipeline.sandbox.core.errors import bad_request
 from calcom_pipeline.sandbox.core.json_types import Json, as_stored
 from calcom_pipeline.sandbox.core.times import MINUTE_MS, parse_iso
-from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType
+from calcom_pipeline.sandbox.state.model import SandboxAttendee, SandboxBooking, SandboxEventType
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,10 @@ class Booker:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SandboxBookingRequest:
     """One wanted booking of an event type."""
 
-    event_type: EventType
+    event_type: SandboxEventType
     start: int
     minutes: int
     booker: Booker
@@ -36,7 +36,7 @@ class Request:
     place: Any = None
     notes: str = ""
     series_uid: str | None = None
-    predecessor: Booking | None = None
+    predecessor: SandboxBooking | None = None
     moved_by: str | None = None
     reason: str | None = None
     host_ids: tuple[int, ...] | None = None
@@ -49,7 +49,7 @@ class Request:
         return self.start + self.minutes * MINUTE_MS
 
 
-def from_body(event_type: EventType, body: Json, *, minutes: int) -> Request:
+def from_body(event_type: SandboxEventType, body: Json, *, minutes: int) -> SandboxBookingRequest:
     """The request that a validated body makes; raises 400 for what the core's schema refuses."""
     attendee: Json = body["attendee"]
     start = parse_iso(body["start"])
@@ -67,7 +67,7 @@ def from_body(event_type: EventType, body: Json, *, minutes: int) -> Request:
         phone=attendee.get("phoneNumber") or None,
     )
     own: Json = dict(body.get("bookingFieldsResponses") or {})
-    return Request(
+    return SandboxBookingRequest(
         event_type=event_type,
         start=start,
         minutes=minutes,
@@ -99,13 +99,15 @@ def _responses(own: Json, booker: Booker, email: str, guests: list[str] | None, 
     return as_stored(found)
 
 
-def _booker_of(old: Booking) -> Attendee:
+def _booker_of(old: SandboxBooking) -> SandboxAttendee:
     """Who booked a seated booking whose attendees went with its cancellation."""
     responses: Json = old.responses or {}
-    return Attendee(0, str(responses.get("name") or ""), str(responses.get("email") or ""), "UTC")
+    return SandboxAttendee(0, str(responses.get("name") or ""), str(responses.get("email") or ""), "UTC")
 
 
-def from_predecessor(event_type: EventType, old: Booking, start: int, body: Json) -> Request:
+def from_predecessor(
+    event_type: SandboxEventType, old: SandboxBooking, start: int, body: Json
+) -> SandboxBookingRequest:
     """The request that moves a booking: everything but the time stays."""
     first = old.attendees[0] if old.attendees else _booker_of(old)
     metadata = {key: value for key, value in old.metadata.items() if key != "videoCallUrl"}
@@ -115,7 +117,7 @@ def from_predecessor(event_type: EventType, old: Booking, start: int, body: Json
     if reason is not None:
         responses["rescheduledReason"] = reason
     guests = responses.get("guests")
-    return Request(
+    return SandboxBookingRequest(
         event_type=event_type,
         start=start,
         minutes=old.minutes,

@@ -12,7 +12,7 @@ from calcom_pipeline.sandbox.bookings.bounds import check_time
 from calcom_pipeline.sandbox.bookings.creation import create, question_of
 from calcom_pipeline.sandbox.bookings.hosts import assign
 from calcom_pipeline.sandbox.bookings.reading import find_booking
-from calcom_pipeline.sandbox.bookings.request import Booker, Request, from_predecessor
+from calcom_pipeline.sandbox.bookings.request import Booker, SandboxBookingRequest, from_predecessor
 from calcom_pipeline.sandbox.bookings.seats import seated_at, take_seat
 from calcom_pipeline.sandbox.core.errors import Bare, bad_request, internal_error, not_found
 from calcom_pipeline.sandbox.core.json_types import Json
@@ -20,10 +20,10 @@ from calcom_pipeline.sandbox.core.times import MINUTE_MS, parse_iso
 from calcom_pipeline.sandbox.event_types.personal_api import may_read
 from calcom_pipeline.sandbox.hooks import notify
 from calcom_pipeline.sandbox.hooks.payloads import Occasion
-from calcom_pipeline.sandbox.http.answers import Answer, created, success
-from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer, created, success
+from calcom_pipeline.sandbox.http.call import Guard, Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import BOOKINGS, V2026_02_25
-from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType
+from calcom_pipeline.sandbox.state.model import SandboxAttendee, SandboxBooking, SandboxEventType
 from calcom_pipeline.sandbox.validation import bookings as rules
 from calcom_pipeline.sandbox.validation.engine import clean, clean_strictly
 
@@ -38,7 +38,7 @@ _SEAT_NEEDED: Final = (
 _MOVABLE: Final = frozenset({"accepted", "pending"})
 
 
-async def reschedule_booking(call: Call) -> Answer:
+async def reschedule_booking(call: SandboxCall) -> SandboxAnswer:
     """POST …/reschedule."""
     booking = find_booking(call)
     raw: Any = call.body
@@ -59,7 +59,7 @@ async def reschedule_booking(call: Call) -> Answer:
     return created(views.after_create(call.world, moved))
 
 
-def _host_flags(call: Call, event_type: EventType, body: Json) -> dict[str, bool]:
+def _host_flags(call: SandboxCall, event_type: SandboxEventType, body: Json) -> dict[str, bool]:
     if call.user is None or not may_read(call.world, call.user, event_type):
         return {}
     return {
@@ -68,7 +68,7 @@ def _host_flags(call: Call, event_type: EventType, body: Json) -> dict[str, bool
     }
 
 
-def _owner_moves(call: Call, booking: Booking, body: Json) -> bool:
+def _owner_moves(call: SandboxCall, booking: SandboxBooking, body: Json) -> bool:
     """Whether the host of a booking moves it: it then needs no new confirmation (fact sheet 10 21).
 
     Guess, from the published source: whose address `rescheduledBy` is decides before whose key it is, unless it is the
@@ -89,7 +89,7 @@ def _no_original() -> Bare:
     return Bare(HTTPStatus.NOT_FOUND, "Could not find original booking")
 
 
-def _check_state(booking: Booking) -> None:
+def _check_state(booking: SandboxBooking) -> None:
     uid = booking.uid
     if booking.status == "cancelled" and booking.rescheduled:
         to = booking.rescheduled_to
@@ -106,7 +106,7 @@ def _check_state(booking: Booking) -> None:
         raise _no_original()
 
 
-def _check_settings(call: Call, booking: Booking, event_type: EventType) -> None:
+def _check_settings(call: SandboxCall, booking: SandboxBooking, event_type: SandboxEventType) -> None:
     settings = event_type.settings
     if settings.get("disableRescheduling"):
         raise Bare(HTTPStatus.BAD_REQUEST, "This event type does not allow rescheduling")
@@ -120,7 +120,9 @@ def _check_settings(call: Call, booking: Booking, event_type: EventType) -> None
         raise bad_request("Attempting to book a meeting in the past.")
 
 
-async def _move_seats(call: Call, booking: Booking, event_type: EventType, start: int, body: Json) -> Json:
+async def _move_seats(
+    call: SandboxCall, booking: SandboxBooking, event_type: SandboxEventType, start: int, body: Json
+) -> Json:
     if "seatUid" in body:
         return await _move_one_seat(call, booking, event_type, start, body)
     if call.user is None:
@@ -130,12 +132,14 @@ async def _move_seats(call: Call, booking: Booking, event_type: EventType, start
     return await _move_all_seats(call, booking, event_type, start, body)
 
 
-async def _move_one_seat(call: Call, booking: Booking, event_type: EventType, start: int, body: Json) -> Json:
+async def _move_one_seat(
+    call: SandboxCall, booking: SandboxBooking, event_type: SandboxEventType, start: int, body: Json
+) -> Json:
     """One attendee goes to another slot; the booking that is left without attendees is cancelled."""
     attendee = next((a for a in booking.attendees if a.seat is not None and a.seat.uid == body["seatUid"]), None)
     if attendee is None or attendee.seat is None:
         raise not_found(f"Seat with uid={body['seatUid']} does not exist.")
-    request = Request(
+    request = SandboxBookingRequest(
         event_type=event_type,
         start=start,
         minutes=booking.minutes,
@@ -157,11 +161,13 @@ async def _move_one_seat(call: Call, booking: Booking, event_type: EventType, st
     return views.after_create(call.world, moved, seat_uid=seat_uid)
 
 
-def _booker(attendee: Attendee) -> Booker:
+def _booker(attendee: SandboxAttendee) -> Booker:
     return Booker(attendee.name, attendee.email, attendee.time_zone, attendee.locale, attendee.phone)
 
 
-async def _move_all_seats(call: Call, booking: Booking, event_type: EventType, start: int, body: Json) -> Json:
+async def _move_all_seats(
+    call: SandboxCall, booking: SandboxBooking, event_type: SandboxEventType, start: int, body: Json
+) -> Json:
     """The host moves the whole booking in place, or joins it to the one that stands there already."""
     request = replace(from_predecessor(event_type, booking, start, body), predecessor=booking)
     check_time(call.world, request, call.now)
@@ -184,7 +190,7 @@ async def _move_all_seats(call: Call, booking: Booking, event_type: EventType, s
     return views.after_create(call.world, moved, seat_uid="")
 
 
-async def request_reschedule(call: Call) -> Answer:
+async def request_reschedule(call: SandboxCall) -> SandboxAnswer:
     """POST …/request-reschedule (version 2026-02-25): the booking is cancelled, the attendee gets a link."""
     booking = find_booking(call)
     body = clean(rules.REQUEST_RESCHEDULE_BODY, call.body)

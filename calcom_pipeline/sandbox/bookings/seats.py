@@ -11,7 +11,7 @@ from typing import Final
 from calcom_pipeline.sandbox.bookings import bounds, place
 from calcom_pipeline.sandbox.bookings.creation import insert, question_of, stamp
 from calcom_pipeline.sandbox.bookings.hosts import assign
-from calcom_pipeline.sandbox.bookings.request import Request
+from calcom_pipeline.sandbox.bookings.request import SandboxBookingRequest
 from calcom_pipeline.sandbox.bookings.storable import refuse_nul
 from calcom_pipeline.sandbox.core.errors import Bare, conflict
 from calcom_pipeline.sandbox.core.json_types import as_stored
@@ -19,13 +19,13 @@ from calcom_pipeline.sandbox.hooks import notify
 from calcom_pipeline.sandbox.hooks.payloads import Occasion
 from calcom_pipeline.sandbox.runtime import Sandbox
 from calcom_pipeline.sandbox.slots.limits import refuse_past_limits
-from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType, Seat
+from calcom_pipeline.sandbox.state.model import SandboxAttendee, SandboxBooking, SandboxEventType, Seat
 from calcom_pipeline.sandbox.state.world import World
 
 NO_SEATS: Final = "No more seats left at this seated booking."
 
 
-def seated_at(world: World, event_type: EventType, start: int) -> Booking | None:
+def seated_at(world: World, event_type: SandboxEventType, start: int) -> SandboxBooking | None:
     """The accepted booking of a slot, which further seats join."""
     for position in world.bookings.between(start, start + 1):
         booking = world.bookings.at(position)
@@ -34,7 +34,9 @@ def seated_at(world: World, event_type: EventType, start: int) -> Booking | None
     return None
 
 
-async def take_seat(sandbox: Sandbox, request: Request, moved_from: Booking | None = None) -> tuple[Booking, str, bool]:
+async def take_seat(
+    sandbox: Sandbox, request: SandboxBookingRequest, moved_from: SandboxBooking | None = None
+) -> tuple[SandboxBooking, str, bool]:
     """A seat for the booker: the booking, the seat's uid, and whether it is the booking's first.
 
     `moved_from` is the booking in which the booker sat until now.
@@ -67,15 +69,15 @@ async def take_seat(sandbox: Sandbox, request: Request, moved_from: Booking | No
     return stamp(sandbox, booking), attendee.seat.uid, True
 
 
-def _new_seat(sandbox: Sandbox, request: Request) -> Seat:
+def _new_seat(sandbox: Sandbox, request: SandboxBookingRequest) -> Seat:
     """A seat with its answers as they were given, but for guests: a seat has none (fact sheet 10 22)."""
     metadata = {key: value for key, value in request.metadata.items() if isinstance(value, str)}
     return Seat(sandbox.ids.uuid(), as_stored(request.responses | {"guests": []}), as_stored(metadata))
 
 
 async def _join(
-    sandbox: Sandbox, request: Request, booking: Booking, moved_from: Booking | None
-) -> tuple[Booking, str, bool]:
+    sandbox: Sandbox, request: SandboxBookingRequest, booking: SandboxBooking, moved_from: SandboxBooking | None
+) -> tuple[SandboxBooking, str, bool]:
     """One more seat in a booking that exists: its `updatedAt` stays as it is (measured)."""
     world, event_type, booker = sandbox.world, request.event_type, request.booker
     if any(attendee.email == booker.email for attendee in booking.attendees):
@@ -83,7 +85,7 @@ async def _join(
     if sum(attendee.seat is not None for attendee in booking.attendees) >= event_type.seats_per_slot:
         raise conflict(NO_SEATS)
     refuse_nul(booker.name, booker.email, documents=(request.responses, request.metadata))
-    attendee = Attendee(
+    attendee = SandboxAttendee(
         world.sequences.take("attendee"), booker.name, booker.email, booker.time_zone, booker.locale, booker.phone
     )
     attendee.seat = _new_seat(sandbox, request)
@@ -111,7 +113,7 @@ async def _join(
     return world.bookings.find_id(booking.id) or booking, attendee.seat.uid, False
 
 
-def find_seat(world: World, seat_uid: str) -> tuple[Booking, Attendee] | None:
+def find_seat(world: World, seat_uid: str) -> tuple[SandboxBooking, SandboxAttendee] | None:
     """The booking and attendee of a seat."""
     booking = world.bookings.find_seat(seat_uid)
     if booking is None:

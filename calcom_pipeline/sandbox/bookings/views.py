@@ -7,7 +7,7 @@ from typing import Any
 
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import iso
-from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType
+from calcom_pipeline.sandbox.state.model import SandboxAttendee, SandboxBooking, SandboxEventType
 from calcom_pipeline.sandbox.state.world import World
 
 _UNKNOWN = "unknown"
@@ -16,7 +16,7 @@ _HOST_KEYS = ("id", "name", "email", "displayEmail", "username", "timeZone")
 _RESPONSE_KEYS = ("email", "attendeePhoneNumber", "name", "guests", "rescheduleReason")
 
 
-def shown(world: World, booking: Booking, *, with_attendees: bool = True) -> Json:
+def shown(world: World, booking: SandboxBooking, *, with_attendees: bool = True) -> Json:
     """One booking in the shape that fits it."""
     event_type = world.event_types.get(booking.event_type_id or 0)
     is_seated = event_type is not None and bool(event_type.seats_per_slot)
@@ -27,7 +27,7 @@ def shown(world: World, booking: Booking, *, with_attendees: bool = True) -> Jso
     return _normal(world, booking, event_type)
 
 
-def _head(world: World, booking: Booking) -> Json:
+def _head(world: World, booking: SandboxBooking) -> Json:
     return {
         "id": booking.id,
         "uid": booking.uid,
@@ -48,7 +48,7 @@ def shown_hosts(world: World, user_id: int | None) -> list[Json]:
     return [dict(zip(_HOST_KEYS, own, strict=True))]
 
 
-def _moved(world: World, booking: Booking) -> Json:
+def _moved(world: World, booking: SandboxBooking) -> Json:
     """Who moved it, from where and to where. A moved booking names who moved its successor."""
     successor = world.bookings.find_uid(booking.rescheduled_to) if booking.rescheduled_to else None
     by = successor.rescheduled_by if booking.rescheduled and successor else booking.rescheduled_by
@@ -60,12 +60,12 @@ def _moved(world: World, booking: Booking) -> Json:
     return found
 
 
-def _reason(booking: Booking) -> Json:
+def _reason(booking: SandboxBooking) -> Json:
     reason = (booking.responses or {}).get("rescheduledReason")
     return {} if reason is None else {"reschedulingReason": reason}
 
 
-def _time_and_place(booking: Booking, event_type: EventType | None) -> Json:
+def _time_and_place(booking: SandboxBooking, event_type: SandboxEventType | None) -> Json:
     location = booking.metadata.get("videoCallUrl") or booking.location
     return {
         "start": iso(booking.start),
@@ -81,7 +81,7 @@ def _time_and_place(booking: Booking, event_type: EventType | None) -> Json:
     }
 
 
-def _metadata(booking: Booking) -> Json:
+def _metadata(booking: SandboxBooking) -> Json:
     return {key: value for key, value in booking.metadata.items() if key != "videoCallUrl"}
 
 
@@ -97,19 +97,19 @@ def shown_attendee(name: str, email: str, time_zone: str, locale: str = "en", *,
     }
 
 
-def _attendee(attendee: Attendee, *, with_phone: bool) -> Json:
+def _attendee(attendee: SandboxAttendee, *, with_phone: bool) -> Json:
     found = shown_attendee(attendee.name, attendee.email, attendee.time_zone, attendee.locale, absent=attendee.absent)
     if with_phone and attendee.phone is not None:
         found["phoneNumber"] = attendee.phone
     return found
 
 
-def _guests(booking: Booking) -> Json:
+def _guests(booking: SandboxBooking) -> Json:
     guests = (booking.responses or {}).get("guests")
     return {} if guests is None else {"guests": guests}
 
 
-def _responses(booking: Booking) -> Json:
+def _responses(booking: SandboxBooking) -> Json:
     stored = booking.responses or {}
     found: Json = {key: stored[key] for key in _RESPONSE_KEYS if stored.get(key) is not None}
     found |= {key: value for key, value in stored.items() if key not in _RESPONSE_KEYS}
@@ -120,7 +120,7 @@ def _responses(booking: Booking) -> Json:
     return found
 
 
-def _normal(world: World, booking: Booking, event_type: EventType | None) -> Json:
+def _normal(world: World, booking: SandboxBooking, event_type: SandboxEventType | None) -> Json:
     found = _head(world, booking) | {"cancelledByEmail": booking.cancelled_by or ""}
     found |= _reason(booking) | _moved(world, booking) | _time_and_place(booking, event_type)
     found |= {"metadata": _metadata(booking), "rating": booking.rating, "icsUid": booking.ical_uid}
@@ -128,7 +128,7 @@ def _normal(world: World, booking: Booking, event_type: EventType | None) -> Jso
     return found | _guests(booking) | {"bookingFieldsResponses": _responses(booking)}
 
 
-def _recurring(world: World, booking: Booking, event_type: EventType | None) -> Json:
+def _recurring(world: World, booking: SandboxBooking, event_type: SandboxEventType | None) -> Json:
     found: Json = {"attendees": [_attendee(one, with_phone=False) for one in booking.attendees]}
     found |= _guests(booking) | {"bookingFieldsResponses": _responses(booking)}
     found |= _head(world, booking) | {"cancelledByEmail": booking.cancelled_by or ""} | _reason(booking)
@@ -139,7 +139,9 @@ def _recurring(world: World, booking: Booking, event_type: EventType | None) -> 
     return found | {"recurringBookingUid": booking.series_uid}
 
 
-def _seated(world: World, booking: Booking, event_type: EventType | None, *, with_attendees: bool) -> Json:
+def _seated(
+    world: World, booking: SandboxBooking, event_type: SandboxEventType | None, *, with_attendees: bool
+) -> Json:
     found = _head(world, booking)
     if booking.series_uid is None:
         found |= _moved(world, booking)
@@ -152,7 +154,7 @@ def _seated(world: World, booking: Booking, event_type: EventType | None, *, wit
     return found
 
 
-def _seat(attendee: Attendee) -> Json:
+def _seat(attendee: SandboxAttendee) -> Json:
     seat = attendee.seat
     # Guess, from the published source: whoever takes part without a seat has what stands for unreadable answers.
     stored: Json = {"name": _UNKNOWN} if seat is None else seat.responses
@@ -164,7 +166,7 @@ def _seat(attendee: Attendee) -> Json:
     return found | more
 
 
-def after_create(world: World, booking: Booking, *, seat_uid: str | None = None, is_first: bool = True) -> Json:
+def after_create(world: World, booking: SandboxBooking, *, seat_uid: str | None = None, is_first: bool = True) -> Json:
     """A booking as create and reschedule answer it: with its seat, and whether its user is a platform's."""
     found = shown(world, booking)
     if seat_uid is not None:

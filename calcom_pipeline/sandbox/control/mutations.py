@@ -20,14 +20,14 @@ from calcom_pipeline.sandbox.http.limiter import Limit
 from calcom_pipeline.sandbox.runtime import Sandbox
 from calcom_pipeline.sandbox.state.model import (
     ApiKey,
-    Attendee,
-    Booking,
-    EventType,
-    Host,
     Interval,
-    Membership,
     Override,
-    Schedule,
+    SandboxAttendee,
+    SandboxBooking,
+    SandboxEventType,
+    SandboxHost,
+    SandboxMembership,
+    SandboxSchedule,
 )
 from calcom_pipeline.sandbox.validation import event_types as rules
 from calcom_pipeline.sandbox.validation.engine import clean
@@ -83,7 +83,7 @@ def add_booking(sandbox: Sandbox, body: Json) -> Json:
     organizer = world.users[int(body.get("user_id") or hosts[0])]
     name, email = str(body.get("name", "Otto Other")), str(body.get("email", "otto@example.org"))
     uid = sandbox.ids.booking_uid()
-    booking = Booking(
+    booking = SandboxBooking(
         id=world.sequences.take("booking"),
         uid=uid,
         title=f"{event_type.title} between {organizer.name} and {name}",
@@ -94,7 +94,7 @@ def add_booking(sandbox: Sandbox, body: Json) -> Json:
         status="accepted",
         event_type_id=event_type.id,
         user_id=organizer.id,
-        attendees=[Attendee(world.sequences.take("attendee"), name, email, organizer.time_zone)],
+        attendees=[SandboxAttendee(world.sequences.take("attendee"), name, email, organizer.time_zone)],
         responses={"name": name, "email": email},
         ical_uid=f"{uid}@Cal.com",
     )
@@ -113,7 +113,9 @@ def set_attendees(sandbox: Sandbox, body: Json) -> Json:
         raise LookupError(f"No booking {body['uid']}")
     zone = world.users[booking.user_id].time_zone if booking.user_id in world.users else "UTC"
     emails = [str(one) for one in is_list(body["emails"]) or []]
-    booking.attendees = [Attendee(world.sequences.take("attendee"), one.partition("@")[0], one, zone) for one in emails]
+    booking.attendees = [
+        SandboxAttendee(world.sequences.take("attendee"), one.partition("@")[0], one, zone) for one in emails
+    ]
     world.bookings.save(booking)
     return {"uid": booking.uid}
 
@@ -128,7 +130,7 @@ def update_event_type(sandbox: Sandbox, body: Json) -> Json:
     except ApiError as error:
         raise ValueError(error.message) from error
     if "hosts" in body:
-        event_type.hosts = [Host(int(one), created=sandbox.clock.now()) for one in is_list(body["hosts"]) or []]
+        event_type.hosts = [SandboxHost(int(one), created=sandbox.clock.now()) for one in is_list(body["hosts"]) or []]
     if event_type.scheduling == "managed":
         sync_children(sandbox.world, event_type)
     sandbox.world.touch_event_types()
@@ -138,7 +140,7 @@ def update_event_type(sandbox: Sandbox, body: Json) -> Json:
 
 def add_event_type(sandbox: Sandbox, body: Json) -> Json:
     """Adds an event type of the user `owner_id` from the API's body `set`, without a client's call."""
-    event_type = EventType(0, 0, "", "", owner_id=int(body["owner_id"]), created=sandbox.clock.now())
+    event_type = SandboxEventType(0, 0, "", "", owner_id=int(body["owner_id"]), created=sandbox.clock.now())
     given: Json = dict(body.get("set", {}))
     try:
         inputs.write(event_type, clean(rules.personal_body(given, creating=True), given), creating=True)
@@ -171,7 +173,7 @@ def set_schedule(sandbox: Sandbox, body: Json) -> Json:
     schedule = world.schedules.get(schedule_id)
     if schedule is None:
         owner = world.users[int(body["owner_id"])]
-        schedule = world.schedules[schedule_id] = Schedule(schedule_id, owner.id, "Hours", owner.time_zone, [])
+        schedule = world.schedules[schedule_id] = SandboxSchedule(schedule_id, owner.id, "Hours", owner.time_zone, [])
     if "time_zone" in body:
         schedule.time_zone = str(body["time_zone"])
     if "intervals" in body:
@@ -201,7 +203,9 @@ def set_membership(sandbox: Sandbox, body: Json) -> Json:
         if held is not None:
             del world.memberships[held.id]
     elif held is None:
-        new = Membership(world.sequences.take("membership"), world.users[user_id].id, world.teams[team_id].id, "MEMBER")
+        new = SandboxMembership(
+            world.sequences.take("membership"), world.users[user_id].id, world.teams[team_id].id, "MEMBER"
+        )
         world.memberships[new.id] = held = new
     if held is not None and body.get("role") is not None:
         set_fields(held, {"role": body["role"], "accepted": bool(body.get("accepted", True))}, ("role", "accepted"))

@@ -8,7 +8,7 @@ from typing import Final
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.event_types import views
 from calcom_pipeline.sandbox.event_types.fields import default_fields
-from calcom_pipeline.sandbox.state.model import EventType
+from calcom_pipeline.sandbox.state.model import SandboxEventType
 from calcom_pipeline.sandbox.state.world import World
 
 DYNAMIC_MINUTES: Final = 30
@@ -18,7 +18,7 @@ _LENGTHS: Final = [15, 30, 60]
 def dynamic_type(world: World, usernames: list[str]) -> Json:
     """What the event-type list answers for several users."""
     users = [user for user in (world.user_named(name) for name in usernames) if user is not None]
-    event_type = EventType(
+    event_type = SandboxEventType(
         id=0,
         length=DYNAMIC_MINUTES,
         title="Dynamic",

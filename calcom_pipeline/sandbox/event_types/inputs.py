@@ -9,7 +9,7 @@ from typing import Any, Final
 from calcom_pipeline.sandbox.core.errors import bad_request, database_error, not_found
 from calcom_pipeline.sandbox.core.json_types import Json, holds_nul, is_list, is_object
 from calcom_pipeline.sandbox.event_types.fields import check_email_visible, default_fields, stored_fields
-from calcom_pipeline.sandbox.state.model import EventType
+from calcom_pipeline.sandbox.state.model import SandboxEventType
 from calcom_pipeline.sandbox.state.world import World
 from calcom_pipeline.sandbox.validation.rules import is_number, is_whole
 
@@ -73,7 +73,7 @@ def check_apps(body: Json) -> None:
             raise bad_request(f"{_APP_SLUGS.get(integration, integration)} not connected.")
 
 
-def check_combinations(event_type: EventType) -> None:
+def check_combinations(event_type: SandboxEventType) -> None:
     """Seats go neither with several locations nor with a confirmation; raises 400."""
     if event_type.seats_per_slot and len(event_type.locations) > 1:
         raise bad_request("Seats Validation failed: Seats are enabled but more than one location provided.")
@@ -102,7 +102,7 @@ def check_schedule(world: World, user_id: int, schedule_id: int | None) -> None:
         raise not_found(f"User with ID={user_id} does not own schedule with ID={schedule_id}")
 
 
-def write(event_type: EventType, body: Json, *, creating: bool) -> None:
+def write(event_type: SandboxEventType, body: Json, *, creating: bool) -> None:
     """Writes what a validated body says to a row. Members that are missing change nothing.
 
     Raises 500 for what the database refuses: numbers beyond its columns, and (guess: recorded for bookings alone, with
@@ -130,7 +130,7 @@ def _is_too_large(value: Any) -> bool:
     return isinstance(value, (int, float)) and abs(value) > _LARGEST_INT
 
 
-def _write_fields(event_type: EventType, body: Json, *, creating: bool) -> None:
+def _write_fields(event_type: SandboxEventType, body: Json, *, creating: bool) -> None:
     fields, disable_guests = body.get("bookingFields"), body.get("disableGuests")
     if fields is not None or disable_guests is not None:
         event_type.booking_fields = stored_fields(fields, hide_guests=disable_guests)
@@ -142,7 +142,7 @@ def _write_fields(event_type: EventType, body: Json, *, creating: bool) -> None:
         event_type.disable_guests = disable_guests
 
 
-def _write_unions(event_type: EventType, body: Json) -> None:
+def _write_unions(event_type: SandboxEventType, body: Json) -> None:
     for member, attribute in (("bookingLimitsCount", "limits_count"), ("bookingLimitsDuration", "limits_duration")):
         limits = is_object(body.get(member))
         if limits is not None:
@@ -179,7 +179,7 @@ def _limits(limits: Json) -> Json | None:
     return given if all(is_number(value) for value in given.values()) else None
 
 
-def _write_seats(event_type: EventType, seats: Json) -> None:
+def _write_seats(event_type: SandboxEventType, seats: Json) -> None:
     if seats.get("disabled"):
         event_type.seats = None
     elif "seatsPerTimeSlot" in seats:
@@ -208,7 +208,7 @@ def _window(window: Json) -> Json:
     return {"type": window["type"], "value": window["value"], "rolling": bool(window.get("rolling"))}
 
 
-def _write_switches(event_type: EventType, body: Json) -> None:
+def _write_switches(event_type: SandboxEventType, body: Json) -> None:
     settings: dict[str, Any] = event_type.settings
     cancelling, moving = is_object(body.get("disableCancelling")), is_object(body.get("disableRescheduling"))
     if cancelling is not None:

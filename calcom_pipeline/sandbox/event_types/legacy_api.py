@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import iso
-from calcom_pipeline.sandbox.http.answers import Answer, success
-from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer, success
+from calcom_pipeline.sandbox.http.call import Guard, Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import EVENT_TYPES_LEGACY
-from calcom_pipeline.sandbox.state.model import EventType, Team, User
+from calcom_pipeline.sandbox.state.model import SandboxEventType, SandboxTeam, User
 from calcom_pipeline.sandbox.state.world import World
 
 SCHEDULING: Final = {"roundRobin": "ROUND_ROBIN", "collective": "COLLECTIVE", "managed": "MANAGED"}
@@ -21,7 +21,7 @@ _WEIGHT: Final = 100
 _PRIORITIES: Final = {"lowest": 0, "low": 1, "medium": 2, "high": 3, "highest": 4}
 
 
-def stored_recurrence(event_type: EventType) -> Json | None:
+def stored_recurrence(event_type: SandboxEventType) -> Json | None:
     """A series as the database keeps it."""
     if not event_type.recurrence:
         return None
@@ -33,7 +33,7 @@ def stored_recurrence(event_type: EventType) -> Json | None:
     }
 
 
-def stored_locations(event_type: EventType) -> list[Json]:
+def stored_locations(event_type: SandboxEventType) -> list[Json]:
     """Locations as the database keeps them."""
     return [_stored_location(location) for location in event_type.locations]
 
@@ -52,7 +52,7 @@ def _stored_location(location: Json) -> Json:
     return {"type": kinds.get(location["type"], "conferencing")}
 
 
-def _period(event_type: EventType) -> Json:
+def _period(event_type: SandboxEventType) -> Json:
     window: Json = event_type.window or {}
     kind = window.get("type")
     rolling = {True: "ROLLING_WINDOW", False: "ROLLING"}[bool(window.get("rolling"))]
@@ -77,7 +77,7 @@ def _color(color: Json | None) -> Json | None:
     return {"darkEventTypeColor": color["darkThemeHex"], "lightEventTypeColor": color["lightThemeHex"]}
 
 
-def row(world: World, event_type: EventType) -> Json:
+def row(world: World, event_type: SandboxEventType) -> Json:
     """A type as the database keeps it."""
     setting = event_type.settings.get
     owner = world.users.get(event_type.owner_id or 0)
@@ -117,11 +117,11 @@ def row(world: World, event_type: EventType) -> Json:
     }
 
 
-def _blocks(event_type: EventType) -> bool:
+def _blocks(event_type: SandboxEventType) -> bool:
     return bool((event_type.confirmation or {}).get("blockUnconfirmedBookingsInBooker"))
 
 
-def _rules(event_type: EventType) -> Json:
+def _rules(event_type: SandboxEventType) -> Json:
     setting = event_type.settings.get
     seats: Json = event_type.seats or {}
     return {
@@ -144,7 +144,7 @@ def _rules(event_type: EventType) -> Json:
     }
 
 
-def _more(event_type: EventType) -> Json:
+def _more(event_type: SandboxEventType) -> Json:
     return {
         "scheduleId": event_type.schedule_id,
         "instantMeetingScheduleId": None,
@@ -164,7 +164,7 @@ def _more(event_type: EventType) -> Json:
     }
 
 
-def _end(world: World, event_type: EventType) -> Json:
+def _end(world: World, event_type: SandboxEventType) -> Json:
     is_managed = event_type.scheduling == "managed"
     hosts = [] if is_managed else [_host(world, event_type, host_id) for host_id in _team_hosts(world, event_type)]
     owners = [event_type.owner_id] if event_type.owner_id is not None else [host["userId"] for host in hosts]
@@ -193,11 +193,11 @@ def _end(world: World, event_type: EventType) -> Json:
     return end | {"userIds": owners}
 
 
-def _team_hosts(world: World, event_type: EventType) -> list[int]:
+def _team_hosts(world: World, event_type: SandboxEventType) -> list[int]:
     return [] if event_type.owner_id is not None else world.host_ids(event_type)
 
 
-def _host(world: World, event_type: EventType, user_id: int) -> Json:
+def _host(world: World, event_type: SandboxEventType, user_id: int) -> Json:
     user = world.users[user_id]
     host = next(one for one in world.hosts_of(event_type) if one.user_id == user_id)
     return {
@@ -225,7 +225,7 @@ def _short_user(user: User) -> Json:
     }
 
 
-def _team(world: World, event_type: EventType) -> Json | None:
+def _team(world: World, event_type: SandboxEventType) -> Json | None:
     team = world.teams.get(event_type.team_id or 0)
     if team is None:
         return None
@@ -272,7 +272,7 @@ _CHILD_KEYS: Final = (
 )  # fmt: skip
 
 
-def _child(world: World, child: EventType) -> Json:
+def _child(world: World, child: SandboxEventType) -> Json:
     values: Json = row(world, child) | _CHILD_CONSTANTS
     values["bookingRequiresAuthentication"] = child.requires_authentication
     shown: Json = {key: values[key] for key in _CHILD_KEYS}
@@ -289,7 +289,7 @@ def _child(world: World, child: EventType) -> Json:
     return shown | {"createdAt": moment, "updatedAt": moment, "users": [user]}
 
 
-def _user_group(call: Call, user: User) -> Json:
+def _user_group(call: SandboxCall, user: User) -> Json:
     types = call.sandbox.row_order(call.world.event_types.of_owner(user.id))
     image = f"{call.world.booker_url}/avatar.svg"
     return {
@@ -302,11 +302,11 @@ def _user_group(call: Call, user: User) -> Json:
     }
 
 
-def _members(world: World, team: Team) -> int:
+def _members(world: World, team: SandboxTeam) -> int:
     return sum(one.team_id == team.id for one in world.memberships.values())
 
 
-def _team_group(call: Call, user: User, team: Team) -> Json:
+def _team_group(call: SandboxCall, user: User, team: SandboxTeam) -> Json:
     types = call.sandbox.row_order(call.world.event_types.of_team(team.id))
     role = call.world.role_in(user.id, team.id)
     return {
@@ -320,7 +320,7 @@ def _team_group(call: Call, user: User, team: Team) -> Json:
     }
 
 
-async def list_event_types(call: Call) -> Answer:
+async def list_event_types(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/event-types before 2024-06-14: the caller's own types and those of his teams."""
     user = call.caller
     teams = [team for team in call.world.teams_of(user.id) if not team.is_organization]

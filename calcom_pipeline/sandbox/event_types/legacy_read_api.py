@@ -10,14 +10,14 @@ from calcom_pipeline.sandbox.core.errors import forbidden, not_found, trpc
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.event_types.legacy_api import row
 from calcom_pipeline.sandbox.event_types.personal_api import read_whole_number, remove
-from calcom_pipeline.sandbox.http.answers import Answer, success
-from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer, success
+from calcom_pipeline.sandbox.http.call import Guard, Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import EVENT_TYPES_LEGACY
-from calcom_pipeline.sandbox.state.model import EventType, Team, User
+from calcom_pipeline.sandbox.state.model import SandboxEventType, SandboxTeam, User
 from calcom_pipeline.sandbox.state.world import World
 
 
-async def read_event_type(call: Call) -> Answer:
+async def read_event_type(call: SandboxCall) -> SandboxAnswer:
     """GET: the owner's alone; a type of a team is there for its members, and still nobody's own."""
     event_type = call.world.event_types.get(read_whole_number(call.params["id"]))
     if event_type is None or not _is_in_sight(call.world, call.caller, event_type):
@@ -35,7 +35,7 @@ async def read_event_type(call: Call) -> Answer:
     return success(shown)
 
 
-async def delete_event_type(call: Call) -> Answer:
+async def delete_event_type(call: SandboxCall) -> SandboxAnswer:
     """DELETE: as in the newer version, with `length` in the answer."""
     event_type = call.world.event_types.get(read_whole_number(call.params["id"]))
     if event_type is None:
@@ -46,18 +46,18 @@ async def delete_event_type(call: Call) -> Answer:
     return success(shown)
 
 
-def _is_in_sight(world: World, user: User, event_type: EventType) -> bool:
+def _is_in_sight(world: World, user: User, event_type: SandboxEventType) -> bool:
     if event_type.owner_id == user.id or user.id in world.host_ids(event_type):
         return True
     return event_type.team_id is not None and world.role_in(user.id, event_type.team_id) is not None
 
 
-def _check_owner(user: User, event_type: EventType) -> None:
+def _check_owner(user: User, event_type: SandboxEventType) -> None:
     if event_type.owner_id != user.id:
         raise forbidden(f"User with ID={user.id} does not own event type with ID={event_type.id}")
 
 
-def _event_type(world: World, user: User, event_type: EventType) -> Json:
+def _event_type(world: World, user: User, event_type: SandboxEventType) -> Json:
     owner = {
         "name": user.name,
         "avatarUrl": None,
@@ -81,7 +81,7 @@ def _event_type(world: World, user: User, event_type: EventType) -> Json:
     }
 
 
-def _team(team: Team | None) -> Json | None:
+def _team(team: SandboxTeam | None) -> Json | None:
     return {"id": team.id, "name": team.name, "slug": team.slug} if team else None
 
 

@@ -16,10 +16,10 @@ from calcom_pipeline.sandbox.core.errors import (
 from calcom_pipeline.sandbox.core.json_types import Json, is_object
 from calcom_pipeline.sandbox.event_types import inputs, views
 from calcom_pipeline.sandbox.event_types.dynamic import dynamic_type
-from calcom_pipeline.sandbox.http.answers import Answer, created, success
-from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer, created, success
+from calcom_pipeline.sandbox.http.call import Guard, Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import EVENT_TYPES
-from calcom_pipeline.sandbox.state.model import EventType, User
+from calcom_pipeline.sandbox.state.model import SandboxEventType, User
 from calcom_pipeline.sandbox.state.world import World
 from calcom_pipeline.sandbox.validation import event_types as rules
 from calcom_pipeline.sandbox.validation.engine import clean
@@ -41,14 +41,14 @@ def read_whole_number(text: str) -> int:
     return int(text)
 
 
-def in_some_order(call: Call, found: list[EventType], sort: str | None) -> list[EventType]:
+def in_some_order(call: SandboxCall, found: list[SandboxEventType], sort: str | None) -> list[SandboxEventType]:
     """By id if a direction was sent; otherwise in an order that changes, as rows of a table do."""
     if sort is not None:
         return sorted(found, key=lambda one: one.id, reverse=sort == "desc")
     return call.sandbox.row_order(found)
 
 
-async def list_event_types(call: Call) -> Answer:
+async def list_event_types(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/event-types."""
     query = clean(rules.LIST_QUERY, call.query)
     if query.get("username"):
@@ -63,7 +63,7 @@ async def list_event_types(call: Call) -> Answer:
     return success([views.personal(call.world, one, with_hidden=False) for one in ordered])
 
 
-def _of_username(call: Call, query: Json) -> list[EventType]:
+def _of_username(call: SandboxCall, query: Json) -> list[SandboxEventType]:
     owner = call.world.user_named(query["username"])
     if owner is None or not _is_in_organization(call.world, owner, query):
         return []
@@ -81,7 +81,7 @@ def _is_in_organization(world: World, owner: User, query: Json) -> bool:
     return query.get("orgId") is None or owner.organization_id == query["orgId"]
 
 
-async def read_event_type(call: Call) -> Answer:
+async def read_event_type(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/event-types/{id}: owner, hosts and the team's admins; for others it does not exist (`01n`)."""
     event_type = call.world.event_types.get(read_id(call.params["id"]))
     if event_type is None or not may_read(call.world, call.caller, event_type):
@@ -91,7 +91,7 @@ async def read_event_type(call: Call) -> Answer:
     return success(views.personal(call.world, event_type, with_hidden=True))
 
 
-def may_read(world: World, user: User, event_type: EventType) -> bool:
+def may_read(world: World, user: User, event_type: SandboxEventType) -> bool:
     """Whether a user counts as owner, host or admin of a type."""
     if event_type.owner_id == user.id or user.id in world.host_ids(event_type):
         return True
@@ -101,12 +101,12 @@ def may_read(world: World, user: User, event_type: EventType) -> bool:
     return owner is not None and owner.organization_id is not None and world.is_admin_of(user.id, owner.organization_id)
 
 
-async def create_event_type(call: Call) -> Answer:
+async def create_event_type(call: SandboxCall) -> SandboxAnswer:
     """POST /v2/event-types: two writes; the second may fail after the first."""
     body = clean(rules.personal_body(_object(call), creating=True), call.body)
     user = call.caller
     inputs.check_apps(body)
-    event_type = EventType(id=0, length=0, title="", slug="", owner_id=user.id)
+    event_type = SandboxEventType(id=0, length=0, title="", slug="", owner_id=user.id)
     inputs.write(event_type, body, creating=True)
     inputs.check_combinations(event_type)
     inputs.check_calendar(body)
@@ -118,11 +118,11 @@ async def create_event_type(call: Call) -> Answer:
     return created(views.personal(call.world, event_type, with_hidden=True))
 
 
-def _object(call: Call) -> Json:
+def _object(call: SandboxCall) -> Json:
     return is_object(call.body) or {}
 
 
-def add(world: World, event_type: EventType) -> None:
+def add(world: World, event_type: SandboxEventType) -> None:
     """Gives a type its id and its place."""
     event_type.id = world.sequences.take("event_type")
     world.event_types.put(event_type)
@@ -133,13 +133,13 @@ def _slug_taken(world: World, owner_id: int, slug: str, but: int = 0) -> bool:
     return any(one.slug == slug and one.id != but for one in world.event_types.of_owner(owner_id))
 
 
-async def update_event_type(call: Call) -> Answer:
+async def update_event_type(call: SandboxCall) -> SandboxAnswer:
     """PATCH /v2/event-types/{id}: the owner's alone, for anybody else it does not exist."""
     event_type_id = read_whole_number(call.params["id"])
     body = clean(rules.personal_body(_object(call), creating=False), call.body)
     inputs.check_apps(body)
     found = call.world.event_types.get(event_type_id)
-    changed = copy.deepcopy(found) if found is not None else EventType(id=0, length=1, title="", slug="")
+    changed = copy.deepcopy(found) if found is not None else SandboxEventType(id=0, length=1, title="", slug="")
     inputs.write(changed, body, creating=False)
     inputs.check_combinations(changed)
     inputs.check_calendar(body)
@@ -154,7 +154,7 @@ async def update_event_type(call: Call) -> Answer:
     return success(views.personal(call.world, changed, with_hidden=True))
 
 
-async def delete_event_type(call: Call) -> Answer:
+async def delete_event_type(call: SandboxCall) -> SandboxAnswer:
     """DELETE /v2/event-types/{id}: bookings stay and lose their reference, webhooks go with the type."""
     event_type_id = read_id(call.params["id"])
     event_type = call.world.event_types.get(event_type_id)
@@ -167,7 +167,7 @@ async def delete_event_type(call: Call) -> Answer:
     return success(shown | {"title": event_type.title})
 
 
-def remove(world: World, event_type: EventType) -> None:
+def remove(world: World, event_type: SandboxEventType) -> None:
     """Takes a type away, with its children and webhooks; its bookings stay without it."""
     for gone in [event_type, *world.event_types.children_of(event_type.id)]:
         world.event_types.drop(gone)

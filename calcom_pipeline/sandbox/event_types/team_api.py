@@ -15,10 +15,10 @@ from calcom_pipeline.sandbox.event_types.personal_api import (
     read_whole_number,
     remove,
 )
-from calcom_pipeline.sandbox.http.answers import Answer, created, success
-from calcom_pipeline.sandbox.http.call import Call, Guard, Handler, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer, created, success
+from calcom_pipeline.sandbox.http.call import Guard, Handler, Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import ANY
-from calcom_pipeline.sandbox.state.model import ADMIN_ROLES, EventType, Host, SchedulingType, Team
+from calcom_pipeline.sandbox.state.model import ADMIN_ROLES, SandboxEventType, SandboxHost, SandboxTeam, SchedulingType
 from calcom_pipeline.sandbox.state.world import World
 from calcom_pipeline.sandbox.validation import event_types as rules
 from calcom_pipeline.sandbox.validation.engine import clean
@@ -34,7 +34,7 @@ _INHERITED: Final = (
 )  # fmt: skip
 
 
-def require_team(call: Call, *, admin: bool) -> Team:
+def require_team(call: SandboxCall, *, admin: bool) -> SandboxTeam:
     """The team of the path, if the caller may; raises 403 as Cal.com's role guard does.
 
     Below an organization its admins may everything; elsewhere a team's own membership is what counts.
@@ -50,7 +50,7 @@ def require_team(call: Call, *, admin: bool) -> Team:
     return team
 
 
-def _not_a_member(call: Call) -> str:
+def _not_a_member(call: SandboxCall) -> str:
     team_id = call.params["teamId"]
     if "orgId" not in call.params:
         return f"RolesGuard - User is not a member of the team with id={team_id}."
@@ -60,17 +60,17 @@ def _not_a_member(call: Call) -> str:
     )
 
 
-def _rules_organization(call: Call, organization_id: int) -> bool:
+def _rules_organization(call: SandboxCall, organization_id: int) -> bool:
     return call.world.role_in(call.caller.id, organization_id) in ADMIN_ROLES
 
 
-def _too_low(call: Call, role: str) -> str:
+def _too_low(call: SandboxCall, role: str) -> str:
     named = (("orgId", "organization"), ("teamId", "team"))
     within = "".join(f" {what} with id={call.params[name]}" for name, what in named if name in call.params)
     return f"RolesGuard - user with id={call.caller.id} does not have the minimum required role={role} within{within}."
 
 
-async def list_team_types(call: Call) -> Answer:
+async def list_team_types(call: SandboxCall) -> SandboxAnswer:
     """GET …/event-types: nobody asks who calls; no pages."""
     query = clean(rules.TEAM_LIST_QUERY, call.query)
     team_id = read_whole_number(call.params["teamId"])
@@ -82,26 +82,26 @@ async def list_team_types(call: Call) -> Answer:
     return success([views.for_team(call.world, one, names="all", hosts_limit=limit) for one in ordered])
 
 
-def _find(call: Call, team: Team) -> EventType:
+def _find(call: SandboxCall, team: SandboxTeam) -> SandboxEventType:
     event_type = call.world.event_types.get(read_whole_number(call.params["id"]))
     if event_type is None or event_type.team_id != team.id:
         raise not_found(f"Event type with id {call.params['id']} not found")
     return event_type
 
 
-async def read_team_type(call: Call) -> Answer:
+async def read_team_type(call: SandboxCall) -> SandboxAnswer:
     """GET …/event-types/{id}."""
     event_type = _find(call, require_team(call, admin=True))
     return success(views.for_team(call.world, event_type, names="some"))
 
 
-async def create_team_type(call: Call) -> Answer:
+async def create_team_type(call: SandboxCall) -> SandboxAnswer:
     """POST …/event-types: one object, or for a managed type the parent and its children."""
     team = require_team(call, admin=True)
     body = clean(rules.team_body(_object(call), creating=True), call.body)
     inputs.check_apps(body)
     kind = cast("SchedulingType", _KINDS[body["schedulingType"]])
-    event_type = EventType(id=0, length=0, title="", slug="", team_id=team.id, scheduling=kind)
+    event_type = SandboxEventType(id=0, length=0, title="", slug="", team_id=team.id, scheduling=kind)
     inputs.write(event_type, body, creating=True)
     inputs.check_combinations(event_type)
     _write_hosts(call, team, event_type, body)
@@ -112,7 +112,7 @@ async def create_team_type(call: Call) -> Answer:
     return created(_shown_after_write(call.world, event_type))
 
 
-def _object(call: Call) -> Json:
+def _object(call: SandboxCall) -> Json:
     return is_object(call.body) or {}
 
 
@@ -120,7 +120,7 @@ def _slug_taken(world: World, team_id: int, slug: str, but: int = 0) -> bool:
     return any(one.slug == slug and one.id != but for one in world.event_types.of_team(team_id))
 
 
-def _write_hosts(call: Call, team: Team, event_type: EventType, body: Json) -> None:
+def _write_hosts(call: SandboxCall, team: SandboxTeam, event_type: SandboxEventType, body: Json) -> None:
     if body.get("assignAllTeamMembers") and body.get("hosts"):
         raise bad_request("Provide either assignAllTeamMembers or hosts but not both")
     if body.get("hosts") is None:
@@ -130,24 +130,24 @@ def _write_hosts(call: Call, team: Team, event_type: EventType, body: Json) -> N
     if strangers:
         raise not_found(f"Invalid userId {strangers[0]}")
     event_type.hosts = [
-        Host(host["userId"], mandatory=_is_fixed(event_type, host), priority=host["priority"], created=call.now)
+        SandboxHost(host["userId"], mandatory=_is_fixed(event_type, host), priority=host["priority"], created=call.now)
         for host in body["hosts"]
     ]
     event_type.assign_all = False
 
 
-def _is_fixed(event_type: EventType, host: Json) -> bool:
+def _is_fixed(event_type: SandboxEventType, host: Json) -> bool:
     return bool(host["mandatory"]) and event_type.scheduling == "roundRobin"
 
 
-def _shown_after_write(world: World, event_type: EventType) -> Json | list[Json]:
+def _shown_after_write(world: World, event_type: SandboxEventType) -> Json | list[Json]:
     if event_type.scheduling != "managed":
         return views.for_team(world, event_type, names="id")
     family = [event_type, *sync_children(world, event_type)]
     return [views.for_team(world, one, names="id") for one in family]
 
 
-def sync_children(world: World, parent: EventType) -> list[EventType]:
+def sync_children(world: World, parent: SandboxEventType) -> list[SandboxEventType]:
     """Gives every assigned user a child of a managed type, keeps children in step, removes those of others."""
     wanted = {host.user_id for host in world.hosts_of(parent)}
     for child in world.event_types.children_of(parent.id):
@@ -157,7 +157,7 @@ def sync_children(world: World, parent: EventType) -> list[EventType]:
     for host in world.hosts_of(parent):
         child = existing.get(host.user_id)
         if child is None:
-            child = EventType(id=0, length=0, title="", slug="", owner_id=host.user_id, parent_id=parent.id)
+            child = SandboxEventType(id=0, length=0, title="", slug="", owner_id=host.user_id, parent_id=parent.id)
             child.created = parent.created
             add(world, child)
         for name in _INHERITED:
@@ -166,7 +166,7 @@ def sync_children(world: World, parent: EventType) -> list[EventType]:
     return world.event_types.children_of(parent.id)
 
 
-async def update_team_type(call: Call) -> Answer:
+async def update_team_type(call: SandboxCall) -> SandboxAnswer:
     """PATCH …/event-types/{id}."""
     team = require_team(call, admin=True)
     found = _find(call, team)
@@ -192,7 +192,7 @@ async def update_team_type(call: Call) -> Answer:
     return success(_shown_after_write(call.world, changed))
 
 
-async def delete_team_type(call: Call) -> Answer:
+async def delete_team_type(call: SandboxCall) -> SandboxAnswer:
     """DELETE …/event-types/{id}."""
     team = require_team(call, admin=True)
     event_type = call.world.event_types.get(read_whole_number(call.params["id"]))
@@ -202,7 +202,7 @@ async def delete_team_type(call: Call) -> Answer:
     return success({"id": event_type.id, "title": event_type.title})
 
 
-async def list_organization_types(call: Call) -> Answer:
+async def list_organization_types(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/organizations/{orgId}/teams/event-types: pages without a pagination object or an order."""
     organization = require_organization(call)
     query = clean(rules.ORGANIZATION_LIST_QUERY, call.query)
@@ -214,7 +214,7 @@ async def list_organization_types(call: Call) -> Answer:
     return success([views.for_team(call.world, one, names="all") for one in page])
 
 
-def require_organization(call: Call, *, admin: bool = True) -> Team:
+def require_organization(call: SandboxCall, *, admin: bool = True) -> SandboxTeam:
     """The organization of the path, if the caller is one of its admins, or just a member; raises 403."""
     organization = call.world.teams.get(read_whole_number(call.params["orgId"]))
     if organization is None or not organization.is_organization:
@@ -232,7 +232,7 @@ def require_organization(call: Call, *, admin: bool = True) -> Team:
 def in_organization(handler: Handler) -> Handler:
     """The same handler below an organization's path: the organization is checked first."""
 
-    async def checked(call: Call) -> Answer:
+    async def checked(call: SandboxCall) -> SandboxAnswer:
         organization = require_organization(call, admin=False)
         team = call.world.teams.get(read_whole_number(call.params["teamId"]))
         if team is None or team.organization_id != organization.id:

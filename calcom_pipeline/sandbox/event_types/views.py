@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.event_types.fields import shown_fields
-from calcom_pipeline.sandbox.state.model import EventType, Host, Team, User
+from calcom_pipeline.sandbox.state.model import SandboxEventType, SandboxHost, SandboxTeam, User
 from calcom_pipeline.sandbox.state.world import World
 
 _FLAGS_OFF = {"disabled": True}
@@ -24,7 +24,7 @@ def _or_absent(value: Any) -> Any:
     return _ABSENT if value is None else value
 
 
-def _head(event_type: EventType) -> Json:
+def _head(event_type: SandboxEventType) -> Json:
     return {
         "lengthInMinutes": event_type.length,
         "lengthInMinutesOptions": _or_absent(event_type.length_options),
@@ -35,7 +35,7 @@ def _head(event_type: EventType) -> Json:
     }
 
 
-def _middle(event_type: EventType, *, with_hidden: bool) -> Json:
+def _middle(event_type: SandboxEventType, *, with_hidden: bool) -> Json:
     setting = event_type.settings.get
     recurrence = {"disabled": False} | event_type.recurrence if event_type.recurrence else None
     return {
@@ -56,7 +56,7 @@ def _middle(event_type: EventType, *, with_hidden: bool) -> Json:
     }
 
 
-def _tail(world: World, event_type: EventType) -> Json:
+def _tail(world: World, event_type: SandboxEventType) -> Json:
     setting = event_type.settings.get
     return {
         "scheduleId": event_type.schedule_id,
@@ -90,25 +90,25 @@ def _tail(world: World, event_type: EventType) -> Json:
     }
 
 
-def _cal_video(event_type: EventType) -> Json:
+def _cal_video(event_type: SandboxEventType) -> Json:
     """Lists and reads show the transcription switch; the rest of the settings only what was set."""
     given: Json = event_type.settings.get("calVideoSettings") or {}
     return given | {"sendTranscriptionEmails": event_type.settings.get("sendTranscriptionEmails", True)}
 
 
-def _rescheduling(event_type: EventType) -> Json:
+def _rescheduling(event_type: SandboxEventType) -> Json:
     notice = event_type.settings.get("minimumRescheduleNotice")
     shown: Json = {"disabled": bool(event_type.settings.get("disableRescheduling", False))}
     return shown | ({"minutesBefore": notice} if notice else {})
 
 
-def booking_url(world: World, event_type: EventType) -> str:
+def booking_url(world: World, event_type: SandboxEventType) -> str:
     """The public page of a personal type; a team's types show none."""
     owner = world.users.get(event_type.owner_id or 0)
     return f"{world.booker_url}/{owner.username}/{event_type.slug}" if owner else ""
 
 
-def personal(world: World, event_type: EventType, *, with_hidden: bool) -> Json:
+def personal(world: World, event_type: SandboxEventType, *, with_hidden: bool) -> Json:
     """The personal shape."""
     owner = world.users[event_type.owner_id or 0]
     shown = {"id": event_type.id, "ownerId": owner.id} | _head(event_type)
@@ -130,7 +130,7 @@ def personal_user(user: User) -> Json:
     }
 
 
-def for_team(world: World, event_type: EventType, *, names: TeamMembers, hosts_limit: int | None = None) -> Json:
+def for_team(world: World, event_type: SandboxEventType, *, names: TeamMembers, hosts_limit: int | None = None) -> Json:
     """The team shape. A create or update names only the team's id, a list the whole team, a team's read a part."""
     hosts = [_host(world, event_type, host) for host in world.hosts_of(event_type) if host.user_id in world.users]
     shown = {"id": event_type.id} | _head(event_type) | _middle(event_type, with_hidden=True)
@@ -150,7 +150,7 @@ def for_team(world: World, event_type: EventType, *, names: TeamMembers, hosts_l
     return _without_absent(shown)
 
 
-def _host(world: World, event_type: EventType, host: Host) -> Json:
+def _host(world: World, event_type: SandboxEventType, host: SandboxHost) -> Json:
     user = world.users[host.user_id]
     shown: Json = {}
     if event_type.scheduling == "roundRobin":
@@ -158,7 +158,7 @@ def _host(world: World, event_type: EventType, host: Host) -> Json:
     return shown | {"userId": user.id, "name": user.name, "username": user.username, "avatarUrl": None}
 
 
-def _team(team: Team | None, names: TeamMembers) -> Json:
+def _team(team: SandboxTeam | None, names: TeamMembers) -> Json:
     if team is None or names == "id":
         return {"id": team.id if team else None}
     shown: Json = {

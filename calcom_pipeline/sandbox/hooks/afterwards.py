@@ -16,7 +16,7 @@ from calcom_pipeline.sandbox.hooks.payloads import (
     stored_scheduling,
     stored_series,
 )
-from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType
+from calcom_pipeline.sandbox.state.model import SandboxAttendee, SandboxBooking, SandboxEventType
 from calcom_pipeline.sandbox.state.world import World
 
 _OWN_EDITABLE: Final = frozenset({"user", "user-readonly"})
@@ -135,7 +135,7 @@ def _cancelled(
     }  # fmt: skip
 
 
-def absent(booking: Booking, marked: list[Attendee]) -> Json:
+def absent(booking: SandboxBooking, marked: list[SandboxAttendee]) -> Json:
     """The payload of `BOOKING_NO_SHOW_UPDATED`."""
     message = "No-show status updated for attendees"
     if len(marked) == 1:
@@ -149,7 +149,7 @@ def absent(booking: Booking, marked: list[Attendee]) -> Json:
     }
 
 
-def _organizer(world: World, booking: Booking, members: tuple[str, ...]) -> Json:
+def _organizer(world: World, booking: SandboxBooking, members: tuple[str, ...]) -> Json:
     user = world.users.get(booking.user_id or 0)
     if user is None:
         return {}
@@ -161,11 +161,11 @@ def _organizer(world: World, booking: Booking, members: tuple[str, ...]) -> Json
     }
 
 
-def _attendee(booking: Booking, attendee: Attendee) -> Json:
+def _attendee(booking: SandboxBooking, attendee: SandboxAttendee) -> Json:
     return _person(attendee) | {"utcOffset": utc_offset_minutes(booking.start, attendee.time_zone)}
 
 
-def _person(attendee: Attendee) -> Json:
+def _person(attendee: SandboxAttendee) -> Json:
     return {
         "name": attendee.name,
         "email": attendee.email,
@@ -175,7 +175,7 @@ def _person(attendee: Attendee) -> Json:
     }
 
 
-def _seat_row(booking: Booking, attendee: Attendee) -> Json:
+def _seat_row(booking: SandboxBooking, attendee: SandboxAttendee) -> Json:
     """Whoever gives back a seat, with the columns of the row."""
     return {
         "id": attendee.id,
@@ -191,13 +191,13 @@ def _seat_row(booking: Booking, attendee: Attendee) -> Json:
     }
 
 
-def _host_emails(world: World, event_type: EventType | None) -> set[str]:
+def _host_emails(world: World, event_type: SandboxEventType | None) -> set[str]:
     if event_type is None or event_type.team_id is None:
         return set()
     return {world.users[one].email for one in world.host_ids(event_type)}
 
 
-def _guests_and_booker(world: World, occasion: Occasion) -> list[Attendee]:
+def _guests_and_booker(world: World, occasion: Occasion) -> list[SandboxAttendee]:
     """The attendees but for a team's hosts; the first is the booker, whoever that is."""
     hosts = _host_emails(world, occasion.event_type)
     return [one for number, one in enumerate(occasion.booking.attendees) if number == 0 or one.email not in hosts]
@@ -213,12 +213,12 @@ def _team(world: World, occasion: Occasion) -> Json:
     return {"team": {"name": team.name, "members": members, "id": team.id}}
 
 
-def _organization(world: World, booking: Booking) -> int | None:
+def _organization(world: World, booking: SandboxBooking) -> int | None:
     user = world.users.get(booking.user_id or 0)
     return user.organization_id if user else None
 
 
-def _shows_seats(event_type: EventType | None) -> bool | None:
+def _shows_seats(event_type: SandboxEventType | None) -> bool | None:
     if event_type is None:
         return None
     return bool((event_type.seats or {}).get("showAttendeeInfo", False))

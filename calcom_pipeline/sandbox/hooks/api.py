@@ -17,10 +17,10 @@ from calcom_pipeline.sandbox.core.json_types import Json, holds_nul
 from calcom_pipeline.sandbox.core.times import iso
 from calcom_pipeline.sandbox.event_types.personal_api import read_id
 from calcom_pipeline.sandbox.event_types.team_api import require_organization
-from calcom_pipeline.sandbox.http.answers import Answer, created, success
-from calcom_pipeline.sandbox.http.call import Call, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer, created, success
+from calcom_pipeline.sandbox.http.call import Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import ANY
-from calcom_pipeline.sandbox.state.model import ADMIN_ROLES, Webhook
+from calcom_pipeline.sandbox.state.model import ADMIN_ROLES, SandboxWebhook
 from calcom_pipeline.sandbox.validation import webhooks as rules
 from calcom_pipeline.sandbox.validation.engine import clean
 
@@ -38,27 +38,27 @@ _MEMBERS: Final = {
 }
 
 
-class Scope:
+class HookScope:
     """Whose webhooks a route is about: how they are found, marked, and what a clash is called."""
 
     attribute = ""  # of a webhook's row, in which its owner stands
     member = ""  # of an answer, in which the owner is shown
     called = ""  # in the sentence about a clash
 
-    def owner(self, call: Call) -> int:
+    def owner(self, call: SandboxCall) -> int:
         """The id of the owner that the path names, if the caller may; raises 403 or 404."""
         raise NotImplementedError
 
-    def refuse_foreign(self, call: Call, webhook: Webhook) -> None:
+    def refuse_foreign(self, call: SandboxCall, webhook: SandboxWebhook) -> None:
         """Raises what Cal.com answers about a webhook of another owner."""
         raise NotImplementedError
 
-    def owned(self, call: Call) -> list[Webhook]:
+    def owned(self, call: SandboxCall) -> list[SandboxWebhook]:
         """The owner's webhooks, oldest first."""
         owner = self.owner(call)
         return [one for one in call.world.webhooks.values() if getattr(one, self.attribute) == owner]
 
-    def shown(self, webhook: Webhook) -> Json:
+    def shown(self, webhook: SandboxWebhook) -> Json:
         """A webhook as lists and writes answer it."""
         return {
             "id": webhook.id,
@@ -70,31 +70,31 @@ class Scope:
             self.member: getattr(webhook, self.attribute),
         }
 
-    async def list_all(self, call: Call) -> Answer:
+    async def list_all(self, call: SandboxCall) -> SandboxAnswer:
         """GET."""
         query = clean(rules.LIST_QUERY, call.query)
         owned = self.owned(call)
         skip, take = int(query.get("skip") or 0), int(query.get("take") or _DEFAULT_TAKE)
         return success([self.shown(one) for one in owned[skip : skip + take]])
 
-    async def create(self, call: Call) -> Answer:
+    async def create(self, call: SandboxCall) -> SandboxAnswer:
         """POST."""
         body = clean(rules.CREATE_BODY, call.body)
         owned = self.owned(call)
         _check_url(call, body)
         if any(one.url == body["subscriberUrl"] for one in owned):
             raise conflict(f"Webhook with this subscriber url already exists for this {self.called}")
-        webhook = Webhook(call.sandbox.ids.uuid(), "", [], active=True, created=call.now)
+        webhook = SandboxWebhook(call.sandbox.ids.uuid(), "", [], active=True, created=call.now)
         setattr(webhook, self.attribute, self.owner(call))
         _write(webhook, body)
         call.world.webhooks[webhook.id] = webhook
         return created(self.shown(webhook))
 
-    async def read(self, call: Call) -> Answer:
+    async def read(self, call: SandboxCall) -> SandboxAnswer:
         """GET one."""
         return success(self.shown(self.find(call)))
 
-    def find(self, call: Call) -> Webhook:
+    def find(self, call: SandboxCall) -> SandboxWebhook:
         """The webhook of the path; raises 404 if there is none, and what fits if it is another owner's."""
         owner = self.owner(call)
         webhook = call.world.webhooks.get(call.params["webhookId"])
@@ -104,11 +104,11 @@ class Scope:
             self.refuse_foreign(call, webhook)
         return webhook
 
-    def unknown(self, call: Call) -> str:
+    def unknown(self, call: SandboxCall) -> str:
         """The sentence about a webhook that does not exist."""
         return f"Webhook ({call.params['webhookId']}) not found"
 
-    async def update(self, call: Call) -> Answer:
+    async def update(self, call: SandboxCall) -> SandboxAnswer:
         """PATCH one."""
         webhook = self.find(call)
         body = clean(rules.UPDATE_BODY, call.body)
@@ -117,16 +117,16 @@ class Scope:
         _write(webhook, body)
         return success(self.shown(webhook))
 
-    def check_change(self, call: Call, webhook: Webhook, body: Json) -> None:
+    def check_change(self, call: SandboxCall, webhook: SandboxWebhook, body: Json) -> None:
         """Raises what the database answers to a change that it does not take."""
 
-    async def delete(self, call: Call) -> Answer:
+    async def delete(self, call: SandboxCall) -> SandboxAnswer:
         """DELETE one."""
         webhook = self.find(call)
         del call.world.webhooks[webhook.id]
         return success(self.shown(webhook))
 
-    async def delete_all(self, call: Call) -> Answer:
+    async def delete_all(self, call: SandboxCall) -> SandboxAnswer:
         """DELETE the collection."""
         owned = self.owned(call)
         for webhook in owned:
@@ -146,7 +146,7 @@ class Scope:
         return [*found, Route("DELETE", path, self.delete_all, ANY)] if whole else found
 
 
-def _check_url(call: Call, body: Json) -> None:
+def _check_url(call: SandboxCall, body: Json) -> None:
     """Newer builds refuse what is not public https; the recorded one takes any text (`06j`)."""
     url = body.get("subscriberUrl")
     if not call.sandbox.switches.refuse_local_webhooks or url is None:
@@ -157,7 +157,7 @@ def _check_url(call: Call, body: Json) -> None:
         raise bad_request("Webhook URL is not allowed: Private IP address")
 
 
-def _write(webhook: Webhook, body: Json) -> None:
+def _write(webhook: SandboxWebhook, body: Json) -> None:
     """Raises 500 for a NUL in a text, which the database keeps nowhere (guess: seen with bookings alone)."""
     if holds_nul(body):
         raise database_error()
@@ -167,22 +167,22 @@ def _write(webhook: Webhook, body: Json) -> None:
             setattr(webhook, attribute, value)
 
 
-class _UserScope(Scope):
+class _UserScope(HookScope):
     attribute, member, called = "user_id", "userId", "user"
 
-    def owner(self, call: Call) -> int:
+    def owner(self, call: SandboxCall) -> int:
         return call.caller.id
 
-    def refuse_foreign(self, call: Call, webhook: Webhook) -> None:
+    def refuse_foreign(self, call: SandboxCall, webhook: SandboxWebhook) -> None:
         raise forbidden(
             f"IsUserWebhookGuard - user with id=({call.caller.id}) is not the owner of webhook with id=({webhook.id})"
         )
 
-    def check_change(self, call: Call, webhook: Webhook, body: Json) -> None:
+    def check_change(self, call: SandboxCall, webhook: SandboxWebhook, body: Json) -> None:
         if any(one.url == body.get("subscriberUrl") and one.id != webhook.id for one in self.owned(call)):
             raise duplicate_record()
 
-    async def read(self, call: Call) -> Answer:
+    async def read(self, call: SandboxCall) -> SandboxAnswer:
         """GET one: a user's own webhook is answered with its whole row."""
         webhook = self.find(call)
         return success(
@@ -207,11 +207,11 @@ class _UserScope(Scope):
         )
 
 
-class _EventTypeScope(Scope):
+class _EventTypeScope(HookScope):
     attribute, member, called = "event_type_id", "eventTypeId", "event type"
     guard = "IsUserEventTypeWebhookGuard"
 
-    def owner(self, call: Call) -> int:
+    def owner(self, call: SandboxCall) -> int:
         event_type_id = read_id(call.params["eventTypeId"])
         event_type = call.world.event_types.get(event_type_id)
         if event_type is None:
@@ -220,7 +220,7 @@ class _EventTypeScope(Scope):
             raise forbidden(f"{self.guard} - User ({call.caller.id}) is not the owner of event type ({event_type_id})")
         return event_type_id
 
-    def refuse_foreign(self, call: Call, webhook: Webhook) -> None:
+    def refuse_foreign(self, call: SandboxCall, webhook: SandboxWebhook) -> None:
         about = f"{self.guard} - Webhook ({webhook.id}) is not associated with"
         if webhook.event_type_id is None:
             raise bad_request(f"{about} an event type")
@@ -230,7 +230,7 @@ class _EventTypeScope(Scope):
 class _TeamEventTypeScope(_EventTypeScope):
     guard = "IsTeamEventTypeWebhookGuard"
 
-    def owner(self, call: Call) -> int:
+    def owner(self, call: SandboxCall) -> int:
         team_id, event_type_id = read_id(call.params["teamId"]), read_id(call.params["eventTypeId"])
         user_id = call.caller.id
         if call.world.role_in(user_id, team_id) not in ADMIN_ROLES:
@@ -240,22 +240,22 @@ class _TeamEventTypeScope(_EventTypeScope):
             raise not_found(f"{self.guard} - Event type ({event_type_id}) not found for team ({team_id})")
         return event_type_id
 
-    def refuse_foreign(self, call: Call, webhook: Webhook) -> None:  # noqa: ARG002 - the shape of its siblings
+    def refuse_foreign(self, call: SandboxCall, webhook: SandboxWebhook) -> None:  # noqa: ARG002 - the shape of its siblings
         if webhook.event_type_id is None:
             raise bad_request(f"{self.guard} - Webhook ({webhook.id}) no event type")
         raise forbidden(f"{self.guard} - Webhook mismatch with event type")
 
-    def unknown(self, call: Call) -> str:
+    def unknown(self, call: SandboxCall) -> str:
         return f"{self.guard} - Webhook ({call.params['webhookId']}) not found"
 
 
-class _OrganizationScope(Scope):
+class _OrganizationScope(HookScope):
     attribute, member, called = "team_id", "teamId", "organization"
 
-    def owner(self, call: Call) -> int:
+    def owner(self, call: SandboxCall) -> int:
         return require_organization(call).id
 
-    def refuse_foreign(self, call: Call, webhook: Webhook) -> None:
+    def refuse_foreign(self, call: SandboxCall, webhook: SandboxWebhook) -> None:
         organization_id = call.params["orgId"]
         raise forbidden(f"Webhook ({webhook.id}) is not associated with organization ({organization_id})")
 

@@ -20,7 +20,7 @@ import orjson
 
 from calcom_pipeline.sandbox.control.faults import Fault, Faults
 from calcom_pipeline.sandbox.core.json_types import Json
-from calcom_pipeline.sandbox.state.model import Webhook
+from calcom_pipeline.sandbox.state.model import SandboxWebhook
 
 NO_SECRET: Final = "no-secret-provided"  # noqa: S105 - what stands in place of a signature
 PATIENCE_SECONDS: Final = (
@@ -37,7 +37,7 @@ _PLACEHOLDER = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
 class Message:
     """One body for one subscriber."""
 
-    webhook: Webhook
+    webhook: SandboxWebhook
     trigger: str
     body: bytes
     content_type: str = _JSON
@@ -50,7 +50,7 @@ def signature(secret: str | None, body: bytes) -> str:
     return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
-def compose(webhook: Webhook, trigger: str, created_at: str, payload: Json) -> Message:
+def compose(webhook: SandboxWebhook, trigger: str, created_at: str, payload: Json) -> Message:
     """The message for a subscriber: the envelope, or its own template filled in."""
     envelope: Json = {"triggerEvent": trigger, "createdAt": created_at, "payload": payload}
     if not webhook.template:

@@ -9,7 +9,7 @@ from calcom_pipeline.sandbox.hooks import afterwards, payloads
 from calcom_pipeline.sandbox.hooks.delivery import compose
 from calcom_pipeline.sandbox.hooks.payloads import Occasion
 from calcom_pipeline.sandbox.runtime import Sandbox
-from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType, Webhook
+from calcom_pipeline.sandbox.state.model import SandboxAttendee, SandboxBooking, SandboxEventType, SandboxWebhook
 from calcom_pipeline.sandbox.state.world import World
 
 CREATED: Final = "BOOKING_CREATED"
@@ -20,7 +20,9 @@ REJECTED: Final = "BOOKING_REJECTED"
 ABSENT: Final = "BOOKING_NO_SHOW_UPDATED"
 
 
-def subscribers(world: World, booking: Booking, event_type: EventType | None, trigger: str) -> list[Webhook]:
+def subscribers(
+    world: World, booking: SandboxBooking, event_type: SandboxEventType | None, trigger: str
+) -> list[SandboxWebhook]:
     """The active subscriptions to a trigger: of the organizer, of the type, of the organization.
 
     Of a team's type the organizer hears nothing but that one of its bookings was rejected.
@@ -28,7 +30,7 @@ def subscribers(world: World, booking: Booking, event_type: EventType | None, tr
     is_teams = event_type is not None and event_type.team_id is not None
     organizer = None if is_teams and trigger != REJECTED else booking.user_id
     user = world.users.get(booking.user_id or 0)
-    found: list[Webhook] = []
+    found: list[SandboxWebhook] = []
     for webhook in world.webhooks.values():
         concerns = (
             (webhook.user_id is not None and webhook.user_id == organizer)
@@ -40,7 +42,7 @@ def subscribers(world: World, booking: Booking, event_type: EventType | None, tr
     return found
 
 
-async def _send(sandbox: Sandbox, trigger: str, webhooks: Iterable[Webhook], payload: Json) -> None:
+async def _send(sandbox: Sandbox, trigger: str, webhooks: Iterable[SandboxWebhook], payload: Json) -> None:
     created_at = iso(sandbox.clock.now())
     await sandbox.deliveries.send([compose(webhook, trigger, created_at, payload) for webhook in webhooks])
 
@@ -91,7 +93,7 @@ async def about_rejected(sandbox: Sandbox, occasion: Occasion, reason: str | Non
 
 
 async def about_absent(
-    sandbox: Sandbox, booking: Booking, event_type: EventType | None, marked: list[Attendee]
+    sandbox: Sandbox, booking: SandboxBooking, event_type: SandboxEventType | None, marked: list[SandboxAttendee]
 ) -> None:
     """Attendees were marked absent."""
     webhooks = subscribers(sandbox.world, booking, event_type, ABSENT)

@@ -12,7 +12,7 @@ from calcom_pipeline.sandbox.core.times import (
     iso_seconds,
     utc_offset_minutes,
 )
-from calcom_pipeline.sandbox.state.model import Attendee, Booking, EventType, User
+from calcom_pipeline.sandbox.state.model import SandboxAttendee, SandboxBooking, SandboxEventType, User
 from calcom_pipeline.sandbox.state.world import World
 
 _STATUS: Final = {"accepted": "ACCEPTED", "pending": "PENDING", "cancelled": "CANCELLED", "rejected": "REJECTED"}
@@ -38,13 +38,13 @@ _FORM_END: Final = (
 class Occasion:
     """What a payload is about: a booking of an event type, perhaps one seat of it, perhaps its predecessor."""
 
-    booking: Booking
-    event_type: EventType | None
-    attendee: Attendee | None = None
+    booking: SandboxBooking
+    event_type: SandboxEventType | None
+    attendee: SandboxAttendee | None = None
     joins: bool = False
     ical_uid: str | None = None
     title: str | None = None
-    predecessor: Booking | None = None
+    predecessor: SandboxBooking | None = None
     moved_by: str | None = None
     one_time_password: str | None = None
 
@@ -83,17 +83,17 @@ def _moved(occasion: Occasion) -> Json:
     return by | {"appsStatus": list[Json]()}
 
 
-def stored_status(booking: Booking) -> str:
+def stored_status(booking: SandboxBooking) -> str:
     """A booking's state as the database spells it."""
     return _STATUS.get(booking.status, booking.status.upper())
 
 
-def stored_scheduling(event_type: EventType | None) -> str | None:
+def stored_scheduling(event_type: SandboxEventType | None) -> str | None:
     """How a team's type finds its host, as the database spells it."""
     return _SCHEDULING.get(event_type.scheduling or "") if event_type else None
 
 
-def stored_series(event_type: EventType, *, with_count: bool) -> Json | None:
+def stored_series(event_type: SandboxEventType, *, with_count: bool) -> Json | None:
     """A type's recurrence as payloads show it; a new booking of a series does not say how many there are."""
     rule = event_type.recurrence
     if not rule:
@@ -102,13 +102,13 @@ def stored_series(event_type: EventType, *, with_count: bool) -> Json | None:
     return {"interval": rule["interval"]} | count | {"freq": _FREQUENCIES[rule["frequency"]]}
 
 
-def _metadata(booking: Booking) -> Json:
+def _metadata(booking: SandboxBooking) -> Json:
     video = booking.metadata.get("videoCallUrl")
     rest = {key: value for key, value in booking.metadata.items() if key != "videoCallUrl"}
     return ({"videoCallUrl": video} if video else {}) | rest
 
 
-def _moved_from(predecessor: Booking | None) -> Json:
+def _moved_from(predecessor: SandboxBooking | None) -> Json:
     if predecessor is None:
         return {}
     return {
@@ -119,7 +119,7 @@ def _moved_from(predecessor: Booking | None) -> Json:
     }
 
 
-def _event_type_info(event_type: EventType | None, booking: Booking) -> Json:
+def _event_type_info(event_type: SandboxEventType | None, booking: SandboxBooking) -> Json:
     return {
         "eventTitle": event_type.title if event_type else "",
         "eventDescription": event_type.description if event_type else None,
@@ -168,7 +168,7 @@ def _event(world: World, occasion: Occasion) -> Json:
     }
 
 
-def _shown_attendees(occasion: Occasion) -> list[Attendee]:
+def _shown_attendees(occasion: Occasion) -> list[SandboxAttendee]:
     return [occasion.attendee] if occasion.attendee is not None else occasion.booking.attendees
 
 
@@ -187,7 +187,7 @@ def _team(world: World, occasion: Occasion) -> Json:
     return {"team": {"members": members, "name": team.name, "id": team.id}}
 
 
-def described(event_type: EventType | None, booking: Booking) -> str | None:
+def described(event_type: SandboxEventType | None, booking: SandboxBooking) -> str | None:
     """What stands for the description: the type's, or else the booker's notes."""
     own = event_type.description if event_type else None
     return own or booking.description
@@ -198,7 +198,7 @@ def clock_format(user: User) -> str:
     return "HH:mm" if user.time_format == _HOURS_OF_A_LONG_CLOCK else "h:mma"
 
 
-def _organizer(world: World, booking: Booking) -> Json:
+def _organizer(world: World, booking: SandboxBooking) -> Json:
     user: User | None = world.users.get(booking.user_id or 0)
     if user is None:
         return {}
@@ -214,7 +214,7 @@ def _organizer(world: World, booking: Booking) -> Json:
     }
 
 
-def _attendee(booking: Booking, attendee: Attendee) -> Json:
+def _attendee(booking: SandboxBooking, attendee: SandboxAttendee) -> Json:
     found: Json = {"email": attendee.email, "name": attendee.name}
     if attendee.phone is not None:
         found["phoneNumber"] = attendee.phone
@@ -255,7 +255,7 @@ def _responses(occasion: Occasion) -> Json:
     return {"responses": form | own | end, "userFieldsResponses": own}
 
 
-def meeting_row(booking: Booking, trigger: str) -> Json:
+def meeting_row(booking: SandboxBooking, trigger: str) -> Json:
     """The whole body of `MEETING_STARTED` and `MEETING_ENDED`: the raw row, flat, without a `payload`."""
     return {
         "triggerEvent": trigger,

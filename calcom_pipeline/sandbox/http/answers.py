@@ -14,7 +14,7 @@ Headers = list[tuple[str, str]]
 
 
 @dataclass(slots=True)
-class Answer:
+class SandboxAnswer:
     """One response. `body` is the bytes to send; `content_type` None sends neither type nor ETag."""
 
     status: int = HTTPStatus.OK
@@ -23,17 +23,17 @@ class Answer:
     headers: Headers = field(default_factory=list[tuple[str, str]])
 
 
-def json_answer(payload: Any, status: int = HTTPStatus.OK) -> Answer:
+def json_answer(payload: Any, status: int = HTTPStatus.OK) -> SandboxAnswer:
     """`payload` as JSON, without white space."""
-    return Answer(status=status, body=orjson.dumps(payload))
+    return SandboxAnswer(status=status, body=orjson.dumps(payload))
 
 
-def success(data: Any, status: int = HTTPStatus.OK) -> Answer:
+def success(data: Any, status: int = HTTPStatus.OK) -> SandboxAnswer:
     """`{"status": "success", "data": …}`."""
     return json_answer({"status": "success", "data": data}, status)
 
 
-def created(data: Any) -> Answer:
+def created(data: Any) -> SandboxAnswer:
     """The same with 201."""
     return success(data, HTTPStatus.CREATED)
 
@@ -52,7 +52,7 @@ def is_fresh(if_none_match: str | None, etag: str) -> bool:
     return "*" in known or etag.removeprefix("W/") in known
 
 
-def finish(answer: Answer, *, method: str, if_none_match: str | None) -> Answer:
+def finish(answer: SandboxAnswer, *, method: str, if_none_match: str | None) -> SandboxAnswer:
     """Adds type, length and ETag, turns a repeated read into 304, and drops the body of a HEAD."""
     if answer.content_type is None:
         answer.headers.append(("Content-Length", str(len(answer.body))))
@@ -60,7 +60,7 @@ def finish(answer: Answer, *, method: str, if_none_match: str | None) -> Answer:
     etag = etag_of(answer.body)
     readable = method in {"GET", "HEAD"} and HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
     if readable and is_fresh(if_none_match, etag):
-        return Answer(HTTPStatus.NOT_MODIFIED, b"", None, [*answer.headers, ("ETag", etag)])
+        return SandboxAnswer(HTTPStatus.NOT_MODIFIED, b"", None, [*answer.headers, ("ETag", etag)])
     length = str(len(answer.body))
     answer.headers += [("Content-Type", answer.content_type), ("Content-Length", length), ("ETag", etag)]
     if method == "HEAD":

@@ -9,7 +9,7 @@ from typing import Literal
 
 from calcom_pipeline.sandbox.core.errors import forbidden, unauthorized
 from calcom_pipeline.sandbox.core.times import moment_of
-from calcom_pipeline.sandbox.http.call import Call, Guard
+from calcom_pipeline.sandbox.http.call import Guard, SandboxCall
 from calcom_pipeline.sandbox.http.limiter import ADDRESS_LIMIT, KEY_LIMIT, TOKEN_LIMIT, Limit
 from calcom_pipeline.sandbox.state.model import ApiKey, User
 from calcom_pipeline.sandbox.state.world import World, fingerprint, is_expired
@@ -38,7 +38,7 @@ class Credentials:
         return f"{self.kind}:{fingerprint(self.text)}"
 
 
-def read_credentials(call: Call) -> Credentials:
+def read_credentials(call: SandboxCall) -> Credentials:
     """First match wins: the Authorization header, the client id, the address."""
     bearer = call.headers.get("authorization", "").replace("Bearer ", "", 1)
     if bearer:
@@ -61,7 +61,7 @@ def limits_for(world: World, credentials: Credentials, fallback: Limit | None) -
     return [Limit(hits=ADDRESS_LIMIT)]
 
 
-def guard(call: Call, kind: Guard, credentials: Credentials) -> User | None:
+def guard(call: SandboxCall, kind: Guard, credentials: Credentials) -> User | None:
     """Lets a call pass as a user or as nobody; raises 401 or 403."""
     if kind is Guard.NONE:
         return _user_of(call, credentials, lenient=True)
@@ -76,7 +76,7 @@ def guard(call: Call, kind: Guard, credentials: Credentials) -> User | None:
     return _user_of(call, credentials)
 
 
-def _user_of(call: Call, credentials: Credentials, *, lenient: bool = False) -> User | None:
+def _user_of(call: SandboxCall, credentials: Credentials, *, lenient: bool = False) -> User | None:
     key = call.world.key_of(credentials.text) if credentials.kind == "key" else None
     if key is not None and not is_expired(key, moment_of(call.now).date()):
         return call.world.users[key.user_id]

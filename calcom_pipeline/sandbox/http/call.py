@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from calcom_pipeline.sandbox.core.errors import unauthorized
 from calcom_pipeline.sandbox.core.json_types import Json
-from calcom_pipeline.sandbox.http.answers import Answer
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer
 from calcom_pipeline.sandbox.state.model import User
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Guard(Enum):
 
 
 @dataclass(slots=True)
-class Call:
+class SandboxCall:
     """A request with everything a handler may ask. `url` is the path with its query, as errors show it.
 
     `endpoint` is the name of the route, once there is one.
@@ -63,7 +63,7 @@ class Call:
         return self.user
 
 
-Handler = Callable[[Call], Awaitable[Answer]]
+Handler = Callable[[SandboxCall], Awaitable[SandboxAnswer]]
 
 
 @dataclass(frozen=True, slots=True)

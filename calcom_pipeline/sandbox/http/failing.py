@@ -13,8 +13,8 @@ from calcom_pipeline.sandbox.control.faults import Fault
 from calcom_pipeline.sandbox.core.errors import ApiError, Bare, too_many_requests
 from calcom_pipeline.sandbox.core.times import iso
 from calcom_pipeline.sandbox.http import transport
-from calcom_pipeline.sandbox.http.answers import Answer
-from calcom_pipeline.sandbox.http.call import Call
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer
+from calcom_pipeline.sandbox.http.call import SandboxCall
 from calcom_pipeline.sandbox.http.spoiling import put_headers, spoil
 
 _PAGE = (
@@ -29,15 +29,15 @@ class Dropped(Exception):  # noqa: N818 - it names what happened to the connecti
     """The connection is gone; there is nothing left to answer."""
 
 
-class Replaced(Exception):  # noqa: N818 - carries an answer, as an ApiError does
+class AnswerReplaced(Exception):  # noqa: N818 - carries an answer, as an ApiError does
     """Something else than Cal.com answered: the work was not done."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: SandboxAnswer) -> None:
         super().__init__(answer.status)
         self.answer = answer
 
 
-async def before(faults: Iterable[Fault], call: Call, scope: MutableMapping[str, Any]) -> None:
+async def before(faults: Iterable[Fault], call: SandboxCall, scope: MutableMapping[str, Any]) -> None:
     """Latency, refusals and resets that keep the work from being done."""
     for fault in faults:
         if fault.kind == "latency":
@@ -47,15 +47,17 @@ async def before(faults: Iterable[Fault], call: Call, scope: MutableMapping[str,
         elif fault.kind == "error":
             raise _GatewayError(fault.status)
         elif fault.kind == "html":
-            raise Replaced(_page(fault))
+            raise AnswerReplaced(_page(fault))
         elif fault.kind == "echo_key":
-            raise Replaced(_key_in_words(fault, call))
+            raise AnswerReplaced(_key_in_words(fault, call))
         elif fault.kind == "reset_before":
             transport.reset(_client(scope))
             raise Dropped
 
 
-async def after(faults: Iterable[Fault], answer: Answer, call: Call, scope: MutableMapping[str, Any]) -> Answer:
+async def after(
+    faults: Iterable[Fault], answer: SandboxAnswer, call: SandboxCall, scope: MutableMapping[str, Any]
+) -> SandboxAnswer:
     """What happens to an answer once the work is done; a dripping one is sent here. Raises Dropped where it is."""
     for fault in faults:
         if fault.kind == "reset_after":
@@ -72,12 +74,12 @@ async def after(faults: Iterable[Fault], answer: Answer, call: Call, scope: Muta
     return answer
 
 
-def _page(fault: Fault) -> Answer:
+def _page(fault: Fault) -> SandboxAnswer:
     page = _PAGE.format(status=fault.status, phrase=HTTPStatus(fault.status).phrase, text=fault.text or "")
-    return Answer(fault.status, page.encode(), "text/html; charset=utf-8")
+    return SandboxAnswer(fault.status, page.encode(), "text/html; charset=utf-8")
 
 
-def _key_in_words(fault: Fault, call: Call) -> Answer:
+def _key_in_words(fault: Fault, call: SandboxCall) -> SandboxAnswer:
     """Cal.com's envelope around a sentence with the caller's key: plain, percent-encoded, in base64."""
     key = call.headers.get("authorization", "").removeprefix("Bearer ")
     message = fault.text or _KEY_IN_WORDS
@@ -86,10 +88,10 @@ def _key_in_words(fault: Fault, call: Call) -> Answer:
         message = message.replace(f"{{{name}}}", shape)
     error = {"code": "UnauthorizedException", "message": message}
     told = {"status": "error", "timestamp": iso(call.now), "path": call.url, "error": error}
-    return Answer(fault.status, orjson.dumps(told))
+    return SandboxAnswer(fault.status, orjson.dumps(told))
 
 
-def _head(answer: Answer) -> bytes:
+def _head(answer: SandboxAnswer) -> bytes:
     lines = [f"HTTP/1.1 {int(answer.status)} {HTTPStatus(answer.status).phrase}"]
     lines += [f"{name}: {value}" for name, value in answer.headers]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")

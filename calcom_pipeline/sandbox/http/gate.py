@@ -15,11 +15,11 @@ import orjson
 from calcom_pipeline.sandbox.core.errors import ApiError, Bare, internal_error, not_found, too_many_requests
 from calcom_pipeline.sandbox.core.times import SECOND_MS, http_date
 from calcom_pipeline.sandbox.http import failing
-from calcom_pipeline.sandbox.http.answers import Answer, Headers, finish
+from calcom_pipeline.sandbox.http.answers import Headers, SandboxAnswer, finish
 from calcom_pipeline.sandbox.http.auth import guard, limits_for, read_credentials
 from calcom_pipeline.sandbox.http.bodies import BODY_LIMIT_BYTES, read_body, read_query
-from calcom_pipeline.sandbox.http.call import Call, Route
-from calcom_pipeline.sandbox.http.limiter import ENDPOINT_LIMIT, Limit, Verdict, headers_of, is_refused
+from calcom_pipeline.sandbox.http.call import Route, SandboxCall
+from calcom_pipeline.sandbox.http.limiter import ENDPOINT_LIMIT, Limit, LimiterVerdict, headers_of, is_refused
 from calcom_pipeline.sandbox.http.routing import Router
 from calcom_pipeline.sandbox.http.versions import resolve
 from calcom_pipeline.sandbox.runtime import Sandbox
@@ -51,12 +51,12 @@ class Gate:
             preflight.headers += _usual_headers(call)
             await _send(send, preflight)
             return
-        outcome = _Outcome()
+        outcome = _GateOutcome()
         try:
             answer = await self._answer(call, scope, receive, outcome)
         except ApiError as error:
             answer = _render(error, call)
-        except failing.Replaced as instead:
+        except failing.AnswerReplaced as instead:
             answer = instead.answer
         except failing.Dropped:
             return
@@ -75,7 +75,9 @@ class Gate:
             return
         await _send(send, answer)
 
-    async def _answer(self, call: Call, scope: Scope, receive: Receive, outcome: "_Outcome") -> Answer:
+    async def _answer(
+        self, call: SandboxCall, scope: Scope, receive: Receive, outcome: "_GateOutcome"
+    ) -> SandboxAnswer:
         raw = await _read(receive)
         call.body = read_body(raw, call.headers.get("content-type", ""), call.headers.get("content-encoding", ""))
         found = self._router.find(call.method, call.path, call.version)
@@ -93,7 +95,7 @@ class Gate:
         call.user = guard(call, route.guard, credentials)
         return await route.handler(call)
 
-    def _storm(self, call: Call, outcome: "_Outcome") -> None:
+    def _storm(self, call: SandboxCall, outcome: "_GateOutcome") -> None:
         """Gives a refusal that a fault is about to make the headers of a real one; its seconds are the block's."""
         fault = next((one for one in outcome.faults if one.kind == "rate_limited"), None)
         if fault is None:
@@ -101,11 +103,11 @@ class Gate:
         limits = limits_for(call.world, read_credentials(call), self._sandbox.key_limit)
         outcome.admitted = False
         outcome.headers = headers_of(
-            Verdict(one.name, one.hits, 0, math.ceil(fault.seconds) or one.block_ms // SECOND_MS, blocked=True)
+            LimiterVerdict(one.name, one.hits, 0, math.ceil(fault.seconds) or one.block_ms // SECOND_MS, blocked=True)
             for one in limits
         )
 
-    def _throttle(self, call: Call, route: Route, outcome: "_Outcome") -> None:
+    def _throttle(self, call: SandboxCall, route: Route, outcome: "_GateOutcome") -> None:
         credentials = read_credentials(call)
         limits = limits_for(call.world, credentials, self._sandbox.key_limit)
         who = call.who
@@ -118,7 +120,7 @@ class Gate:
             raise too_many_requests()
 
 
-class _Outcome:
+class _GateOutcome:
     """What is known about a request before its answer is: headers of the limiter, its route, its faults."""
 
     def __init__(self) -> None:
@@ -128,7 +130,7 @@ class _Outcome:
         self.faults: list[Fault] = []
 
 
-def _open(sandbox: Sandbox, scope: Scope) -> Call:
+def _open(sandbox: Sandbox, scope: Scope) -> SandboxCall:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     raw_path = cast("bytes", scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
     path = raw_path.partition("?")[0]
@@ -136,7 +138,7 @@ def _open(sandbox: Sandbox, scope: Scope) -> Call:
         path = path.removeprefix("/api")
     query = cast("bytes", scope["query_string"]).decode("latin-1")
     client = scope.get("client") or ("", 0)
-    return Call(
+    return SandboxCall(
         sandbox=sandbox,
         method=scope["method"],
         path=path,
@@ -167,19 +169,19 @@ async def _read(receive: Receive) -> bytes:
     return b"".join(chunks)
 
 
-def _render(error: ApiError, call: Call) -> Answer:
-    return Answer(error.status, orjson.dumps(error.body(call.now, call.url)))
+def _render(error: ApiError, call: SandboxCall) -> SandboxAnswer:
+    return SandboxAnswer(error.status, orjson.dumps(error.body(call.now, call.url)))
 
 
-def _preflight() -> Answer:
+def _preflight() -> SandboxAnswer:
     headers = [
         ("Access-Control-Allow-Methods", "GET,PUT,PATCH,POST,DELETE,HEAD,OPTIONS"),
         ("Access-Control-Allow-Headers", "Accept,Authorization,Content-Type,Origin,cal-api-version,x-cal-client-id"),
     ]
-    return Answer(HTTPStatus.NO_CONTENT, b"", None, [*headers, ("Content-Length", "0")])
+    return SandboxAnswer(HTTPStatus.NO_CONTENT, b"", None, [*headers, ("Content-Length", "0")])
 
 
-def _usual_headers(call: Call) -> Headers:
+def _usual_headers(call: SandboxCall) -> Headers:
     return [
         ("Date", http_date(call.now)),
         ("X-Request-Id", call.sandbox.request_ids.uuid()),
@@ -187,7 +189,7 @@ def _usual_headers(call: Call) -> Headers:
     ]
 
 
-async def _send(send: Send, answer: Answer) -> None:
+async def _send(send: Send, answer: SandboxAnswer) -> None:
     encoded = [(_Name(name.encode("latin-1")), value.encode("latin-1")) for name, value in answer.headers]
     await send({"type": "http.response.start", "status": int(answer.status), "headers": encoded})
     await send({"type": "http.response.body", "body": answer.body})

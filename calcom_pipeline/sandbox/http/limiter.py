@@ -29,7 +29,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LimiterVerdict:
     """What one limit says about one request; `reset_seconds` is rounded up to whole seconds."""
 
     name: str
@@ -46,7 +46,7 @@ class _Bucket:
     blocked: bool = False
 
 
-def take(bucket: _Bucket, limit: Limit, now_ms: int) -> Verdict:
+def take(bucket: _Bucket, limit: Limit, now_ms: int) -> LimiterVerdict:
     """Counts one request against a bucket, in place."""
     if now_ms >= bucket.ends_at:
         bucket.hits, bucket.blocked, bucket.ends_at = 0, False, now_ms + limit.window_ms
@@ -55,17 +55,17 @@ def take(bucket: _Bucket, limit: Limit, now_ms: int) -> Verdict:
         bucket.blocked, bucket.ends_at = True, now_ms + limit.block_ms
     remaining = 0 if bucket.blocked else max(limit.hits - bucket.hits, 0)
     reset_seconds = max(-((now_ms - bucket.ends_at) // SECOND_MS), 0)
-    return Verdict(limit.name, limit.hits, remaining, reset_seconds, bucket.blocked)
+    return LimiterVerdict(limit.name, limit.hits, remaining, reset_seconds, bucket.blocked)
 
 
-class Limiter:
+class SandboxLimiter:
     """Buckets by (who, limit). `who` is a hash of the key, a token, a client id or an address."""
 
     def __init__(self) -> None:
         self._buckets: dict[tuple[str, str], _Bucket] = {}
         self._hits = 0
 
-    def hit(self, who: str, limits: Iterable[Limit], now_ms: int) -> list[Verdict]:
+    def hit(self, who: str, limits: Iterable[Limit], now_ms: int) -> list[LimiterVerdict]:
         """Counts one request of `who` against each of the limits."""
         self._hits += 1
         if self._hits % _SWEEP_EVERY == 0:
@@ -77,12 +77,12 @@ class Limiter:
         self._buckets.clear()
 
 
-def is_refused(verdicts: Iterable[Verdict]) -> bool:
+def is_refused(verdicts: Iterable[LimiterVerdict]) -> bool:
     """A request is refused only if all of its limits are blocked."""
     return all(verdict.blocked for verdict in verdicts)
 
 
-def headers_of(verdicts: Iterable[Verdict]) -> list[tuple[str, str]]:
+def headers_of(verdicts: Iterable[LimiterVerdict]) -> list[tuple[str, str]]:
     """The three headers of each limit; the limit's name is a suffix with its first letter upper-cased."""
     found: list[tuple[str, str]] = []
     for verdict in verdicts:

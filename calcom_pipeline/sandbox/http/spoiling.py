@@ -13,22 +13,22 @@ from calcom_pipeline.sandbox.control.faults import Fault
 from calcom_pipeline.sandbox.core.errors import Bare
 from calcom_pipeline.sandbox.core.json_types import Json, is_list, is_object
 from calcom_pipeline.sandbox.core.times import SECOND_MS, http_date
-from calcom_pipeline.sandbox.http.answers import Answer
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer
 
 _BROKEN_JSON: Final = b'{"status":"success","data":[{"id":'
 _MEGABYTE: Final = 1_000_000
 _BLANKS: Final = b" " * _MEGABYTE  # legal after JSON, so that only its size is wrong with such an answer
 _GZIP: Final = zlib.MAX_WBITS | 16
-Spoiling = Callable[[Fault, Answer, int], Answer]
+Spoiling = Callable[[Fault, SandboxAnswer, int], SandboxAnswer]
 
 
-def spoil(fault: Fault, answer: Answer, now_ms: int) -> Answer:
+def spoil(fault: Fault, answer: SandboxAnswer, now_ms: int) -> SandboxAnswer:
     """The answer as this fault leaves it; unchanged for faults of another sort."""
     change = _SPOILING.get(fault.kind)
     return answer if change is None else change(fault, answer, now_ms)
 
 
-def put_headers(answer: Answer, headers: Mapping[str, str | None]) -> None:
+def put_headers(answer: SandboxAnswer, headers: Mapping[str, str | None]) -> None:
     """Replaces headers, whatever the case of their names; None takes one away."""
     for name, value in headers.items():
         answer.headers = [held for held in answer.headers if held[0].lower() != name.lower()]
@@ -38,42 +38,42 @@ def put_headers(answer: Answer, headers: Mapping[str, str | None]) -> None:
 # -- the body
 
 
-def _truncate(_: Fault, answer: Answer, __: int) -> Answer:
+def _truncate(_: Fault, answer: SandboxAnswer, __: int) -> SandboxAnswer:
     answer.body = answer.body[: len(answer.body) // 2]  # the length promised in the header never comes
     return answer
 
 
-def _malformed(_: Fault, answer: Answer, __: int) -> Answer:
+def _malformed(_: Fault, answer: SandboxAnswer, __: int) -> SandboxAnswer:
     return _with_body(answer, _BROKEN_JSON)
 
 
-def _empty_body(_: Fault, answer: Answer, __: int) -> Answer:
+def _empty_body(_: Fault, answer: SandboxAnswer, __: int) -> SandboxAnswer:
     return _with_body(answer, b"")
 
 
-def _content_type(_: Fault, answer: Answer, __: int) -> Answer:
+def _content_type(_: Fault, answer: SandboxAnswer, __: int) -> SandboxAnswer:
     put_headers(answer, {"Content-Type": "text/html; charset=utf-8"})
     return answer
 
 
-def _fail_after_create(fault: Fault, answer: Answer, _: int) -> Answer:
+def _fail_after_create(fault: Fault, answer: SandboxAnswer, _: int) -> SandboxAnswer:
     if answer.status >= HTTPStatus.BAD_REQUEST:
         return answer
     body = orjson.dumps(Bare(fault.status, HTTPStatus(fault.status).phrase).body(0, ""))
     return _with_body(answer, body, fault.status)
 
 
-def _huge_body(fault: Fault, answer: Answer, _: int) -> Answer:
+def _huge_body(fault: Fault, answer: SandboxAnswer, _: int) -> SandboxAnswer:
     return _with_body(answer, answer.body + _BLANKS * fault.megabytes)
 
 
-def _gzip_bomb(fault: Fault, answer: Answer, _: int) -> Answer:
+def _gzip_bomb(fault: Fault, answer: SandboxAnswer, _: int) -> SandboxAnswer:
     answer = _with_body(answer, _bomb(answer.body, fault.megabytes))
     put_headers(answer, {"Content-Encoding": "gzip"})
     return answer
 
 
-def _gzip_truncated(_: Fault, answer: Answer, __: int) -> Answer:
+def _gzip_truncated(_: Fault, answer: SandboxAnswer, __: int) -> SandboxAnswer:
     packed = gzip.compress(answer.body)
     answer = _with_body(answer, packed[: len(packed) // 2])
     put_headers(answer, {"Content-Encoding": "gzip"})
@@ -98,11 +98,11 @@ def _bomb(body: bytes, megabytes: int) -> bytes:
 # -- what the JSON says
 
 
-def _bent_body(fault: Fault, answer: Answer, _: int) -> Answer:
+def _bent_body(fault: Fault, answer: SandboxAnswer, _: int) -> SandboxAnswer:
     return _with_body(answer, orjson.dumps(_merged(orjson.loads(answer.body), fault.set)))
 
 
-def _time_zone(fault: Fault, answer: Answer, _: int) -> Answer:
+def _time_zone(fault: Fault, answer: SandboxAnswer, _: int) -> SandboxAnswer:
     return _with_body(answer, orjson.dumps(_in_zone(orjson.loads(answer.body), fault.text or "")))
 
 
@@ -126,19 +126,19 @@ def _merged(held: Any, change: Any) -> Any:
 # -- its rows
 
 
-def _half_list(_: Fault, answer: Answer, __: int) -> Answer:
+def _half_list(_: Fault, answer: SandboxAnswer, __: int) -> SandboxAnswer:
     return _with_rows(answer, lambda rows: rows[: len(rows) // 2])
 
 
-def _empty_list(_: Fault, answer: Answer, __: int) -> Answer:
+def _empty_list(_: Fault, answer: SandboxAnswer, __: int) -> SandboxAnswer:
     return _with_rows(answer, lambda _: [])
 
 
-def _repeated_row(fault: Fault, answer: Answer, _: int) -> Answer:
+def _repeated_row(fault: Fault, answer: SandboxAnswer, _: int) -> SandboxAnswer:
     return _with_rows(answer, lambda rows: [*rows, *(rows[index] for index in _chosen(fault, rows))])
 
 
-def _malformed_row(fault: Fault, answer: Answer, _: int) -> Answer:
+def _malformed_row(fault: Fault, answer: SandboxAnswer, _: int) -> SandboxAnswer:
     def change(rows: list[Any]) -> list[Any]:
         chosen = set(_chosen(fault, rows))
         return [_merged(row, fault.set) if index in chosen else row for index, row in enumerate(rows)]
@@ -152,7 +152,7 @@ def _chosen(fault: Fault, rows: list[Any]) -> list[int]:
     return [fault.row % len(rows)] if rows and -len(rows) <= fault.row < len(rows) else []
 
 
-def _with_rows(answer: Answer, change: Callable[[list[Any]], list[Any]]) -> Answer:
+def _with_rows(answer: SandboxAnswer, change: Callable[[list[Any]], list[Any]]) -> SandboxAnswer:
     """Rows are a list as `data`, the starts of each day of slots, or the one object of a read."""
     told = orjson.loads(answer.body or b"null")
     data = (is_object(told) or {}).get("data")
@@ -172,15 +172,15 @@ def _with_rows(answer: Answer, change: Callable[[list[Any]], list[Any]]) -> Answ
 # -- the headers
 
 
-def _date_header(fault: Fault, answer: Answer, now_ms: int) -> Answer:
+def _date_header(fault: Fault, answer: SandboxAnswer, now_ms: int) -> SandboxAnswer:
     text = http_date(now_ms + round(fault.seconds * SECOND_MS)) if fault.text is None else fault.text
     put_headers(answer, {"Date": text})
     return answer
 
 
-def _with_body(answer: Answer, body: bytes, status: int | None = None) -> Answer:
+def _with_body(answer: SandboxAnswer, body: bytes, status: int | None = None) -> SandboxAnswer:
     headers = [held for held in answer.headers if held[0] != "ETag"]
-    changed = Answer(answer.status if status is None else status, body, answer.content_type, headers)
+    changed = SandboxAnswer(answer.status if status is None else status, body, answer.content_type, headers)
     put_headers(changed, {"Content-Length": str(len(body))})
     return changed
 

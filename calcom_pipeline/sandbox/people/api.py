@@ -10,10 +10,10 @@ from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import DAY_MS, HOUR_MS, MINUTE_MS, iso
 from calcom_pipeline.sandbox.event_types.personal_api import read_whole_number
 from calcom_pipeline.sandbox.event_types.team_api import require_team
-from calcom_pipeline.sandbox.http.answers import Answer, success
-from calcom_pipeline.sandbox.http.call import Call, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer, success
+from calcom_pipeline.sandbox.http.call import Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import ANY, SCHEDULES, SCHEDULES_LEGACY
-from calcom_pipeline.sandbox.state.model import Interval, Membership, Schedule, Team, User
+from calcom_pipeline.sandbox.state.model import Interval, SandboxMembership, SandboxSchedule, SandboxTeam, User
 from calcom_pipeline.sandbox.state.world import World
 from calcom_pipeline.sandbox.validation.engine import clean
 from calcom_pipeline.sandbox.validation.webhooks import LIST_QUERY
@@ -22,7 +22,7 @@ _DAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday"
 _DEFAULT_TAKE: Final = 250
 
 
-async def read_me(call: Call) -> Answer:
+async def read_me(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/me."""
     user = call.caller
     shown: Json = {
@@ -43,18 +43,18 @@ async def read_me(call: Call) -> Answer:
     return success(shown)
 
 
-async def list_teams(call: Call) -> Answer:
+async def list_teams(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/teams: the teams that the caller belongs to."""
     teams = [team for team in call.world.teams_of(call.caller.id) if not team.is_organization]
     return success([_team(team) for team in teams])
 
 
-async def read_team(call: Call) -> Answer:
+async def read_team(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/teams/{teamId}."""
     return success(_team(require_team(call, admin=False)))
 
 
-def _team(team: Team) -> Json:
+def _team(team: SandboxTeam) -> Json:
     return {
         "hideBookATeamMember": False,
         "timeZone": team.time_zone,
@@ -80,7 +80,7 @@ def _team(team: Team) -> Json:
     }
 
 
-async def list_memberships(call: Call) -> Answer:
+async def list_memberships(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/teams/{teamId}/memberships."""
     team = require_team(call, admin=True)
     query = clean(LIST_QUERY, call.query)
@@ -89,7 +89,7 @@ async def list_memberships(call: Call) -> Answer:
     return success([_membership(call.world, one) for one in found[skip : skip + take]])
 
 
-async def read_membership(call: Call) -> Answer:
+async def read_membership(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/teams/{teamId}/memberships/{id}."""
     team = require_team(call, admin=True)
     membership = call.world.memberships.get(read_whole_number(call.params["id"]))
@@ -98,7 +98,7 @@ async def read_membership(call: Call) -> Answer:
     return success(_membership(call.world, membership))
 
 
-def _membership(world: World, membership: Membership) -> Json:
+def _membership(world: World, membership: SandboxMembership) -> Json:
     user = world.users[membership.user_id]
     return {
         "id": membership.id,
@@ -117,28 +117,28 @@ def _membership(world: World, membership: Membership) -> Json:
     }
 
 
-def _own_schedules(call: Call) -> list[Schedule]:
+def _own_schedules(call: SandboxCall) -> list[SandboxSchedule]:
     owned = (one for one in call.world.schedules.values() if one.owner_id == call.caller.id)
     return sorted(owned, key=lambda one: one.id)
 
 
-async def list_schedules(call: Call) -> Answer:
+async def list_schedules(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/schedules."""
     return success([_schedule(call.caller, one) for one in _own_schedules(call)])
 
 
-async def read_default_schedule(call: Call) -> Answer:
+async def read_default_schedule(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/schedules/default."""
     found = next((one for one in _own_schedules(call) if one.id == call.caller.schedule_id), None)
     return success(_schedule(call.caller, found) if found else None)
 
 
-async def read_schedule(call: Call) -> Answer:
+async def read_schedule(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/schedules/{id}."""
     return success(_schedule(call.caller, _find_schedule(call)))
 
 
-def _find_schedule(call: Call) -> Schedule:
+def _find_schedule(call: SandboxCall) -> SandboxSchedule:
     schedule_id = read_whole_number(call.params["id"])
     schedule = call.world.schedules.get(schedule_id)
     if schedule is None:
@@ -153,7 +153,7 @@ def _clock(minutes: int) -> str:
     return f"{hours:02d}:{rest:02d}"
 
 
-def _schedule(user: User, schedule: Schedule) -> Json:
+def _schedule(user: User, schedule: SandboxSchedule) -> Json:
     return {
         "id": schedule.id,
         "ownerId": schedule.owner_id,
@@ -175,12 +175,12 @@ def _schedule(user: User, schedule: Schedule) -> Json:
     }
 
 
-async def list_schedules_legacy(call: Call) -> Answer:
+async def list_schedules_legacy(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/schedules in its oldest shape."""
     return success([_legacy_schedule(call, one) for one in _own_schedules(call)])
 
 
-def _legacy_schedule(call: Call, schedule: Schedule) -> Json:
+def _legacy_schedule(call: SandboxCall, schedule: SandboxSchedule) -> Json:
     today = call.now - call.now % DAY_MS
 
     def on_day(interval: Interval) -> Json:
@@ -216,24 +216,24 @@ def _legacy_schedule(call: Call, schedule: Schedule) -> Json:
     }
 
 
-def _first_row(call: Call, schedule: Schedule) -> int:
+def _first_row(call: SandboxCall, schedule: SandboxSchedule) -> int:
     """The id of a schedule's first row of hours, counted over all schedules."""
     before = (one for one in call.world.schedules.values() if one.id < schedule.id)
     return 1 + sum(len(one.intervals) for one in before)
 
 
-async def read_default_schedule_legacy(call: Call) -> Answer:
+async def read_default_schedule_legacy(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/schedules/default in its oldest shape. Guess: the shape of the list; only the status was compared."""
     found = next((one for one in _own_schedules(call) if one.id == call.caller.schedule_id), None)
     return success(_legacy_schedule(call, found) if found else None)
 
 
-async def read_schedule_legacy(call: Call) -> Answer:
+async def read_schedule_legacy(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/schedules/{id} in its oldest shape. Guess: as the default one."""
     return success(_legacy_schedule(call, _find_schedule(call)))
 
 
-async def read_calendars(call: Call) -> Answer:  # noqa: ARG001 - nobody here has connected one
+async def read_calendars(call: SandboxCall) -> SandboxAnswer:  # noqa: ARG001 - nobody here has connected one
     """GET /v2/calendars. Guess: the members of an account without calendars; only the status was compared."""
     return success({"connectedCalendars": [], "destinationCalendar": {}})
 

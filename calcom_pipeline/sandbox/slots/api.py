@@ -16,11 +16,11 @@ from calcom_pipeline.sandbox.core.times import (
     parse_iso,
 )
 from calcom_pipeline.sandbox.event_types.dynamic import DYNAMIC_MINUTES
-from calcom_pipeline.sandbox.http.answers import Answer, json_answer, success
-from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer, json_answer, success
+from calcom_pipeline.sandbox.http.call import Guard, Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import SLOTS, SLOTS_LEGACY
-from calcom_pipeline.sandbox.slots.finder import Slot, SlotQuery, find_slots, slot_json
-from calcom_pipeline.sandbox.state.model import EventType, Host
+from calcom_pipeline.sandbox.slots.finder import FoundSlot, SlotSearch, find_slots, slot_json
+from calcom_pipeline.sandbox.state.model import SandboxEventType, SandboxHost
 from calcom_pipeline.sandbox.state.world import World
 from calcom_pipeline.sandbox.validation import slots as rules
 from calcom_pipeline.sandbox.validation.engine import clean, clean_strictly
@@ -29,12 +29,12 @@ _RANGE_TEXT: Final = "Invalid time range given - check the 'start' and 'end' que
 _LAST_SECOND_MS: Final = DAY_MS - SECOND_MS
 
 
-async def read_slots(call: Call) -> Answer:
+async def read_slots(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/slots."""
     query = clean_strictly(rules.slots_query(call.query), call.query)
     event_type = _named(call.world, query)
     start, end = _bounds(query["start"], query["end"])
-    wanted = SlotQuery(
+    wanted = SlotSearch(
         event_type_id=event_type.id,
         start=start,
         end=end,
@@ -48,7 +48,7 @@ async def read_slots(call: Call) -> Answer:
     return json_answer({"data": shown, "status": "success"})
 
 
-def _found(call: Call, event_type: EventType, wanted: SlotQuery) -> dict[str, list[Slot]]:
+def _found(call: SandboxCall, event_type: SandboxEventType, wanted: SlotSearch) -> dict[str, list[FoundSlot]]:
     cached = call.sandbox.slot_cache.get(wanted, call.now)
     if cached is not None and event_type.id:
         return cached
@@ -57,7 +57,9 @@ def _found(call: Call, event_type: EventType, wanted: SlotQuery) -> dict[str, li
     return found
 
 
-def _shown(found: dict[str, list[Slot]], event_type: EventType, wanted: SlotQuery, *, with_end: bool) -> Json:
+def _shown(
+    found: dict[str, list[FoundSlot]], event_type: SandboxEventType, wanted: SlotSearch, *, with_end: bool
+) -> Json:
     minutes = wanted.duration or event_type.length
 
     def text(moment: int) -> str:
@@ -87,7 +89,7 @@ def _bounds(start_text: str, end_text: str) -> tuple[int, int]:
     return start, end
 
 
-def _named(world: World, query: Json) -> EventType:
+def _named(world: World, query: Json) -> SandboxEventType:
     if "eventTypeId" in query:
         found = world.event_types.get(int(query["eventTypeId"]))
     elif "username" in query:
@@ -111,7 +113,7 @@ def _organization_id(world: World, query: Json) -> int | None:
     return organization.id
 
 
-def _of_user(world: World, query: Json) -> EventType | None:
+def _of_user(world: World, query: Json) -> SandboxEventType | None:
     organization_id = _organization_id(world, query)
     user = world.user_named(query["username"])
     if user is None or (organization_id is not None and user.organization_id != organization_id):
@@ -120,7 +122,7 @@ def _of_user(world: World, query: Json) -> EventType | None:
     return next((one for one in types if one.slug == query["eventTypeSlug"]), None)
 
 
-def _of_team(world: World, query: Json) -> EventType | None:
+def _of_team(world: World, query: Json) -> SandboxEventType | None:
     organization_id = _organization_id(world, query)
     team = world.team_named(query["teamSlug"])
     if team is None or (organization_id is not None and team.organization_id != organization_id):
@@ -129,15 +131,15 @@ def _of_team(world: World, query: Json) -> EventType | None:
     return next((one for one in types if one.slug == query["eventTypeSlug"]), None)
 
 
-def _of_several(world: World, query: Json) -> EventType:
+def _of_several(world: World, query: Json) -> SandboxEventType:
     """A type that exists for this question only: everybody named must be free."""
     users = [world.user_named(name) for name in query["usernames"]]
-    hosts = [Host(user.id) for user in users if user is not None]
+    hosts = [SandboxHost(user.id) for user in users if user is not None]
     length = int(query["duration"]) if query.get("duration") else DYNAMIC_MINUTES
-    return EventType(id=0, length=length, title="Dynamic", slug="dynamic", scheduling="collective", hosts=hosts)
+    return SandboxEventType(id=0, length=length, title="Dynamic", slug="dynamic", scheduling="collective", hosts=hosts)
 
 
-async def read_slots_legacy(call: Call) -> Answer:
+async def read_slots_legacy(call: SandboxCall) -> SandboxAnswer:
     """GET /v2/slots/available, the oldest spelling of the same question: `{slots: {day: [{time}]}}`."""
     query = clean(rules.LEGACY_QUERY, call.query)
     event_type = call.world.event_types.get(int(query.get("eventTypeId") or 0))
@@ -146,7 +148,7 @@ async def read_slots_legacy(call: Call) -> Answer:
     start, end = parse_iso(query["startTime"]), parse_iso(query["endTime"])
     if start is None or end is None:
         raise bad_request(_RANGE_TEXT)
-    wanted = SlotQuery(event_type.id, start, end, zone=query.get("timeZone") or None)
+    wanted = SlotSearch(event_type.id, start, end, zone=query.get("timeZone") or None)
     found = _found(call, event_type, wanted)
     return success({"slots": {day: [{"time": iso(slot.start)} for slot in slots] for day, slots in found.items()}})
 

@@ -12,7 +12,7 @@ from calcom_pipeline.sandbox.slots.limits import limit_ranges
 from calcom_pipeline.sandbox.slots.ranges import Range, covers, intersect, overlaps, subtract
 from calcom_pipeline.sandbox.slots.working_hours import open_ranges
 from calcom_pipeline.sandbox.state.columns import STATUS_CODES
-from calcom_pipeline.sandbox.state.model import Booking, EventType
+from calcom_pipeline.sandbox.state.model import SandboxBooking, SandboxEventType
 from calcom_pipeline.sandbox.state.world import World
 
 _BLOCKING_CODES = frozenset({STATUS_CODES["accepted"], STATUS_CODES["pending"]})
@@ -26,7 +26,7 @@ class Question:
     `ignored_uid` is the booking that is about to be moved; `host_ids` narrows the hosts of a round-robin type.
     """
 
-    event_type: EventType
+    event_type: SandboxEventType
     start: int
     end: int
     length: int
@@ -100,7 +100,7 @@ def busy_ranges(world: World, question: Question, host_id: int) -> list[Range]:
     return found + limits
 
 
-def blocks(world: World, booking: Booking, event_type: EventType) -> bool:
+def blocks(world: World, booking: SandboxBooking, event_type: SandboxEventType) -> bool:
     """Whether a booking takes time away from an event type's hosts at all.
 
     A pending one does so only for its own type, and only if that type's confirmation policy says so.
@@ -113,7 +113,7 @@ def blocks(world: World, booking: Booking, event_type: EventType) -> bool:
     return bool(own.confirmation and own.confirmation.get("blockUnconfirmedBookingsInBooker"))
 
 
-def _taken(world: World, booking: Booking, question: Question, seated: Counter[Range]) -> list[Range]:
+def _taken(world: World, booking: SandboxBooking, question: Question, seated: Counter[Range]) -> list[Range]:
     """The time that a booking takes, with the buffers of both types.
 
     A seated booking takes nothing but its buffers from its own type, full or not (fact sheet 10 S1 to S4).

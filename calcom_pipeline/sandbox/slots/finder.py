@@ -15,7 +15,7 @@ from calcom_pipeline.sandbox.slots.availability import Question, free_ranges
 from calcom_pipeline.sandbox.slots.grid import Grid, starts
 from calcom_pipeline.sandbox.slots.ranges import Range, overlaps
 from calcom_pipeline.sandbox.state.columns import STATUS_CODES
-from calcom_pipeline.sandbox.state.model import EventType
+from calcom_pipeline.sandbox.state.model import SandboxEventType
 from calcom_pipeline.sandbox.state.world import World
 
 _ROLLING_LOOK_BACK_MS = 30 * DAY_MS  # a rolling window is counted from a month before the asked start
@@ -23,7 +23,7 @@ _LONGEST_QUERY_MS = 3 * 366 * DAY_MS  # beyond this the real server takes minute
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class FoundSlot:
     """One start; the seats that are taken and the booking that holds them, for a seated type."""
 
     start: int
@@ -32,7 +32,7 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotQuery:
+class SlotSearch:
     """One question to the slots endpoint, after its defaults were filled in. `zone` None is UTC."""
 
     event_type_id: int
@@ -49,7 +49,7 @@ class SlotQuery:
         return self.zone or "UTC"
 
 
-def find_slots(world: World, event_type: EventType, query: SlotQuery, now: int) -> dict[str, list[Slot]]:
+def find_slots(world: World, event_type: SandboxEventType, query: SlotSearch, now: int) -> dict[str, list[FoundSlot]]:
     """Slots by local day, in order. Days without a slot are missing."""
     length = query.duration or event_type.length
     by_day = _by_day(_candidates(world, event_type, query, now), query.zone_name)
@@ -58,7 +58,7 @@ def find_slots(world: World, event_type: EventType, query: SlotQuery, now: int) 
     reserved = _reserved(world, event_type, now)
     seats = _seats_taken(world, event_type, query, now)
     wanted = _asked_days(query)
-    found: dict[str, list[Slot]] = {}
+    found: dict[str, list[FoundSlot]] = {}
     for day, moments in by_day.items():
         if day not in wanted:
             continue
@@ -70,11 +70,11 @@ def find_slots(world: World, event_type: EventType, query: SlotQuery, now: int) 
             and (moment in seats or not any(overlaps((moment, moment + length * MINUTE_MS), one) for one in reserved))
         ]
         if kept:
-            found[day] = [seats.get(moment, Slot(moment)) for moment in kept[: _most(event_type)]]
+            found[day] = [seats.get(moment, FoundSlot(moment)) for moment in kept[: _most(event_type)]]
     return found
 
 
-def _candidates(world: World, event_type: EventType, query: SlotQuery, now: int) -> list[int]:
+def _candidates(world: World, event_type: SandboxEventType, query: SlotSearch, now: int) -> list[int]:
     length = query.duration or event_type.length
     notice_end = now + max(event_type.notice, 1) * MINUTE_MS
     asked = query.start
@@ -102,7 +102,7 @@ def _by_day(moments: list[int], zone: str) -> dict[str, list[int]]:
     return found
 
 
-def _asked_days(query: SlotQuery) -> set[str]:
+def _asked_days(query: SlotSearch) -> set[str]:
     """The local days of the query: hours of a date override may reach beyond its instants, never beyond its days."""
     days: set[str] = set()
     moment = start_of_local_day(query.start, query.zone_name)
@@ -114,7 +114,7 @@ def _asked_days(query: SlotQuery) -> set[str]:
 
 
 def _window_limits(
-    world: World, event_type: EventType, query: SlotQuery, now: int, bookable_days: set[str]
+    world: World, event_type: SandboxEventType, query: SlotSearch, now: int, bookable_days: set[str]
 ) -> Range | None:
     if not event_type.window:
         return None
@@ -129,7 +129,7 @@ def _window_limits(
     )
 
 
-def _reserved(world: World, event_type: EventType, now: int) -> list[Range]:
+def _reserved(world: World, event_type: SandboxEventType, now: int) -> list[Range]:
     """Times held by reservations of the type's hosts; a seated reservation takes a seat, not the time."""
     hosts = set(world.host_ids(event_type))
     return [
@@ -139,11 +139,11 @@ def _reserved(world: World, event_type: EventType, now: int) -> list[Range]:
     ]
 
 
-def _most(event_type: EventType) -> int | None:
+def _most(event_type: SandboxEventType) -> int | None:
     return 1 if event_type.only_first_slot else None
 
 
-def _seats_taken(world: World, event_type: EventType, query: SlotQuery, now: int) -> dict[int, Slot]:
+def _seats_taken(world: World, event_type: SandboxEventType, query: SlotSearch, now: int) -> dict[int, FoundSlot]:
     """The starts of a seated type at which somebody sits or holds a seat.
 
     The booking that is about to be moved counts for nothing (fact sheet 10 23). Guess, from the published
@@ -154,7 +154,7 @@ def _seats_taken(world: World, event_type: EventType, query: SlotQuery, now: int
     of_team = event_type.team_id is not None
     hosts = {world.users[one].email for one in world.host_ids(event_type) if of_team}
     columns = world.bookings.columns
-    found: dict[int, Slot] = {}
+    found: dict[int, FoundSlot] = {}
     for position in world.bookings.between(query.start - DAY_MS, query.end + DAY_MS):
         is_accepted = columns.status[position] == STATUS_CODES["accepted"]
         if columns.event_type[position] != event_type.id or not is_accepted:
@@ -162,15 +162,15 @@ def _seats_taken(world: World, event_type: EventType, query: SlotQuery, now: int
         booking = world.bookings.at(position)
         if booking.uid != query.ignored_uid:
             seats = sum(attendee.email not in hosts for attendee in booking.attendees)
-            found[booking.start] = Slot(booking.start, seats, booking.uid)
+            found[booking.start] = FoundSlot(booking.start, seats, booking.uid)
     for held in world.reservations.values():
         if held.seated and held.event_type_id == event_type.id and held.until > now:
-            slot = found.get(held.start, Slot(held.start))
+            slot = found.get(held.start, FoundSlot(held.start))
             found[held.start] = replace(slot, seats_booked=slot.seats_booked + 1)
     return found
 
 
-def slot_json(slot: Slot, start: str, end: str | None, seats_total: int) -> Json:
+def slot_json(slot: FoundSlot, start: str, end: str | None, seats_total: int) -> Json:
     """A slot as the endpoint answers it; `end` only in the range format, seats only for a seated type."""
     shown: Json = {"start": start}
     if end is not None:

@@ -12,7 +12,7 @@ from calcom_pipeline.sandbox.core.times import MINUTE_MS
 from calcom_pipeline.sandbox.slots.periods import UNITS, Unit, period_around, periods_between
 from calcom_pipeline.sandbox.slots.ranges import Range
 from calcom_pipeline.sandbox.state.columns import STATUS_CODES
-from calcom_pipeline.sandbox.state.model import EventType
+from calcom_pipeline.sandbox.state.model import SandboxEventType
 from calcom_pipeline.sandbox.state.world import World
 
 Counted = tuple[int, int, int]  # start, end, organizer
@@ -24,7 +24,7 @@ def _limits(limits: Json | None) -> Iterable[tuple[Unit, int]]:
     return [(unit, int(limits[unit])) for unit in UNITS if limits.get(unit)]
 
 
-def _counted(world: World, event_type: EventType, period: Range, ignored_uid: str | None) -> list[Counted]:
+def _counted(world: World, event_type: SandboxEventType, period: Range, ignored_uid: str | None) -> list[Counted]:
     """Accepted bookings of the type that lie wholly inside a period."""
     columns = world.bookings.columns
     found: list[Counted] = []
@@ -41,7 +41,7 @@ def _counted(world: World, event_type: EventType, period: Range, ignored_uid: st
 
 def limit_ranges(
     world: World,
-    event_type: EventType,
+    event_type: SandboxEventType,
     start: int,
     end: int,
     length: int,
@@ -68,7 +68,7 @@ def limit_ranges(
 
 
 def refuse_past_limits(
-    world: World, event_type: EventType, start: int, length: int, ignored_uid: str | None = None
+    world: World, event_type: SandboxEventType, start: int, length: int, ignored_uid: str | None = None
 ) -> None:
     """Raises what Cal.com answers when a booking would go past one of the type's limits."""
     hosts = world.host_ids(event_type)

@@ -15,11 +15,11 @@ from calcom_pipeline.sandbox.core.errors import (
 )
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import MINUTE_MS, iso, parse_iso
-from calcom_pipeline.sandbox.http.answers import Answer, created, json_answer, success
-from calcom_pipeline.sandbox.http.call import Call, Guard, Route
+from calcom_pipeline.sandbox.http.answers import SandboxAnswer, created, json_answer, success
+from calcom_pipeline.sandbox.http.call import Guard, Route, SandboxCall
 from calcom_pipeline.sandbox.http.versions import SLOTS
 from calcom_pipeline.sandbox.slots.ranges import Range, overlaps
-from calcom_pipeline.sandbox.state.model import Booking, EventType, Reservation
+from calcom_pipeline.sandbox.state.model import Reservation, SandboxBooking, SandboxEventType
 from calcom_pipeline.sandbox.state.world import World
 from calcom_pipeline.sandbox.validation import slots as rules
 from calcom_pipeline.sandbox.validation.engine import clean
@@ -28,7 +28,7 @@ DEFAULT_MINUTES: Final = 5
 _BLOCKING: Final = frozenset({"accepted", "pending", "awaiting_host"})
 
 
-async def reserve(call: Call) -> Answer:
+async def reserve(call: SandboxCall) -> SandboxAnswer:
     """POST /v2/slots/reservations."""
     body = clean(rules.RESERVATION_BODY, call.body)
     if body.get("reservationDuration") and call.user is None:
@@ -63,14 +63,14 @@ def _minutes(body: Json) -> int:
     return int(body.get("reservationDuration") or DEFAULT_MINUTES)
 
 
-def _event_type(call: Call, body: Json) -> EventType:
+def _event_type(call: SandboxCall, body: Json) -> SandboxEventType:
     event_type = call.world.event_types.get(int(body["eventTypeId"]))
     if event_type is None:
         raise not_found(f"Event Type with ID={body['eventTypeId']} not found")
     return event_type
 
 
-def _may_choose(call: Call, event_type: EventType) -> bool:
+def _may_choose(call: SandboxCall, event_type: SandboxEventType) -> bool:
     user = call.caller
     if event_type.team_id is not None:
         return call.world.role_in(user.id, event_type.team_id) is not None
@@ -78,7 +78,7 @@ def _may_choose(call: Call, event_type: EventType) -> bool:
     return owner is not None and (owner == user.id or call.world.share_a_team(user.id, owner))
 
 
-def _hold(call: Call, body: Json, event_type: EventType) -> Range:
+def _hold(call: SandboxCall, body: Json, event_type: SandboxEventType) -> Range:
     """The time to hold, once it is known to be free; raises 400 or 422. A change collides with its own old time."""
     start = parse_iso(body["slotStart"])
     if start is None:
@@ -97,7 +97,7 @@ def _hold(call: Call, body: Json, event_type: EventType) -> Range:
     return start, end
 
 
-def _length(body: Json, event_type: EventType) -> int:
+def _length(body: Json, event_type: SandboxEventType) -> int:
     wanted = body.get("slotDuration")
     if not wanted:
         return event_type.length
@@ -113,7 +113,7 @@ def _length(body: Json, event_type: EventType) -> int:
     return int(wanted)
 
 
-def _overlapping(world: World, event_type: EventType, wanted: Range) -> Iterator[Booking]:
+def _overlapping(world: World, event_type: SandboxEventType, wanted: Range) -> Iterator[SandboxBooking]:
     for position in world.bookings.between(*wanted):
         booking = world.bookings.at(position)
         if booking.event_type_id == event_type.id and booking.status in _BLOCKING:
@@ -134,7 +134,7 @@ def _shown_new(reservation: Reservation, minutes: int) -> Json:
     return _shown(reservation) | more | {"reservationUntil": iso(reservation.until)}
 
 
-async def read_reservation(call: Call) -> Answer:
+async def read_reservation(call: SandboxCall) -> SandboxAnswer:
     """GET …/{uid}: an unknown one is null."""
     reservation = call.world.reservations.get(call.params["uid"])
     if reservation is None:
@@ -143,7 +143,7 @@ async def read_reservation(call: Call) -> Answer:
     return success(shown | {"reservationUntil": iso(reservation.until)})
 
 
-async def change_reservation(call: Call) -> Answer:
+async def change_reservation(call: SandboxCall) -> SandboxAnswer:
     """PATCH …/{uid}."""
     body = clean(rules.RESERVATION_BODY, call.body)
     reservation = call.world.reservations.get(call.params["uid"])
@@ -156,7 +156,7 @@ async def change_reservation(call: Call) -> Answer:
     return success(_shown_new(reservation, _minutes(body)))
 
 
-async def release(call: Call) -> Answer:
+async def release(call: SandboxCall) -> SandboxAnswer:
     """DELETE …/{uid}: always 200."""
     call.world.reservations.pop(call.params["uid"], None)
     return json_answer({"status": "success"})

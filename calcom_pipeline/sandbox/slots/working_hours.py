@@ -10,12 +10,12 @@ from calcom_pipeline.sandbox.core.times import (
     zone,
 )
 from calcom_pipeline.sandbox.slots.ranges import Range, merge
-from calcom_pipeline.sandbox.state.model import Schedule
+from calcom_pipeline.sandbox.state.model import SandboxSchedule
 
 _LAST_MINUTE = 23 * 60 + 59  # 23:59 means until midnight: Cal.com's forms end there
 
 
-def open_ranges(schedule: Schedule, start: int, end: int) -> list[Range]:
+def open_ranges(schedule: SandboxSchedule, start: int, end: int) -> list[Range]:
     """The open stretches between two instants. Hours of a date override are not cut at `start` and `end`."""
     by_day: dict[date, list[Range]] = {}
     local_zone = zone(schedule.time_zone)
@@ -30,7 +30,7 @@ def open_ranges(schedule: Schedule, start: int, end: int) -> list[Range]:
     return merge(one for ranges in by_day.values() for one in ranges)
 
 
-def _regular(schedule: Schedule, day: date, start: int, end: int) -> list[Range]:
+def _regular(schedule: SandboxSchedule, day: date, start: int, end: int) -> list[Range]:
     weekday = day.isoweekday() % 7
     found: list[Range] = []
     for interval in schedule.intervals:
@@ -46,7 +46,7 @@ def _regular(schedule: Schedule, day: date, start: int, end: int) -> list[Range]
     return found
 
 
-def _overrides(schedule: Schedule, start: int, end: int) -> dict[date, list[Range]]:
+def _overrides(schedule: SandboxSchedule, start: int, end: int) -> dict[date, list[Range]]:
     first = moment_of(start - DAY_MS).date()
     last = moment_of(end + DAY_MS).date()
     found: dict[date, list[Range]] = {}

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from calcom_pipeline.sandbox.state.columns import NO_ID, Columns
-from calcom_pipeline.sandbox.state.model import Booking
+from calcom_pipeline.sandbox.state.model import SandboxBooking
 from calcom_pipeline.sandbox.state.sorting import NULL_KEY, Keys, Positions, SortIndex
 
 SortKey = Literal["start", "end", "created", "updated"]
@@ -25,7 +25,7 @@ class BaseRows(Protocol):
         """Their columns, exactly as long as they are many."""
         ...
 
-    def make(self, index: int) -> Booking:
+    def make(self, index: int) -> SandboxBooking:
         """The whole booking."""
         ...
 
@@ -63,7 +63,7 @@ class BookingTable:
         self._columns = base.columns() if base is not None else Columns.empty()
         self._base_count = len(base) if base is not None else 0
         self._count = self._base_count
-        self._objects: dict[int, Booking] = {}
+        self._objects: dict[int, SandboxBooking] = {}
         self._by_id: dict[int, int] = {}
         self._indexed: dict[int, tuple[str, str | None, frozenset[str]]] = {}
         self._by_uid: dict[str, int] = {}
@@ -91,7 +91,7 @@ class BookingTable:
         """Whether the row is still as it was generated."""
         return position < self._base_count and position not in self._objects
 
-    def at(self, position: int) -> Booking:
+    def at(self, position: int) -> SandboxBooking:
         """The booking at a position. A change to it must be followed by `save`."""
         held = self._objects.get(position)
         if held is not None:
@@ -103,12 +103,12 @@ class BookingTable:
         booking.updated = None if updated == NULL_KEY else updated
         return booking
 
-    def all(self) -> Iterator[Booking]:
+    def all(self) -> Iterator[SandboxBooking]:
         """Every booking, in no order that means something."""
         for position in np.flatnonzero(self.columns.alive).tolist():
             yield self.at(position)
 
-    def changed(self) -> Iterator[Booking]:
+    def changed(self) -> Iterator[SandboxBooking]:
         """The living bookings that are not as generated."""
         alive = self._columns.alive
         return (booking for position, booking in self._objects.items() if alive[position])
@@ -118,7 +118,7 @@ class BookingTable:
         dead = np.flatnonzero(~self._columns.alive[: self._base_count])
         return [int(position) + 1 for position in dead]
 
-    def position_of(self, booking: Booking) -> int:
+    def position_of(self, booking: SandboxBooking) -> int:
         """Where a booking stands. Raises KeyError if it is not in the table."""
         return self._position_of_id(booking.id)
 
@@ -127,7 +127,7 @@ class BookingTable:
             return booking_id - 1
         return self._by_id[booking_id]
 
-    def find_id(self, booking_id: int) -> Booking | None:
+    def find_id(self, booking_id: int) -> SandboxBooking | None:
         """The booking with that id."""
         try:
             position = self._position_of_id(booking_id)
@@ -135,7 +135,7 @@ class BookingTable:
             return None
         return self.at(position) if self._columns.alive[position] else None
 
-    def find_uid(self, uid: str) -> Booking | None:
+    def find_uid(self, uid: str) -> SandboxBooking | None:
         """The booking with that uid."""
         position = self._by_uid.get(uid)
         if position is None and self.base is not None:
@@ -144,7 +144,7 @@ class BookingTable:
             return None
         return self.at(position)
 
-    def find_series(self, series_uid: str) -> list[Booking]:
+    def find_series(self, series_uid: str) -> list[SandboxBooking]:
         """The occurrences of a series by start."""
         positions = set(self._by_series.get(series_uid, ()))
         if self.base is not None:
@@ -153,7 +153,7 @@ class BookingTable:
         found = [self.at(position) for position in positions if alive[position]]
         return sorted(found, key=lambda booking: (booking.start, booking.id))
 
-    def find_seat(self, seat_uid: str) -> Booking | None:
+    def find_seat(self, seat_uid: str) -> SandboxBooking | None:
         """The booking in which that seat is."""
         position = None if self.base is None else self.base.find_seat(seat_uid)
         if position is not None and self.is_untouched(position):
@@ -210,7 +210,7 @@ class BookingTable:
 
     # -- writing
 
-    def add(self, booking: Booking) -> None:
+    def add(self, booking: SandboxBooking) -> None:
         """Adds a booking; its id must be new."""
         position = self._count
         if position >= self._columns.capacity:
@@ -219,7 +219,7 @@ class BookingTable:
         self._by_id[booking.id] = position
         self._hold(position, booking)
 
-    def save(self, booking: Booking) -> None:
+    def save(self, booking: SandboxBooking) -> None:
         """Makes a change to a booking count."""
         position = self._position_of_id(booking.id)
         self._forget(position)
@@ -243,7 +243,7 @@ class BookingTable:
         moved = (columns.updated[:count] != now) & columns.alive[:count] & ~columns.changed[:count]
         return [(int(p) + 1, int(columns.updated[p])) for p in np.flatnonzero(moved)]
 
-    def delete(self, booking: Booking) -> None:
+    def delete(self, booking: SandboxBooking) -> None:
         """Removes a booking without a trace."""
         position = self._position_of_id(booking.id)
         self._objects.setdefault(position, booking)
@@ -264,13 +264,13 @@ class BookingTable:
         columns.event_type[columns.event_type == event_type_id] = NO_ID
         self.version += 1
 
-    def _hold(self, position: int, booking: Booking) -> None:
+    def _hold(self, position: int, booking: SandboxBooking) -> None:
         self._objects[position] = booking
         self._columns.put(position, booking)
         self._index(position, booking)
         self._mark(position)
 
-    def _index(self, position: int, booking: Booking) -> None:
+    def _index(self, position: int, booking: SandboxBooking) -> None:
         emails = {attendee.email for attendee in booking.attendees}
         self._indexed[position] = (booking.uid, booking.series_uid, frozenset(emails))
         self._by_uid[booking.uid] = position

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from calcom_pipeline.sandbox.state.model import Booking, Status
+from calcom_pipeline.sandbox.state.model import SandboxBooking, Status
 from calcom_pipeline.sandbox.state.sorting import NULL_KEY
 
 STATUS_CODES: Final[dict[Status, int]] = {
@@ -65,7 +65,7 @@ class Columns:
             array: NDArray[np.generic] = getattr(self, name)
             setattr(self, name, np.concatenate([array, np.zeros(extra, dtype=array.dtype)]))
 
-    def put(self, position: int, booking: Booking) -> None:
+    def put(self, position: int, booking: SandboxBooking) -> None:
         """Writes a booking's values at `position`."""
         self.start[position] = booking.start
         self.end[position] = booking.end

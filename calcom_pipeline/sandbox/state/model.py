@@ -49,7 +49,7 @@ class Override:
 
 
 @dataclass(slots=True)
-class Schedule:
+class SandboxSchedule:
     """When a user works."""
 
     id: int
@@ -61,7 +61,7 @@ class Schedule:
 
 
 @dataclass(slots=True)
-class Team:
+class SandboxTeam:
     """A team; `organization_id` names its parent, `is_organization` marks an organization itself."""
 
     id: int
@@ -74,7 +74,7 @@ class Team:
 
 
 @dataclass(slots=True)
-class Membership:
+class SandboxMembership:
     """A user's place in a team."""
 
     id: int
@@ -99,7 +99,7 @@ class ApiKey:
 
 
 @dataclass(slots=True)
-class Host:
+class SandboxHost:
     """A host of a team's event type."""
 
     user_id: int
@@ -109,7 +109,7 @@ class Host:
 
 
 @dataclass(slots=True)
-class EventType:
+class SandboxEventType:
     """What can be booked. Optional settings that nothing here depends on stand in `settings`."""
 
     id: int
@@ -120,7 +120,7 @@ class EventType:
     team_id: int | None = None
     parent_id: int | None = None
     scheduling: SchedulingType | None = None
-    hosts: list[Host] = field(default_factory=list[Host])
+    hosts: list[SandboxHost] = field(default_factory=list[SandboxHost])
     assign_all: bool = False
     description: str | None = None
     locations: list[Json] = field(default_factory=list[Json])
@@ -172,7 +172,7 @@ class Seat:
 
 
 @dataclass(slots=True)
-class Attendee:
+class SandboxAttendee:
     """Somebody who takes part; the first one is the booker."""
 
     id: int
@@ -186,7 +186,7 @@ class Attendee:
 
 
 @dataclass(slots=True)
-class Booking:
+class SandboxBooking:
     """A booking's row and its attendees. `responses` and `metadata` are in stored order."""
 
     id: int
@@ -199,7 +199,7 @@ class Booking:
     status: Status
     event_type_id: int | None
     user_id: int | None
-    attendees: list[Attendee]
+    attendees: list[SandboxAttendee]
     description: str | None = ""
     responses: Json | None = field(default_factory=dict[str, object])
     metadata: Json = field(default_factory=dict[str, object])
@@ -224,7 +224,7 @@ class Booking:
 
 
 @dataclass(slots=True)
-class Webhook:
+class SandboxWebhook:
     """A subscription of a user, an event type or an organization."""
 
     id: str

@@ -10,16 +10,16 @@ from calcom_pipeline.sandbox.state.event_types import EventTypeTable
 from calcom_pipeline.sandbox.state.model import (
     ADMIN_ROLES,
     ApiKey,
-    Booking,
-    EventType,
-    Host,
-    Membership,
     Reservation,
     Role,
-    Schedule,
-    Team,
+    SandboxBooking,
+    SandboxEventType,
+    SandboxHost,
+    SandboxMembership,
+    SandboxSchedule,
+    SandboxTeam,
+    SandboxWebhook,
     User,
-    Webhook,
 )
 
 BOOKER_URL = "http://127.0.0.1:3000"  # where the recorded server's booking pages were
@@ -46,13 +46,13 @@ class World:
     """Everything that belongs to one account."""
 
     users: dict[int, User] = field(default_factory=dict[int, User])
-    schedules: dict[int, Schedule] = field(default_factory=dict[int, Schedule])
-    teams: dict[int, Team] = field(default_factory=dict[int, Team])
-    memberships: dict[int, Membership] = field(default_factory=dict[int, Membership])
+    schedules: dict[int, SandboxSchedule] = field(default_factory=dict[int, SandboxSchedule])
+    teams: dict[int, SandboxTeam] = field(default_factory=dict[int, SandboxTeam])
+    memberships: dict[int, SandboxMembership] = field(default_factory=dict[int, SandboxMembership])
     keys: dict[str, ApiKey] = field(default_factory=dict[str, ApiKey])
     event_types: EventTypeTable = field(default_factory=EventTypeTable)
     bookings: BookingTable = field(default_factory=BookingTable)
-    webhooks: dict[str, Webhook] = field(default_factory=dict[str, Webhook])
+    webhooks: dict[str, SandboxWebhook] = field(default_factory=dict[str, SandboxWebhook])
     reservations: dict[str, Reservation] = field(default_factory=dict[str, Reservation])
     sequences: Sequences = field(default_factory=Sequences)
     booker_url: str = BOOKER_URL
@@ -70,11 +70,11 @@ class World:
         """The user of that address."""
         return next((user for user in self.users.values() if user.email == email), None)
 
-    def team_named(self, slug: str) -> Team | None:
+    def team_named(self, slug: str) -> SandboxTeam | None:
         """The team (not the organization) of that slug."""
         return next((t for t in self.teams.values() if t.slug == slug and not t.is_organization), None)
 
-    def organization_named(self, slug: str) -> Team | None:
+    def organization_named(self, slug: str) -> SandboxTeam | None:
         """The organization of that slug."""
         return next((team for team in self.teams.values() if team.slug == slug and team.is_organization), None)
 
@@ -93,7 +93,7 @@ class World:
         parent = team.organization_id if team else None
         return parent is not None and self.role_in(user_id, parent) in ADMIN_ROLES
 
-    def teams_of(self, user_id: int) -> list[Team]:
+    def teams_of(self, user_id: int) -> list[SandboxTeam]:
         """The teams that the user belongs to, by id."""
         ids = {m.team_id for m in self.memberships.values() if m.user_id == user_id and m.accepted}
         return [team for team_id, team in sorted(self.teams.items()) if team_id in ids]
@@ -102,7 +102,7 @@ class World:
         """The users who belong to one of the teams or organizations."""
         return {m.user_id for m in self.memberships.values() if m.team_id in team_ids and m.accepted}
 
-    def administered_by(self, user_id: int) -> list[Team]:
+    def administered_by(self, user_id: int) -> list[SandboxTeam]:
         """The teams whose bookings the user may see."""
         return [team for team_id, team in sorted(self.teams.items()) if self.is_admin_of(user_id, team_id)]
 
@@ -112,20 +112,20 @@ class World:
 
     # -- event types
 
-    def host_ids(self, event_type: EventType) -> list[int]:
+    def host_ids(self, event_type: SandboxEventType) -> list[int]:
         """Who hosts a type, in the order in which hosts are tried."""
         if event_type.owner_id is not None:
             return [event_type.owner_id]
         return [host.user_id for host in self.hosts_of(event_type) if host.user_id in self.users]
 
-    def hosts_of(self, event_type: EventType) -> list[Host]:
+    def hosts_of(self, event_type: SandboxEventType) -> list[SandboxHost]:
         """The hosts of a team's type; all accepted members if it says so."""
         if not event_type.assign_all or event_type.team_id is None:
             return event_type.hosts
         members = [m for m in self.memberships.values() if m.team_id == event_type.team_id and m.accepted]
-        return [Host(member.user_id) for member in sorted(members, key=lambda member: member.id)]
+        return [SandboxHost(member.user_id) for member in sorted(members, key=lambda member: member.id)]
 
-    def schedule_of(self, event_type: EventType, user_id: int) -> Schedule:
+    def schedule_of(self, event_type: SandboxEventType, user_id: int) -> SandboxSchedule:
         """The schedule by which a host's times for a type are found: the type's own, else the host's default."""
         own = self.schedules.get(event_type.schedule_id or 0)
         return own if own is not None else self.schedules[self.users[user_id].schedule_id]
@@ -136,7 +136,7 @@ class World:
 
     # -- bookings
 
-    def hosts_booked(self, booking: Booking) -> set[int]:
+    def hosts_booked(self, booking: SandboxBooking) -> set[int]:
         """Every user whose time a booking takes: the organizer and each attendee who is a user here."""
         taken = {booking.user_id} if booking.user_id is not None else set[int]()
         by_email = self._users_by_email()

@@ -16,7 +16,7 @@ from calcom_pipeline.sandbox.validation.conversions import (
     split_list,
     to_number,
 )
-from calcom_pipeline.sandbox.validation.engine import Field, Schema
+from calcom_pipeline.sandbox.validation.engine import BodyField, Schema
 from calcom_pipeline.sandbox.validation.event_types import PAGE_FIELDS, SORT_ORDERS
 from calcom_pipeline.sandbox.validation.rules import (
     ARRAY,
@@ -63,11 +63,11 @@ _LOCATION_MEMBERS: Final[dict[str, tuple[str, ...]]] = {
 
 _ATTENDEE = Schema(
     (
-        Field("name", (STRING,)),
-        Field("email", optional=True),
-        Field("timeZone", (TIME_ZONE,)),
-        Field("phoneNumber", optional=True),
-        Field("language", (one_of(LANGUAGES),), optional=True),
+        BodyField("name", (STRING,)),
+        BodyField("email", optional=True),
+        BodyField("timeZone", (TIME_ZONE,)),
+        BodyField("phoneNumber", optional=True),
+        BodyField("language", (one_of(LANGUAGES),), optional=True),
     ),
     whole=(
         (
@@ -83,12 +83,12 @@ _ATTENDEE = Schema(
 )
 _ROUTING = Schema(
     (
-        Field("responseId", (INT,)),
-        Field("teamMemberIds", (EACH_INT, ARRAY)),
-        Field("teamMemberEmail", (STRING,), optional=True),
-        Field("skipContactOwner", (BOOLEAN,), optional=True),
-        Field("crmAppSlug", (STRING,), optional=True),
-        Field("crmOwnerRecordType", (STRING,), optional=True),
+        BodyField("responseId", (INT,)),
+        BodyField("teamMemberIds", (EACH_INT, ARRAY)),
+        BodyField("teamMemberEmail", (STRING,), optional=True),
+        BodyField("skipContactOwner", (BOOLEAN,), optional=True),
+        BodyField("crmAppSlug", (STRING,), optional=True),
+        BodyField("crmOwnerRecordType", (STRING,), optional=True),
     )
 )
 
@@ -117,22 +117,22 @@ def _check_members(found: Json, members: dict[str, tuple[str, ...]]) -> bool:
 
 _LOCATION = Rule("ValidateBookingLocation", "Validation failed for booking location.", check_location)
 _CREATE_FIELDS: Final = (
-    Field("start", (DATE_STRING,)),
-    Field("attendee", (DEFINED,), nested=_ATTENDEE),
-    Field("bookingFieldsResponses", (OBJECT,), optional=True),
-    Field("eventTypeId", (INT,), optional=True),
-    Field("eventTypeSlug", (STRING,), optional=True),
-    Field("username", (STRING,), optional=True),
-    Field("teamSlug", (STRING,), optional=True),
-    Field("organizationSlug", (STRING,), optional=True),
-    Field("guests", (EACH_STRING, ARRAY), optional=True),
-    Field("meetingUrl", (URL,), optional=True),
-    Field("location", (_LOCATION,), optional=True),
-    Field("metadata", (METADATA, OBJECT), optional=True),
-    Field("lengthInMinutes", (at_least(1), INT), optional=True),
-    Field("routing", optional=True, nested=_ROUTING),
-    Field("emailVerificationCode", (STRING,), optional=True),
-    Field("rrHostSubsetIds", (EACH_INT, ARRAY), optional=True),
+    BodyField("start", (DATE_STRING,)),
+    BodyField("attendee", (DEFINED,), nested=_ATTENDEE),
+    BodyField("bookingFieldsResponses", (OBJECT,), optional=True),
+    BodyField("eventTypeId", (INT,), optional=True),
+    BodyField("eventTypeSlug", (STRING,), optional=True),
+    BodyField("username", (STRING,), optional=True),
+    BodyField("teamSlug", (STRING,), optional=True),
+    BodyField("organizationSlug", (STRING,), optional=True),
+    BodyField("guests", (EACH_STRING, ARRAY), optional=True),
+    BodyField("meetingUrl", (URL,), optional=True),
+    BodyField("location", (_LOCATION,), optional=True),
+    BodyField("metadata", (METADATA, OBJECT), optional=True),
+    BodyField("lengthInMinutes", (at_least(1), INT), optional=True),
+    BodyField("routing", optional=True, nested=_ROUTING),
+    BodyField("emailVerificationCode", (STRING,), optional=True),
+    BodyField("rrHostSubsetIds", (EACH_INT, ARRAY), optional=True),
 )
 
 
@@ -151,34 +151,34 @@ _NAMED = (
 )
 
 
-def _flags(version: str) -> tuple[Field, ...]:
+def _flags(version: str) -> tuple[BodyField, ...]:
     if version != V2026_02_25:
         return ()
-    return tuple(Field(name, (BOOLEAN,), optional=True) for name in _HOST_FLAGS)
+    return tuple(BodyField(name, (BOOLEAN,), optional=True) for name in _HOST_FLAGS)
 
 
 def create_body(body: Json, version: str) -> Schema:
     """The body of a new booking; a series or an instant booking has one property more."""
-    extra: tuple[Field, ...] = ()
+    extra: tuple[BodyField, ...] = ()
     if "recurrenceCount" in body:
-        extra = (Field("recurrenceCount", (at_least(1), INT), optional=True),)
+        extra = (BodyField("recurrenceCount", (at_least(1), INT), optional=True),)
     elif body.get("instant") is True:
-        extra = (Field("instant", (BOOLEAN,)),)
+        extra = (BodyField("instant", (BOOLEAN,)),)
     return Schema((*extra, *_CREATE_FIELDS, *_flags(version)), whole=(_NAMED,))
 
 
 def reschedule_body(body: Json, version: str) -> Schema:
     """The body of a reschedule, of a whole booking or of one seat."""
-    common = (Field("start", (DATE_STRING,)), Field("rescheduledBy", optional=True))
-    code = Field("emailVerificationCode", (STRING,), optional=True)
+    common = (BodyField("start", (DATE_STRING,)), BodyField("rescheduledBy", optional=True))
+    code = BodyField("emailVerificationCode", (STRING,), optional=True)
     if "seatUid" in body:
-        return Schema((*common, Field("seatUid", (STRING,)), code, *_flags(version)))
+        return Schema((*common, BodyField("seatUid", (STRING,)), code, *_flags(version)))
     return Schema(
         (
             *common,
-            Field("reschedulingReason", (STRING,), optional=True),
+            BodyField("reschedulingReason", (STRING,), optional=True),
             code,
-            Field("rrHostSubsetIds", (EACH_INT, ARRAY), optional=True),
+            BodyField("rrHostSubsetIds", (EACH_INT, ARRAY), optional=True),
             *_flags(version),
         )
     )
@@ -186,23 +186,23 @@ def reschedule_body(body: Json, version: str) -> Schema:
 
 def cancel_body(body: Json) -> Schema:
     """The body of a cancellation, of a booking or of one seat."""
-    reason = Field("cancellationReason", (STRING,), optional=True)
+    reason = BodyField("cancellationReason", (STRING,), optional=True)
     if "seatUid" in body:
-        return Schema((Field("seatUid", (STRING,)), reason))
-    return Schema((reason, Field("cancelSubsequentBookings", (BOOLEAN,), optional=True)))
+        return Schema((BodyField("seatUid", (STRING,)), reason))
+    return Schema((reason, BodyField("cancelSubsequentBookings", (BOOLEAN,), optional=True)))
 
 
-DECLINE_BODY: Final = Schema((Field("reason", (STRING,), optional=True),))
+DECLINE_BODY: Final = Schema((BodyField("reason", (STRING,), optional=True),))
 _ABSENT_ATTENDEE = Schema(
     (
-        Field("email", (Rule("isEmail", "{property} must be an email", is_email),)),
-        Field("absent", (BOOLEAN,)),
+        BodyField("email", (Rule("isEmail", "{property} must be an email", is_email),)),
+        BodyField("absent", (BOOLEAN,)),
     )
 )
 MARK_ABSENT_BODY: Final = Schema(
     (
-        Field("host", (BOOLEAN,), optional=True),
-        Field(
+        BodyField("host", (BOOLEAN,), optional=True),
+        BodyField(
             "attendees",
             (ARRAY, min_size(1, "attendees must contain at least 1 elements")),
             optional=True,
@@ -211,21 +211,21 @@ MARK_ABSENT_BODY: Final = Schema(
         ),
     )
 )
-REQUEST_RESCHEDULE_BODY: Final = Schema((Field("rescheduleReason", (STRING,), optional=True),))
-REASSIGN_BODY: Final = Schema((Field("reason", (STRING,), optional=True),))
+REQUEST_RESCHEDULE_BODY: Final = Schema((BodyField("rescheduleReason", (STRING,), optional=True),))
+REASSIGN_BODY: Final = Schema((BodyField("reason", (STRING,), optional=True),))
 _EMAIL = Rule("isEmail", "{property} must be an email", is_email)
 _GUEST = Schema(
     (
-        Field("email", (_EMAIL,)),
-        Field("name", (STRING,), optional=True),
-        Field("timeZone", (TIME_ZONE,), optional=True),
-        Field("phoneNumber", (STRING,), optional=True),
-        Field("language", (one_of(LANGUAGES),), optional=True),
+        BodyField("email", (_EMAIL,)),
+        BodyField("name", (STRING,), optional=True),
+        BodyField("timeZone", (TIME_ZONE,), optional=True),
+        BodyField("phoneNumber", (STRING,), optional=True),
+        BodyField("language", (one_of(LANGUAGES),), optional=True),
     )
 )
 GUESTS_BODY: Final = Schema(
     (
-        Field(
+        BodyField(
             "guests",
             (
                 Rule(
@@ -244,11 +244,11 @@ GUESTS_BODY: Final = Schema(
 )
 ATTENDEE_BODY: Final = Schema(
     (
-        Field("name", (STRING,)),
-        Field("timeZone", (TIME_ZONE,)),
-        Field("phoneNumber", (STRING,), optional=True),
-        Field("language", (one_of(LANGUAGES),), optional=True),
-        Field("email", (_EMAIL,)),
+        BodyField("name", (STRING,)),
+        BodyField("timeZone", (TIME_ZONE,)),
+        BodyField("phoneNumber", (STRING,), optional=True),
+        BodyField("language", (one_of(LANGUAGES),), optional=True),
+        BodyField("email", (_EMAIL,)),
     )
 )
 _NEW_LOCATION_MEMBERS: Final = _LOCATION_MEMBERS | {
@@ -267,20 +267,20 @@ def check_new_location(value: Any) -> bool:
 
 
 _NEW_LOCATION = Rule("ValidateBookingLocation", "Validation failed for booking location.", check_new_location)
-LOCATION_BODY: Final = Schema((Field("location", (_NEW_LOCATION,), optional=True),))
+LOCATION_BODY: Final = Schema((BodyField("location", (_NEW_LOCATION,), optional=True),))
 
 _STRICT = Rule("isIso8601", "", lambda value: is_iso_date(value, strict=True))
 _AFTER = with_text(_STRICT, "fromDate must be a valid ISO 8601 date.")
 _BEFORE = with_text(_STRICT, "toDate must be a valid ISO 8601 date.")
 
 
-def _sort(name: str, shown: str) -> Field:
+def _sort(name: str, shown: str) -> BodyField:
     text = f'{shown} must be either "asc" or "desc".'
-    return Field(name, (one_of(SORT_ORDERS, text=text),), optional=True)
+    return BodyField(name, (one_of(SORT_ORDERS, text=text),), optional=True)
 
 
 _STATUS_TEXT = f"Invalid status. Allowed are {', '.join(LIST_STATUSES)}"
-_STATUS = Field(
+_STATUS = BodyField(
     "status",
     (
         one_of(LIST_STATUSES, each=True, text=_STATUS_TEXT),
@@ -291,32 +291,32 @@ _STATUS = Field(
 )
 _FILTERS: Final = (
     _STATUS,
-    Field("attendeeEmail", (STRING,), optional=True, convert=plus_for_space),
-    Field("attendeeName", (STRING,), optional=True),
-    Field("bookingUid", (STRING,), optional=True),
-    Field(
+    BodyField("attendeeEmail", (STRING,), optional=True, convert=plus_for_space),
+    BodyField("attendeeName", (STRING,), optional=True),
+    BodyField("bookingUid", (STRING,), optional=True),
+    BodyField(
         "eventTypeIds",
         (min_size(1, "eventTypeIds must contain at least 1 event type id"), EACH_NUMBER, ARRAY),
         optional=True,
         convert=split_ints,
     ),
-    Field("eventTypeId", (INT,), optional=True, convert=to_number),
+    BodyField("eventTypeId", (INT,), optional=True, convert=to_number),
 )
 _TEAMS: Final = (
-    Field(
+    BodyField(
         "teamsIds",
         (min_size(1, "teamIds must contain at least 1 team id"), EACH_NUMBER, ARRAY),
         optional=True,
         convert=split_ints,
     ),
-    Field("teamId", (INT,), optional=True, convert=to_number),
+    BodyField("teamId", (INT,), optional=True, convert=to_number),
 )
-_BOUNDS: Final = (Field("afterStart", (_AFTER,), optional=True), Field("beforeEnd", (_BEFORE,), optional=True))
+_BOUNDS: Final = (BodyField("afterStart", (_AFTER,), optional=True), BodyField("beforeEnd", (_BEFORE,), optional=True))
 _CHANGED: Final = (
-    Field("afterCreatedAt", (_AFTER,), optional=True),
-    Field("beforeCreatedAt", (_BEFORE,), optional=True),
-    Field("afterUpdatedAt", (_AFTER,), optional=True),
-    Field("beforeUpdatedAt", (_BEFORE,), optional=True),
+    BodyField("afterCreatedAt", (_AFTER,), optional=True),
+    BodyField("beforeCreatedAt", (_BEFORE,), optional=True),
+    BodyField("afterUpdatedAt", (_AFTER,), optional=True),
+    BodyField("beforeUpdatedAt", (_BEFORE,), optional=True),
 )
 _SORTS: Final = (_sort("sortStart", "SortStart"), _sort("sortEnd", "SortEnd"), _sort("sortCreated", "SortCreated"))
 _SORT_UPDATED: Final = _sort("sortUpdatedAt", "SortCreated")
@@ -324,7 +324,7 @@ LIST_QUERY: Final = Schema((*_FILTERS, *_TEAMS, *_BOUNDS, *_CHANGED, *_SORTS, _S
 ORGANIZATION_QUERY: Final = Schema(
     (
         *LIST_QUERY.fields,
-        Field("userIds", (EACH_NUMBER, ARRAY), optional=True, convert=split_ints),
+        BodyField("userIds", (EACH_NUMBER, ARRAY), optional=True, convert=split_ints),
     )
 )
 # A team's list knows neither the created and updated filters nor sortUpdatedAt: they are stripped without notice.
@@ -334,28 +334,28 @@ NEWER_TEAM_QUERY: Final = Schema((*_FILTERS, *_BOUNDS, *_CHANGED, *_SORTS, _SORT
 # The body of the oldest version, as far as it was seen to refuse a modern one (`08-version-create-booking-none`).
 LEGACY_CREATE_BODY: Final = Schema(
     (
-        Field("end", (DATE_STRING,), optional=True),
-        Field("start", (DATE_STRING,)),
-        Field("eventTypeId", (NUMBER,)),
-        Field("eventTypeSlug", (STRING,), optional=True),
-        Field("rescheduleUid", (STRING,), optional=True),
-        Field("recurringEventId", (STRING,), optional=True),
-        Field("timeZone", (TIME_ZONE,)),
-        Field("user", (STRING,), optional=True),
-        Field("language", (STRING,)),
-        Field("bookingUid", (STRING,), optional=True),
-        Field("metadata", (OBJECT,)),
-        Field("hasHashedBookingLink", (BOOLEAN,), optional=True),
-        Field("hashedLink", (STRING,), optional=True),
-        Field("seatReferenceUid", (STRING,), optional=True),
-        Field("orgSlug", (STRING,), optional=True),
-        Field("responses", optional=True),
+        BodyField("end", (DATE_STRING,), optional=True),
+        BodyField("start", (DATE_STRING,)),
+        BodyField("eventTypeId", (NUMBER,)),
+        BodyField("eventTypeSlug", (STRING,), optional=True),
+        BodyField("rescheduleUid", (STRING,), optional=True),
+        BodyField("recurringEventId", (STRING,), optional=True),
+        BodyField("timeZone", (TIME_ZONE,)),
+        BodyField("user", (STRING,), optional=True),
+        BodyField("language", (STRING,)),
+        BodyField("bookingUid", (STRING,), optional=True),
+        BodyField("metadata", (OBJECT,)),
+        BodyField("hasHashedBookingLink", (BOOLEAN,), optional=True),
+        BodyField("hashedLink", (STRING,), optional=True),
+        BodyField("seatReferenceUid", (STRING,), optional=True),
+        BodyField("orgSlug", (STRING,), optional=True),
+        BodyField("responses", optional=True),
     )
 )
 LEGACY_LIST_QUERY: Final = Schema(
     (
-        Field("filters", optional=True),
-        Field("limit", (NUMBER,), optional=True, convert=parse_int_if_given),
-        Field("cursor", (NUMBER,), optional=True, convert=parse_int_if_given),
+        BodyField("filters", optional=True),
+        BodyField("limit", (NUMBER,), optional=True, convert=parse_int_if_given),
+        BodyField("cursor", (NUMBER,), optional=True, convert=parse_int_if_given),
     )
 )

@@ -17,7 +17,7 @@ Convert = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class BodyField:
     """One property. `rules` stand in the order in which the answer lists them.
 
     A property that is marked as nested twice in Cal.com's source (`looks` 2) is walked twice, and every error inside
@@ -37,7 +37,7 @@ class Field:
 class Schema:
     """One body or query: its properties in order, rules about the object as a whole, defaults it fills in."""
 
-    fields: tuple[Field, ...]
+    fields: tuple[BodyField, ...]
     whole: tuple[tuple[str, Rule], ...] = ()
     defaults: tuple[tuple[str, Any], ...] = ()
 
@@ -71,7 +71,7 @@ def _unknown_error(target: Json, name: str) -> Json:
     return _error(target, name, target.get(name), [rule], [])
 
 
-def _field_error(field: Field, target: Json, shown: Json, *, forbid_unknown: bool) -> Json | None:
+def _field_error(field: BodyField, target: Json, shown: Json, *, forbid_unknown: bool) -> Json | None:
     value = target.get(field.name, _MISSING)
     if field.optional and (value is _MISSING or value is None):
         return None
@@ -87,7 +87,9 @@ def _field_error(field: Field, target: Json, shown: Json, *, forbid_unknown: boo
     return _error(shown, field.name, value, failed, children)
 
 
-def _nested(field: Field, schema: Schema, value: Any, *, forbid_unknown: bool) -> tuple[Any, list[Json], list[Rule]]:
+def _nested(
+    field: BodyField, schema: Schema, value: Any, *, forbid_unknown: bool
+) -> tuple[Any, list[Json], list[Rule]]:
     """The member cleaned, the errors inside it, and the rule that it breaks itself if nothing can be inside."""
     found = is_object(value)
     if found is not None:
@@ -106,7 +108,7 @@ def _nested(field: Field, schema: Schema, value: Any, *, forbid_unknown: bool) -
     return cleaned, children, []
 
 
-def _not_nested(field: Field) -> Rule:
+def _not_nested(field: BodyField) -> Rule:
     prefix = "each value in " if field.each else ""
     text = f"{prefix}nested property {field.name} must be either object or array"
     return Rule("nestedValidation", text, lambda _: False)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from calcom_pipeline.sandbox.core.errors import bad_request
 from calcom_pipeline.sandbox.core.json_types import Json, is_list, is_object
 from calcom_pipeline.sandbox.core.times import is_iso_date
-from calcom_pipeline.sandbox.validation.engine import Field, Schema
+from calcom_pipeline.sandbox.validation.engine import BodyField, Schema
 from calcom_pipeline.sandbox.validation.rules import (
     BOOLEAN,
     INT,
@@ -105,31 +105,31 @@ CONFIRMATION: Final = object_rule(
 # -- unions
 
 _ANYTHING: Final = Schema(())
-_DISABLED: Final = Schema((Field("disabled", (BOOLEAN,), optional=True),))
+_DISABLED: Final = Schema((BodyField("disabled", (BOOLEAN,), optional=True),))
 _ENABLED: Final = (("disabled", False),)  # the class fills it in, and errors show it
 _SEATS: Final = Schema(
     (
-        Field("seatsPerTimeSlot", (at_most(MOST_SEATS), at_least(1), INT)),
-        Field("showAttendeeInfo", (BOOLEAN,)),
-        Field("showAvailabilityCount", (BOOLEAN,)),
-        Field("disabled", (BOOLEAN,), optional=True),
+        BodyField("seatsPerTimeSlot", (at_most(MOST_SEATS), at_least(1), INT)),
+        BodyField("showAttendeeInfo", (BOOLEAN,)),
+        BodyField("showAvailabilityCount", (BOOLEAN,)),
+        BodyField("disabled", (BOOLEAN,), optional=True),
     ),
     defaults=_ENABLED,
 )
 _RECURRENCE: Final = Schema(
     (
-        Field("interval", (INT,)),
-        Field("occurrences", (INT,)),
-        Field("frequency", (one_of(("yearly", "monthly", "weekly")),)),
-        Field("disabled", (BOOLEAN,), optional=True),
+        BodyField("interval", (INT,)),
+        BodyField("occurrences", (INT,)),
+        BodyField("frequency", (one_of(("yearly", "monthly", "weekly")),)),
+        BodyField("disabled", (BOOLEAN,), optional=True),
     ),
     defaults=_ENABLED,
 )
 _BOOKER_LIMIT: Final = Schema(
     (
-        Field("maximumActiveBookings", (at_least(1), INT), optional=True),
-        Field("offerReschedule", (BOOLEAN,), optional=True),
-        Field("disabled", (BOOLEAN,), optional=True),
+        BodyField("maximumActiveBookings", (at_least(1), INT), optional=True),
+        BodyField("offerReschedule", (BOOLEAN,), optional=True),
+        BodyField("disabled", (BOOLEAN,), optional=True),
     )
 )
 _NOTHING_ENABLED: Final = (
@@ -182,7 +182,7 @@ def layouts(value: Any) -> Schema:
     each = with_text(one_of(_LAYOUTS, each=True), f"enabledLayouts must contain only valid {valid}")
     return Schema(
         (
-            Field(
+            BodyField(
                 "defaultLayout",
                 (
                     one_of(_LAYOUTS),
@@ -190,7 +190,7 @@ def layouts(value: Any) -> Schema:
                     default_within,
                 ),
             ),
-            Field(
+            BodyField(
                 "enabledLayouts",
                 (
                     each,
@@ -213,26 +213,26 @@ _VIDEO_SWITCHES: Final = (
 )  # fmt: skip
 CAL_VIDEO: Final = Schema(
     (
-        *(Field(name, (BOOLEAN,), optional=True) for name in _VIDEO_SWITCHES),
-        Field("redirectUrlOnExit", (URL,), optional=True),
+        *(BodyField(name, (BOOLEAN,), optional=True) for name in _VIDEO_SWITCHES),
+        BodyField("redirectUrlOnExit", (URL,), optional=True),
     )
 )
-CANCELLING: Final = Schema((Field("disabled", (BOOLEAN,), optional=True),))
+CANCELLING: Final = Schema((BodyField("disabled", (BOOLEAN,), optional=True),))
 RESCHEDULING: Final = Schema(
-    (Field("disabled", (BOOLEAN,), optional=True), Field("minutesBefore", (at_least(1), INT), optional=True))
+    (BodyField("disabled", (BOOLEAN,), optional=True), BodyField("minutesBefore", (at_least(1), INT), optional=True))
 )
 HOST: Final = Schema(
     (
-        Field("userId", (INT,)),
-        Field("mandatory", (BOOLEAN,), optional=True),
-        Field("priority", (one_of(_PRIORITIES),), optional=True),
+        BodyField("userId", (INT,)),
+        BodyField("mandatory", (BOOLEAN,), optional=True),
+        BodyField("priority", (one_of(_PRIORITIES),), optional=True),
     ),
     defaults=(("mandatory", False), ("priority", "medium")),
 )
 EMAIL_SETTINGS: Final = Schema(
     (
-        Field("disableEmailsToAttendees", (BOOLEAN,), optional=True),
-        Field("disableEmailsToHosts", (BOOLEAN,), optional=True),
+        BodyField("disableEmailsToAttendees", (BOOLEAN,), optional=True),
+        BodyField("disableEmailsToHosts", (BOOLEAN,), optional=True),
     )
 )
 

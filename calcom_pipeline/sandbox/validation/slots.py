@@ -12,7 +12,7 @@ from calcom_pipeline.sandbox.validation.conversions import (
     split_ints,
     split_list,
 )
-from calcom_pipeline.sandbox.validation.engine import Field, Schema
+from calcom_pipeline.sandbox.validation.engine import BodyField, Schema
 from calcom_pipeline.sandbox.validation.rules import (
     ARRAY,
     EACH_NUMBER,
@@ -28,33 +28,37 @@ from calcom_pipeline.sandbox.validation.rules import (
 )
 
 _COMMON: Final = (
-    Field("start", (STRICT_DATE_STRING,)),
-    Field("end", (STRICT_DATE_STRING,)),
-    Field("timeZone", (TIME_ZONE,), optional=True),
-    Field("duration", (NUMBER,), optional=True, convert=parse_int_if_given),
-    Field(
+    BodyField("start", (STRICT_DATE_STRING,)),
+    BodyField("end", (STRICT_DATE_STRING,)),
+    BodyField("timeZone", (TIME_ZONE,), optional=True),
+    BodyField("duration", (NUMBER,), optional=True, convert=parse_int_if_given),
+    BodyField(
         "format",
         (one_of(("range", "time"), text="slotFormat must be either 'range' or 'time'"), STRING),
         optional=True,
         convert=lower_if_given,
     ),
-    Field("bookingUidToReschedule", (STRING,), optional=True),
-    Field("rrHostSubsetIds", (EACH_NUMBER, ARRAY), optional=True, convert=split_ints),
+    BodyField("bookingUidToReschedule", (STRING,), optional=True),
+    BodyField("rrHostSubsetIds", (EACH_NUMBER, ARRAY), optional=True, convert=split_ints),
 )
-_TYPE = Field("type", (STRING,), optional=True)
-_ORGANIZATION = Field("organizationSlug", (STRING,), optional=True)
-_BY_ID = Schema((_TYPE, Field("eventTypeId", (NUMBER,), convert=parse_int_if_given), *_COMMON))
-_BY_USER = Schema((_TYPE, Field("eventTypeSlug", (STRING,)), Field("username", (STRING,)), _ORGANIZATION, *_COMMON))
-_BY_TEAM = Schema((_TYPE, Field("eventTypeSlug", (STRING,)), Field("teamSlug", (STRING,)), _ORGANIZATION, *_COMMON))
+_TYPE = BodyField("type", (STRING,), optional=True)
+_ORGANIZATION = BodyField("organizationSlug", (STRING,), optional=True)
+_BY_ID = Schema((_TYPE, BodyField("eventTypeId", (NUMBER,), convert=parse_int_if_given), *_COMMON))
+_BY_USER = Schema(
+    (_TYPE, BodyField("eventTypeSlug", (STRING,)), BodyField("username", (STRING,)), _ORGANIZATION, *_COMMON)
+)
+_BY_TEAM = Schema(
+    (_TYPE, BodyField("eventTypeSlug", (STRING,)), BodyField("teamSlug", (STRING,)), _ORGANIZATION, *_COMMON)
+)
 _DYNAMIC = Schema(
     (
         _TYPE,
-        Field(
+        BodyField(
             "usernames",
             (EACH_STRING, min_size(2, "The array must contain at least 2 elements."), ARRAY),
             convert=split_list,
         ),
-        Field("organizationSlug", (STRING,)),
+        BodyField("organizationSlug", (STRING,)),
         *_COMMON,
     )
 )
@@ -73,21 +77,21 @@ def slots_query(query: Json) -> Schema:
 
 RESERVATION_BODY: Final = Schema(
     (
-        Field("eventTypeId", (INT,)),
-        Field("slotStart", (STRICT_DATE_STRING,)),
-        Field("slotDuration", (at_least(1), INT), optional=True),
-        Field("reservationDuration", (at_least(1), INT), optional=True),
+        BodyField("eventTypeId", (INT,)),
+        BodyField("slotStart", (STRICT_DATE_STRING,)),
+        BodyField("slotDuration", (at_least(1), INT), optional=True),
+        BodyField("reservationDuration", (at_least(1), INT), optional=True),
     )
 )
 LEGACY_QUERY: Final = Schema(
     (
-        Field("startTime", (STRICT_DATE_STRING,)),
-        Field("endTime", (STRICT_DATE_STRING,)),
-        Field("eventTypeId", (NUMBER,), optional=True, convert=parse_int_if_given),
-        Field("eventTypeSlug", (STRING,), optional=True),
-        Field("usernameList", optional=True),
-        Field("timeZone", (STRING,), optional=True),
-        Field("duration", (NUMBER,), optional=True, convert=parse_int_if_given),
-        Field("rescheduleUid", (STRING,), optional=True),
+        BodyField("startTime", (STRICT_DATE_STRING,)),
+        BodyField("endTime", (STRICT_DATE_STRING,)),
+        BodyField("eventTypeId", (NUMBER,), optional=True, convert=parse_int_if_given),
+        BodyField("eventTypeSlug", (STRING,), optional=True),
+        BodyField("usernameList", optional=True),
+        BodyField("timeZone", (STRING,), optional=True),
+        BodyField("duration", (NUMBER,), optional=True, convert=parse_int_if_given),
+        BodyField("rescheduleUid", (STRING,), optional=True),
     )
 )

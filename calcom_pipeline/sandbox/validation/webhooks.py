@@ -5,7 +5,7 @@ Facts: fact sheet 7.1 and 7.2, recordings `06*`.
 
 from typing import Final
 
-from calcom_pipeline.sandbox.validation.engine import Field, Schema
+from calcom_pipeline.sandbox.validation.engine import BodyField, Schema
 from calcom_pipeline.sandbox.validation.event_types import PAGE_FIELDS
 from calcom_pipeline.sandbox.validation.rules import BOOLEAN, INT, STRING, Rule, one_of
 
@@ -25,14 +25,14 @@ def _body(*, creating: bool) -> Schema:
     optional = not creating
     return Schema(
         (
-            Field("payloadTemplate", (STRING,), optional=True),
-            Field("active", (BOOLEAN,), optional=optional),
-            Field("subscriberUrl", (STRING,), optional=optional),
-            Field("triggers", (_EACH_TRIGGER, _ARRAY), optional=optional),
-            Field("secret", (STRING,), optional=True),
-            Field("version", (one_of(VERSIONS),), optional=True),
-            Field("time", (INT,), optional=True),
-            Field("timeUnit", (one_of(("DAY", "HOUR", "MINUTE")),), optional=True),
+            BodyField("payloadTemplate", (STRING,), optional=True),
+            BodyField("active", (BOOLEAN,), optional=optional),
+            BodyField("subscriberUrl", (STRING,), optional=optional),
+            BodyField("triggers", (_EACH_TRIGGER, _ARRAY), optional=optional),
+            BodyField("secret", (STRING,), optional=True),
+            BodyField("version", (one_of(VERSIONS),), optional=True),
+            BodyField("time", (INT,), optional=True),
+            BodyField("timeUnit", (one_of(("DAY", "HOUR", "MINUTE")),), optional=True),
         )
     )
 

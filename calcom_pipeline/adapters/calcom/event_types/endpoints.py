@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from calcom_pipeline.adapters.calcom import schemas
+from calcom_pipeline.adapters.calcom.event_types.fields import BY_NAME, create_body, ignored_fields, update_body
 from calcom_pipeline.adapters.calcom.idempotent_create import ExactlyOnce, Made
 from calcom_pipeline.adapters.calcom.me import AccountEndpoints
 from calcom_pipeline.adapters.calcom.schemas import ScheduleZones
 from calcom_pipeline.adapters.calcom.transport.messages import Answer, Group
 from calcom_pipeline.app.event_types.ports import Written
 from calcom_pipeline.domain.errors import Conflict, NotFound
-from calcom_pipeline.domain.event_types.fields import BY_NAME, create_body, ignored_fields, update_body
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.domain.models import Team

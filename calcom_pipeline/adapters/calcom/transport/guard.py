@@ -12,19 +12,18 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import requests
 
 from calcom_pipeline.adapters.calcom.transport.bodies import AnswerTooLarge, read_whole_body
 from calcom_pipeline.adapters.calcom.transport.deadlines import TimedAdapter, ending_in
-from calcom_pipeline.adapters.calcom.transport.limit_headers import read_limit_headers
+from calcom_pipeline.adapters.calcom.transport.limit_headers import limit_of, read_limit_headers
 from calcom_pipeline.adapters.calcom.transport.messages import Attempt
 from calcom_pipeline.adapters.calcom.transport.signing import Signer
 from calcom_pipeline.adapters.certificates import causes, certificate_trouble
-from calcom_pipeline.adapters.redis.breaker import Passage
-from calcom_pipeline.adapters.redis.limiter.limiter import GRANT_SECONDS, TOO_MANY, Grant
-from calcom_pipeline.app.calls import Lane, Spent
+from calcom_pipeline.app.calls import Spent
+from calcom_pipeline.app.limits import GRANT_SECONDS, TOO_MANY, Breaker, Grant, Limiter, Verdict
 from calcom_pipeline.domain.errors import CircuitOpen
 from calcom_pipeline.domain.redaction import redacted
 
@@ -36,49 +35,13 @@ _SHORTEST_READ_SECONDS = 1.0
 _LONGEST_REQUEST_ID = 100
 
 
-class Limiter(Protocol):
-    """Grants a request when it may be sent now."""
-
-    def acquire(self, lane: Lane, *, deadline_seconds: float | None = None) -> Grant:
-        """Block until the request may be sent. Raises RateLimited past the deadline."""
-        ...
-
-    def complete(self, grant: Grant, *, status: int | None, headers: Mapping[str, str]) -> None:
-        """The request is over; `status` is None when no answer came. Learns from the headers."""
-        ...
-
-    def give_back(self, grant: Grant) -> None:
-        """The request was never sent."""
-        ...
-
-    def seconds_until_available(self, lane: Lane = "interactive") -> float:
-        """About how long a request of this lane would wait now."""
-        ...
-
-
-class Breaker(Protocol):
-    """Refuses what is bound to fail."""
-
-    def refuse_when_open(self, group: str) -> None:
-        """Raises CircuitOpen."""
-        ...
-
-    def enter(self, group: str, *, longest_seconds: float) -> Passage | None:
-        """Let one request through. Raises CircuitOpen."""
-        ...
-
-    def report(self, passage: Passage | None, outcome: Literal["ok", "failed", "unclear"]) -> None:
-        """What came of it."""
-        ...
-
-
 @dataclass(slots=True)
 class _Outcome:
     """What limiter and breaker are told in the end, however it ends."""
 
     status: int | None = None
     headers: Mapping[str, str] | None = None
-    verdict: Literal["ok", "failed", "unclear"] = "unclear"
+    verdict: Verdict = "unclear"
 
 
 current_attempt: ContextVar[Attempt] = ContextVar("calcom_attempt")
@@ -189,7 +152,9 @@ class GuardedAdapter(TimedAdapter):
             raise
         finally:
             self._count(grant, outcome)
-            self._limiter.complete(grant, status=outcome.status, headers=outcome.headers or {})
+            self._limiter.complete(
+                grant, status=outcome.status, told=limit_of(outcome.headers or {}, status=outcome.status)
+            )
             self._breaker.report(passage, outcome.verdict)
 
     def _exchange(
@@ -220,14 +185,14 @@ class GuardedAdapter(TimedAdapter):
             )
 
 
-def _verdict(status: int) -> Literal["ok", "failed", "unclear"]:
+def _verdict(status: int) -> Verdict:
     """5xx count against the service; a 429 says nothing of it; anything else shows that it is there."""
     if status == TOO_MANY:
         return "unclear"
     return "failed" if status >= _SERVER_ERROR else "ok"
 
 
-def _verdict_of_none(error: requests.RequestException, attempt: Attempt) -> Literal["failed", "unclear"]:
+def _verdict_of_none(error: requests.RequestException, attempt: Attempt) -> Verdict:
     """No whole answer counts against the service, unless it has answered, or we are the ones who do not want it."""
     slow_create = attempt.call.kind == "create" and isinstance(error, requests.Timeout)
     too_large = any(isinstance(cause, AnswerTooLarge) for cause in causes(error))

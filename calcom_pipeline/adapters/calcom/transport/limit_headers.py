@@ -8,9 +8,10 @@ it, and an instant (a date, or seconds or milliseconds since 1970, as some gatew
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+
+from calcom_pipeline.app.limits import TOO_MANY, NamedLimit
 
 _HEADER = re.compile(r"x-ratelimit-(limit|remaining|reset)-(.+)", re.IGNORECASE)
 _NUMBER = re.compile(r"\d{1,16}(\.\d{1,16})?", re.ASCII)
@@ -29,16 +30,7 @@ _RESETS = "x-ratelimit-reset"
 _RETRY = "retry-after"
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
-    """One named limit: requests per window, requests left, whole seconds until the window or the block ends."""
-
-    limit: int
-    left: int
-    reset_seconds: int
-
-
-def read_limit_headers(headers: Mapping[str, str], *, now: datetime | None = None) -> Headers | None:
+def read_limit_headers(headers: Mapping[str, str], *, now: datetime | None = None) -> NamedLimit | None:
     """What an answer says about its limit; None without a whole triple of numbers that make sense.
 
     A key with several limits is refused only when all of them are spent, so the roomiest one counts; `Default`, where
@@ -52,13 +44,21 @@ def read_limit_headers(headers: Mapping[str, str], *, now: datetime | None = Non
             if number is not None:
                 found.setdefault(match[2].lower(), {})[part] = number
     whole = {
-        name: Headers(parts["limit"], min(parts["remaining"], parts["limit"]), parts["reset"])
+        name: NamedLimit(parts["limit"], min(parts["remaining"], parts["limit"]), parts["reset"])
         for name, parts in found.items()
         if parts.keys() == {"limit", "remaining", "reset"} and parts["limit"] > 0
     }
     if _DEFAULT in whole:
         return whole[_DEFAULT]
     return max(whole.values(), key=lambda one: one.left, default=None)
+
+
+def limit_of(headers: Mapping[str, str], *, status: int | None) -> NamedLimit | None:
+    """What the limiter learns from an answer: its limit; of a 429 nothing but how long it blocks."""
+    if status != TOO_MANY:
+        return read_limit_headers(headers)
+    seconds = seconds_blocked(headers)
+    return None if seconds is None else NamedLimit(0, 0, seconds)
 
 
 def seconds_blocked(headers: Mapping[str, str], *, now: datetime | None = None) -> int | None:

@@ -22,7 +22,7 @@ _GATEWAY_STATUSES = frozenset({408, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPatience:
     """Numbers of retrying; see the settings `retry_*`. Pauses are drawn between 0 and a bound that doubles."""
 
     deadline_seconds: float
@@ -36,7 +36,7 @@ class Retries:
 
     def __init__(
         self,
-        patience: Patience,
+        patience: RetryPatience,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,

@@ -18,7 +18,7 @@ from calcom_pipeline.adapters.calcom.transport.guard import Breaker, GuardedAdap
 from calcom_pipeline.adapters.calcom.transport.messages import Answer, Attempt, Call
 from calcom_pipeline.adapters.calcom.transport.network import Network, authorities, proxies
 from calcom_pipeline.adapters.calcom.transport.observers import Observers
-from calcom_pipeline.adapters.calcom.transport.retries import Patience, Retries
+from calcom_pipeline.adapters.calcom.transport.retries import Retries, RetryPatience
 from calcom_pipeline.adapters.calcom.transport.signing import Signer
 from calcom_pipeline.app.calls import Lane, Spent
 from calcom_pipeline.domain.errors import (
@@ -62,7 +62,7 @@ class TransportOptions:
     """Numbers and helpers of the way to Cal.com; see the settings of the same names."""
 
     connect_timeout_seconds: float
-    patience: Patience
+    patience: RetryPatience
     signer: Signer | None = None
     network: Network = field(default_factory=Network)
     longest_answer_bytes: int = _LONGEST_ANSWER_BYTES

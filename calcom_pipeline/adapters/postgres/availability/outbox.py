@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement, tried_again
 from calcom_pipeline.adapters.postgres.event_types.rows import event_type_of
-from calcom_pipeline.adapters.postgres.statements import EVENT_TYPE_COLUMNS
+from calcom_pipeline.adapters.postgres.event_types.statements import COLUMNS
 from calcom_pipeline.app.availability.ports import Backlog
 from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.domain.event_types.models import EventType
@@ -47,8 +47,8 @@ SELECT count(*), max(id), coalesce(sum(attempts), 0),
 FROM invalidations WHERE state = 'pending'"""
 # A fact's own type may be gone by now, and its slots are cached all the same.
 CONCERNED = f"""
-SELECT {EVENT_TYPE_COLUMNS} FROM event_types
-WHERE id = %(event_type_id)s OR (deleted_at IS NULL AND host_ids && %(user_ids)s::bigint[]) ORDER BY id"""  # noqa: S608 - constants
+SELECT deleted_at IS NOT NULL, {COLUMNS} FROM event_types
+WHERE id = ANY(%(ids)s) OR (deleted_at IS NULL AND host_ids && %(user_ids)s::bigint[]) ORDER BY id"""  # noqa: S608 - constants
 
 
 class PostgresOutbox:
@@ -86,12 +86,19 @@ class PostgresOutbox:
             row: tuple[int, int | None, int, int] = cursor.fetchone() or (0, None, 0, 0)
             return Backlog(*row)
 
-    def concerned(self, fact: Fact) -> list[EventType]:
-        """The event types a fact is about: its own, and all that its users host; one query."""
-        with self._database.transaction("Resolving a fact", "read") as cursor:
-            values = {"event_type_id": fact.event_type_id, "user_ids": list(fact.user_ids)}
-            cursor.execute(statement(CONCERNED), values)
-            return [event_type_of(row) for row in cursor.fetchall()]
+    def concerned_by(self, facts: Sequence[Fact]) -> list[list[EventType]]:
+        """Per fact the event types it is about: its own, and all that its users host; one query for all facts."""
+        ids = {fact.event_type_id for fact in facts if fact.event_type_id is not None}
+        users = {user for fact in facts for user in fact.user_ids}
+        with self._database.transaction("Resolving facts", "read") as cursor:
+            cursor.execute(statement(CONCERNED), {"ids": list(ids), "user_ids": list(users)})
+            found = [(bool(gone), event_type_of(tuple(row))) for gone, *row in cursor.fetchall()]
+        by_id = {event_type.id: event_type for _, event_type in found}
+        hosted: dict[int, set[int]] = {}
+        for gone, event_type in found:
+            for user in () if gone else event_type.host_ids:
+                hosted.setdefault(user, set()).add(event_type.id)
+        return [[by_id[one] for one in sorted(_ids_of(fact, hosted)) if one in by_id] for fact in facts]
 
     @tried_again
     def done(self, facts: Sequence[Fact], result: Mapping[str, Any]) -> int:
@@ -104,6 +111,11 @@ class PostgresOutbox:
         """These stay pending and are due again after a growing pause; how many nobody had closed before."""
         with self._database.transaction("Postponing facts") as cursor:
             return cursor.execute(FAILED, {"ids": [f.id for f in facts], "error": error}).rowcount
+
+
+def _ids_of(fact: Fact, hosted: Mapping[int, set[int]]) -> set[int]:
+    own = set[int]() if fact.event_type_id is None else {fact.event_type_id}
+    return own.union(*(hosted.get(user, set[int]()) for user in fact.user_ids))
 
 
 def _values(f: Fact) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from calcom_pipeline.adapters.postgres.bookings import statements as queries
 from calcom_pipeline.adapters.postgres.bookings.people import Gatekeeper
 from calcom_pipeline.adapters.postgres.bookings.privacy import Classifier, Tightener
 from calcom_pipeline.adapters.postgres.bookings.store import MirrorOptions, Moves, PageStore, footprint_of
-from calcom_pipeline.adapters.postgres.database import Database, statement, tried_again
+from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement, tried_again
 from calcom_pipeline.adapters.postgres.streams import (
     counts,
     lock_stream,
@@ -18,8 +18,8 @@ from calcom_pipeline.adapters.postgres.streams import (
     read_watermark,
     set_watermark,
 )
-from calcom_pipeline.app.bookings.ports import Stored
-from calcom_pipeline.domain.bookings.listing import BookingPage, Listing, facts_of
+from calcom_pipeline.app.bookings.ports import Finished, Outset, Stored
+from calcom_pipeline.domain.bookings.listing import MINE, BookingPage, Listing, facts_of
 from calcom_pipeline.domain.bookings.people import People
 from calcom_pipeline.domain.bookings.positions import (
     CHANGES_STREAM,
@@ -68,23 +68,18 @@ class PostgresBookingMirror:
     def state(self, listing: Listing) -> ListingState:
         """How far reads of a listing have come; instants are UTC."""
         with self._database.transaction("Reading how far bookings are", "read") as cursor:
-            mark = read_watermark(cursor, CHANGES_STREAM, str(listing))
-            cursor.execute(queries.LISTING, {"listing": str(listing)})
-            row = cursor.fetchone()
-        if row is None:
-            return ListingState(watermark=mark[0] if mark else None)
-        scope, roles_seen_at, needs_full, polled_at, full_done_at, filters_changes, policy, total = row
-        return ListingState(
-            watermark=mark[0] if mark else None,
-            scope=Scope.from_json(scope) if scope else None,
-            roles_looked_at=roles_seen_at,
-            needs_full=needs_full,
-            polled_at=polled_at,
-            full_done_at=full_done_at,
-            filters_changes=filters_changes,
-            policy=policy,
-            total=total,
-        )
+            return _state(cursor, listing)
+
+    def outset(self) -> Outset:
+        """What a read of all listings begins with; one transaction."""
+        with self._database.transaction("Reading how far bookings are", "read") as cursor:
+            policies = dict(cursor.execute(queries.POLICIES).fetchall())
+            return Outset(
+                _state(cursor, MINE),
+                frozenset(policies),
+                must_tighten=self._tightener is not None and self._tightener.is_due(policies.values()),
+                must_reclassify=self._classifier is not None and self._classifier.is_due(cursor),
+            )
 
     @tried_again
     def looked(self, listing: Listing, scope: Scope, *, roles_seen_at: datetime | None, needs_full: str | None) -> None:
@@ -124,8 +119,8 @@ class PostgresBookingMirror:
             return cursor.rowcount
 
     @tried_again
-    def finish(self, listing: Listing, end: ReadEnd) -> None:
-        """A read has seen all it was to see."""
+    def finish(self, listing: Listing, end: ReadEnd) -> Finished:
+        """A read has seen all it was to see; how far the listing is now."""
         values = {
             "listing": str(listing),
             "polled_at": end.polled_at,
@@ -144,6 +139,8 @@ class PostgresBookingMirror:
             if end.watermark is not None:
                 move = set_watermark if end.full else move_watermark
                 move(cursor, CHANGES_STREAM, str(listing), end.watermark, end.polled_at)
+            all_listed = cursor.execute(statement(queries.UNLISTED), {"limit": 1}).fetchone() is None
+            return Finished(_state(cursor, listing), all_listed)
 
     # --- pages -------------------------------------------------------------------------------------------
 
@@ -231,3 +228,23 @@ class PostgresBookingMirror:
         with self._database.transaction("Counting bookings", "whole") as cursor:
             cursor.execute(queries.LIVE, {"listing": str(listing)})
             return int(counts(cursor)[0])
+
+
+def _state(cursor: Cursor, listing: Listing) -> ListingState:
+    mark = read_watermark(cursor, CHANGES_STREAM, str(listing))
+    cursor.execute(queries.LISTING, {"listing": str(listing)})
+    row = cursor.fetchone()
+    if row is None:
+        return ListingState(watermark=mark[0] if mark else None)
+    scope, roles_seen_at, needs_full, polled_at, full_done_at, filters_changes, policy, total = row
+    return ListingState(
+        watermark=mark[0] if mark else None,
+        scope=Scope.from_json(scope) if scope else None,
+        roles_looked_at=roles_seen_at,
+        needs_full=needs_full,
+        polled_at=polled_at,
+        full_done_at=full_done_at,
+        filters_changes=filters_changes,
+        policy=policy,
+        total=total,
+    )

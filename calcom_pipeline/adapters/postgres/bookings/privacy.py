@@ -16,7 +16,15 @@ from calcom_pipeline.adapters.postgres.streams import counts, lock_stream
 from calcom_pipeline.domain.addresses import canonical
 from calcom_pipeline.domain.bookings.listing import Ours, Unreadable, payload_hash
 from calcom_pipeline.domain.bookings.models import Booking
-from calcom_pipeline.domain.bookings.people import People, Pseudonyms, busy_time, keeps_less, needles_of, stands_in
+from calcom_pipeline.domain.bookings.people import (
+    AttendeePolicy,
+    People,
+    Pseudonyms,
+    busy_time,
+    keeps_less,
+    needles_of,
+    stands_in,
+)
 from calcom_pipeline.domain.bookings.positions import CHANGES_STREAM
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.domain.text import content_hash
@@ -152,7 +160,9 @@ class Tightener:
         It looks until a full read has ended under the present policy, and so finds what a process of the former one
         stores meanwhile.
         """
-        if not self._is_due():
+        with self._database.transaction("Reading how people were kept", "read") as cursor:
+            before: list[AttendeePolicy | None] = [policy for _, policy in cursor.execute(queries.POLICIES).fetchall()]
+        if not self.is_due(before):
             return 0
         with self._database.transaction("Emptying quarantine", "whole") as cursor:
             lock_stream(cursor, CHANGES_STREAM)
@@ -165,9 +175,8 @@ class Tightener:
             changed += number
         return changed
 
-    def _is_due(self) -> bool:
-        with self._database.transaction("Reading how people were kept", "read") as cursor:
-            before = [policy for (policy,) in cursor.execute(queries.POLICIES).fetchall()]
+    def is_due(self, before: Iterable[AttendeePolicy | None]) -> bool:
+        """Whether one of the policies that listings were read under kept more than the present one."""
         return any(keeps_less(self._people.policy, than=policy or "keep") for policy in before)
 
     def _some(self, cursor: Cursor, after: str) -> tuple[str | None, int]:
@@ -210,6 +219,17 @@ class Classifier:
         self._database = database
         self._read = read
 
+    def is_due(self, cursor: Cursor) -> bool:
+        """Whether there is anything to tell apart."""
+        ours = read_ours(cursor)
+        if ours is None:
+            return False
+        row = cursor.execute(queries.CLASSIFIED_BY).fetchone()
+        if row is None or row[0] != _name_of(ours):
+            return True
+        values = {"ids": list(ours.event_type_ids), "limit": 1}
+        return cursor.execute(statement(queries.OURS_AFTER_ALL), values).fetchone() is not None
+
     def reclassify(self) -> list[str]:
         """Reduce what turns out private to busy times; the uids of private ones that turn out to be ours."""
         with self._database.transaction("Telling private bookings apart", "whole") as cursor:
@@ -217,7 +237,7 @@ class Classifier:
             if ours is None:
                 return []
             name = _name_of(ours)
-            cursor.execute(queries.CLASSIFIED_BY)
+            cursor.execute(statement(queries.LOCK_CLASSIFIED_BY))
             row = cursor.fetchone()
             before = row[0] if row else None
             ids = list(ours.event_type_ids)

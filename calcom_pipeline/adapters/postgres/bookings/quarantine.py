@@ -17,7 +17,7 @@ _HASH_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class QuarantinedRow:
     """One open record. `raw` is empty where the attendee policy keeps only the reason. Instants are UTC."""
 
     hash: str
@@ -44,11 +44,11 @@ class PostgresQuarantine:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def open_records(self) -> list[Record]:
+    def open_records(self) -> list[QuarantinedRow]:
         """All of them, oldest first."""
         with self._database.transaction("Reading the quarantine", "read") as cursor:
             cursor.execute(queries.OPEN_QUARANTINE, {"stream": CHANGES_STREAM})
-            return [Record(*row[:-1], raw=bytes(row[-1])) for row in cursor.fetchall()]
+            return [QuarantinedRow(*row[:-1], raw=bytes(row[-1])) for row in cursor.fetchall()]
 
     @tried_again
     def resolve(self, name: str, *, at: datetime) -> None:

@@ -255,7 +255,7 @@ RETURNING id"""
 # --- another policy ------------------------------------------------------------------------------------------------
 
 # How people were kept when each listing was last read in full; null: that has not been yet.
-POLICIES = "SELECT policy FROM booking_listings"
+POLICIES = "SELECT listing, policy FROM booking_listings"
 
 KEPT_PEOPLE = """
 SELECT uid, raw::text, payload_hash FROM bookings
@@ -265,7 +265,8 @@ EMPTY_RECORDS = "UPDATE quarantine SET raw = '' WHERE stream = %(stream)s AND ra
 
 # --- private bookings ------------------------------------------------------------------------------------------------
 
-CLASSIFIED_BY = "SELECT ours FROM booking_listings WHERE listing = 'mine' FOR UPDATE"
+CLASSIFIED_BY = "SELECT ours FROM booking_listings WHERE listing = 'mine'"
+LOCK_CLASSIFIED_BY = f"{CLASSIFIED_BY} FOR UPDATE"
 
 KEEP_CLASSIFIED_BY = "UPDATE booking_listings SET ours = %(ours)s WHERE listing = 'mine'"
 

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from calcom_pipeline.adapters.postgres import statements as queries
 from calcom_pipeline.adapters.postgres.availability.outbox import insert_facts
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement, tried_again
-from calcom_pipeline.adapters.postgres.event_types import statements as own
+from calcom_pipeline.adapters.postgres.event_types import statements as queries
 from calcom_pipeline.adapters.postgres.event_types.rows import event_type_of, event_type_row
 from calcom_pipeline.adapters.postgres.quarantine import put_away, settle, settle_unseen
 from calcom_pipeline.adapters.postgres.streams import counts, lock_stream, move_watermark, read_believed_watermark
@@ -42,15 +41,15 @@ class PostgresEventTypeMirror:
             last = read_believed_watermark(cursor, stream, partition, by=read_at)
             if last is not None and last[0] >= read_at:
                 return Replaced(Changes(unchanged=len(listing)))
-            cursor.execute(own.FOUND_AGAIN, {"shown": shown})
-            cursor.execute(queries.STAGE_EVENT_TYPES)
-            with cursor.copy(statement(queries.COPY_EVENT_TYPES)) as copy:
+            cursor.execute(queries.FOUND_AGAIN, {"shown": shown})
+            cursor.execute(queries.STAGE)
+            with cursor.copy(statement(queries.COPY)) as copy:
                 for row in listing:
                     copy.write_row((*event_type_row(row), read_at, read_at))
-            cursor.execute(queries.UPSERT_EVENT_TYPES)
+            cursor.execute(statement(queries.UPSERT))
             added, changed = counts(cursor)
             insert_facts(cursor, [Fact("event_type", "changed at Cal.com", number) for number in changed])
-            cursor.execute(own.NOTE_MISSING, {"owner": partition, "shown": shown, "read_at": read_at})
+            cursor.execute(queries.NOTE_MISSING, {"owner": partition, "shown": shown, "read_at": read_at})
             absent = _absent(cursor)
             if owner.kind == "user":  # whose listing comes with what is odd in the list of schedules
                 settle_unseen(cursor, [SCHEDULES_STREAM], before=read_at)
@@ -74,17 +73,17 @@ class PostgresEventTypeMirror:
         """Note that what belongs to other owners was not there to be read; all of that."""
         with self._database.transaction("Noting missing event types") as cursor:
             lock_stream(cursor, EVENT_TYPES_STREAM)
-            cursor.execute(own.NOTE_OTHER_OWNERS, {"owners": [str(o) for o in owners], "read_at": read_at})
+            cursor.execute(queries.NOTE_OTHER_OWNERS, {"owners": [str(o) for o in owners], "read_at": read_at})
             return _absent(cursor)
 
     def drop_owners(self, owners: Sequence[Owner], *, read_at: datetime) -> int:
         """Mark what belongs to owners that nobody wants read any more as deleted; how many that were."""
         values = {"owners": [str(o) for o in owners], "read_at": read_at}
-        return self._gone(own.DROP_OWNERS, values, "is not read any more")
+        return self._gone(queries.DROP_OWNERS, values, "is not read any more")
 
     def mark_gone(self, event_type_ids: Sequence[int], *, read_at: datetime) -> int:
         """Mark those that are still missing as deleted, with the facts of it; how many."""
-        return self._gone(own.MARK_GONE, {"ids": list(event_type_ids), "read_at": read_at}, "gone from Cal.com")
+        return self._gone(queries.MARK_GONE, {"ids": list(event_type_ids), "read_at": read_at}, "gone from Cal.com")
 
     def _gone(self, query: str, values: Mapping[str, Any], why: str) -> int:
         with self._database.transaction("Marking event types as gone") as cursor:
@@ -98,26 +97,26 @@ class PostgresEventTypeMirror:
         """Keep why those that are missing are not taken for gone."""
         with self._database.transaction("Noting missing event types") as cursor:
             lock_stream(cursor, EVENT_TYPES_STREAM)
-            cursor.execute(own.DOUBT, {"ids": list(event_type_ids), "why": why})
+            cursor.execute(queries.DOUBT, {"ids": list(event_type_ids), "why": why})
 
     # --- reads -------------------------------------------------------------------------------------------
 
     def owners(self) -> list[Owner]:
         """Whose event types are there."""
         with self._database.transaction("Reading event types") as cursor:
-            cursor.execute(own.OWNERS)
+            cursor.execute(queries.OWNERS)
             return sorted(Owner.parse(owner) for (owner,) in cursor.fetchall())
 
     def present(self) -> list[EventType]:
         """All event types that are there, by id."""
         with self._database.transaction("Reading event types", "read") as cursor:
-            cursor.execute(statement(queries.PRESENT_EVENT_TYPES))
+            cursor.execute(statement(queries.PRESENT))
             return [event_type_of(row) for row in cursor.fetchall()]
 
     def bookable(self) -> list[EventType]:
         """Event types that are there and can have slots, by id."""
         with self._database.transaction("Reading event types", "read") as cursor:
-            cursor.execute(statement(queries.BOOKABLE_EVENT_TYPES))
+            cursor.execute(statement(queries.BOOKABLE))
             return [event_type_of(row) for row in cursor.fetchall()]
 
 

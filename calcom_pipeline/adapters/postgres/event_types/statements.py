@@ -1,4 +1,38 @@
-"""What is asked of the table `event_types` about rows that a listing no longer shows."""
+"""What is asked of the table `event_types`; its columns are those of `EventType`, and nowhere else."""
+
+from collections.abc import Iterable
+
+from calcom_pipeline.domain.columns import columns_of
+from calcom_pipeline.domain.event_types.models import EventType
+
+COLUMNS = ", ".join(columns_of(EventType))
+
+STAGE = "CREATE TEMP TABLE incoming_event_types (LIKE event_types INCLUDING DEFAULTS) ON COMMIT DROP"
+COPY = f"COPY incoming_event_types ({COLUMNS}, first_seen_at, changed_at) FROM STDIN"
+
+
+def upsert(columns: Iterable[str]) -> str:
+    """Take over what was staged. An unchanged event type is not written; one that had been gone is, changed or not."""
+    taken = ", ".join(f"{name} = excluded.{name}" for name in columns if name != "id")
+    return f"""
+WITH written AS (
+    INSERT INTO event_types SELECT * FROM incoming_event_types
+    ON CONFLICT (id) DO UPDATE SET {taken}, changed_at = excluded.changed_at, deleted_at = NULL
+    WHERE event_types.content_hash <> excluded.content_hash OR event_types.deleted_at IS NOT NULL
+    RETURNING id, (xmax = 0) AS added
+)
+SELECT count(*) FILTER (WHERE added), coalesce(array_agg(id) FILTER (WHERE NOT added), '{{}}') FROM written"""  # noqa: S608 - constants
+
+
+UPSERT = upsert(columns_of(EventType))
+
+PRESENT = f"SELECT {COLUMNS} FROM event_types WHERE deleted_at IS NULL ORDER BY id"  # noqa: S608 - constants
+
+BOOKABLE = f"""
+SELECT {COLUMNS} FROM event_types
+WHERE deleted_at IS NULL AND (scheduling_type IS DISTINCT FROM 'managed' OR parent_id IS NOT NULL) ORDER BY id"""  # noqa: S608 - constants
+
+# --- rows that a listing no longer shows ---------------------------------------------------------------------
 
 # A row that is shown again is not missing any more; its content alone decides whether it counts as changed.
 FOUND_AGAIN = """

@@ -14,7 +14,7 @@ from psycopg.rows import class_row
 from calcom_pipeline.adapters.postgres.database import driver_url, postgres_failures, statement
 from calcom_pipeline.adapters.postgres.maintenance.run_leases import Lease, RunLeases
 from calcom_pipeline.adapters.process_identity import is_gone
-from calcom_pipeline.domain.maintenance.liveness import Progress, SlotHolder
+from calcom_pipeline.domain.maintenance.liveness import LoopProgress, SlotHolder
 
 _CONNECT_SECONDS = 5
 _STATEMENT_SECONDS = 10
@@ -38,7 +38,7 @@ class _Run:
     age_seconds: float
 
 
-def runs_in_progress(url: str) -> list[Progress]:
+def runs_in_progress(url: str) -> list[LoopProgress]:
     """Every run that has not ended, with what is known of its processes; empty where Dagster has not run yet.
 
     Raises:
@@ -58,11 +58,11 @@ def slots_held(url: str) -> list[SlotHolder]:
     return _read(url, _SLOTS, SlotHolder)
 
 
-def _progress(row: _Run, leases: Sequence[Lease]) -> Progress:
+def _progress(row: _Run, leases: Sequence[Lease]) -> LoopProgress:
     of_processes = [lease for lease in leases if lease.holder and not lease.taken]
     silent = min((lease.silent_seconds for lease in of_processes if not is_gone(lease.holder)), default=None)
     holders = tuple(lease.holder for lease in of_processes)
-    return Progress(row.run_id, row.job, row.status, row.age_seconds, holders, silent)
+    return LoopProgress(row.run_id, row.job, row.status, row.age_seconds, holders, silent)
 
 
 def _read(url: str, query: str, kind: type[Any]) -> list[Any]:

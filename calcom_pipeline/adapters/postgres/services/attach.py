@@ -8,28 +8,18 @@ SQL, run with the operator's own rights; it is shown by `--print` before it runs
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
 from calcom_pipeline.adapters.postgres.database import Database, statement
+from calcom_pipeline.domain.columns import columns_of
 from calcom_pipeline.domain.errors import ConfigurationError
+from calcom_pipeline.domain.services.models import Service
 
 #: Columns of `services_source` and their types; the key and the version come on top.
-COLUMNS: Mapping[str, str] = {
-    "name": "text",
-    "slug": "text",
-    "description": "text",
-    "duration_minutes": "integer",
-    "price_minor": "bigint",
-    "currency": "text",
-    "is_active": "boolean",
-    "team_id": "bigint",
-    "before_buffer_minutes": "integer",
-    "after_buffer_minutes": "integer",
-    "minimum_notice_minutes": "integer",
-}
-REQUIRED = ("name", "slug", "duration_minutes")
+COLUMNS: Mapping[str, str] = {name: column.kind for name, column in columns_of(Service).items()}
+REQUIRED = tuple(field.name for field in fields(Service) if field.name in COLUMNS and field.default is MISSING)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 _FEED_TRIGGER = "calcom_services_feed"
 _NONE_OF = {"integer": "is no whole number", "bigint": "is no whole number", "boolean": "is neither yes nor no"}
@@ -37,7 +27,7 @@ _SHOWN_CHARACTERS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class MappedColumn:
     """How one column is read (an expression over the table) and written ($ stands for the value); "" is read-only."""
 
     read: str
@@ -50,7 +40,7 @@ class TableMapping:
 
     table: str
     key: str
-    columns: Mapping[str, Column]
+    columns: Mapping[str, MappedColumn]
     insertable: bool = False
 
 
@@ -78,15 +68,15 @@ def read_mapping(path: Path) -> TableMapping:
     return TableMapping(table, key, columns, insertable=bool(raw.get("insert", False)))
 
 
-def _column(name: str, value: Any, problems: list[str]) -> Column:
+def _column(name: str, value: Any, problems: list[str]) -> MappedColumn:
     if isinstance(value, str) and _IDENTIFIER.fullmatch(value):
-        return Column(f'"{value}"', f'"{value}" = $')
+        return MappedColumn(f'"{value}"', f'"{value}" = $')
     if isinstance(value, dict):
         told = cast("dict[str, Any]", value)
         if isinstance(told.get("read"), str):
-            return Column(str(told["read"]), str(told.get("write", "")))
+            return MappedColumn(str(told["read"]), str(told.get("write", "")))
     problems.append(f'columns.{name} has to be a column\'s name, or {{ read = "...", write = "... = $" }}')
-    return Column("NULL")
+    return MappedColumn("NULL")
 
 
 def attach_statements(mapping: TableMapping, schema: str) -> list[str]:

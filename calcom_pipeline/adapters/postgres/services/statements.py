@@ -1,12 +1,12 @@
 """Every statement about services, their links, their feed and plans, named and explained."""
 
+from calcom_pipeline.domain.columns import columns_of
+from calcom_pipeline.domain.services.models import Service
+
 # Our own writes carry this actor, so that the feed does not answer to them.
 SET_ACTOR = "SELECT set_config('calcom.actor', %(actor)s, true)"
 
-_COLUMNS = (
-    "service_id, name, slug, duration_minutes, description, is_active, team_id, before_buffer_minutes, "
-    "after_buffer_minutes, minimum_notice_minutes, price_minor, currency, version, unreadable"
-)
+_COLUMNS = ", ".join(["service_id", *columns_of(Service), "version", "unreadable"])
 
 SERVICES = f"SELECT {_COLUMNS} FROM services_source ORDER BY length(service_id), service_id"  # noqa: S608 - constants
 SERVICES_BY_ID = f"SELECT {_COLUMNS} FROM services_source WHERE service_id = ANY(%(ids)s)"  # noqa: S608 - constants

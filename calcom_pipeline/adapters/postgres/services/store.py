@@ -1,6 +1,6 @@
 """Services through `services_source`, their links, and the feed of their changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +13,7 @@ from calcom_pipeline.adapters.postgres.availability.outbox import insert_facts
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement, tried_again
 from calcom_pipeline.adapters.postgres.services import statements as queries
 from calcom_pipeline.domain.availability.changes import Fact
+from calcom_pipeline.domain.columns import columns_of
 from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.reasons import Reason
@@ -145,7 +146,7 @@ def _require_shown(cursor: Cursor, service_id: str, columns: Mapping[str, Any]) 
         return  # a mapping may leave out what is not offered any more
     shown = _service(row)
     there, written = local_values(shown), local_values(replace(shown, **columns))
-    other = sorted(name for name in written if there[name] != written[name])
+    other = sorted(name for name in written if there.get(name) != written[name])
     if other:
         raise StoreError(
             f"services_source took {', '.join(other)} of service {service_id} and shows something else",
@@ -155,24 +156,16 @@ def _require_shown(cursor: Cursor, service_id: str, columns: Mapping[str, Any]) 
 
 
 def _service(row: tuple[Any, ...]) -> Service:
-    number, name, slug, duration, description, is_active, team, before, after, notice, price, currency, *rest = row
-    version, unreadable = rest
-    return Service(
-        id=str(number),
-        name=name,
-        slug=slug,
-        duration_minutes=_whole(duration),
-        description=description,
-        is_active=True if is_active is None else bool(is_active),
-        team_id=_whole(team),
-        before_buffer_minutes=_whole(before),
-        after_buffer_minutes=_whole(after),
-        minimum_notice_minutes=_whole(notice),
-        price_minor=_whole(price),
-        currency=currency,
-        version=str(version),
-        unreadable=tuple(unreadable or ()),
-    )
+    number, *values, version, unreadable = row
+    read: dict[str, Any] = {
+        name: convert(value) if convert else value for (name, convert), value in zip(_CONVERTED, values, strict=True)
+    }
+    return Service(id=str(number), **read, version=str(version), unreadable=tuple(unreadable or ()))
+
+
+def _flag(value: Any) -> bool:
+    """A flag that nobody set is on."""
+    return True if value is None else bool(value)
 
 
 def _whole(value: Any) -> int | None:
@@ -180,6 +173,10 @@ def _whole(value: Any) -> int | None:
     if isinstance(value, Decimal | float) and value == int(value):
         return int(value)
     return value if isinstance(value, int) else None
+
+
+_CONVERTERS: Mapping[str, Callable[[Any], Any]] = {"integer": _whole, "bigint": _whole, "boolean": _flag}
+_CONVERTED = [(name, _CONVERTERS.get(column.kind)) for name, column in columns_of(Service).items()]
 
 
 def _link(row: tuple[Any, ...]) -> Link:

@@ -19,27 +19,24 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from calcom_pipeline.adapters.calcom.transport.limit_headers import Headers, read_limit_headers, seconds_blocked
 from calcom_pipeline.adapters.observability.structured_log import event_logger
 from calcom_pipeline.adapters.redis.connection import Client, redis_failures, script
 from calcom_pipeline.adapters.redis.limiter.local_pace import LocalPace
 from calcom_pipeline.app.calls import Lane
+from calcom_pipeline.app.limits import TOO_MANY, Grant, NamedLimit
 from calcom_pipeline.domain.errors import CacheError, RateLimited
 
 LANES: tuple[Lane, ...] = ("interactive", "sync", "warm", "backfill")
-TOO_MANY = 429
 # A waiter that has not asked again for this long is taken for dead and loses its place.
 LEASE_SECONDS = 2.0
 # After a failure Redis is left alone for this long: a server that hangs must not slow down every call.
 _REDIS_AGAIN_SECONDS = 2.0
 # A state that nobody touched for this long past its windows is dropped; the next start is then a cold one.
 _KEPT_SECONDS = 60.0
-# A grant that could not be used at once (a stopped process, a machine that slept) is void: its moment has passed.
-GRANT_SECONDS = 1.0
 # As in the scripts: instants in milliseconds have 13 digits.
 _SANE = 1e15
 
@@ -79,15 +76,6 @@ class Budget:
     def longest_pause_seconds(self) -> float:
         """What an answer tells is waited out no longer than that: then one request finds out what is true by now."""
         return self.window_seconds + self.block_seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A request that may be sent now. `local` ones were given without Redis."""
-
-    id: str
-    waited_seconds: float
-    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +148,10 @@ class RedisRateLimiter:
                 return Grant(uuid.uuid4().hex, self._clock() - began, local=True)
         return grant
 
-    def complete(self, grant: Grant, *, status: int | None, headers: Mapping[str, str]) -> None:
-        """The request is over: `status` is None when no answer came. Learns what the headers say."""
-        told = read_limit_headers(headers)
+    def complete(self, grant: Grant, *, status: int | None, told: NamedLimit | None) -> None:
+        """The request is over: `status` is None when no answer came. Learns what the answer told of its limit."""
         if status == TOO_MANY:
-            named = seconds_blocked(headers)
-            self._local.refused(self._budget.block_seconds if named is None else float(named))
-            told = None if named is None else Headers(0, 0, named)
+            self._local.refused(self._budget.block_seconds if told is None else float(told.reset_seconds))
         elif status is not None:
             self._local.answered()
         if told is not None:
@@ -194,7 +179,7 @@ class RedisRateLimiter:
 
     # --- inside ------------------------------------------------------------------------------------------
 
-    def _bounded(self, told: Headers) -> Headers:
+    def _bounded(self, told: NamedLimit) -> NamedLimit:
         longest = self._budget.longest_pause_seconds
         if told.reset_seconds <= longest:
             return told
@@ -305,7 +290,7 @@ class LimiterScripts:
             answer = cast("list[int]", self._acquire(keys=self._keys, args=arguments))
         return Reply(bool(answer[0]), answer[1] / 1000, answer[2] / 1000, answer[3])
 
-    def complete(self, grant_id: str, status: int | None, told: Headers | None) -> None:
+    def complete(self, grant_id: str, status: int | None, told: NamedLimit | None) -> None:
         """Tell that a request is over, and what its headers said."""
         headers = (told.limit, told.left, told.reset_seconds) if told else (-1, 0, 0)
         self._over(grant_id, "lost" if status is None else "answered", status or 0, headers)

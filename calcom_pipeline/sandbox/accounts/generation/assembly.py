@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from calcom_pipeline.sandbox.core.json_types import Json, as_stored
-from calcom_pipeline.sandbox.state.model import Attendee, Booking, Seat
+from calcom_pipeline.sandbox.state.model import SandboxAttendee, SandboxBooking, Seat
 
 
 class Shape(NamedTuple):
@@ -73,9 +73,9 @@ class Leaves:
     first_attendee_id: int = 1
 
 
-def assemble(shape: Shape, leaves: Leaves) -> Booking:
+def assemble(shape: Shape, leaves: Leaves) -> SandboxBooking:
     """The booking of that shape with these values."""
-    return Booking(
+    return SandboxBooking(
         id=leaves.id,
         uid=leaves.uid,
         title=leaves.title,
@@ -104,18 +104,18 @@ def assemble(shape: Shape, leaves: Leaves) -> Booking:
     )
 
 
-def _attendees(shape: Shape, leaves: Leaves) -> list[Attendee]:
-    found: list[Attendee] = []
+def _attendees(shape: Shape, leaves: Leaves) -> list[SandboxAttendee]:
+    found: list[SandboxAttendee] = []
     people = leaves.people[: shape.people]
     for person in people:
         seat = None
         if shape.seated:
             seat = Seat(person.seat_uid, as_stored(_responses(shape, leaves, person) | {"guests": []}), {})
         phone = person.phone if shape.phone else None
-        found.append(Attendee(0, person.name, person.email, person.zone, person.locale, phone, seat=seat))
+        found.append(SandboxAttendee(0, person.name, person.email, person.zone, person.locale, phone, seat=seat))
     booker = leaves.people[0]
-    found += [Attendee(0, "", guest, booker.zone, booker.locale) for guest in leaves.guests[: shape.guests]]
-    found += [Attendee(0, one.name, one.email, one.zone) for one in leaves.others[: shape.others]]
+    found += [SandboxAttendee(0, "", guest, booker.zone, booker.locale) for guest in leaves.guests[: shape.guests]]
+    found += [SandboxAttendee(0, one.name, one.email, one.zone) for one in leaves.others[: shape.others]]
     for number, attendee in enumerate(found):
         attendee.id = leaves.first_attendee_id + number
     return found

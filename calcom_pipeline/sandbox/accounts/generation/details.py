@@ -67,7 +67,7 @@ def _place(world: World, offer: Offer) -> Place:
     )
 
 
-class Source:
+class DetailSource:
     """Everything that the details of a layout's rows are drawn from."""
 
     def __init__(self, world: World, offers: list[Offer], hashes: Hashes, layout: Layout) -> None:
@@ -86,7 +86,7 @@ class Source:
 class Details:
     """Numbers by row of one page: what is drawn, not yet what it means."""
 
-    def __init__(self, source: Source, positions: Ints) -> None:
+    def __init__(self, source: DetailSource, positions: Ints) -> None:
         self._source, self.positions = source, positions
         layout, hashes, customers = source.layout, source.hashes, source.customers
         self.raw = layout.raw[positions]

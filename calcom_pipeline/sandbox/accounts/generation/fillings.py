@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from calcom_pipeline.sandbox.accounts.generation.characters import Ints, Mask
-from calcom_pipeline.sandbox.accounts.generation.details import LOCALES, Details, Source
+from calcom_pipeline.sandbox.accounts.generation.details import LOCALES, Details, DetailSource
 from calcom_pipeline.sandbox.accounts.generation.moments import iso_texts
 from calcom_pipeline.sandbox.accounts.generation.pools import ANSWERS, CANCELLATIONS, METADATA, MOVES, NOTES, TEAM_ZONES
 from calcom_pipeline.sandbox.accounts.generation.templates import QUESTION, Member, Segment, Template, fill_guest
@@ -26,7 +26,7 @@ _Value = TypeVar("_Value")
 class Tables:
     """Every text that rows share, by number. Those of event types and users are as they are in the world now."""
 
-    def __init__(self, source: Source, world: World) -> None:
+    def __init__(self, source: DetailSource, world: World) -> None:
         self.source = source
         places, self.user_ids = source.places, np.array(sorted(source.users), dtype=np.int64)
         users = [source.users[one] for one in self.user_ids.tolist()]
@@ -77,7 +77,7 @@ def _json(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-def _shown_offer(world: World, source: Source, number: int) -> str:
+def _shown_offer(world: World, source: DetailSource, number: int) -> str:
     """An offer's place in an answer."""
     at = source.places[number]
     row = world.event_types.get(at.event_type_id)
@@ -85,13 +85,13 @@ def _shown_offer(world: World, source: Source, number: int) -> str:
     return f'"duration":{at.minutes},"eventTypeId":{at.event_type_id},"eventType":{_json(kind)}'
 
 
-def _shown_others(source: Source, number: int) -> str:
+def _shown_others(source: DetailSource, number: int) -> str:
     """The other hosts of an offer among the attendees."""
     others = source.places[number].others
     return "".join("," + _json(views.shown_attendee(one.name, one.email, one.time_zone)) for one in others)
 
 
-def _is_as_made(world: World, source: Source, number: int) -> bool:
+def _is_as_made(world: World, source: DetailSource, number: int) -> bool:
     """Whether an offer's type is there, and seated as it was when its bookings were made."""
     at = source.places[number]
     row = world.event_types.get(at.event_type_id)

@@ -10,7 +10,7 @@ from calcom_pipeline.sandbox.accounts.generation.wishes import Wishes
 from calcom_pipeline.sandbox.accounts.making import add_for_team, add_personal
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import DAY_MS
-from calcom_pipeline.sandbox.state.model import EventType, Host
+from calcom_pipeline.sandbox.state.model import SandboxEventType, SandboxHost
 from calcom_pipeline.sandbox.state.world import World
 
 Kind = Literal["personal", "roundRobin", "collective", "managed"]
@@ -32,7 +32,7 @@ _SALT: Final = 811
 class Offer:
     """One bookable type as the bookings need it: who hosts it alone, or who hosts it together."""
 
-    event_type: EventType
+    event_type: SandboxEventType
     kind: Kind
     hosts: list[int]
     field_slug: str | None
@@ -55,7 +55,7 @@ def add_event_types(world: World, wishes: Wishes, hashes: Hashes) -> list[Offer]
             continue
         team_place = place % len(teams)
         hosts = _hosts(hosts_of_team(world, team_place, len(teams)), kind, place // len(teams))
-        team_type = add_for_team(world, teams[team_place].id, body, kind, [Host(one) for one in hosts], made)
+        team_type = add_for_team(world, teams[team_place].id, body, kind, [SandboxHost(one) for one in hosts], made)
         if kind == "managed":
             children = world.event_types.children_of(team_type.id)
             offers += [Offer(child, kind, [child.owner_id or 0], slug) for child in children]

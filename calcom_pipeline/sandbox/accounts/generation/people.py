@@ -5,7 +5,7 @@ from typing import Final
 from calcom_pipeline.sandbox.accounts.generation.hashing import Hashes
 from calcom_pipeline.sandbox.accounts.generation.pools import FIRST_NAMES, LAST_NAMES, TEAM_NAMES, TEAM_ZONES
 from calcom_pipeline.sandbox.accounts.generation.wishes import Wishes
-from calcom_pipeline.sandbox.state.model import ApiKey, Interval, Membership, Schedule, Team, User
+from calcom_pipeline.sandbox.state.model import ApiKey, Interval, SandboxMembership, SandboxSchedule, SandboxTeam, User
 from calcom_pipeline.sandbox.state.world import World
 
 FIRST_USER: Final = 1001
@@ -42,13 +42,13 @@ def team_place(number: int, teams: int) -> int:
 
 def _add_teams(world: World, wishes: Wishes, organization_id: int | None) -> None:
     if organization_id is not None:
-        world.teams[organization_id] = Team(organization_id, "Acme", "acme", TEAM_ZONES[0], is_organization=True)
+        world.teams[organization_id] = SandboxTeam(organization_id, "Acme", "acme", TEAM_ZONES[0], is_organization=True)
     for place in range(wishes.teams):
         name = TEAM_NAMES[place % len(TEAM_NAMES)]
         again = place // len(TEAM_NAMES)
         shown = f"{name} {again + 1}" if again else name
         team_id = _FIRST_TEAM + place
-        world.teams[team_id] = Team(
+        world.teams[team_id] = SandboxTeam(
             team_id,
             shown,
             shown.lower().replace(" ", "-"),
@@ -72,14 +72,14 @@ def _add_user(world: World, number: int, zone: str, organization_id: int | None)
     )
     world.users[user.id] = user
     hours = [Interval(list(_WORKDAYS), OPENS, CLOSES)]
-    world.schedules[user.schedule_id] = Schedule(user.schedule_id, user.id, "Working hours", zone, hours)
+    world.schedules[user.schedule_id] = SandboxSchedule(user.schedule_id, user.id, "Working hours", zone, hours)
 
 
 def _add_memberships(world: World, wishes: Wishes) -> None:
     def join(user_id: int, team_id: int) -> None:
         number = world.sequences.take("membership")
         role = "OWNER" if user_id == FIRST_USER else "MEMBER"
-        world.memberships[number] = Membership(number, user_id, team_id, role)
+        world.memberships[number] = SandboxMembership(number, user_id, team_id, role)
 
     for user_id in world.users:
         if wishes.organization:

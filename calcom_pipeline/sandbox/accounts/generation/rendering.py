@@ -10,11 +10,11 @@ import orjson
 
 from calcom_pipeline.sandbox.accounts.generation.assembly import assemble
 from calcom_pipeline.sandbox.accounts.generation.characters import Mask
-from calcom_pipeline.sandbox.accounts.generation.details import Details, Source
+from calcom_pipeline.sandbox.accounts.generation.details import Details, DetailSource
 from calcom_pipeline.sandbox.accounts.generation.fillings import Fillings, Tables
 from calcom_pipeline.sandbox.accounts.generation.templates import Template, make_template
 from calcom_pipeline.sandbox.bookings import views
-from calcom_pipeline.sandbox.state.model import Booking
+from calcom_pipeline.sandbox.state.model import SandboxBooking
 from calcom_pipeline.sandbox.state.sorting import Positions
 from calcom_pipeline.sandbox.state.world import World
 
@@ -22,7 +22,7 @@ from calcom_pipeline.sandbox.state.world import World
 class Renderer:
     """Renders the rows of one layout. What it keeps of event types and users is void once those change."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: DetailSource) -> None:
         self._source = source
         self._version = -1
         self._kept: Tables | None = None
@@ -77,5 +77,5 @@ class Renderer:
         return found
 
 
-def _by_views(world: World, booking: Booking) -> str:
+def _by_views(world: World, booking: SandboxBooking) -> str:
     return orjson.dumps(views.shown(world, booking)).decode()

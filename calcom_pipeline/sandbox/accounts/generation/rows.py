@@ -12,12 +12,12 @@ from calcom_pipeline.sandbox.accounts.generation.details import (
     SERIES_UIDS,
     UIDS,
     Details,
-    Source,
+    DetailSource,
 )
 from calcom_pipeline.sandbox.accounts.generation.layout import WEEKS
 from calcom_pipeline.sandbox.accounts.generation.rendering import Renderer
 from calcom_pipeline.sandbox.state.columns import Columns
-from calcom_pipeline.sandbox.state.model import Booking
+from calcom_pipeline.sandbox.state.model import SandboxBooking
 from calcom_pipeline.sandbox.state.sorting import Positions
 from calcom_pipeline.sandbox.state.world import World
 
@@ -25,7 +25,7 @@ from calcom_pipeline.sandbox.state.world import World
 class GeneratedRows:
     """Rows made from the seed when asked for. Implements `state.bookings.BaseRows`."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: DetailSource) -> None:
         self._source = source
         self._renderer = Renderer(source)
 
@@ -36,7 +36,7 @@ class GeneratedRows:
         """A copy of the columns as they were made."""
         return self._source.layout.columns.copy()
 
-    def make(self, index: int) -> Booking:
+    def make(self, index: int) -> SandboxBooking:
         """The whole booking."""
         details = Details(self._source, np.array([index], dtype=np.int64))
         return assemble(details.shape(0), details.leaves(0, self._source.layout.columns))

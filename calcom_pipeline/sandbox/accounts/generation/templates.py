@@ -14,7 +14,7 @@ import orjson
 from calcom_pipeline.sandbox.accounts.generation.assembly import Leaves, Person, Shape, assemble
 from calcom_pipeline.sandbox.bookings import views
 from calcom_pipeline.sandbox.core.json_types import Json
-from calcom_pipeline.sandbox.state.model import EventType, User
+from calcom_pipeline.sandbox.state.model import SandboxEventType, User
 from calcom_pipeline.sandbox.state.world import World
 
 _OPEN, _CLOSE = "\ue000", "\ue001"  # private characters around a mark; no text of ours holds them
@@ -50,7 +50,7 @@ def mark(name: str) -> Any:
     return f"{_OPEN}{name}{_CLOSE}"
 
 
-class Field(NamedTuple):
+class TemplateField(NamedTuple):
     """A value that every row has, and the constant text after it."""
 
     name: str
@@ -67,7 +67,7 @@ class Member(NamedTuple):
     after: str
 
 
-Segment = Field | Member
+Segment = TemplateField | Member
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def make_template(*, in_series: bool) -> Template:
         series=in_series,
     )
     world = World(users={1: User(1, "", "", "", "UTC", 1)})
-    world.event_types.put(EventType(_TYPE_ID, 1, "", "", owner_id=1))
+    world.event_types.put(SandboxEventType(_TYPE_ID, 1, "", "", owner_id=1))
     shown = views.shown(world, assemble(shape, _sample(shape)))
     booker, guest = shown["attendees"]
     text = _marked(shown, booker)
@@ -148,7 +148,7 @@ def _marked(shown: Json, booker: Json) -> str:
 def _segment(match: "re.Match[str]", after: str) -> Segment:
     key, name = match["key"], match["member"]
     if key is None:
-        return Field(match["more"] or match["json"] or match["field"], after)
+        return TemplateField(match["more"] or match["json"] or match["field"], after)
     if key == QUESTION:  # another key for every event type, so it comes with the value
         return Member(key, "", name, "", after)
     quote = "" if name == "guests" else '"'

@@ -2,7 +2,7 @@
 
 Cal.com drops what it does not take without a word and answers 200 (capture 27a), so nobody learns from it what may be
 written. A test compares these lists with the OpenAPI data where that is at hand, both ways: what Cal.com adds or takes
-away is noticed. Which of these fields the pipeline handles, and how, is in `event_type_fields.py`.
+away is noticed. Which of these fields the pipeline handles, and how, is in `fields.py`.
 """
 
 #: May be sent when an event type is created and when it is changed (version 2024-06-14).

@@ -1,16 +1,70 @@
-"""The fields of an event type: our attribute, Cal.com's name, and whether Cal.com lets it be written.
+"""The fields of an event type: our attribute, Cal.com's name, how it is read, and whether it may be written.
 
-Cal.com drops fields it does not take without a word and answers 200 (capture 27a), so what cannot be written is refused
-here, before anything is sent. Source: fact sheet 4.2 and 4.3; a test compares the table with the OpenAPI data.
+The only place that knows Cal.com's names of them. Cal.com drops fields it does not take without a word and answers 200
+(capture 27a), so what cannot be written is refused here, before anything is sent. Source: fact sheet 4.2 and 4.3; a
+test compares the table with the OpenAPI data.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
+from pydantic import Field
+
+from calcom_pipeline.adapters.calcom.event_types.wire import LEGACY_NAMES, NEWER_BUILDS, READ_ONLY, TEAM_ONLY, WRITABLE
+from calcom_pipeline.adapters.calcom.lists import Id, Name, Small, Wire
 from calcom_pipeline.domain.errors import InvalidInput
 from calcom_pipeline.domain.event_types.models import EventType, Owner
-from calcom_pipeline.domain.event_types.wire import LEGACY_NAMES, NEWER_BUILDS, READ_ONLY, TEAM_ONLY, WRITABLE
+
+_LIMIT_FIELDS = ("bookingLimitsCount", "bookingLimitsDuration")
+_LIMIT_PERIODS = ("day", "week", "month", "year")
+
+
+_Length = Annotated[int, Field(ge=1, lt=2**31)]
+
+
+class _Host(Wire):
+    userId: Id
+
+
+class _User(Wire):
+    id: Id
+
+
+class _Seats(Wire):
+    seatsPerTimeSlot: Small | None = None
+
+
+class EventTypeWire(Wire):
+    """An event type in the personal or the team shape of version 2024-06-14."""
+
+    id: Id
+    lengthInMinutes: _Length
+    title: str
+    slug: Name
+    description: str | None = ""
+    lengthInMinutesOptions: list[_Length] = Field(default_factory=list[int])
+    hidden: bool
+    scheduleId: Id | None = None
+    schedulingType: str | None = None
+    parentEventTypeId: Id | None = None
+    slotInterval: Small | None = None
+    minimumBookingNotice: Small
+    beforeEventBuffer: Small
+    afterEventBuffer: Small
+    seats: _Seats = _Seats()
+    confirmationPolicy: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    recurrence: Mapping[str, Any] | None = None
+    price: Id = 0
+    currency: str = "usd"
+    ownerId: Id | None = None
+    teamId: Id | None = None
+    users: list[_User] = Field(default_factory=list[_User])
+    hosts: list[_Host] = Field(default_factory=list[_Host])
+    assignAllTeamMembers: bool = False
+    bookingLimitsCount: Mapping[str, Any] | None = None
+    bookingLimitsDuration: Mapping[str, Any] | None = None
+
 
 #: `writable` on every type; `team` on team types only; `create` on team types, when they are made; `read_only` never.
 Access = Literal["writable", "team", "create", "read_only"]
@@ -127,7 +181,7 @@ def _scheduling(value: object) -> str:
 
 _DERIVED = "it follows from other fields"
 
-FIELDS: tuple[EventTypeField, ...] = (
+WIRE_FIELDS: tuple[EventTypeField, ...] = (
     EventTypeField("title", "title", "writable", _title),
     EventTypeField("slug", "slug", "writable", _slug),
     EventTypeField("description", "description", "writable", _text),
@@ -155,8 +209,41 @@ FIELDS: tuple[EventTypeField, ...] = (
     EventTypeField("raw", None, "read_only", why=_DERIVED),
     EventTypeField("content_hash", None, "read_only", why=_DERIVED),
 )
-BY_NAME: Mapping[str, EventTypeField] = {field.name: field for field in FIELDS}
+BY_NAME: Mapping[str, EventTypeField] = {field.name: field for field in WIRE_FIELDS}
 _REQUIRED = ("title", "slug", "duration_minutes")
+
+
+def read_event_type(wire: EventTypeWire, raw: Mapping[str, Any], zone: str) -> EventType:
+    """An event type as it was read; `zone` is that of its schedule. Its content hash is left to who knows the zone."""
+    owner = Owner("team", wire.teamId) if wire.teamId is not None else Owner("user", wire.ownerId or 0)
+    host_ids = {host.userId for host in wire.hosts} or {user.id for user in wire.users}
+    return EventType(
+        id=wire.id,
+        owner=owner,
+        slug=wire.slug,
+        title=wire.title,
+        description=wire.description or "",
+        duration_minutes=wire.lengthInMinutes,
+        duration_options=tuple(wire.lengthInMinutesOptions),
+        hidden=wire.hidden,
+        schedule_id=wire.scheduleId,
+        schedule_zone=zone,
+        scheduling_type=wire.schedulingType,
+        parent_id=wire.parentEventTypeId,
+        slot_interval_minutes=wire.slotInterval,
+        minimum_notice_minutes=wire.minimumBookingNotice,
+        before_buffer_minutes=wire.beforeEventBuffer,
+        after_buffer_minutes=wire.afterEventBuffer,
+        seats_per_slot=wire.seats.seatsPerTimeSlot,
+        requires_confirmation=bool(wire.confirmationPolicy) and not wire.confirmationPolicy.get("disabled"),
+        recurring=wire.recurrence is not None,
+        price_minor=wire.price,
+        currency=wire.currency,
+        host_ids=tuple(sorted(host_ids)),
+        assign_all_team_members=wire.assignAllTeamMembers,
+        limit_periods=tuple(p for p in _LIMIT_PERIODS if any(p in (raw.get(f) or {}) for f in _LIMIT_FIELDS)),
+        raw=raw,
+    )
 
 
 def create_body(owner: Owner, fields: Mapping[str, object]) -> dict[str, Any]:
@@ -217,7 +304,7 @@ def _body(fields: Mapping[str, object], owner: Owner, *, creating: bool, problem
 def _unknown(name: str) -> str:
     """Why a name that is none of ours is refused: Cal.com's own names are told from typing errors."""
     wire = LEGACY_NAMES.get(name, name)
-    ours = next((field.name for field in FIELDS if field.wire == wire), None)
+    ours = next((field.name for field in WIRE_FIELDS if field.wire == wire), None)
     if ours is not None:
         return f"is called {ours} here"
     if wire in WRITABLE | TEAM_ONLY:
