@@ -361,6 +361,45 @@ class Settings(BaseModel):
     slot_horizon_days: int = Field(default=28, ge=1, le=366, description="Days of slots that are kept, from today.")
     slot_ttl_seconds: int = Field(default=300, ge=1, le=86_400, description="Life of a cached day with slots.")
     slot_empty_ttl_seconds: int = Field(default=60, ge=1, le=86_400, description="Life of a cached day without.")
+    slot_cache_days: int = Field(
+        default=366,
+        ge=1,
+        le=1000,
+        description="Days ahead that may be cached; changes of bookings beyond clear nothing.",
+    )
+    slot_settle_seconds: float = Field(
+        default=3.0,
+        ge=0,
+        le=60,
+        description="How long answers are kept after a clearing: Cal.com repeats its own for 2 s, and one more.",
+    )
+    slot_revalidate_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        le=3600,
+        description="So long past its life a day is answered at once while it is refreshed.",
+    )
+    slot_stale_seconds: float = Field(
+        default=3600.0,
+        ge=0,
+        le=86_400,
+        description="So long past its life a day is answered, marked as stale, when Cal.com cannot be asked.",
+    )
+    slot_patience_seconds: float = Field(
+        default=2.0,
+        gt=0,
+        le=60,
+        description="Wait for Cal.com where an older answer is at hand; most take below 0.3 s.",
+    )
+    slot_wait_seconds: float = Field(
+        default=10.0, gt=0, le=60, description="One slots call for a waiting visitor, its wait for a turn included."
+    )
+    slot_lock_seconds: float = Field(
+        default=10.0,
+        ge=1,
+        le=60,
+        description="Life of a fetch's lock unless renewed: a killed process delays no longer.",
+    )
 
     # --- people ------------------------------------------------------------------------------------------
     attendee_policy: Literal["keep", "hash", "drop"] = Field(
@@ -485,6 +524,11 @@ class Settings(BaseModel):
     def redis_prefix(self) -> str:
         """Prefix of all keys of this account; the braces are a hash tag, so scripts work in a cluster."""
         return f"calcom:v1:{{{self.account}}}:"
+
+    @property
+    def cached_slot_days(self) -> int:
+        """How far ahead days of slots may be cached, and changes of bookings be told to the cache."""
+        return max(self.slot_cache_days, self.slot_horizon_days)
 
     @property
     def zone(self) -> ZoneInfo:

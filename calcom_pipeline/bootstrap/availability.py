@@ -1,27 +1,40 @@
 """Slots: their mirror, the cached days, the outbox of changes."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from calcom_pipeline.clock import utc_now
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
     from calcom_pipeline.adapters.postgres.availability.slots import PostgresSlotMirror
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
+    from calcom_pipeline.adapters.redis.coalescing.flights import Flights
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
+    from calcom_pipeline.app.availability.fetching import Stores
+    from calcom_pipeline.app.availability.lookup import FreeTimes
+    from calcom_pipeline.app.availability.ports import SlotApi
     from calcom_pipeline.app.availability.refresh import SlotOptions
+
+# Refreshes behind answers; the rate limit lets hardly more than two calls a second pass anyway.
+_BACKGROUND_THREADS = 4
 
 
 class AvailabilityGroup:
     """What use cases about free times work with."""
 
-    def __init__(self, settings: Settings, database: "Database", redis: "RedisClient") -> None:
+    def __init__(self, settings: Settings, database: "Database", redis: "RedisClient", stack: ExitStack) -> None:
         self._settings = settings
         self._database = database
         self._redis = redis
+        self._stack = stack
 
     @cached_property
     def mirror(self) -> "PostgresSlotMirror":
@@ -33,14 +46,46 @@ class AvailabilityGroup:
     @cached_property
     def cache(self) -> "RedisSlotCache":
         """The days in Redis."""
-        from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
+        from calcom_pipeline.adapters.redis.availability.days import Lifetimes, RedisSlotCache
 
         s = self._settings
-        return RedisSlotCache(
-            self._redis,
-            prefix=s.redis_prefix,
-            ttl_seconds=s.slot_ttl_seconds,
-            empty_ttl_seconds=s.slot_empty_ttl_seconds,
+        lifetimes = Lifetimes(s.slot_ttl_seconds, s.slot_empty_ttl_seconds, s.slot_stale_seconds, s.slot_settle_seconds)
+        return RedisSlotCache(self._redis, prefix=s.redis_prefix, lifetimes=lifetimes)
+
+    @cached_property
+    def flights(self) -> "Flights":
+        """Who fetches, while others wait."""
+        from calcom_pipeline.adapters.redis.coalescing.errors import PipelineErrors
+        from calcom_pipeline.adapters.redis.coalescing.flights import FlightRules, Flights
+
+        s = self._settings
+        # Whoever waits for a process that was killed has its lock's life to wait, and then a fetch of another.
+        rules = FlightRules(s.slot_lock_seconds, s.slot_lock_seconds + s.slot_wait_seconds)
+        return Flights(self._redis, prefix=s.redis_prefix, codec=PipelineErrors(), rules=rules)
+
+    @cached_property
+    def background(self) -> ThreadPoolExecutor:
+        """Threads for what nobody waits for; they end with the container."""
+        pool = ThreadPoolExecutor(_BACKGROUND_THREADS, thread_name_prefix="slots")
+        self._stack.callback(pool.shutdown, cancel_futures=True)
+        return pool
+
+    def free_times(self, calcom: "SlotApi", stores: "Callable[[], Stores]") -> "FreeTimes":
+        """Free starts, asked of Cal.com with this client where Redis has none. `stores` opens what PostgreSQL has."""
+        from calcom_pipeline.app.availability.lookup import FreeTimes, LookupRules
+
+        s = self._settings
+        rules = LookupRules(
+            s.slot_revalidate_seconds, s.slot_stale_seconds, s.slot_patience_seconds, s.cached_slot_days
+        )
+        return FreeTimes(
+            calcom=calcom,
+            cache=self.cache,
+            sharing=self.flights,
+            background=self.background,
+            stores=stores,
+            now=utc_now,
+            rules=rules,
         )
 
     @cached_property

@@ -89,7 +89,7 @@ class Container:
     @cached_property
     def availability(self) -> AvailabilityGroup:
         """Slots, cached days, the outbox of changes."""
-        return AvailabilityGroup(self.settings, self.database, self.redis)
+        return AvailabilityGroup(self.settings, self.database, self.redis, self._stack)
 
     @cached_property
     def services(self) -> ServiceGroup:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from calcom_pipeline.app.availability.lookup import Wanted, free_slots
+from calcom_pipeline.app.availability.fetching import Stores
+from calcom_pipeline.app.availability.lookup import Wanted
 from calcom_pipeline.app.event_types.mirror import TeamChoice, look_for_drift, pull_event_types
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.cli import exit_codes
@@ -90,7 +91,9 @@ def test_a_service_whose_event_type_cannot_be_read_waits_with_the_reason(contain
     assert apply_now(container, plan, approved=True).counts.get("done", 0) == 0
     with container.database.transaction("Testing") as cursor:
         cursor.execute("DELETE FROM services")
-    assert [a.kind for a in plan_now(container, "test").actions] == ["wait"], "nor is it parked when its service is gone"
+    assert [a.kind for a in plan_now(container, "test").actions] == ["wait"], (
+        "nor is it parked when its service is gone"
+    )
 
 
 def test_a_team_whose_row_is_odd_keeps_its_event_types(container: Container, sandbox: RunningSandbox):
@@ -164,12 +167,15 @@ class TestSlots:
     ):
         pull(container)
         event_type = next(e for e in container.event_types.mirror.bookable() if not e.seats_per_slot)
-        first = fetch(container.database, "SELECT current_date + 7, current_date + 13")[0]
-        wanted = Wanted(event_type.id, *first)
+        next_month = (
+            "date_trunc('month', current_date + interval '1 month')::date"  # fetched whole, this week its first
+        )
+        first = fetch(container.database, f"SELECT {next_month}, {next_month} + 6")[0]
+        stores = Stores(container.event_types.mirror, container.availability.mirror)
+        free_times = container.availability.free_times(container.calcom, lambda: stores)
 
         def ask() -> Any:
-            p = container
-            return free_slots(p.calcom, p.event_type_mirror, p.slot_mirror, p.slot_cache, wanted, now=utc_now())
+            return free_times.free_slots(Wanted(event_type.id, *first))
 
         sandbox.control.add_fault("malformed_row", SLOTS, row=0, set={"start": "soon"})
         blind = ask()

@@ -80,6 +80,7 @@ PRESENT_EVENT_TYPES = f"SELECT {EVENT_TYPE_COLUMNS} FROM event_types WHERE delet
 BOOKABLE_EVENT_TYPES = f"""
 SELECT {EVENT_TYPE_COLUMNS} FROM event_types
 WHERE deleted_at IS NULL AND (scheduling_type IS DISTINCT FROM 'managed' OR parent_id IS NOT NULL) ORDER BY id"""  # noqa: S608 - the one inserted part is the constant above
+BOOKABLE_EVENT_TYPE = BOOKABLE_EVENT_TYPES.replace("ORDER BY id", "AND id = %(id)s")
 
 # --- bookings ------------------------------------------------------------------------------------------------
 

@@ -120,6 +120,13 @@ class PostgresEventTypeMirror:
             cursor.execute(statement(queries.BOOKABLE_EVENT_TYPES))
             return [event_type_of(row) for row in cursor.fetchall()]
 
+    def bookable_one(self, event_type_id: int) -> EventType | None:
+        """The same of one event type, whatever their number."""
+        with self._database.transaction("Reading an event type", "read") as cursor:
+            cursor.execute(statement(queries.BOOKABLE_EVENT_TYPE), {"id": event_type_id})
+            row = cursor.fetchone()
+            return event_type_of(row) if row else None
+
 
 def _absent(cursor: Cursor) -> list[Absent]:
     return [

@@ -1,4 +1,4 @@
--- store_days.lua KEYS={generation, index, day...} ARGV={generation seen before the request, index ttl_s, (value, ttl_s)...}: days stored
+-- store_days.lua KEYS={generation, index, day...} ARGV={generation seen before the request, index ttl_s, (value, ttl_ms)...}: days stored
 -- A fetch that began before an invalidation must not be stored after it. An index that is no set is made anew.
 local kind = redis.call("TYPE", KEYS[1]).ok
 if kind ~= "string" and kind ~= "none" then return 0 end
@@ -11,7 +11,7 @@ if kind ~= "set" and kind ~= "none" then
 end
 for i = 3, #KEYS do
   local at = 3 + (i - 3) * 2
-  redis.call("SET", KEYS[i], ARGV[at], "EX", ARGV[at + 1])
+  redis.call("SET", KEYS[i], ARGV[at], "PX", ARGV[at + 1])
   redis.call("SADD", KEYS[2], KEYS[i])
 end
 redis.call("EXPIRE", KEYS[2], ARGV[2])
