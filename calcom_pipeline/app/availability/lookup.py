@@ -210,10 +210,14 @@ class FreeTimes:
         """Fetch a month's late days behind the answer, once for all threads of this process."""
         with self._guard:
             running = self._refreshing.get(month.name)
-            if running is None:
-                running = self._background.submit(self._refreshing_of, month)
-                self._refreshing[month.name] = running
-            return running
+            if running is not None and not running.done():
+                return running
+            self._refreshing = {name: future for name, future in self._refreshing.items() if not future.done()}
+        # Not under the lock: two that begin at once share a fetch all the same.
+        begun = self._background.submit(self._refreshing_of, month)
+        with self._guard:
+            self._refreshing[month.name] = begun
+        return begun
 
     def _refreshing_of(self, month: Month) -> Fetched | None:
         try:
@@ -221,9 +225,6 @@ class FreeTimes:
         except PipelineError as error:
             _LOG.info("Slots of event type %s stay as they are: %s", month.window.event_type.id, error)
             return None
-        finally:
-            with self._guard:
-                self._refreshing.pop(month.name, None)
 
     def _fetched(self, window: Window, known: Mapping[SlotKey, CachedDay]) -> Fetched:
         """What is missing or late, from Cal.com; else what is known of it."""
