@@ -400,6 +400,15 @@ class Settings(BaseModel):
         le=60,
         description="Life of a fetch's lock unless renewed: a killed process delays no longer.",
     )
+    slot_warm_days: int = Field(
+        default=7, ge=1, le=31, description="Days kept warm, today included: what most ask for."
+    )
+    slot_warm_minutes: float = Field(
+        default=5.0, ge=1, le=60, description="From one warming to the next: the life of a day with slots."
+    )
+    slot_warm_share: float = Field(
+        default=0.25, ge=0, le=1, description="Part of the granted calls that warming may promise; the rest is others'."
+    )
 
     # --- people ------------------------------------------------------------------------------------------
     attendee_policy: Literal["keep", "hash", "drop"] = Field(

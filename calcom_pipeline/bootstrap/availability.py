@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
     from calcom_pipeline.adapters.redis.coalescing.flights import Flights
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
-    from calcom_pipeline.app.availability.fetching import Stores
+    from calcom_pipeline.app.availability.fetching import MonthFetches, Stores
     from calcom_pipeline.app.availability.lookup import FreeTimes
     from calcom_pipeline.app.availability.ports import SlotApi
     from calcom_pipeline.app.availability.refresh import SlotOptions
+    from calcom_pipeline.app.availability.warm import WarmRules
 
 # Refreshes behind answers; the rate limit lets hardly more than two calls a second pass anyway.
 _BACKGROUND_THREADS = 4
@@ -101,3 +102,18 @@ class AvailabilityGroup:
         from calcom_pipeline.app.availability.refresh import SlotOptions
 
         return SlotOptions(self._settings.slot_horizon_days, timedelta(seconds=self._settings.slot_ttl_seconds))
+
+    def month_fetches(self, calcom: "SlotApi", stores: "Callable[[], Stores]") -> "MonthFetches":
+        """Fetches of whole months with this client, shared with all lookups."""
+        from calcom_pipeline.app.availability.fetching import MonthFetches
+
+        return MonthFetches(calcom, self.cache, self.flights, stores, now=utc_now)
+
+    @property
+    def warm_rules(self) -> "WarmRules":
+        """What a warming may promise: its part of the calls that Cal.com grants until the next one."""
+        from calcom_pipeline.app.availability.warm import WarmRules
+
+        s = self._settings
+        granted = s.rate_limit_per_minute * s.slot_warm_minutes * 60 / s.rate_window_seconds
+        return WarmRules(s.slot_warm_days, int(granted * s.slot_warm_share), s.cached_slot_days)

@@ -7,6 +7,7 @@ import dagster as dg
 
 from calcom_pipeline.defs.availability.assets import slots
 from calcom_pipeline.defs.availability.invalidation import cache_invalidation
+from calcom_pipeline.defs.availability.warming import slots_warming
 from calcom_pipeline.defs.bookings.assets import BookingsConfig, bookings, bookings_history
 from calcom_pipeline.defs.event_types.assets import event_types
 from calcom_pipeline.defs.maintenance.retention import retention
@@ -61,5 +62,6 @@ ALL = [
     bookings_backfill,
     slots_refresh,
     cache_invalidation,
+    slots_warming,
     retention,
 ]

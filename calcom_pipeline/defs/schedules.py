@@ -41,6 +41,13 @@ ALL = [
         description="One call per event type and length.",
     ),
     dg.ScheduleDefinition(
+        name="slots_warming_every_5_minutes",
+        job=jobs.slots_warming,
+        cron_schedule="2-59/5 * * * *",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="A call per event type and length that is not fresh, at most CALCOM_SLOT_WARM_SHARE of the limit.",
+    ),
+    dg.ScheduleDefinition(
         name="retention_daily",
         job=jobs.retention,
         cron_schedule="52 2 * * *",  # before the weekly full read, which has the night to itself

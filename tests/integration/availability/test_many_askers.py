@@ -55,7 +55,7 @@ def settings(
 
 
 def slot_calls(sandbox: RunningSandbox) -> int:
-    return sum(1 for request in sandbox.control.requests(1000) if "/slots" in request["path"])
+    return sum(1 for request in sandbox.control.requests(1000) if request["endpoint"].endswith("/slots"))
 
 
 def ask(settings: Settings, threads: int, barrier: Barrier, answers: Any) -> None:
