@@ -68,7 +68,7 @@ def ask(settings: Settings, threads: int, barrier: Barrier, answers: Any) -> Non
             except PipelineError as error:
                 return f"{type(error).__name__}: {error}"
 
-        barrier.wait(120)
+        barrier.wait(400)
         answers.put(list(pool.map(one, range(threads))))
 
 
@@ -77,13 +77,16 @@ def asked_by(settings: Settings, processes: int, threads: int) -> list[str]:
     askers = [SPAWN.Process(target=ask, args=(settings, threads, barrier, answers)) for _ in range(processes)]
     for asker in askers:
         asker.start()
-    found = [answer for _ in askers for answer in answers.get(timeout=110)]
+    found = [answer for _ in askers for answer in answers.get(timeout=400)]
     for asker in askers:
         asker.join(60)
     return found
 
 
-SIZES = [pytest.param(2, 10, id="2x10"), pytest.param(8, 25, id="8x25", marks=pytest.mark.proof)]
+SIZES = [
+    pytest.param(2, 10, id="2x10"),
+    pytest.param(8, 25, id="8x25", marks=[pytest.mark.proof, pytest.mark.timeout(500)]),
+]
 
 
 @pytest.mark.parametrize(("processes", "threads"), SIZES)
