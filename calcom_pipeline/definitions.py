@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from calcom_pipeline.defs import checks, jobs, resources, schedules, sensors
+from calcom_pipeline.defs.availability import checks as slot_checks
 from calcom_pipeline.defs.availability.assets import slots
 from calcom_pipeline.defs.bookings import checks as booking_checks
 from calcom_pipeline.defs.bookings.assets import bookings, bookings_history
@@ -16,7 +17,7 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
     """Everything Dagster is told; tests replace single resources."""
     return dg.Definitions(
         assets=[service_plan, service_sync, event_types, bookings, bookings_history, slots],
-        asset_checks=[*checks.ALL, *booking_checks.ALL],
+        asset_checks=[*checks.ALL, *booking_checks.ALL, *slot_checks.ALL],
         jobs=jobs.ALL,
         schedules=schedules.ALL,
         sensors=sensors.ALL,

@@ -46,7 +46,9 @@ class CalcomService:
         # A write that is under way is waited for: giving up on it would only leave a doubt.
         self._writes = lane
         self._free_times = container.availability.free_times(
-            lane.within(container.settings.slot_wait_seconds), self._stores
+            lane.within(container.settings.slot_wait_seconds),
+            self._stores,
+            calcom_behind=container.calcom.in_lane("warm").within(container.settings.slot_wait_seconds),
         )
 
     @classmethod

@@ -400,6 +400,12 @@ class Settings(BaseModel):
         le=60,
         description="Life of a fetch's lock unless renewed: a killed process delays no longer.",
     )
+    slot_shadow_share: float = Field(
+        default=0.001, ge=0, le=1, description="Part of cached answers that Cal.com is asked again: a call for each."
+    )
+    slot_wrong_rate: float = Field(
+        default=0.001, ge=0, le=1, description="Part of starts that shadow reads may find wrong before a check warns."
+    )
     slot_warm_days: int = Field(
         default=7, ge=1, le=31, description="Days kept warm, today included: what most ask for."
     )

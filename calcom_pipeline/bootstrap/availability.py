@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.availability.slots import PostgresSlotMirror
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
+    from calcom_pipeline.adapters.redis.availability.shadow_book import RedisShadowBook
     from calcom_pipeline.adapters.redis.coalescing.flights import Flights
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
     from calcom_pipeline.app.availability.fetching import MonthFetches, Stores
     from calcom_pipeline.app.availability.lookup import FreeTimes
     from calcom_pipeline.app.availability.ports import SlotApi
     from calcom_pipeline.app.availability.refresh import SlotOptions
+    from calcom_pipeline.app.availability.shadow import ShadowReads
     from calcom_pipeline.app.availability.warm import WarmRules
 
 # Refreshes behind answers; the rate limit lets hardly more than two calls a second pass anyway.
@@ -71,8 +73,13 @@ class AvailabilityGroup:
         self._stack.callback(pool.shutdown, cancel_futures=True)
         return pool
 
-    def free_times(self, calcom: "SlotApi", stores: "Callable[[], Stores]") -> "FreeTimes":
-        """Free starts, asked of Cal.com with this client where Redis has none. `stores` opens what PostgreSQL has."""
+    def free_times(
+        self, calcom: "SlotApi", stores: "Callable[[], Stores]", *, calcom_behind: "SlotApi | None" = None
+    ) -> "FreeTimes":
+        """Free starts, asked of Cal.com with this client where Redis has none. `stores` opens what PostgreSQL has.
+
+        `calcom_behind` is the client for shadow reads; without it there are none.
+        """
         from calcom_pipeline.app.availability.lookup import FreeTimes, LookupRules
 
         s = self._settings
@@ -87,6 +94,26 @@ class AvailabilityGroup:
             stores=stores,
             now=utc_now,
             rules=rules,
+            shadow=self._shadow(calcom_behind) if calcom_behind is not None else None,
+        )
+
+    @cached_property
+    def shadow_book(self) -> "RedisShadowBook":
+        """What shadow reads came to."""
+        from calcom_pipeline.adapters.redis.availability.shadow_book import RedisShadowBook
+
+        return RedisShadowBook(self._redis, prefix=self._settings.redis_prefix)
+
+    def _shadow(self, calcom: "SlotApi") -> "ShadowReads":
+        from calcom_pipeline.app.availability.shadow import ShadowReads
+
+        return ShadowReads(
+            calcom=calcom,
+            cache=self.cache,
+            book=self.shadow_book,
+            background=self.background,
+            share=self._settings.slot_shadow_share,
+            now=utc_now,
         )
 
     @cached_property

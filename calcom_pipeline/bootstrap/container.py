@@ -116,7 +116,8 @@ class Container:
 
         self.require_schema()
         stores = Stores(self.event_types.mirror, self.availability.mirror)
-        active = {link.event_type_id for link in self.services.store.links() if link.state == "linked"}
+        linked = [link for link in self.services.store.links() if link.state == "linked"]
+        active = {link.event_type_id for link in linked if link.event_type_id is not None}
         return warm(
             self.availability.month_fetches(self.calcom.in_lane("warm"), lambda: stores),
             self.availability.cache,

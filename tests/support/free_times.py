@@ -47,6 +47,7 @@ def free_times(
     rules: LookupRules | None = None,
     flight_rules: FlightRules | None = None,
     background: Any = None,
+    shadow: Any = None,
 ) -> FreeTimes:
     """Free times whose refreshes are done before the answer, unless another executor is given."""
     return FreeTimes(
@@ -57,4 +58,5 @@ def free_times(
         stores=lambda: Stores(event_types, mirror),
         now=now,
         rules=rules,
+        shadow=shadow,
     )

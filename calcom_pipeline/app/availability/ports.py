@@ -157,3 +157,30 @@ class CacheClearer(Protocol):
     def clear(self, stained: Sequence[Stain]) -> list[CacheClearResult]:
         """One result per layer."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowCounts:
+    """What shadow reads came to: answers and days compared, starts that either side shows, those that only one does."""
+
+    answers: int = 0
+    days: int = 0
+    starts: int = 0
+    wrong_starts: int = 0
+
+    @property
+    def wrong_rate(self) -> float:
+        """The part of starts that is wrong, from 0 to 1."""
+        return self.wrong_starts / self.starts if self.starts else 0.0
+
+
+class ShadowBook(Protocol):
+    """Where counts are kept, for all processes."""
+
+    def add(self, counts: ShadowCounts) -> None:
+        """Add to today's."""
+        ...
+
+    def lately(self) -> ShadowCounts:
+        """Today's and yesterday's (UTC)."""
+        ...

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from multiprocessing.synchronize import Barrier
@@ -146,12 +146,13 @@ class Commands:
         self._client = client
         self.seen: list[str] = []
 
-    def until(self, work: Any) -> list[str]:
+    def until(self, work: Callable[[], Any]) -> list[str]:
         """Commands sent while `work` ran."""
         with self._client.monitor() as monitor:
 
             def listen() -> None:
-                for command in monitor.listen():
+                told: Any = monitor.listen()
+                for command in told:
                     if "the end of it" in command["command"]:
                         return
                     self.seen.append(command["command"])
@@ -167,9 +168,9 @@ class Commands:
 def test_a_warm_answer_takes_two_round_trips_of_redis_and_no_statement_of_postgresql(
     settings: Settings, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ):
-    week = {"first_day": MONDAY, "last_day": MONDAY + timedelta(6)}
+    sunday = MONDAY + timedelta(6)
     with CalcomService.open(settings) as service:
-        cold = service.availability(CONSULT, **week)
+        cold = service.availability(CONSULT, first_day=MONDAY, last_day=sunday)
     with CalcomService.open(settings) as fresh:  # a process that has never met PostgreSQL
         transactions: list[str] = []
         begin = Database.transaction
@@ -181,7 +182,9 @@ def test_a_warm_answer_takes_two_round_trips_of_redis_and_no_statement_of_postgr
         monkeypatch.setattr(Database, "transaction", counted)
         fresh._container.redis.ping()  # the connection's own greeting is no part of an answer
         found: list[Any] = []
-        commands = Commands(redis_client).until(lambda: found.append(fresh.availability(CONSULT, **week)))
+        commands = Commands(redis_client).until(
+            lambda: found.append(fresh.availability(CONSULT, first_day=MONDAY, last_day=sunday))
+        )
     assert found == [cold]
     assert transactions == []
     greetings = {"HELLO", "CLIENT"}  # of the watcher's own connection
