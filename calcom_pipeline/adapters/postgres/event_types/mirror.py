@@ -47,9 +47,14 @@ class PostgresEventTypeMirror:
             with cursor.copy(statement(queries.COPY_EVENT_TYPES)) as copy:
                 for row in listing:
                     copy.write_row((*event_type_row(row), read_at, read_at))
+            cursor.execute(own.HOSTS_OF_CHANGED_SCHEDULES)
+            hosts = tuple(sorted(host for (host,) in cursor.fetchall()))
             cursor.execute(queries.UPSERT_EVENT_TYPES)
             added, changed = counts(cursor)
-            insert_facts(cursor, [Fact("event_type", "changed at Cal.com", number) for number in changed])
+            facts = [Fact("event_type", "changed at Cal.com", number) for number in changed]
+            if hosts:  # they host types of teams too, whose own rows say nothing of it
+                facts.append(Fact("schedule", "schedule changed at Cal.com", user_ids=hosts))
+            insert_facts(cursor, facts)
             cursor.execute(own.NOTE_MISSING, {"owner": partition, "shown": shown, "read_at": read_at})
             absent = _absent(cursor)
             if owner.kind == "user":  # whose listing comes with what is odd in the list of schedules
