@@ -16,10 +16,11 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from calcom_pipeline.app.availability.alternatives import alternatives
+from calcom_pipeline.app.availability.fetching import Stores
 from calcom_pipeline.app.availability.first_free import FirstFree, first_free
 from calcom_pipeline.app.availability.free_days import FreeDays, LookedUpDays
 from calcom_pipeline.app.availability.holds import Held, Holds, Released
-from calcom_pipeline.app.availability.lookup import Availability, Wanted, free_slots
+from calcom_pipeline.app.availability.lookup import Availability
 from calcom_pipeline.app.availability.month import MonthView, month_view
 from calcom_pipeline.app.bookings.commands import Appointment, Appointments
 from calcom_pipeline.app.bookings.held import book_held
@@ -54,6 +55,11 @@ class CalcomService:
         self._reads = lane.within(INTERACTIVE_SECONDS)
         # A write that is under way is waited for: giving up on it would only leave a doubt.
         self._writes = lane
+        self._free_times = container.availability.free_times(
+            lane.within(container.settings.slot_wait_seconds),
+            self._stores,
+            calcom_behind=container.calcom.in_lane("warm").within(container.settings.slot_wait_seconds),
+        )
 
     @classmethod
     @contextmanager
@@ -145,18 +151,14 @@ class CalcomService:
     ) -> Availability:
         """Free starts of whole local days of the event type's schedule, from the cache where it has them.
 
-        A start that has no seat left is not among them.
+        A start that has no seat left is not among them. Warm answers touch Redis alone.
+
+        Raises:
+            NotFound: no bookable event type of this id is mirrored.
+            InvalidInput: the days or the length are none that can be asked for.
+            TransientError: Cal.com cannot be asked, and no older days are there.
         """
-        container = self._container
-        container.require_schema()
-        return free_slots(
-            self._reads,
-            container.event_types.mirror,
-            container.availability.mirror,
-            container.availability.cache,
-            Wanted(event_type_id, first_day, last_day, duration_minutes),
-            now=utc_now(),
-        )
+        return self._free_times.days(event_type_id, first_day, last_day, duration_minutes)
 
     def alternatives(
         self,
@@ -291,12 +293,7 @@ class CalcomService:
 
     @property
     def _free_days(self) -> FreeDays:
-        container = self._container
-        container.require_schema()
-        group = container.availability
-        return LookedUpDays(
-            self._reads, container.event_types.mirror, group.mirror, group.cache, now=utc_now, lives=group.lives
-        )
+        return LookedUpDays(self._free_times, self._container.availability.cache, now=utc_now)
 
     @property
     def _holds(self) -> Holds:
@@ -318,8 +315,13 @@ class CalcomService:
             container.availability.outbox,
             container.availability.cache,
             now=utc_now,
-            horizon=timedelta(days=container.settings.slot_horizon_days),
+            horizon=timedelta(days=container.settings.cached_slot_days),
         )
+
+    def _stores(self) -> Stores:
+        container = self._container
+        container.require_schema()
+        return Stores(container.event_types.mirror, container.availability.mirror)
 
     def _rules(self) -> BookingRules:
         settings = self._container.settings

@@ -1,30 +1,45 @@
 """Slots: their mirror, the cached days, the outbox of changes."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from calcom_pipeline.clock import utc_now
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
     from calcom_pipeline.adapters.postgres.availability.slots import PostgresSlotMirror
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.redis.availability.alternatives import RedisAlternativesCache
     from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
     from calcom_pipeline.adapters.redis.availability.holds import RedisHeldDays
+    from calcom_pipeline.adapters.redis.availability.shadow_book import RedisShadowBook
+    from calcom_pipeline.adapters.redis.coalescing.flights import Flights
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
-    from calcom_pipeline.app.availability.free_days import Lives
+    from calcom_pipeline.app.availability.fetching import MonthFetches, Stores
+    from calcom_pipeline.app.availability.lookup import FreeTimes
+    from calcom_pipeline.app.availability.ports import SlotApi
     from calcom_pipeline.app.availability.refresh import SlotOptions
+    from calcom_pipeline.app.availability.shadow import ShadowReads
+    from calcom_pipeline.app.availability.warm import WarmRules
+
+# Refreshes behind answers; the rate limit lets hardly more than two calls a second pass anyway.
+_BACKGROUND_THREADS = 4
 
 
 class AvailabilityGroup:
     """What use cases about free times work with."""
 
-    def __init__(self, settings: Settings, database: "Database", redis: "RedisClient") -> None:
+    def __init__(self, settings: Settings, database: "Database", redis: "RedisClient", stack: ExitStack) -> None:
         self._settings = settings
         self._database = database
         self._redis = redis
+        self._stack = stack
 
     @cached_property
     def mirror(self) -> "PostgresSlotMirror":
@@ -36,14 +51,71 @@ class AvailabilityGroup:
     @cached_property
     def cache(self) -> "RedisSlotCache":
         """The days in Redis."""
-        from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
+        from calcom_pipeline.adapters.redis.availability.days import Lifetimes, RedisSlotCache
 
         s = self._settings
-        return RedisSlotCache(
-            self._redis,
-            prefix=s.redis_prefix,
-            ttl_seconds=s.slot_ttl_seconds,
-            empty_ttl_seconds=s.slot_empty_ttl_seconds,
+        lifetimes = Lifetimes(s.slot_ttl_seconds, s.slot_empty_ttl_seconds, s.slot_stale_seconds, s.slot_settle_seconds)
+        return RedisSlotCache(self._redis, prefix=s.redis_prefix, lifetimes=lifetimes)
+
+    @cached_property
+    def flights(self) -> "Flights":
+        """Who fetches, while others wait."""
+        from calcom_pipeline.adapters.redis.coalescing.errors import PipelineErrors
+        from calcom_pipeline.adapters.redis.coalescing.flights import FlightRules, Flights
+
+        s = self._settings
+        # Whoever waits for a process that was killed has its lock's life to wait, and then a fetch of another.
+        rules = FlightRules(s.slot_lock_seconds, s.slot_lock_seconds + s.slot_wait_seconds)
+        return Flights(self._redis, prefix=s.redis_prefix, codec=PipelineErrors(), rules=rules)
+
+    @cached_property
+    def background(self) -> ThreadPoolExecutor:
+        """Threads for what nobody waits for; they end with the container."""
+        pool = ThreadPoolExecutor(_BACKGROUND_THREADS, thread_name_prefix="slots")
+        self._stack.callback(pool.shutdown, cancel_futures=True)
+        return pool
+
+    def free_times(
+        self, calcom: "SlotApi", stores: "Callable[[], Stores]", *, calcom_behind: "SlotApi | None" = None
+    ) -> "FreeTimes":
+        """Free starts, asked of Cal.com with this client where Redis has none. `stores` opens what PostgreSQL has.
+
+        `calcom_behind` is the client for shadow reads; without it there are none.
+        """
+        from calcom_pipeline.app.availability.lookup import FreeTimes, LookupRules
+
+        s = self._settings
+        rules = LookupRules(
+            s.slot_revalidate_seconds, s.slot_stale_seconds, s.slot_patience_seconds, s.cached_slot_days
+        )
+        return FreeTimes(
+            calcom=calcom,
+            cache=self.cache,
+            sharing=self.flights,
+            background=self.background,
+            stores=stores,
+            now=utc_now,
+            rules=rules,
+            shadow=self._shadow(calcom_behind) if calcom_behind is not None else None,
+        )
+
+    @cached_property
+    def shadow_book(self) -> "RedisShadowBook":
+        """What shadow reads came to."""
+        from calcom_pipeline.adapters.redis.availability.shadow_book import RedisShadowBook
+
+        return RedisShadowBook(self._redis, prefix=self._settings.redis_prefix)
+
+    def _shadow(self, calcom: "SlotApi") -> "ShadowReads":
+        from calcom_pipeline.app.availability.shadow import ShadowReads
+
+        return ShadowReads(
+            calcom=calcom,
+            cache=self.cache,
+            book=self.shadow_book,
+            background=self.background,
+            share=self._settings.slot_shadow_share,
+            now=utc_now,
         )
 
     @cached_property
@@ -68,16 +140,23 @@ class AvailabilityGroup:
         return RedisHeldDays(self._redis, prefix=self._settings.redis_prefix)
 
     @property
-    def lives(self) -> "Lives":
-        """How long days are kept."""
-        from calcom_pipeline.app.availability.free_days import Lives
-
-        s = self._settings
-        return Lives(timedelta(seconds=s.slot_ttl_seconds), timedelta(seconds=s.slot_empty_ttl_seconds))
-
-    @property
     def options(self) -> "SlotOptions":
         """How far ahead slots are kept, and how old they may be."""
         from calcom_pipeline.app.availability.refresh import SlotOptions
 
         return SlotOptions(self._settings.slot_horizon_days, timedelta(seconds=self._settings.slot_ttl_seconds))
+
+    def month_fetches(self, calcom: "SlotApi", stores: "Callable[[], Stores]") -> "MonthFetches":
+        """Fetches of whole months with this client, shared with all lookups."""
+        from calcom_pipeline.app.availability.fetching import MonthFetches
+
+        return MonthFetches(calcom, self.cache, self.flights, stores, now=utc_now)
+
+    @property
+    def warm_rules(self) -> "WarmRules":
+        """What a warming may promise: its part of the calls that Cal.com grants until the next one."""
+        from calcom_pipeline.app.availability.warm import WarmRules
+
+        s = self._settings
+        granted = s.rate_limit_per_minute * s.slot_warm_minutes * 60 / s.rate_window_seconds
+        return WarmRules(s.slot_warm_days, int(granted * s.slot_warm_share), s.cached_slot_days)

@@ -37,7 +37,7 @@ class BookingGroup:
         from calcom_pipeline.adapters.postgres.bookings.privacy import Classifier, Tightener
         from calcom_pipeline.adapters.postgres.bookings.store import MirrorOptions
 
-        options = MirrorOptions(timedelta(days=self._settings.slot_horizon_days), self.options.keep_past)
+        options = MirrorOptions(timedelta(days=self._settings.cached_slot_days), self.options.keep_past)
         return PostgresBookingMirror(
             self._database,
             people=self.people,

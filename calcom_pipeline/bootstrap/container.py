@@ -18,12 +18,15 @@ from calcom_pipeline.bootstrap.maintenance import MaintenanceGroup
 from calcom_pipeline.bootstrap.options import client_options, database_bounds, transport_options
 from calcom_pipeline.bootstrap.reports import ReportGroup
 from calcom_pipeline.bootstrap.services import ServiceGroup
+from calcom_pipeline.clock import utc_now
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from calcom_pipeline.adapters.calcom.client import CalcomClient
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
+    from calcom_pipeline.app.availability.warm import WarmReport
+    from calcom_pipeline.app.calls import Progress
 
 
 class Container:
@@ -89,7 +92,7 @@ class Container:
     @cached_property
     def availability(self) -> AvailabilityGroup:
         """Slots, cached days, the outbox of changes."""
-        return AvailabilityGroup(self.settings, self.database, self.redis)
+        return AvailabilityGroup(self.settings, self.database, self.redis, self._stack)
 
     @cached_property
     def services(self) -> ServiceGroup:
@@ -105,6 +108,25 @@ class Container:
     def maintenance(self) -> MaintenanceGroup:
         """Our own records and how long they are kept."""
         return MaintenanceGroup(self.settings, self.database)
+
+    def warm_free_times(self, progress: "Progress | None" = None) -> "WarmReport":
+        """Warm the coming days of active services in the warm lane. Raises what `warm` does."""
+        from calcom_pipeline.app.availability.fetching import Stores
+        from calcom_pipeline.app.availability.warm import warm
+
+        self.require_schema()
+        stores = Stores(self.event_types.mirror, self.availability.mirror)
+        linked = [link for link in self.services.store.links() if link.state == "linked"]
+        active = {link.event_type_id for link in linked if link.event_type_id is not None}
+        return warm(
+            self.availability.month_fetches(self.calcom.in_lane("warm"), lambda: stores),
+            self.availability.cache,
+            stores.event_types.bookable(),
+            active,
+            now=utc_now,
+            rules=self.availability.warm_rules,
+            progress=progress,
+        )
 
     def require_schema(self) -> "Database":
         """The database with the schema of this release: made if there is none, never upgraded unasked elsewhere.

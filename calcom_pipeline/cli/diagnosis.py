@@ -21,7 +21,7 @@ _UNIT = 1024
 def status(output: Output) -> None:
     """How much is mirrored, how far each read has come, which services need somebody, what our own records take.
 
-    Asks PostgreSQL only.
+    Asks PostgreSQL, and Redis for what shadow reads of cached free times came to.
     """
     from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.settings import load_settings
@@ -46,6 +46,7 @@ def status(output: Output) -> None:
             output.line("More about one: calcom-pipeline explain SERVICE")
         backlog = container.availability.outbox.backlog()
         output.line(f"Facts waiting for the caches: {backlog.pending}")
+        shadow = _shadow_reads(container, output)
         records = _records(container, output)
         named = [{"service": s, "what": what, "why": why} for s, what, why in problems]
         values = {
@@ -53,11 +54,26 @@ def status(output: Output) -> None:
             "problems": named,
             "missing_event_types": [asdict(m) for m in missing],
             "facts_pending": backlog.pending,
+            "shadow_reads": shadow,
             "counts": asdict(counts),
             "watermarks": [asdict(w) for w in watermarks],
             "records": records,
         }
         output.result("status", {"account": container.settings.account, **values})
+
+
+def _shadow_reads(container: "Container", output: Output) -> dict[str, Any] | None:
+    """Told where Redis can be asked."""
+    from calcom_pipeline.domain.errors import CacheError
+
+    try:
+        counts = container.availability.shadow_book.lately()
+    except CacheError as error:
+        output.line(f"Shadow reads of free times: unknown; {error}")
+        return None
+    told = f"{counts.wrong_starts} of {counts.starts} starts were wrong in {counts.answers} answers"
+    output.line(f"Shadow reads of free times since yesterday: {told}")
+    return {**asdict(counts), "wrong_rate": counts.wrong_rate}
 
 
 def _records(container: "Container", output: Output) -> list[dict[str, Any]]:

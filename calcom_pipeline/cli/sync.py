@@ -82,6 +82,13 @@ def caches(output: Output) -> int:
     return _run(output, "sync caches", _caches)
 
 
+@sync.command("warm")
+@with_output
+def warm(output: Output) -> int:
+    """Refill the coming days of active services in Redis, those asked for most first, as far as the limit allows."""
+    return _run(output, "sync warm", _warm)
+
+
 def _run(output: Output, command: str, *parts: Any) -> int:
     from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.settings import load_settings
@@ -214,6 +221,17 @@ def booking_warnings(report: "BookingsReport") -> list[str]:
     if report.proven.open:
         lines.append(f"{report.proven.open} or more missing bookings are not settled: {report.proven.why_open}")
     return [*lines, *report.notes]
+
+
+def _warm(container: "Container", output: Output) -> tuple[str, str, dict[str, Any]]:
+    with output.progress("Free times") as progress:
+        report = container.warm_free_times(progress)
+    sentence = f"Free times: {report.fetched} months fetched, {report.warm} event types warm already"
+    if report.refused:
+        sentence += f", {report.refused} months more than the limit allows"
+    for event_type_id, why in report.failures.items():
+        output.line(f"  event type {event_type_id} was not read: {why}")
+    return "warm", sentence, asdict(report)
 
 
 def _slots(container: "Container", output: Output) -> tuple[str, str, dict[str, Any]]:

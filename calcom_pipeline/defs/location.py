@@ -7,6 +7,7 @@ import dagster as dg
 
 from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.availability import assets as slots
+from calcom_pipeline.defs.availability import checks as availability_checks
 from calcom_pipeline.defs.availability import jobs as availability_jobs
 from calcom_pipeline.defs.availability import sensors as availability_sensors
 from calcom_pipeline.defs.bookings import assets as bookings
@@ -26,7 +27,7 @@ from calcom_pipeline.defs.services import jobs as service_jobs
 from calcom_pipeline.defs.services import sensors as service_sensors
 
 _ASSETS = (services, event_types, bookings, history, slots)
-_CHECKS = (service_checks, event_type_checks, booking_checks)
+_CHECKS = (service_checks, event_type_checks, booking_checks, availability_checks)
 _JOBS = (service_jobs, event_type_jobs, booking_jobs, availability_jobs)
 _SCHEDULES = (service_jobs, booking_jobs, availability_jobs, retention)
 _SENSORS = (service_sensors, availability_sensors, booking_sensors, event_type_sensors)

@@ -121,6 +121,10 @@ def _try_again_in(seconds: float) -> str:
     return f"Try again in {max(1, math.ceil(seconds))} s."
 
 
+class WaitedTooLong(TransientError):  # noqa: N818 - says what happened
+    """What somebody else asks for just now was not answered in time."""
+
+
 class RateLimited(TransientError):  # noqa: N818 - names a state the caller waits out
     """The budget is spent. Ask again in `retry_after` seconds."""
 

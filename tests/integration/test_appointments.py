@@ -24,6 +24,7 @@ from calcom_pipeline.domain.availability.changes import Fact, Stain
 from calcom_pipeline.domain.availability.models import SlotDay, SlotKey
 from calcom_pipeline.domain.bookings.requests import BookingRequest, BookingRules, booking_request
 from tests.support.captured import NOW, account, calcom, captured
+from tests.support.free_times import slot_cache
 
 __all__ = ["account", "calcom", "captured"]  # fixtures
 
@@ -47,7 +48,7 @@ class Overtaken:
 
 
 def cache_of(client: redis.Redis) -> RedisSlotCache:
-    return RedisSlotCache(client, prefix="calcom:v1:{calcom}:", ttl_seconds=300, empty_ttl_seconds=60)
+    return slot_cache(client, prefix="calcom:v1:{calcom}:")
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.availability.slots import PostgresSlotMirror
 from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
-from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
 from calcom_pipeline.adapters.redis.connection import facts, open_redis
 from calcom_pipeline.app.calls import Changes
 from calcom_pipeline.app.event_types.ports import Replaced
@@ -17,6 +16,7 @@ from calcom_pipeline.domain.errors import CacheError, ConfigurationError, Schema
 from calcom_pipeline.domain.event_types.absence import Absent
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.listed import Listed, UnreadableRow
+from tests.support.free_times import slot_cache
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 ME, TEAM = Owner("user", 101), Owner("team", 301)
@@ -174,7 +174,7 @@ class TestSlots:
         assert mirror.prune(first_day=FIRST, event_type_ids=[8]) == 1
 
     def test_the_cache_keeps_days_for_their_lifetime(self, redis_client: redis.Redis):
-        cache = RedisSlotCache(redis_client, prefix="calcom:v1:{a}:", ttl_seconds=300, empty_ttl_seconds=60)
+        cache = slot_cache(redis_client, stale=0)
         free = slot_day(FIRST, Slot(NOW), Slot(NOW + timedelta(hours=1), 1, 3))
         empty = slot_day(FIRST + timedelta(1))
         missing = SlotKey(7, 45, "Europe/Berlin", FIRST)
@@ -185,11 +185,14 @@ class TestSlots:
         assert 50 < redis_client.ttl(cache.key(empty.key)) <= 60
 
     def test_the_published_key_and_value_read_as_documented(self, redis_client: redis.Redis):
-        cache = RedisSlotCache(redis_client, prefix="calcom:v1:{calcom}:", ttl_seconds=300, empty_ttl_seconds=60)
+        cache = slot_cache(redis_client, prefix="calcom:v1:{calcom}:", clock=lambda: 1_800_000_000)
         cache.store([slot_day(FIRST, Slot(NOW), Slot(NOW, 1, 3))], generations={})
         value = redis_client.get("calcom:v1:{calcom}:slots:day:7:30:Europe/Berlin:2026-12-01")
         stamp = int(NOW.timestamp())
-        assert value == b'{"v":1,"fetched_at":"2026-12-01T08:00:00+00:00","slots":[[%d],[%d,1,3]]}' % (stamp, stamp)
+        assert value == (
+            b'{"v":2,"fetched_at":"2026-12-01T08:00:00+00:00","fresh_until":1800000300000,"slots":[[%d],[%d,1,3]]}'
+            % (stamp, stamp)
+        )
 
 
 class TestTrouble:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from calcom_pipeline.app.availability.lookup import Wanted, free_slots
+from calcom_pipeline.app.availability.fetching import Stores
+from calcom_pipeline.app.availability.lookup import Wanted
 from calcom_pipeline.app.event_types.mirror import TeamChoice, look_for_drift, pull_event_types
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.cli import exit_codes
@@ -166,14 +167,15 @@ class TestSlots:
     ):
         pull(container)
         event_type = next(e for e in container.event_types.mirror.bookable() if not e.seats_per_slot)
-        first = fetch(container.database, "SELECT current_date + 7, current_date + 13")[0]
-        wanted = Wanted(event_type.id, *first)
+        next_month = (
+            "date_trunc('month', current_date + interval '1 month')::date"  # fetched whole, this week its first
+        )
+        first = fetch(container.database, f"SELECT {next_month}, {next_month} + 6")[0]
+        stores = Stores(container.event_types.mirror, container.availability.mirror)
+        free_times = container.availability.free_times(container.calcom, lambda: stores)
 
         def ask() -> Any:
-            p = container
-            return free_slots(
-                p.calcom, p.event_types.mirror, p.availability.mirror, p.availability.cache, wanted, now=utc_now()
-            )
+            return free_times.free_slots(Wanted(event_type.id, *first))
 
         sandbox.control.add_fault("malformed_row", SLOTS, row=0, set={"start": "soon"})
         blind = ask()

@@ -74,12 +74,13 @@ class SlotEndpoints(ApiEndpoints):
 def whole_days(query: SlotQuery) -> tuple[datetime, datetime]:
     """First and last instant of the days asked for, in their own zone; UTC.
 
-    The end stays a second short of midnight: an `end` at exactly 00:00:00 UTC is moved a day on (fact sheet 5.1).
+    The end stays a second short of midnight: an `end` at exactly 00:00:00 UTC is moved a day on (fact sheet 5.1). A
+    query's spelling moves it within its last minute, so that Cal.com takes it for another query (fact sheet 11).
     """
     zone = zone_of(query.zone)
     first = datetime.combine(query.first_day, time(), zone)
     after = datetime.combine(query.last_day + timedelta(days=1), time(), zone)
-    return first.astimezone(UTC), after.astimezone(UTC) - timedelta(seconds=1)
+    return first.astimezone(UTC), after.astimezone(UTC) - timedelta(seconds=1 + query.spelling)
 
 
 def slot_days(content: bytes, query: SlotQuery, fetched_at: datetime, exchange: Exchange) -> Listed[SlotDay]:

@@ -6,13 +6,11 @@ from datetime import date, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from calcom_pipeline.app.availability.lookup import Availability, Wanted, free_slots
-from calcom_pipeline.app.availability.ports import SlotApi, SlotCache, SlotMirror
-from calcom_pipeline.app.availability.refresh import known_zone
-from calcom_pipeline.app.event_types.ports import EventTypeMirror
-from calcom_pipeline.domain.availability.models import SlotKey
-from calcom_pipeline.domain.errors import CacheError, NotFound
-from calcom_pipeline.domain.event_types.models import EventType
+from calcom_pipeline.app.availability.lookup import Availability, FreeTimes
+from calcom_pipeline.app.availability.ports import LookupCache
+from calcom_pipeline.app.availability.window import days_between
+from calcom_pipeline.domain.errors import CacheError
+from calcom_pipeline.domain.zones import zone_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,65 +39,34 @@ class FreeDays(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Lives:
-    """How long a day with and one without a free start is kept; see the settings `slot_ttl_seconds`."""
-
-    some: timedelta
-    none: timedelta
-
-
 class LookedUpDays:
-    """Free days as `lookup` answers them. For one question: what an event type is like is read once."""
+    """Free days as `lookup` answers them: warm ones of Redis alone."""
 
-    def __init__(
-        self,
-        calcom: SlotApi,
-        event_types: EventTypeMirror,
-        mirror: SlotMirror,
-        cache: SlotCache,
-        *,
-        now: Callable[[], datetime],
-        lives: Lives,
-    ) -> None:
-        self._calcom = calcom
-        self._event_types = event_types
-        self._mirror = mirror
+    def __init__(self, free_times: FreeTimes, cache: LookupCache, *, now: Callable[[], datetime]) -> None:
+        self._free_times = free_times
         self._cache = cache
         self._now = now
-        self._lives = lives
-        self._known: dict[int, EventType] | None = None
 
     def rules(self, event_type_id: int) -> StartRules:
         """See the port."""
-        event_type = self._event_type(event_type_id)
-        return StartRules(known_zone(event_type), timedelta(minutes=event_type.minimum_notice_minutes))
+        event_type = self._free_times.event_type(event_type_id)
+        return StartRules(zone_of(event_type.zone), timedelta(minutes=event_type.minimum_notice_minutes))
 
     def days(self, event_type_id: int, first_day: date, last_day: date, duration_minutes: int | None) -> Availability:
         """See the port."""
-        wanted = Wanted(event_type_id, first_day, last_day, duration_minutes)
-        return free_slots(self._calcom, self._event_types, self._mirror, self._cache, wanted, now=self._now())
+        return self._free_times.days(event_type_id, first_day, last_day, duration_minutes)
 
     def fresh_until(
         self, event_type_id: int, first_day: date, last_day: date, duration_minutes: int | None
     ) -> datetime | None:
-        """See the port."""
-        event_type = self._event_type(event_type_id)
-        length, zone = duration_minutes or event_type.duration_minutes, known_zone(event_type).key
-        days = (first_day + timedelta(days=n) for n in range((last_day - first_day).days + 1))
-        keys = [SlotKey(event_type_id, length, zone, day) for day in days]
+        """See the port. A day that settles after a clearing ends soon."""
+        event_type = self._free_times.event_type(event_type_id)
+        keys = days_between(event_type, duration_minutes or event_type.duration_minutes, first_day, last_day)
         try:
-            found = self._cache.get(keys)
+            found = self._cache.read(keys)
         except CacheError:
             return None
-        if len(found) < len(keys):
+        if len(found) < len(keys) or not all(cached.is_fresh for cached in found.values()):
             return None
-        ends = (day.fetched_at + (self._lives.some if day.free else self._lives.none) for day in found.values())
-        return min(ends, default=None)
-
-    def _event_type(self, event_type_id: int) -> EventType:
-        if self._known is None:
-            self._known = {one.id: one for one in self._event_types.bookable()}
-        if event_type_id not in self._known:
-            raise NotFound(f"Event type {event_type_id} is not mirrored, or cannot be booked")
-        return self._known[event_type_id]
+        left = min((-cached.late_seconds for cached in found.values()), default=None)
+        return None if left is None else self._now() + timedelta(seconds=left)

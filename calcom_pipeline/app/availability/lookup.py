@@ -1,14 +1,27 @@
-"""Free starts for application code: from the cache, asked for where it has none, older ones where nobody answers."""
+"""Free starts for application code: from the cache, asked for where it has none, older ones where nobody answers.
 
+A warm answer takes two looks at Redis and nothing else. What is missing is fetched month by month, once for all who ask
+at the same time in any process. What is just past its life is answered at once and refreshed behind it.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from threading import Lock
+from typing import Any, Protocol
 
-from calcom_pipeline.app.availability.ports import SlotApi, SlotCache, SlotMirror
-from calcom_pipeline.app.availability.refresh import known_zone
-from calcom_pipeline.app.event_types.ports import EventTypeMirror
-from calcom_pipeline.domain.availability.models import Slot, SlotDay, SlotKey, SlotQuery
-from calcom_pipeline.domain.errors import CacheError, NotFound, TransientError
-from calcom_pipeline.domain.event_types.models import EventType
+from calcom_pipeline.app.availability.fetching import Fetched, MonthFetches, Stores
+from calcom_pipeline.app.availability.ports import LookupCache, Sharing, SlotApi, Standing
+from calcom_pipeline.app.availability.window import Month, Window, facts_for_lookup, window_of
+from calcom_pipeline.domain.availability.models import BookableType, CachedDay, Slot, SlotDay, SlotKey
+from calcom_pipeline.domain.errors import CacheError, NotFound, PipelineError, StoreError, TransientError
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +39,8 @@ class Availability:
     """Free starts (UTC) that may still be booked. `as_of` is when the oldest of the days was read.
 
     `stale` says that Cal.com could not be asked, or answered some day so that it could not be read, and older days had
-    to do. `unread` are days of which nothing is known because of that.
+    to do. `unread` are days of which nothing is known because of that. Without a day that may still be booked `as_of`
+    is the moment of the question.
     """
 
     slots: tuple[Slot, ...]
@@ -34,89 +48,209 @@ class Availability:
     stale: bool = False
     unread: tuple[date, ...] = ()
 
+    def age(self, now: datetime) -> timedelta:
+        """How old the answer is at most; nothing for one without days."""
+        return max(timedelta(), now - self.as_of) if self.as_of else timedelta()
 
-def free_slots(
-    calcom: SlotApi,
-    event_types: EventTypeMirror,
-    mirror: SlotMirror,
-    cache: SlotCache,
-    wanted: Wanted,
-    *,
-    now: datetime,
-) -> Availability:
-    """What may be booked; minimum notice is applied now, so that a cached day does not go stale by itself.
 
-    A start that has no seat left is not among them.
+@dataclass(frozen=True, slots=True)
+class LookupRules:
+    """`revalidate_seconds`: how long past its life a day is answered at once, while it is refreshed.
 
-    Raises:
-        NotFound: no bookable event type of this id is mirrored.
-        ContractBroken: its zone is none that our rules know.
-        TransientError: Cal.com cannot be asked, and no older days are there.
+    `stale_seconds`: how old past its life one may be that is answered because Cal.com cannot be asked, and
+    `patience_seconds`: how long Cal.com is waited for by those who could be answered so. `cached_days`: how far ahead
+    days are kept.
     """
-    event_type = next((e for e in event_types.bookable() if e.id == wanted.event_type_id), None)
-    if event_type is None:
-        raise NotFound(f"Event type {wanted.event_type_id} is not mirrored, or cannot be booked")
-    query = _query(event_type, wanted)
-    keys = _keys(query)
-    try:
-        known = _cached_or_fetched(calcom, mirror, cache, query)
-    except TransientError:
-        known = {day.key: day for day in mirror.days(query)}
-        stale = True
-        if len(known) < len(keys):
-            raise
-    else:
-        older = {day.key: day for day in mirror.days(query)} if len(known) < len(keys) else {}
-        stale = bool(older.keys() - known.keys())
-        known = {**older, **known}
-    days = [known[key] for key in keys if key in known]
-    earliest = now + timedelta(minutes=event_type.minimum_notice_minutes)
-    slots = tuple(slot for day in days for slot in day.free if slot.start >= earliest)
-    unread = tuple(key.day for key in keys if key not in known)
-    return Availability(slots, min((day.fetched_at for day in days), default=None), stale, unread)
+
+    revalidate_seconds: float = 30.0
+    stale_seconds: float = 3600.0
+    patience_seconds: float = 2.0
+    cached_days: int = 366
 
 
-def _query(event_type: EventType, wanted: Wanted) -> SlotQuery:
-    return SlotQuery(
-        event_type_id=event_type.id,
-        duration_minutes=wanted.duration_minutes or event_type.duration_minutes,
-        zone=known_zone(event_type).key,
-        first_day=wanted.first_day,
-        last_day=wanted.last_day,
-        choose_duration=bool(event_type.duration_options),
-    )
+class Background(Protocol):
+    """Work that nobody waits for; an executor of threads."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Begin it, or queue it."""
+        ...
 
 
-def _keys(query: SlotQuery) -> list[SlotKey]:
-    days = range((query.last_day - query.first_day).days + 1)
-    return [
-        SlotKey(query.event_type_id, query.duration_minutes, query.zone, query.first_day + timedelta(days=n))
-        for n in days
-    ]
+class Shadow(Protocol):
+    """What looks after some cached answers."""
+
+    def seen(self, window: Window, days: Mapping[SlotKey, SlotDay]) -> None:
+        """These days were answered from the cache; never raises, never waits."""
+        ...
 
 
-def _cached_or_fetched(
-    calcom: SlotApi, mirror: SlotMirror, cache: SlotCache, query: SlotQuery
-) -> dict[SlotKey, SlotDay]:
-    """The days, without those that could not be read."""
-    keys = _keys(query)
-    try:
-        found, generations = dict(cache.get(keys)), cache.generations([query.event_type_id])
-    except CacheError:
-        found, generations = {}, None
-    missing = [key.day for key in keys if key not in found]
-    if missing:
-        asked = SlotQuery(
-            query.event_type_id,
-            query.duration_minutes,
-            query.zone,
-            missing[0],
-            missing[-1],
-            choose_duration=query.choose_duration,
+class FreeTimes:
+    """Free starts of event types. One instance may be shared by threads.
+
+    `stores` opens what PostgreSQL holds; it is called for event types and days that Redis does not have.
+    """
+
+    def __init__(
+        self,
+        *,
+        calcom: SlotApi,
+        cache: LookupCache,
+        sharing: Sharing,
+        background: Background,
+        stores: Callable[[], Stores],
+        now: Callable[[], datetime],
+        rules: LookupRules | None = None,
+        shadow: Shadow | None = None,
+    ) -> None:
+        self._cache = cache
+        self._background = background
+        self._stores = stores
+        self._now = now
+        self._rules = rules or LookupRules()
+        self._shadow = shadow
+        self._fetches = MonthFetches(calcom, cache, sharing, stores, now=now)
+        self._refreshing: dict[str, Future[Any]] = {}
+        self._guard = Lock()
+
+    def days(
+        self, event_type_id: int, first_day: date, last_day: date, duration_minutes: int | None = None
+    ) -> Availability:
+        """What may be booked of whole local days; see `free_slots`."""
+        return self.free_slots(Wanted(event_type_id, first_day, last_day, duration_minutes))
+
+    def free_slots(self, wanted: Wanted) -> Availability:
+        """What may be booked; minimum notice is applied now, so that a cached day does not go stale by itself.
+
+        A start that has no seat left is not among them, nor one in the past. It is waited for Cal.com, but not for
+        ever: at most as long as a flight of another may take and then one of its own.
+
+        Raises:
+            NotFound: no bookable event type of this id is mirrored.
+            InvalidInput: the days or the length are none that can be asked for.
+            ContractBroken: the event type's zone is none that our rules know.
+            TransientError: Cal.com cannot be asked, and no older days are there.
+        """
+        now = self._now()
+        event_type = self.event_type(wanted.event_type_id)
+        window = window_of(
+            event_type,
+            first_day=wanted.first_day,
+            last_day=wanted.last_day,
+            duration_minutes=wanted.duration_minutes,
+            now=now,
+            cached_days=self._rules.cached_days,
         )
-        fetched = calcom.free_days(asked)
-        mirror.store(fetched)
-        if generations is not None:
-            cache.store(fetched, generations=generations)
-        found |= {day.key: day for day in fetched}
-    return {key: found[key] for key in keys if key in found}
+        return self._answer(window, self._found(window), now)
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _answer(self, window: Window, found: Fetched, now: datetime) -> Availability:
+        earliest = now + timedelta(minutes=window.event_type.minimum_notice_minutes)
+        days = [found.days[key] for key in window.keys if key in found.days]
+        slots = tuple(slot for day in days for slot in day.slots if slot.start >= earliest and slot.is_free)
+        unread = tuple(key.day for key in window.keys if key not in found.days)
+        as_of = min((day.fetched_at for day in days), default=None if unread else now)
+        return Availability(slots, as_of, found.stale, unread)
+
+    def event_type(self, event_type_id: int) -> BookableType:
+        """What lookups know of an event type: from Redis; else from PostgreSQL, and kept. Raises NotFound."""
+        standing: Standing | None = None
+        try:
+            known = self._cache.type_facts(event_type_id)
+            if known is not None:
+                return known
+            standing = self._cache.generations([event_type_id])[event_type_id]
+        except CacheError as error:
+            _LOG.warning("Event type %s is read from PostgreSQL: %s", event_type_id, error)
+        mirrored = self._stores().event_types.bookable_one(event_type_id)
+        if mirrored is None:
+            raise NotFound(f"Event type {event_type_id} is not mirrored, or cannot be booked")
+        found = facts_for_lookup(mirrored)
+        if standing is not None:
+            with suppress(CacheError):  # the next lookup reads PostgreSQL again
+                self._cache.store_type(found, standing=standing)
+        return found
+
+    def _found(self, window: Window) -> Fetched:
+        known = self._known(window)
+        late = {key: cached for key, cached in known.items() if not cached.is_fresh}
+        days = {key: cached.day for key, cached in known.items()}
+        missing = [key for key in window.keys if key not in known]
+        if not missing and not late:
+            if self._shadow is not None:
+                self._shadow.seen(window, days)
+            return Fetched(days)
+        if missing:
+            return self._fetched(window, known)
+        running = [self._refresh(month) for month in window.months(late)]
+        due = {key for key, cached in late.items() if cached.late_seconds >= self._rules.revalidate_seconds}
+        return self._refreshed(days, due, running) if due else Fetched(days)
+
+    def _known(self, window: Window) -> dict[SlotKey, CachedDay]:
+        """The days that are cached and not too old to be answered at all."""
+        try:
+            found = self._cache.read(window.keys, count_as=(window.event_type.id, window.duration_minutes))
+        except CacheError:
+            return {}
+        return {key: cached for key, cached in found.items() if cached.late_seconds < self._rules.stale_seconds}
+
+    def _refreshed(
+        self, older: dict[SlotKey, SlotDay], due: set[SlotKey], running: "list[Future[Fetched | None]]"
+    ) -> Fetched:
+        """Newer days, waited for a moment; else older ones, marked as such."""
+        newer: dict[SlotKey, SlotDay] = {}
+        deadline = time.monotonic() + self._rules.patience_seconds
+        for future in running:
+            with suppress(FutureTimeout):
+                found = future.result(max(0.0, deadline - time.monotonic()))
+                newer |= found.days if found else {}
+        return Fetched({key: newer.get(key, day) for key, day in older.items()}, stale=not due <= newer.keys())
+
+    def _refresh(self, month: Month) -> "Future[Fetched | None]":
+        """Fetch a month's late days behind the answer, once for all threads of this process."""
+        with self._guard:
+            running = self._refreshing.get(month.name)
+            if running is not None and not running.done():
+                return running
+            self._refreshing = {name: future for name, future in self._refreshing.items() if not future.done()}
+        # Not under the lock: two that begin at once share a fetch all the same.
+        begun = self._background.submit(self._refreshing_of, month)
+        with self._guard:
+            self._refreshing[month.name] = begun
+        return begun
+
+    def _refreshing_of(self, month: Month) -> Fetched | None:
+        try:
+            return self._fetches.of(month)
+        except PipelineError as error:
+            _LOG.info("Slots of event type %s stay as they are: %s", month.window.event_type.id, error)
+            return None
+
+    def _fetched(self, window: Window, known: Mapping[SlotKey, CachedDay]) -> Fetched:
+        """What is missing or late, from Cal.com; else what is known of it."""
+        days = {key: cached.day for key, cached in known.items()}
+        stale, lacking = False, [key for key in window.keys if key not in known or not known[key].is_fresh]
+        for month in window.months(lacking):
+            try:
+                days |= self._fetches.of(month).days
+            except TransientError as error:
+                older = self._older(window)
+                if any(key not in days and key not in older for key in month.wanted):
+                    raise
+                _LOG.info("Older slots of event type %s are answered: %s", window.event_type.id, error)
+                days, stale = {**older, **days}, True
+        if any(key not in days for key in window.keys):  # Cal.com answered, but some day cannot be read
+            older = self._older(window)
+            stale = stale or any(key not in days for key in older)
+            days = {**older, **days}
+        return Fetched(days, stale)
+
+    def _older(self, window: Window) -> dict[SlotKey, SlotDay]:
+        """The days as PostgreSQL has them, unless they are too old; none where it is away."""
+        since = self._now() - timedelta(seconds=self._rules.stale_seconds)
+        try:
+            found = self._stores().slots.days(window.query(window.keys))
+            return {day.key: day for day in found if day.fetched_at >= since}
+        except StoreError as error:
+            _LOG.warning("No older slots of event type %s: %s", window.event_type.id, error)
+            return {}

@@ -1,18 +1,20 @@
 """What use cases need of slots: Cal.com, their mirror, the cached days, the outbox of changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from calcom_pipeline.app.calls import Changes
 from calcom_pipeline.domain.availability.changes import Fact, Stain
 from calcom_pipeline.domain.availability.finding import Alternatives
 from calcom_pipeline.domain.availability.holds import Hold
-from calcom_pipeline.domain.availability.models import SlotDay, SlotKey, SlotQuery
+from calcom_pipeline.domain.availability.models import BookableType, CachedDay, SlotDay, SlotKey, SlotQuery
 from calcom_pipeline.domain.availability.questions import NearestQuestion
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.listed import Listed
+
+T = TypeVar("T")
 
 
 class SlotApi(Protocol):
@@ -39,23 +41,72 @@ class SlotMirror(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How often an event type was cleared, and for how many seconds yet what is fetched of it is provisional."""
+
+    number: int = 0
+    settles_seconds: float = 0.0
+
+
 class SlotCache(Protocol):
     """The days in Redis that the website reads."""
 
-    def generations(self, event_type_ids: Sequence[int]) -> Mapping[int, int]:
-        """How often each event type was cleared; read before Cal.com is asked."""
+    def generations(self, event_type_ids: Sequence[int]) -> Mapping[int, Standing]:
+        """Where each event type stands; read before Cal.com is asked."""
         ...
 
-    def store(self, days: Sequence[SlotDay], *, generations: Mapping[int, int]) -> int:
-        """Keep whole days for their lifetime, unless they were cleared since; how many were kept."""
+    def store(
+        self,
+        days: Sequence[SlotDay],
+        *,
+        generations: Mapping[int, Standing],
+        at_most: Mapping[SlotKey, float] | None = None,
+    ) -> int:
+        """Keep whole days for their lifetime, unless they were cleared since; how many were kept.
+
+        `at_most`: seconds that some days may live at most.
+        """
         ...
 
     def get(self, keys: Sequence[SlotKey]) -> Mapping[SlotKey, SlotDay]:
-        """The days that are there; a value that cannot be read is not."""
+        """The fresh days that are there; a value that cannot be read is not."""
         ...
 
     def spoiled(self) -> int:
         """Values that could not be read and were taken for missing, since this cache was opened."""
+        ...
+
+
+class LookupCache(SlotCache, Protocol):
+    """The same, as a lookup needs it: with event types, and with days that are past their life."""
+
+    def type_facts(self, event_type_id: int) -> BookableType | None:
+        """What is cached of an event type."""
+        ...
+
+    def store_type(self, event_type: BookableType, *, standing: Standing) -> bool:
+        """Keep an event type, unless it was cleared since."""
+        ...
+
+    def read(self, keys: Sequence[SlotKey], *, count_as: tuple[int, int] | None = None) -> Mapping[SlotKey, CachedDay]:
+        """The days that are there, and how fresh. `count_as`: an event type and a length that somebody asked for."""
+        ...
+
+
+class Sharing(Protocol):
+    """One caller at a time does what all wait for, over threads and processes."""
+
+    def run(self, key: str, *, look: Callable[[], T | None], fly: Callable[[str], T]) -> T:
+        """What `look` finds, else what `fly` brings; of all who ask at once only one flies.
+
+        Raises:
+            WaitedTooLong: another's flight did not end in time.
+        """
+        ...
+
+    def try_run(self, key: str, fly: Callable[[str], object]) -> bool:
+        """Fly if nobody else does; False, at once, if somebody does."""
         ...
 
 
@@ -182,4 +233,31 @@ class HoldApi(Protocol):
 
     def release_hold(self, uid: str) -> None:
         """End a hold; an unknown one is no error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowCounts:
+    """What shadow reads came to: answers and days compared, starts that either side shows, those that only one does."""
+
+    answers: int = 0
+    days: int = 0
+    starts: int = 0
+    wrong_starts: int = 0
+
+    @property
+    def wrong_rate(self) -> float:
+        """The part of starts that is wrong, from 0 to 1."""
+        return self.wrong_starts / self.starts if self.starts else 0.0
+
+
+class ShadowBook(Protocol):
+    """Where counts are kept, for all processes."""
+
+    def add(self, counts: ShadowCounts) -> None:
+        """Add to today's."""
+        ...
+
+    def lately(self) -> ShadowCounts:
+        """Today's and yesterday's (UTC)."""
         ...

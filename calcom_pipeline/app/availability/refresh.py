@@ -3,17 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from calcom_pipeline.app.availability.ports import SlotApi, SlotCache, SlotMirror
 from calcom_pipeline.app.availability.tolerant_cache import TolerantCache
+from calcom_pipeline.app.availability.window import facts_for_lookup, known_zone, respelled, short_lives, spelled
 from calcom_pipeline.app.calls import Changes, Progress
 from calcom_pipeline.app.event_types.ports import EventTypeMirror
-from calcom_pipeline.domain.availability.models import SlotDay, SlotQuery
+from calcom_pipeline.domain.availability.models import BookableType, SlotDay, SlotQuery
 from calcom_pipeline.domain.errors import ContractBroken, PermanentError
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.listed import Listed
-from calcom_pipeline.domain.zones import UnknownZoneError, zone_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +82,6 @@ def canonical_queries(event_type: EventType, *, now: datetime, horizon_days: int
     ]
 
 
-def known_zone(event_type: EventType) -> ZoneInfo:
-    """The zone that an event type's slots are asked for in.
-
-    Raises:
-        ContractBroken: it is none that our rules know.
-    """
-    try:
-        return zone_of(event_type.schedule_zone or "UTC")
-    except UnknownZoneError as error:
-        raise ContractBroken(
-            f"Event type {event_type.id}: {error}",
-            advice="Correct the zone of its schedule at Cal.com, or install a newer tzdata.",
-        ) from None
-
-
 def refresh_slots(
     calcom: SlotApi,
     event_types: EventTypeMirror,
@@ -117,14 +101,14 @@ def refresh_slots(
     """
     bookable = event_types.bookable()
     asked, failures = _queries(bookable, now, options)
-    kept = TolerantCache(cache)
+    kept, types = TolerantCache(cache), {e.id: e for e in bookable}
     report, spoiled = SlotsReport(failures=failures), cache.spoiled()
     for done, query in enumerate(asked):
         if _is_fresh(query, mirror, kept, since=now - options.fresh_for, now=now):
             report = replace(report, fresh_queries=report.fresh_queries + 1)
             continue
         try:
-            report = _refreshed(report, calcom, mirror, kept, query)
+            report = _refreshed(report, calcom, mirror, kept, query, facts_for_lookup(types[query.event_type_id]), now)
         except PermanentError as error:
             failures[query.event_type_id] = str(error)
             continue
@@ -150,15 +134,22 @@ def _queries(
 
 
 def _refreshed(
-    report: SlotsReport, calcom: SlotApi, mirror: SlotMirror, cache: TolerantCache, query: SlotQuery
+    report: SlotsReport,
+    calcom: SlotApi,
+    mirror: SlotMirror,
+    cache: TolerantCache,
+    query: SlotQuery,
+    event_type: BookableType,
+    now: datetime,
 ) -> SlotsReport:
     generations = cache.generations([query.event_type_id])
-    found = calcom.free_days(query)
+    asked = spelled(query, generations.get(query.event_type_id))
+    found = calcom.free_days(asked)
     again = not found.unreadable and not _any_start(found) and _any_start(mirror.days(query))
     if again:  # everything booked since, or an answer that is not to be believed: the second one counts
-        found = calcom.free_days(query)
-    changes = mirror.store(found)
-    return report.with_days(found, changes, cached=cache.store(found, generations=generations), again=again)
+        found = calcom.free_days(respelled(asked))
+    cached = cache.store(found, generations=generations, at_most=short_lives(found, event_type, found_at=now))
+    return report.with_days(found, mirror.store(found), cached=cached, again=again)
 
 
 def _any_start(days: Iterable[SlotDay]) -> bool:

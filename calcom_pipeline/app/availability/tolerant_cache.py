@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from calcom_pipeline.app.availability.ports import SlotCache
+from calcom_pipeline.app.availability.ports import SlotCache, Standing
 from calcom_pipeline.domain.availability.models import SlotDay, SlotKey
 from calcom_pipeline.domain.errors import CacheError
 
@@ -14,7 +14,7 @@ class TolerantCache:
         self._cache = cache
         self.error = ""
 
-    def generations(self, event_type_ids: Sequence[int]) -> Mapping[int, int]:
+    def generations(self, event_type_ids: Sequence[int]) -> Mapping[int, Standing]:
         """As the cache's. Nothing stands for "never cleared": a day is then stored only if that is true."""
         try:
             return self._cache.generations(event_type_ids)
@@ -22,10 +22,16 @@ class TolerantCache:
             self.error = str(error)
             return {}
 
-    def store(self, days: Sequence[SlotDay], *, generations: Mapping[int, int]) -> int:
+    def store(
+        self,
+        days: Sequence[SlotDay],
+        *,
+        generations: Mapping[int, Standing],
+        at_most: Mapping[SlotKey, float] | None = None,
+    ) -> int:
         """How many days were kept."""
         try:
-            return self._cache.store(days, generations=generations)
+            return self._cache.store(days, generations=generations, at_most=at_most)
         except CacheError as error:
             self.error = str(error)
             return 0

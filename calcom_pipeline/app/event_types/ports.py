@@ -127,3 +127,7 @@ class EventTypeMirror(Protocol):
     def bookable(self) -> list[EventType]:
         """Event types that are there and can have slots (managed parents cannot)."""
         ...
+
+    def bookable_one(self, event_type_id: int) -> EventType | None:
+        """The same of one event type, whatever their number."""
+        ...

@@ -8,6 +8,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.availability.invalidation import cache_invalidation
+from calcom_pipeline.defs.availability.warming import slots_warming
 from calcom_pipeline.defs.timing import running
 
 
@@ -20,6 +21,7 @@ def jobs(account: Account) -> list[dg.JobDefinition | UnresolvedAssetJobDefiniti
             description="Event types and their free starts.",
         ),
         cache_invalidation(account),
+        slots_warming(account),
     ]
 
 
@@ -32,5 +34,12 @@ def schedules(account: Account) -> list[dg.ScheduleDefinition]:
             job="slots_refresh",
             cron="7,37 * * * *",  # off the full hour, when everybody else's schedules fire
             why="One call per event type and length.",
-        )
+        ),
+        running(
+            account,
+            "slots_warming_every_5_minutes",
+            job="slots_warming",
+            cron="2-59/5 * * * *",
+            why="A call per event type and length that is not fresh, at most CALCOM_SLOT_WARM_SHARE of the limit.",
+        ),
     ]

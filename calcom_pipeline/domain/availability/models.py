@@ -62,3 +62,43 @@ class SlotQuery:
     last_day: date
     #: Only event types that offer several lengths may be asked for one (capture 02o).
     choose_duration: bool = False
+    #: Seconds by which the end is moved forward within its last minute, where no start lies. Cal.com answers an
+    #: identical query from a 2 s cache of its own (fact sheet 11); another spelling gets the fresh answer.
+    spelling: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BookableType:
+    """What a lookup must know of an event type. `zone` is its schedule's, which its days are cut in."""
+
+    id: int
+    zone: str
+    duration_minutes: int
+    duration_options: tuple[int, ...] = ()
+    minimum_notice_minutes: int = 0
+    slot_interval_minutes: int | None = None
+    before_buffer_minutes: int = 0
+    after_buffer_minutes: int = 0
+    seats_per_slot: int | None = None
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The lengths that may be booked, in minutes."""
+        return self.duration_options or (self.duration_minutes,)
+
+    def interval_minutes(self, duration_minutes: int) -> int:
+        """The pace of its starts."""
+        return self.slot_interval_minutes or duration_minutes
+
+
+@dataclass(frozen=True, slots=True)
+class CachedDay:
+    """A day as the cache has it. `late_seconds` is how long its life is over; below 0 it is fresh."""
+
+    day: SlotDay
+    late_seconds: float
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it may be answered without asking anybody."""
+        return self.late_seconds < 0

@@ -46,9 +46,14 @@ class PostgresEventTypeMirror:
             with cursor.copy(statement(queries.COPY)) as copy:
                 for row in listing:
                     copy.write_row((*event_type_row(row), read_at, read_at))
+            cursor.execute(queries.HOSTS_OF_CHANGED_SCHEDULES)
+            hosts = tuple(sorted(host for (host,) in cursor.fetchall()))
             cursor.execute(statement(queries.UPSERT))
             added, changed = counts(cursor)
-            insert_facts(cursor, [Fact("event_type", "changed at Cal.com", number) for number in changed])
+            facts = [Fact("event_type", "changed at Cal.com", number) for number in changed]
+            if hosts:  # they host types of teams too, whose own rows say nothing of it
+                facts.append(Fact("schedule", "schedule changed at Cal.com", user_ids=hosts))
+            insert_facts(cursor, facts)
             cursor.execute(queries.NOTE_MISSING, {"owner": partition, "shown": shown, "read_at": read_at})
             absent = _absent(cursor)
             if owner.kind == "user":  # whose listing comes with what is odd in the list of schedules
@@ -118,6 +123,13 @@ class PostgresEventTypeMirror:
         with self._database.transaction("Reading event types", "read") as cursor:
             cursor.execute(statement(queries.BOOKABLE))
             return [event_type_of(row) for row in cursor.fetchall()]
+
+    def bookable_one(self, event_type_id: int) -> EventType | None:
+        """The same of one event type, whatever their number."""
+        with self._database.transaction("Reading an event type", "read") as cursor:
+            cursor.execute(statement(queries.BOOKABLE_ONE), {"id": event_type_id})
+            row = cursor.fetchone()
+            return event_type_of(row) if row else None
 
 
 def _absent(cursor: Cursor) -> list[Absent]:

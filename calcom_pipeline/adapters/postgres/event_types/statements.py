@@ -31,6 +31,7 @@ PRESENT = f"SELECT {COLUMNS} FROM event_types WHERE deleted_at IS NULL ORDER BY 
 BOOKABLE = f"""
 SELECT {COLUMNS} FROM event_types
 WHERE deleted_at IS NULL AND (scheduling_type IS DISTINCT FROM 'managed' OR parent_id IS NOT NULL) ORDER BY id"""  # noqa: S608 - constants
+BOOKABLE_ONE = BOOKABLE.replace("ORDER BY id", "AND id = %(id)s")
 
 # --- rows that a listing no longer shows ---------------------------------------------------------------------
 
@@ -38,6 +39,12 @@ WHERE deleted_at IS NULL AND (scheduling_type IS DISTINCT FROM 'managed' OR pare
 FOUND_AGAIN = """
 UPDATE event_types SET missing_since = NULL, missing_looks = 0, missing_why = ''
 WHERE missing_since IS NOT NULL AND id = ANY(%(shown)s)"""
+
+# Hosts whose schedule is another than it was: by its zone, which is all of it that a listing comes with.
+HOSTS_OF_CHANGED_SCHEDULES = """
+SELECT DISTINCT unnest(new.host_ids) FROM incoming_event_types new JOIN event_types old USING (id)
+WHERE old.deleted_at IS NULL AND old.schedule_zone IS DISTINCT FROM new.schedule_zone
+  AND old.schedule_id IS NOT DISTINCT FROM new.schedule_id"""
 
 NOTE_MISSING = """
 UPDATE event_types SET missing_since = coalesce(missing_since, %(read_at)s), missing_looks = missing_looks + 1

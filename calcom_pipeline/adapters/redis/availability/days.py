@@ -1,108 +1,185 @@
-"""The days of free starts that a website reads.
+"""The days of free starts that a website reads, and what is known beside them; docs/redis-keys.md has the format.
 
-Key and value are published, another language may read them. Key: `calcom:v1:{account}:slots:day:<event type id>:
-<duration in minutes>:<zone>:<YYYY-MM-DD>`. Value: JSON `{"v": 1, "fetched_at": <ISO instant>, "slots": [...]}`, each
-slot `[<unix seconds>]` or, with seats, `[<unix seconds>, <seats remaining>, <seats in total>]`. One without a seat left
-(0 or below) is not free: whoever reads the value leaves it out of what may be booked.
-
-Beside them, per event type: `slots:generation:<id>`, raised by every clearing so that a fetch which began before it is
-not stored after it; `slots:index:<id>`, the keys of its days; `slots:near:<id>`, the second layer (alternatives); and
-`slots:held:<id>`, days with a held start, which live no longer than the hold.
+A clearing raises a generation, so that a fetch which began before it is not stored after it, and lets the event type
+settle for a while: what is fetched meanwhile is kept no longer than that.
 """
 
+import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from itertools import groupby
 from threading import Lock
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
-
+from calcom_pipeline.adapters.redis.availability.values import (
+    Names,
+    members,
+    packed_day,
+    packed_type,
+    unpacked_day,
+    unpacked_type,
+)
 from calcom_pipeline.adapters.redis.connection import Client, redis_failures, script
-from calcom_pipeline.app.availability.ports import CacheClearResult
+from calcom_pipeline.app.availability.ports import CacheClearResult, Standing
 from calcom_pipeline.domain.availability.changes import Stain
-from calcom_pipeline.domain.availability.models import Slot, SlotDay, SlotKey
+from calcom_pipeline.domain.availability.models import BookableType, CachedDay, SlotDay, SlotKey
 from calcom_pipeline.domain.errors import CacheError
 
-FORMAT_VERSION = 1
 DAYS, ALTERNATIVES = "days", "alternatives"
 # The index outlives its days; a day stored meanwhile renews it.
-_INDEX_SECONDS = 2 * 86_400
+_INDEX_SECONDS = 8 * 86_400
+# Long, since a changed event type is cleared by its fact; not for ever, so that those that are gone leave.
+_TYPE_SECONDS = 86_400
+# Counts of what was asked for: yesterday's still tell what is hot this morning.
+_ASKED_SECONDS = 3 * 86_400
+_DAY_SECONDS = 86_400
+# How many counts a process keeps before it hands them over, and for how long.
+_FLUSH_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """Seconds. `stale`: how long past its life a day is kept, to be answered where Cal.com cannot be asked."""
+
+    full: float = 300.0
+    empty: float = 60.0
+    stale: float = 3600.0
+    settle: float = 3.0
 
 
 class RedisSlotCache:
     """Whole days, each for its lifetime: shorter for a day without a free start, since one may be freed soon."""
 
-    def __init__(self, client: Client, *, prefix: str, ttl_seconds: int, empty_ttl_seconds: int) -> None:
+    def __init__(
+        self, client: Client, *, prefix: str, lifetimes: Lifetimes | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         self._client = client
-        self._prefix = prefix
-        self._ttl_seconds = ttl_seconds
-        self._empty_ttl_seconds = empty_ttl_seconds
+        self._names = Names(prefix)
+        self._lifetimes = lifetimes or Lifetimes()
+        self._clock = clock
         self._store_days = client.register_script(script("store_days"))
         self._clear_days = client.register_script(script("clear_days"))
         self._read_generations = client.register_script(script("read_generations"))
+        self._store_type = client.register_script(script("store_type"))
         self._lock = Lock()
         self._spoiled = 0
+        self._asked: Counter[str] = Counter()
+        self._flushed = time.monotonic()
 
     def key(self, key: SlotKey) -> str:
         """The Redis key of a day."""
-        return f"{self._prefix}slots:day:{key.event_type_id}:{key.duration_minutes}:{key.zone}:{key.day.isoformat()}"
+        return self._names.day(key)
 
-    def generations(self, event_type_ids: Sequence[int]) -> Mapping[int, int]:
-        """How often each event type was cleared; read before Cal.com is asked.
+    # --- what is known before a fetch --------------------------------------------------------------------
 
-        One that is no number is put away for a number that was never there before, so that nothing fetched under an
-        earlier one is stored.
+    def generations(self, event_type_ids: Sequence[int]) -> Mapping[int, Standing]:
+        """How often each event type was cleared, and whether that still settles; read before Cal.com is asked.
+
+        A number that is none is put away for one that was never there before, so that nothing fetched under an earlier
+        one is stored.
         """
         if not event_type_ids:
             return {}
+        keys = [self._names.generation(i) for i in event_type_ids]
         with redis_failures("Reading slots"):
-            found = self._read_generations(keys=[self._generation(i) for i in event_type_ids])
-        values = [int(value) for value in cast("list[bytes]", found)]
-        return dict(zip(event_type_ids, values, strict=True))
+            found = self._read_generations(keys=[*keys, *(self._names.settling(i) for i in event_type_ids)])
+        standings = [Standing(int(value), ms / 1000) for value, ms in cast("list[tuple[bytes, int]]", found)]
+        return dict(zip(event_type_ids, standings, strict=True))
 
-    def store(self, days: Sequence[SlotDay], *, generations: Mapping[int, int]) -> int:
-        """Keep whole days for their lifetime, unless they were cleared since; how many were kept."""
+    def type_facts(self, event_type_id: int) -> BookableType | None:
+        """What is cached of an event type; None when it is not there or cannot be read."""
+        with redis_failures("Reading an event type"):
+            # MGET takes a key of another kind for missing, GET refuses it.
+            (value,) = cast("list[bytes | None]", self._client.mget([self._names.type(event_type_id)]))
+        found = unpacked_type(value) if value is not None else None
+        return found if found is not None and found.id == event_type_id else None
+
+    def store_type(self, event_type: BookableType, *, standing: Standing) -> bool:
+        """Keep an event type, unless it was cleared since `standing` was read; whether it was kept."""
+        keys = [self._names.generation(event_type.id), self._names.type(event_type.id)]
+        with redis_failures("Storing an event type"):
+            return bool(self._store_type(keys=keys, args=[standing.number, packed_type(event_type), _TYPE_SECONDS]))
+
+    # --- days --------------------------------------------------------------------------------------------
+
+    def store(
+        self,
+        days: Sequence[SlotDay],
+        *,
+        generations: Mapping[int, Standing],
+        at_most: Mapping[SlotKey, float] | None = None,
+    ) -> int:
+        """Keep whole days for their lifetime, unless they were cleared since; how many were kept.
+
+        `at_most` are days that live no longer than so many seconds and are not kept past that either.
+        """
         kept = 0
         with redis_failures("Storing slots"):
             for event_type_id, group in groupby(days, key=lambda day: day.key.event_type_id):
-                members = list(group)
-                keys = [
-                    self._generation(event_type_id),
-                    self._index(event_type_id),
-                    *(self.key(d.key) for d in members),
-                ]
-                pairs = [part for d in members for part in (_packed(d), self._seconds(d))]
-                kept += int(
-                    self._store_days(keys=keys, args=[generations.get(event_type_id, 0), _INDEX_SECONDS, *pairs])  # pyright: ignore[reportArgumentType]
-                )
+                found = list(group)
+                standing = generations.get(event_type_id, Standing())
+                names = [self._names.generation(event_type_id), self._names.index(event_type_id)]
+                pairs = [part for d in found for part in self._valued(d, standing, (at_most or {}).get(d.key))]
+                keys = [*names, *(self.key(d.key) for d in found)]
+                kept += int(self._store_days(keys=keys, args=[standing.number, _INDEX_SECONDS, *pairs]))  # pyright: ignore[reportArgumentType]
         return kept
 
+    def read(self, keys: Sequence[SlotKey], *, count_as: tuple[int, int] | None = None) -> Mapping[SlotKey, CachedDay]:
+        """The days that are there, fresh or past their life, in one round trip; a value that cannot be read is not.
+
+        `count_as` is an event type and a length that somebody asked for; unreadable values are counted then too, and
+        not again by those who look once more.
+        """
+        return self._read(keys, self._counted(count_as), notes_spoiled=count_as is not None)
+
     def get(self, keys: Sequence[SlotKey]) -> Mapping[SlotKey, SlotDay]:
-        """The days that are there; a value that cannot be read is not, and is counted."""
-        if not keys:
-            return {}
-        with redis_failures("Reading slots"):
-            values: list[Any] = list(self._client.mget([self.key(k) for k in keys]))  # pyright: ignore[reportArgumentType]
-        days = {key: _unpacked(key, value) for key, value in zip(keys, values, strict=True) if value is not None}
-        readable = {key: day for key, day in days.items() if day is not None}
-        if len(readable) < len(days):
-            with self._lock:
-                self._spoiled += len(days) - len(readable)
-        return readable
+        """The fresh days that are there; a value that cannot be read is not, and is counted."""
+        found = self._read(keys, Counter(), notes_spoiled=True)
+        return {key: cached.day for key, cached in found.items() if cached.is_fresh}
 
     def spoiled(self) -> int:
         """Values that could not be read and were taken for missing, since this cache was opened."""
         with self._lock:
             return self._spoiled
 
+    def hottest(self, limit: int) -> list[tuple[tuple[int, int], float]]:
+        """Event type and length that were asked for most today and yesterday (UTC), most first, with how often."""
+        today = int(self._clock() // _DAY_SECONDS)
+        names = [self._names.asked(today), self._names.asked(today - 1)]
+        with redis_failures("Reading what was asked for"):
+            found: Any = self._client.zunion(names, withscores=True)  # pyright: ignore[reportUnknownMemberType]
+        return sorted(members(found), key=lambda one: (-one[1], one[0]))[:limit]
+
+    # --- clearing ----------------------------------------------------------------------------------------
+
     def clear(self, stained: Sequence[Stain]) -> list[CacheClearResult]:
         """Clear both layers of the days that may be wrong; one layer's errors do not stop the other."""
         return [
             self._cleared(DAYS, stained, self._clear_one),
-            self._cleared(ALTERNATIVES, stained, lambda s: int(self._client.delete(self._near(s.event_type_id)))),  # pyright: ignore[reportArgumentType]
+            self._cleared(ALTERNATIVES, stained, lambda s: int(self._client.delete(self._names.near(s.event_type_id)))),  # pyright: ignore[reportArgumentType]
         ]
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _read(
+        self, keys: Sequence[SlotKey], counts: Counter[str], *, notes_spoiled: bool
+    ) -> Mapping[SlotKey, CachedDay]:
+        if not keys:
+            return {}
+        with redis_failures("Reading slots"):
+            values = self._fetched([self.key(k) for k in keys], counts)
+        now, days, there = self._clock(), dict[SlotKey, CachedDay](), 0
+        for key, value in zip(keys, values, strict=True):
+            if value is not None:
+                there += 1
+                found = unpacked_day(key, value)
+                if found is not None:
+                    days[key] = CachedDay(found[0], now - found[1])
+        if notes_spoiled and len(days) < there:
+            with self._lock:
+                self._spoiled += there - len(days)
+        return days
 
     def _cleared(self, layer: str, stained: Sequence[Stain], clear_one: Callable[[Stain], int]) -> CacheClearResult:
         keys = 0
@@ -118,48 +195,41 @@ class RedisSlotCache:
         endings = sorted(f":{stain.zone}:{day.isoformat()}" for day in stain.days or ())
         if stain.days is not None and not endings:
             return 0
-        keys = [self._generation(stain.event_type_id), self._index(stain.event_type_id)]
-        return int(self._clear_days(keys=keys, args=endings))  # pyright: ignore[reportArgumentType]
+        number, names = stain.event_type_id, self._names
+        keys = [names.generation(number), names.index(number), names.settling(number), names.type(number)]
+        settle_ms, forget = int(self._lifetimes.settle * 1000), int(stain.days is None)
+        return int(self._clear_days(keys=keys, args=[settle_ms, forget, *endings]))  # pyright: ignore[reportArgumentType]
 
-    def _seconds(self, day: SlotDay) -> int:
-        return self._ttl_seconds if day.free else self._empty_ttl_seconds
+    def _valued(self, day: SlotDay, standing: Standing, at_most: float | None) -> tuple[bytes, int]:
+        """A day's value, and how long Redis keeps it (ms)."""
+        life, kept = self._lifetimes.full if day.free else self._lifetimes.empty, self._lifetimes.stale
+        if at_most is not None and at_most < life:
+            life, kept = at_most, 0.0
+        if standing.settles_seconds > 0:
+            life, kept = min(life, standing.settles_seconds), 0.0
+        return packed_day(day, fresh_until=self._clock() + life), max(1, int((life + kept) * 1000))
 
-    def _generation(self, event_type_id: int) -> str:
-        return f"{self._prefix}slots:generation:{event_type_id}"
+    def _fetched(self, names: list[str], counts: Counter[str]) -> list[bytes | None]:
+        if not counts:
+            return cast("list[bytes | None]", self._client.mget(names))
+        asked = self._names.asked(int(self._clock() // _DAY_SECONDS))
+        pipeline: Any = self._client.pipeline(transaction=False)  # pyright: ignore[reportUnknownMemberType]  # loosely typed
+        pipeline.mget(names)
+        for member, count in counts.items():
+            pipeline.zincrby(asked, count, member)
+        pipeline.expire(asked, _ASKED_SECONDS)
+        found: Any = pipeline.execute(raise_on_error=False)
+        if isinstance(found[0], Exception):
+            raise found[0]
+        return found[0]  # a count that was not taken (a replica, a full server) costs nobody an answer
 
-    def _index(self, event_type_id: int) -> str:
-        return f"{self._prefix}slots:index:{event_type_id}"
-
-    def _near(self, event_type_id: int) -> str:
-        return f"{self._prefix}slots:near:{event_type_id}"
-
-
-def _packed(day: SlotDay) -> bytes:
-    slots = [
-        [int(slot.start.timestamp())]
-        if slot.seats_total is None
-        else [int(slot.start.timestamp()), slot.seats_remaining, slot.seats_total]
-        for slot in day.slots
-    ]
-    return orjson.dumps({"v": FORMAT_VERSION, "fetched_at": day.fetched_at, "slots": slots})
-
-
-def _unpacked(key: SlotKey, value: bytes) -> SlotDay | None:
-    """The day of a value; None when it is none that this format has, whoever wrote it."""
-    try:
-        record = _DAY.validate_json(value)
-        slots = tuple(Slot(datetime.fromtimestamp(s[0], UTC), *s[1:]) for s in record.slots)
-    except (ValueError, OverflowError, OSError):  # pydantic's errors are the first; the others come from the clock
-        return None
-    return SlotDay(key, slots, record.fetched_at)
-
-
-class _Day(BaseModel):
-    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
-
-    v: Literal[1]
-    fetched_at: AwareDatetime
-    slots: list[tuple[int] | tuple[int, int | None, int | None]]
-
-
-_DAY = TypeAdapter(_Day)
+    def _counted(self, asked_for: tuple[int, int] | None) -> Counter[str]:
+        """One more; all that is to be handed over when it is time for that, else nothing."""
+        if asked_for is None:
+            return Counter()
+        with self._lock:
+            self._asked[f"{asked_for[0]}:{asked_for[1]}"] += 1
+            if time.monotonic() - self._flushed < _FLUSH_SECONDS:
+                return Counter()
+            due, self._asked, self._flushed = self._asked, Counter(), time.monotonic()
+            return due

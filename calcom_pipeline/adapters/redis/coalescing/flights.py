@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
 from calcom_pipeline.adapters.redis.connection import Client, redis_failures, script
-from calcom_pipeline.domain.errors import CacheError, PipelineError
+from calcom_pipeline.domain.errors import CacheError, PipelineError, WaitedTooLong
+
+__all__ = ["ErrorCodec", "FlightRules", "Flights", "WaitedTooLong"]
 
 T = TypeVar("T")
 
@@ -40,10 +42,6 @@ class ErrorCodec(Protocol):
     def unpack(self, text: str) -> PipelineError:
         """The same kind of error."""
         ...
-
-
-class WaitedTooLong(PipelineError):  # noqa: N818 - says what happened
-    """A flight that somebody else holds did not end in time."""
 
 
 class Flights:

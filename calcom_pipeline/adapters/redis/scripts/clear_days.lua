@@ -1,4 +1,4 @@
--- clear_days.lua KEYS={generation, index} ARGV={":<zone>:<day>" endings to clear, or none for all}: keys deleted
+-- clear_days.lua KEYS={generation, index, settling, type} ARGV={settle_ms, "1" to forget the type or "0", ":<zone>:<day>" endings to clear, or none for all}: keys deleted
 -- The generation never expires sooner than a fetch could still be under way (one day). One that is no number becomes
 -- the server's time in microseconds; an index that is no set is made anew from the days that are there.
 local kind = redis.call("TYPE", KEYS[1]).ok
@@ -9,6 +9,8 @@ if kind ~= "none" and (not string.match(value, "^%d+$") or string.len(value) > 1
 end
 redis.call("INCR", KEYS[1])
 redis.call("EXPIRE", KEYS[1], 86400)
+if tonumber(ARGV[1]) > 0 then redis.call("SET", KEYS[3], "1", "PX", ARGV[1]) end
+if ARGV[2] == "1" then redis.call("DEL", KEYS[4]) end
 kind = redis.call("TYPE", KEYS[2]).ok
 if kind ~= "set" and kind ~= "none" then
   redis.call("DEL", KEYS[2])
@@ -17,9 +19,9 @@ if kind ~= "set" and kind ~= "none" then
 end
 local deleted = 0
 for _, key in ipairs(redis.call("SMEMBERS", KEYS[2])) do
-  local hit = #ARGV == 0
-  for _, ending in ipairs(ARGV) do
-    if string.sub(key, -string.len(ending)) == ending then hit = true break end
+  local hit = #ARGV == 2
+  for i = 3, #ARGV do
+    if string.sub(key, -string.len(ARGV[i])) == ARGV[i] then hit = true break end
   end
   if hit then
     deleted = deleted + redis.call("DEL", key)

@@ -1,8 +1,10 @@
--- read_generations.lua KEYS={generation...} ARGV={}: their values, "0" for one that is not there
+-- read_generations.lua KEYS={generation..., settling...} ARGV={}: {value, ms that a clearing still settles}... ("0", 0 for one never cleared)
 -- One that is no number (or no text at all) becomes the server's time in microseconds: a number it never had before.
 local now = redis.call("TIME")
 local answer = {}
-for i, key in ipairs(KEYS) do
+local count = #KEYS / 2
+for i = 1, count do
+  local key = KEYS[i]
   local value = "0"
   local kind = redis.call("TYPE", key).ok
   if kind == "string" then value = redis.call("GET", key) end
@@ -10,6 +12,6 @@ for i, key in ipairs(KEYS) do
     value = now[1] .. string.format("%06d", now[2])
     redis.call("SET", key, value, "EX", 86400)
   end
-  answer[i] = value
+  answer[i] = {value, math.max(redis.call("PTTL", KEYS[count + i]), 0)}
 end
 return answer

@@ -1,4 +1,4 @@
--- store_days.lua KEYS={generation, index, day...} ARGV={generation seen before the request, index ttl_s, (value, ttl_s)...}: days stored
+-- store_days.lua KEYS={generation, index, day...} ARGV={generation seen before the request, index ttl_s, (value, ttl_ms)...}: days stored
 -- A fetch that began before an invalidation must not be stored after it. An index that is no set is made anew. A day with a
 -- held start (note_hold.lua) lives no longer than the hold.
 local kind = redis.call("TYPE", KEYS[1]).ok
@@ -19,11 +19,11 @@ if redis.call("TYPE", holds).ok == "zset" then
 end
 for i = 3, #KEYS do
   local at = 3 + (i - 3) * 2
-  redis.call("SET", KEYS[i], ARGV[at], "EX", ARGV[at + 1])
+  redis.call("SET", KEYS[i], ARGV[at], "PX", ARGV[at + 1])
   for _, hold in ipairs(held) do -- the one that ends first comes first
     local ends, ending = string.match(hold, "^(%d+)(.*)$")
     if ending == "" or string.sub(KEYS[i], -string.len(ending)) == ending then
-      if tonumber(ends) < now_ms + tonumber(ARGV[at + 1]) * 1000 then redis.call("PEXPIREAT", KEYS[i], ends) end
+      if tonumber(ends) < now_ms + tonumber(ARGV[at + 1]) then redis.call("PEXPIREAT", KEYS[i], ends) end
       break
     end
   end
