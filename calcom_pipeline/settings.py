@@ -467,6 +467,10 @@ class Settings(BaseModel):
     # --- the sandbox of the demo -------------------------------------------------------------------------
     sandbox_event_types: int = Field(default=60, ge=1, le=100_000, description="Event types of the demo account.")
     sandbox_bookings: int = Field(default=5000, ge=0, le=10_000_000, description="Bookings of the demo account.")
+    sandbox_control: bool = Field(
+        default=False,
+        description="Serve the sandbox's control surface, /__sandbox: its counters, changes by other hands, faults.",
+    )
 
     # --- for people who look -----------------------------------------------------------------------------
     ui_port: int = Field(default=3000, ge=1, le=65_535, description="Port of the Dagster UI (`make up`).")
