@@ -33,6 +33,8 @@ _PAGE = 250
 #: Starts nearer than this go by themselves while a day is cached.
 _PASSING = timedelta(minutes=10)
 _NAMED = 3
+#: A start that takes longer is given up by Dagster's run monitoring (dagster.yaml), at its next look.
+_START_SECONDS = 120 + 15
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ class Auditor:
         )
         told = {action.service_id: action for action in plan.actions}
         waiting.update({number: action.reason.code for number, action in told.items()})
-        yield from (f"services: {a.kind} of {a.service_id} is pending ({a.reason})" for a in told.values() if _undone(a))
+        yield from (
+            f"services: {a.kind} of {a.service_id} is pending ({a.reason})" for a in told.values() if _undone(a)
+        )
         types = {e.id: e for e in listing.event_types()}
         links = {link.service_id: link for link in group.store.links()}
         for row in group.store.services():
@@ -121,8 +125,8 @@ class Auditor:
             yield f"event types {sorted(forgotten)} were made and forgotten"
 
     def event_types(self) -> Iterator[str]:
-        mirror = self.ours.event_types.mirror
-        if differing := look_for_drift(self.calcom, mirror, self.ours.services.store.links()).event_type_ids:
+        """The mirror alone: what services have not heard of is told among them."""
+        if differing := look_for_drift(self.calcom, self.ours.event_types.mirror, []).event_type_ids:
             yield f"event types: {differing} are not as mirrored"
 
     # --- the cache -----------------------------------------------------------------------------------------
@@ -149,7 +153,8 @@ class Auditor:
         progress = runs_in_progress(url)
         for run in progress:
             alive = [holder for holder in run.holders if not is_gone(holder)]
-            if run.status not in ("QUEUED", "NOT_STARTED") and not alive:
+            starts = run.status in ("NOT_STARTED", "QUEUED", "STARTING") and run.age_seconds < _START_SECONDS
+            if not starts and not alive:
                 yield f"run {run.run_id} ({run.job}, {run.status}, {run.age_seconds:.0f} s) has no living process"
         going = {run.run_id for run in progress}
         yield from (f"slot of {s.pool} is held by {s.run_id} ({s.status})" for s in slots_held(url)

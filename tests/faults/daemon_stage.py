@@ -1,5 +1,6 @@
 """A whole `up` with everything embedded, and every process of it by its kind: what a storm strikes."""
 
+import http.client
 import os
 import signal
 import time
@@ -11,17 +12,14 @@ from typing import Final
 import psycopg
 
 from calcom_pipeline import local
-from calcom_pipeline.adapters.postgres.maintenance.run_leases import RunLeases
-from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.sandbox.testing import Control
 from tests.support.up import START_SECONDS, Up, wait_for
 
 SERVICES: Final = ("code server", "daemon", "webserver", "guard")
-RUN_SECONDS = 40.0  # one is under way nearly always: somebody edits and books all the while
 BACK_SECONDS = 120.0
 
 
-class Away(OSError):
+class Away(OSError):  # noqa: N818 - says what happened
     """What was asked for is not there at this moment."""
 
 
@@ -50,12 +48,9 @@ class Stage:
         return url, Control(url)
 
     def runs(self) -> list[int]:
-        """Processes that execute runs."""
-        with suppress(StoreError, OSError, psycopg.Error):
-            leases = RunLeases(self.servers().dagster_pg_url).read()
-            pids = {int(lease.holder.split("/")[2]) for lease in leases if lease.holder and not lease.taken}
-            return sorted(pid for pid in pids if _command(pid))
-        return []
+        """Processes that execute runs, or are about to: the code server's children."""
+        servers = self.pids("code server")
+        return [pid for server in servers for pid in _children(server) if "spawn_main" in _command(pid)]
 
     def pids(self, kind: str) -> list[int]:
         """Processes of that kind that live now."""
@@ -90,7 +85,7 @@ class Stage:
             return bool(found)
 
         try:
-            wait_for(look, RUN_SECONDS if kind == "run" else BACK_SECONDS, every=0.05)
+            wait_for(look, BACK_SECONDS, every=0.05)
         except AssertionError:
             return False
         if kind in ("sandbox", "owner"):
@@ -127,8 +122,9 @@ class Stage:
         while True:
             try:
                 action()
-            except (OSError, psycopg.OperationalError, EOFError) as error:
-                assert time.monotonic() < end, f"nothing came back: {type(error).__name__}"
+            except (OSError, psycopg.OperationalError, EOFError, http.client.HTTPException):
+                if time.monotonic() > end:
+                    raise
                 time.sleep(0.1)
             else:
                 return

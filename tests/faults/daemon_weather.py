@@ -71,7 +71,7 @@ class Hands:
         name, slug = f"Service {self.made}", f"storm-{self.seed}-{self.made}"
         team = TEAM if self._dice.random() < 0.2 else None
         columns = "name, slug, duration_minutes, description, before_buffer_minutes, minimum_notice_minutes, team_id"
-        insert = f"INSERT INTO services ({columns}) VALUES (%s, %s, 30, '', 0, 60, %s)"  # noqa: S608 - constants
+        insert = f"INSERT INTO services ({columns}) VALUES (%s, %s, 30, '', 0, 60, %s)"
         insert += " ON CONFLICT DO NOTHING"
         self.stage.persist(lambda: self.rows(insert, name, slug, team))
         found: list[tuple[Any, ...]] = []
@@ -88,7 +88,7 @@ class Hands:
         service_id = self._dice.choice(sorted({key[0] for key in self.latest}))
         name = self._dice.choice(sorted(OURS))
         value = self._value(name)
-        update = f"UPDATE services SET {OURS[name]} = %s WHERE id::text = %s"  # noqa: S608 - a constant
+        update = f"UPDATE services SET {OURS[name]} = %s WHERE id::text = %s"
         self.stage.persist(lambda: self.rows(update, value, service_id))
         self.latest[service_id, name] = value
 
@@ -175,7 +175,7 @@ class Hands:
 
     def calm(self) -> None:
         """No page changes any more while it is read."""
-        self.stage.persist(lambda: self.stage.sandbox()[1].clear_faults())
+        self.stage.persist(lambda: self.stage.sandbox()[1].clear_faults())  # noqa: PLW0108 - asked for anew each time
 
     CHANGES: ClassVar[tuple[Callable[["Hands"], None], ...]] = (
         edit_here, edit_here, edit_there, edit_there, book, book, book_round_robin, cancel, move, move, reassign,

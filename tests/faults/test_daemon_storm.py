@@ -16,6 +16,7 @@ import pytest
 from calcom_pipeline import local
 from calcom_pipeline.domain.errors import PipelineError
 from tests.faults.daemon_audit import Figures, look
+from tests.faults.daemon_record import keep_record
 from tests.faults.daemon_stage import Away, Stage
 from tests.faults.daemon_weather import Hands
 from tests.faults.harness import machine
@@ -99,7 +100,9 @@ def quiet(stage: Stage, hands: Hands) -> tuple[float, Figures]:
         took = time.monotonic() - began
         if not found:
             return took, figures
-        print(f"{took:.0f} s into the quiet: {len(found)}: {'; '.join(found[:4])}", flush=True)
+        print(f"{took:.0f} s into the quiet: {len(found)}: {'; '.join(found[:4])}; {figures}", flush=True)
+        if took >= QUIET_SECONDS:
+            keep_record(stage, stage.data.parent / "record")
         assert took < QUIET_SECONDS, "\n".join(found)
         time.sleep(2)
 
@@ -115,7 +118,8 @@ def storm(kinds: list[str], stage: Stage, *, seed: int) -> None:
     stage.count()
     print(
         f"\nseed {seed}: {sum(killed.values())} kills in {lasted:.0f} s ({dict(killed)}), {dict(hands.done)}; "
-        f"`up` ended by itself {stage.ended_by_itself}; all was right {took:.0f} s into the quiet: {figures} ({machine()})"
+        f"`up` ended by itself {stage.ended_by_itself}; all was right {took:.0f} s into the quiet: {figures} "
+        f"({machine()})"
     )
     assert not hands.bugs, "\n".join(hands.bugs)
     assert sum(killed.values()) == len(kinds)
