@@ -14,8 +14,8 @@ SELECT to_char(create_timestamp, 'HH24:MI:SS'), to_char(update_timestamp, 'HH24:
            'dagster/failure_reason', 'dagster/will_retry', 'dagster/retry_number', 'dagster/sensor_name'))), '')
 FROM runs ORDER BY id"""
 _FAILED_TICKS = """
-SELECT to_char(timestamp, 'HH24:MI:SS'), body::json ->> 'instigator_name',
-       left(coalesce(body::json #>> '{error,message}', ''), 300)
+SELECT to_char(timestamp, 'HH24:MI:SS'), tick_body::json ->> 'instigator_name',
+       left(coalesce(tick_body::json #>> '{error,message}', ''), 300)
 FROM job_ticks WHERE status = 'FAILURE' ORDER BY id"""
 
 

@@ -48,6 +48,8 @@ class Hands:
     round_robin: list[str] = field(default_factory=list[str])
     bugs: list[str] = field(default_factory=list[str])
     made: int = 0
+    #: Whether visitors also book.
+    books: bool = True
     _faulted: str = ""
 
     def __post_init__(self) -> None:
@@ -206,7 +208,7 @@ class Hands:
         try:
             free = calcom.availability(number, first_day=first, last_day=first + timedelta(days=6))
             self.done["visits"] += 1
-            if free.slots and dice.random() < 0.3:
+            if self.books and free.slots and dice.random() < 0.3:
                 start = dice.choice(free.slots).start
                 details = {"eventTypeId": number, "start": start, "name": "Vi", "email": "vi@example.org"}
                 calcom.book(details, key=key)
@@ -217,7 +219,19 @@ class Hands:
 
     @contextmanager
     def at_work(self) -> Generator[None]:
-        """They work as long as the block."""
+        """Everybody is, as long as the block."""
+        with self._busy(self.work, self.visit):
+            yield
+
+    @contextmanager
+    def only_looking(self) -> Generator[None]:
+        """Visitors look for free times, so that there are cached days; nobody changes anything."""
+        self.books = False
+        with self._busy(self.visit):
+            yield
+
+    @contextmanager
+    def _busy(self, *hands: Callable[[threading.Event], None]) -> Generator[None]:
         stop = threading.Event()
 
         def watched(what: Callable[[threading.Event], None]) -> None:
@@ -226,7 +240,7 @@ class Hands:
             except Exception:  # noqa: BLE001 - told at the end: a thread's error is nobody's otherwise
                 self.bugs.append(traceback.format_exc())
 
-        threads = [threading.Thread(target=watched, args=[what]) for what in (self.work, self.visit)]
+        threads = [threading.Thread(target=watched, args=[what]) for what in hands]
         for thread in threads:
             thread.start()
         try:

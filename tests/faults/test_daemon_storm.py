@@ -114,7 +114,8 @@ def storm(kinds: list[str], stage: Stage, *, seed: int) -> None:
     began = time.monotonic()
     killed = weather(kinds, stage, hands, dice)
     lasted = time.monotonic() - began
-    took, figures = quiet(stage, hands)
+    with hands.only_looking():
+        took, figures = quiet(stage, hands)
     stage.count()
     print(
         f"\nseed {seed}: {sum(killed.values())} kills in {lasted:.0f} s ({dict(killed)}), {dict(hands.done)}; "
