@@ -148,7 +148,7 @@ class Auditor:
     # --- what may be left ----------------------------------------------------------------------------------
 
     def left(self) -> Iterator[str]:
-        """Runs, slots, leases, facts, doubts, waiting callers, locks."""
+        """Runs, slots, leases, facts, doubts, locks."""
         url = self.stage.servers().dagster_pg_url
         progress = runs_in_progress(url)
         for run in progress:
@@ -167,8 +167,6 @@ class Auditor:
             yield f"outbox: {backlog.pending} facts are pending, {backlog.due} of them due"
         if doubts := self.ours.bookings.in_doubt.still_open():
             yield f"{len(doubts)} bookings are in doubt"
-        if waiting := sum(self.ours.limits.limiter.view().waiting.values()):
-            yield f"limiter: {waiting} callers wait"
         held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
         if not going and (locks := self.hands.rows(held)[0][0]):
             yield f"{locks} advisory locks are held and no run is under way"
@@ -190,6 +188,12 @@ class Auditor:
 
 def _undone(action: Action) -> bool:
     return action.kind in DOING or not action.reason.code
+
+
+def callers_waiting() -> int:
+    """For their turn at the rate limit."""
+    with ready_container(load_settings()) as ours:
+        return sum(ours.limits.limiter.view().waiting.values())
 
 
 def look(stage: Stage, hands: Hands) -> tuple[list[str], Figures]:

@@ -15,15 +15,17 @@ import pytest
 
 from calcom_pipeline import local
 from calcom_pipeline.domain.errors import PipelineError
-from tests.faults.daemon_audit import Figures, look
+from tests.faults.daemon_audit import Figures, callers_waiting, look
 from tests.faults.daemon_record import keep_record
 from tests.faults.daemon_stage import Away, Stage
 from tests.faults.daemon_weather import Hands
 from tests.faults.harness import machine
 from tests.support.commands import CHECKOUT
 from tests.support.leaks import nothing_leaked_anywhere
+from tests.support.up import wait_for
 
 QUIET_SECONDS = 300.0  # five minutes, as promised
+CALLERS_SECONDS = 60.0  # visitors have left, so only runs ask, and no dead caller's place is kept
 #: How often each kind is struck, of a hundred.
 SHARES: Final = {
     "run": 28, "code server": 10, "daemon": 10, "webserver": 5, "guard": 5, "up": 8, "owner": 7, "postmaster": 7,
@@ -116,6 +118,7 @@ def storm(kinds: list[str], stage: Stage, *, seed: int) -> None:
     lasted = time.monotonic() - began
     with hands.only_looking():
         took, figures = quiet(stage, hands)
+    wait_for(lambda: not callers_waiting(), CALLERS_SECONDS, every=2)
     stage.count()
     print(
         f"\nseed {seed}: {sum(killed.values())} kills in {lasted:.0f} s ({dict(killed)}), {dict(hands.done)}; "
