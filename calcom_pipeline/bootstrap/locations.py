@@ -76,6 +76,7 @@ def sandbox_companion(settings: Settings) -> "Companion":
         "--ready-file": "{ready_file}",
     }
     flat = [part for pair in options.items() for part in pair]
+    flat += ["--control"] if settings.sandbox_control else []
     return Companion(SANDBOX, (_interpreter(), "-m", "calcom_pipeline.sandbox", "serve", *flat))
 
 

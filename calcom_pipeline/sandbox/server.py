@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import signal
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calcom_pipeline.sandbox import persistence
 from calcom_pipeline.sandbox.accounts.specs import AccountSpec, build, kind_of
@@ -25,7 +27,8 @@ from calcom_pipeline.sandbox.runtime import QUICK_INSERT_SECONDS, Sandbox
 from calcom_pipeline.sandbox.sequences import SUFFIX, KeptSequences, Ledger
 from calcom_pipeline.sandbox.state.world import World
 
-_SAVE_EVERY_SECONDS: Final = 5.0  # a killed process loses at most so much
+_SAVE_EVERY_SECONDS: Final = 5.0  # where answers do not wait for the state, a killed process loses at most so much
+_QUICK_SAVE_SECONDS: Final = 0.1  # state that takes longer to write is not written before every answer to a write
 _GRACE_SECONDS: Final = 3  # for open requests when it ends
 
 
@@ -131,9 +134,10 @@ class SandboxServer(uvicorn.Server):
         self._options = options
         self._on_ready = on_ready
         self._saved = -1  # of the sandbox's writes
+        self._save_seconds = 0.0  # what the last one took
         super().__init__(
             uvicorn.Config(
-                build_app(self.sandbox, control=options.control),
+                self._saving(build_app(self.sandbox, control=options.control)),
                 host=options.host,
                 port=options.port,
                 http=WatchedProtocol,
@@ -173,13 +177,30 @@ class SandboxServer(uvicorn.Server):
         """Writes the state file if there is one and something changed since."""
         path, writes = self._options.state, self.sandbox.writes
         if path is not None and writes != self._saved:
+            began = time.monotonic()
             replace_file(path, persistence.snapshot(self._spec, self.sandbox))
             self._saved = writes
+            self._save_seconds = time.monotonic() - began
+
+    def _saving(self, app: ASGIApp) -> ASGIApp:
+        """Writes the state before a write is answered, while that is quick: what was answered outlives a kill."""
+
+        async def saved_first(scope: Scope, receive: Receive, send: Send) -> None:
+            async def after_saving(message: Message) -> None:
+                if message["type"] == "http.response.start" and self._save_seconds < _QUICK_SAVE_SECONDS:
+                    with suppress(OSError):  # a full disk: tried again later
+                        self.save()
+                await send(message)
+
+            await app(scope, receive, after_saving)
+
+        return saved_first
 
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(_SAVE_EVERY_SECONDS)
-            self.save()
+            with suppress(OSError):  # as above
+                self.save()
 
 
 def run(options: Options) -> None:

@@ -10,3 +10,7 @@ class SandboxSettings(SettingsGroup):
 
     sandbox_event_types: int = Field(default=60, ge=1, le=100_000, description="Event types of the demo account.")
     sandbox_bookings: int = Field(default=5000, ge=0, le=10_000_000, description="Bookings of the demo account.")
+    sandbox_control: bool = Field(
+        default=False,
+        description="Serve the sandbox's control surface, /__sandbox: its counters, changes by other hands, faults.",
+    )

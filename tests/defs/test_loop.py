@@ -257,6 +257,44 @@ class TestDrift:
         sandbox.control.mutate("delete_event_type", id=link.event_type_id)
         assert ask(event_type_drift, instance, back.cursor).cursor != back.cursor, "another difference is another cause"
 
+    def test_a_difference_that_no_run_has_cleared_is_handed_over_again_later_and_later(
+        self, instance, container: Container, sandbox: RunningSandbox
+    ):
+        """A run that fails by itself leaves it as it was, and nobody else starts that run again."""
+        assert run(instance, "event_types_sync").success
+        event_type_id = next(e.id for e in container.event_types.mirror.present())
+        sandbox.control.mutate("update_event_type", id=event_type_id, set={"title": "Theirs"})
+        waited: list[float] = []
+        with time_machine.travel(utc_now(), tick=False) as clock:
+            cursor, last = ask(event_type_drift, instance).cursor, utc_now()
+            keys = set[str | None]()
+            for _ in range(120):
+                clock.shift(60)
+                answer = ask(event_type_drift, instance, cursor)
+                cursor = answer.cursor
+                if answer.run_requests:
+                    waited.append((utc_now() - last).total_seconds() / 60)
+                    last = utc_now()
+                    keys.add(answer.run_requests[0].run_key)
+        assert waited == [2, 4, 8, 16, 30, 30, 30]
+        assert len(keys) == len(waited), "each is a run of its own"
+
+    def test_a_difference_whose_run_is_under_way_is_not_handed_over_again(
+        self, instance, container: Container, sandbox: RunningSandbox
+    ):
+        assert run(instance, "event_types_sync").success
+        event_type_id = next(e.id for e in container.event_types.mirror.present())
+        sandbox.control.mutate("update_event_type", id=event_type_id, set={"title": "Theirs"})
+        with time_machine.travel(utc_now(), tick=False) as clock:
+            handed = ask(event_type_drift, instance)
+            under_way = instance.create_run_for_job(
+                defs.resolve_job_def("event_types_sync"), status=dg.DagsterRunStatus.STARTED
+            )
+            clock.shift(timedelta(hours=1))
+            assert not ask(event_type_drift, instance, handed.cursor).run_requests
+            instance.report_run_failed(under_way)
+            assert ask(event_type_drift, instance, handed.cursor).run_requests
+
     def test_a_look_costs_a_call_per_owner_and_changes_of_order_or_of_people_are_none(
         self, instance, container: Container, sandbox: RunningSandbox
     ):

@@ -1,9 +1,11 @@
 """What was interrupted is started again, once, by the sensor where Dagster's own retries could not."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
+import time_machine
 
 from calcom_pipeline.definitions import defs
 from tests.support.dagster_runs import dagster_database, own_instance, sensor_named
@@ -63,6 +65,20 @@ def test_a_run_that_dagster_will_not_retry_is_asked_for_again_as_it_was(instance
 def test_a_run_that_is_somebody_elses_matter_is_not(tags: dict[str, str], instance: dg.DagsterInstance):
     failed(instance, tags=tags)
     assert asked(instance) == []
+
+
+@pytest.mark.parametrize(("restarts", "minutes"), [("0", 2), ("1", 4), ("3", 16)])
+def test_a_request_of_a_sensor_whose_run_failed_by_itself_is_made_again_later_and_later(
+    restarts: str, minutes: int, instance: dg.DagsterInstance
+):
+    """The sensor's cursor has moved past what it was about; the next schedule may be a quarter of an hour away."""
+    by_itself = {"dagster/failure_reason": "STEP_FAILURE", "dagster/sensor_name": "service_changes"}
+    run_id = failed(instance, tags={**by_itself, "calcom/restarts": restarts})
+    now = datetime.now(UTC)
+    with time_machine.travel(now + timedelta(minutes=minutes, seconds=-10), tick=False):
+        assert asked(instance) == []
+    with time_machine.travel(now + timedelta(minutes=minutes, seconds=10), tick=False):
+        assert [request.run_key for request in asked(instance)] == [f"again:{run_id}"]
 
 
 def test_restarts_are_counted(instance: dg.DagsterInstance):

@@ -82,6 +82,15 @@ def test_a_clean_end_leaves_no_gap_in_the_ids_and_a_kill_no_more_than_a_block(tm
     assert ids[1] < ids[2] <= ids[1] + BLOCK + 1
 
 
+def test_a_write_that_was_answered_is_there_after_a_kill(tmp_path: Path):
+    state = tmp_path / "state.json"
+    with _life(state) as (running, talker):
+        made = talker.booked(2, "2026-11-23T09:00:00Z")["uid"]
+        _kill(running)
+    with _life(state) as (_, talker):
+        assert talker.get(f"/bookings/{made}").data["uid"] == made
+
+
 def test_a_reset_of_the_account_takes_no_ids_back(tmp_path: Path):
     state = tmp_path / "state.json"
     with _life(state, in_thread=True) as (running, talker):

@@ -2,7 +2,9 @@
 
 Dagster tries once to start a killed run again: if the code server is away in that moment, which is likely when both
 were killed, it gives the run up for good (seen with 1.13.27: `dagster/will_retry` turns to false). The same goes for a
-run that a sensor asked for and that could not be launched. A request of a sensor is kept until it was met.
+run that a sensor asked for and that could not be launched. A request of a sensor is kept until it was met: also one
+whose run failed by itself, after an outage that its steps' own retries did not outlast, is made again some minutes
+later, since the sensor's cursor has moved past what it was about.
 """
 
 # Dagster leaves PathLike in its decorators untyped.
@@ -30,6 +32,8 @@ _OF_THE_WORK = (
     "dagster/backfill",
 )
 _FAILED_BY_ITSELF = "STEP_FAILURE"  # it ran, and its own retries are over
+_SENSOR = "dagster/sensor_name"
+_BY_ITSELF_PAUSE = timedelta(minutes=2)  # before such a run is asked for again, if a sensor asked; then twice as long
 
 
 def sensor(jobs: Sequence[dg.JobDefinition | UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
@@ -61,10 +65,26 @@ def _restarts(instance: dg.DagsterInstance, known: Collection[str], now: datetim
     )
     for record in instance.get_run_records(interrupted, limit=_LOOKED_AT):
         run = record.dagster_run
-        if run.job_name not in known or run.tags.get(_REASON) == _FAILED_BY_ITSELF:
+        if run.job_name not in known or not _is_due(record, now):
             continue
-        if int(run.tags.get(_RESTARTS, "0")) < _MOST_RESTARTS and not _is_replaced(instance, record):
+        if _restarts_of(run) < _MOST_RESTARTS and not _is_replaced(instance, record):
             yield _again(run)
+
+
+def _is_due(record: dg.RunRecord, now: datetime) -> bool:
+    """At once where it was interrupted; later where it failed by itself, and not at all where no sensor asked for it.
+
+    Schedules come again by themselves, and people see what they launched.
+    """
+    run = record.dagster_run
+    if run.tags.get(_REASON) != _FAILED_BY_ITSELF:
+        return True
+    pause = _BY_ITSELF_PAUSE * 2 ** _restarts_of(run)
+    return _SENSOR in run.tags and record.update_timestamp.astimezone(UTC) + pause <= now
+
+
+def _restarts_of(run: dg.DagsterRun) -> int:
+    return int(run.tags.get(_RESTARTS, "0"))
 
 
 def _is_replaced(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
@@ -80,7 +100,7 @@ def _work_of(run: dg.DagsterRun) -> tuple[object, ...]:
 def _again(run: dg.DagsterRun) -> dg.RunRequest:
     kept = {name: value for name, value in run.tags.items() if name.startswith("calcom/") or name in _OF_THE_WORK}
     partition = kept.pop(_PARTITION, None)
-    count = int(run.tags.get(_RESTARTS, "0")) + 1
+    count = _restarts_of(run) + 1
     return dg.RunRequest(
         run_key=f"again:{run.run_id}",
         job_name=run.job_name,
