@@ -140,6 +140,9 @@ class Settings(BaseModel):
     webhook_secret: Annotated[SecretStr | None, Optional_] = Field(
         default=None, description="Secret that Cal.com signs webhooks with."
     )
+    webhook_previous_secret: Annotated[SecretStr | None, Optional_] = Field(
+        default=None, description="The secret before it, taken as well while it is rotated."
+    )
     apply: Annotated[Literal["plan", "auto"] | None, Optional_] = Field(
         default=None,
         description="auto: changes are written to Cal.com. plan: only planned. Unset: auto on the sandbox, else plan.",
@@ -428,6 +431,48 @@ class Settings(BaseModel):
         description="How often a sensor lists event types, a call per owner. Unset: 60 on the sandbox, else 120.",
     )
 
+    # --- deliveries of webhooks --------------------------------------------------------------------------
+    webhook_window_seconds: float = Field(
+        default=900.0,
+        ge=10,
+        le=86_400,
+        description="A delivery whose createdAt is further from now was recorded and sent again, and is refused.",
+    )
+    webhook_body_kilobytes: int = Field(
+        default=512, ge=16, le=16_384, description="Longest body of a delivery; Cal.com's have 2 to 50."
+    )
+    webhook_body_seconds: float = Field(
+        default=5.0, gt=0, le=60, description="How long a body may take to arrive: Cal.com sends it at once."
+    )
+    webhook_store_seconds: int = Field(
+        default=2,
+        ge=1,
+        le=15,
+        description="How long PostgreSQL is waited for before a delivery goes to the spool: a booking waits for it.",
+    )
+    webhook_pause_seconds: float = Field(
+        default=2.0, gt=0, le=600, description="After a failure deliveries go straight to the spool for so long."
+    )
+    webhook_spool_folder: Annotated[Path | None, Optional_] = Field(
+        default=None, description="Folder for deliveries while PostgreSQL is away. Unset: in the data folder."
+    )
+    webhook_spool_megabytes: int = Field(
+        default=64, ge=1, le=100_000, description="Most that the spool may take; 64 hold about 15,000 deliveries."
+    )
+    webhook_batch: int = Field(default=20, ge=1, le=1000, description="Deliveries that a drain claims at once.")
+    webhook_lease_seconds: float = Field(
+        default=120.0, ge=5, le=3600, description="What a drain that was killed had claimed is dealt with after that."
+    )
+    webhook_attempts: int = Field(
+        default=8, ge=1, le=100, description="Failures until a delivery is put away; the last wait has 5 minutes."
+    )
+    webhook_patience_seconds: float = Field(
+        default=120.0,
+        ge=0,
+        le=3600,
+        description="How long a booking is looked at again that was told to be cancelled and is still shown as before.",
+    )
+
     # --- lifetimes of our own records --------------------------------------------------------------------
     call_retention_days: int = Field(
         default=30, ge=1, le=36_600, description="Rows of api_calls; enough to look into a month's use of the limit."
@@ -452,6 +497,9 @@ class Settings(BaseModel):
     )
     outcome_retention_days: int = Field(
         default=30, ge=1, le=36_600, description="Creates in doubt of which it is known how they ended; others stay."
+    )
+    webhook_retention_days: int = Field(
+        default=30, ge=1, le=36_600, description="Deliveries of webhooks that are dealt with or put away."
     )
     dagster_retention_days: int = Field(
         default=30,

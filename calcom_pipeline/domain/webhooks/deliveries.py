@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import orjson
 
@@ -70,6 +70,8 @@ _LARGEST_ID = 2**63 - 1
 _LONGEST_SPAN = timedelta(days=366)
 
 Json = Mapping[str, Any]
+#: `open`: its booking is to be read. `unknown`: a trigger that the fact sheet does not know, kept as it came.
+State = Literal["open", "done", "unknown", "quarantined"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,22 @@ class Delivery:
     def is_known(self) -> bool:
         """Whether the fact sheet knows the trigger."""
         return self.trigger in KNOWN
+
+    @property
+    def first_state(self) -> State:
+        """What it is when it comes in: open only if a booking is to be read."""
+        if self.reason:
+            return "quarantined"
+        if self.trigger == TEST:
+            return "done"
+        if self.uid is not None or self.old_uid is not None:
+            return "open"
+        return "done" if self.is_known else "unknown"
+
+    @property
+    def uids(self) -> tuple[str, ...]:
+        """The bookings to read."""
+        return tuple(uid for uid in (self.uid, self.old_uid) if uid is not None)
 
 
 @dataclass(frozen=True, slots=True)
