@@ -11,6 +11,7 @@ from calcom_pipeline.defs.bookings.assets import BookingsConfig, bookings, booki
 from calcom_pipeline.defs.event_types.assets import event_types
 from calcom_pipeline.defs.maintenance.retention import retention
 from calcom_pipeline.defs.services.assets import service_plan, service_sync
+from calcom_pipeline.defs.webhooks.inbox import webhooks_drain
 
 full_sync = dg.define_asset_job(
     "full_sync",
@@ -61,5 +62,6 @@ ALL = [
     bookings_backfill,
     slots_refresh,
     cache_invalidation,
+    webhooks_drain,
     retention,
 ]

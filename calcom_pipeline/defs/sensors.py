@@ -17,6 +17,7 @@ from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs import jobs
 from calcom_pipeline.defs.availability.invalidation import cache_invalidation
 from calcom_pipeline.defs.naming import BOOKING_LOOK_SECONDS, EVENT_TYPE_LOOK_SECONDS, LOOK_SECONDS
+from calcom_pipeline.defs.webhooks.inbox import webhooks_drain
 from calcom_pipeline.domain.bookings.listing import MINE
 from calcom_pipeline.domain.errors import CircuitOpen, RateLimited
 from calcom_pipeline.settings import load_settings
@@ -113,6 +114,27 @@ def event_type_drift(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     return dg.SensorResult([_run(key, cause)], cursor=difference)
 
 
+@dg.sensor(
+    job=webhooks_drain,
+    minimum_interval_seconds=LOOK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Deliveries of webhooks whose bookings nobody has read again yet.",
+)
+def webhook_inbox() -> dg.RunRequest | dg.SkipReason:
+    """The key changes whenever one comes in or was tried. Once a minute anyway: a run may die before it tries any.
+
+    Where the receiver runs, it deals with them itself within a second, and there is nothing to see here.
+    """
+    now = utc_now()
+    with ready_container(load_settings()) as container:
+        backlog = container.deliveries.inbox.backlog(now=now)
+    if not backlog.open:
+        return dg.SkipReason("The inbox of webhooks is empty")
+    if not backlog.due:
+        return dg.SkipReason(f"{backlog.open} deliveries are being dealt with, or wait for their next attempt")
+    return _run(f"webhooks:{backlog.key}:{now:%Y%m%dT%H%M}", f"{backlog.due} deliveries of webhooks")
+
+
 def _look_back(cursor: str | None, now: datetime) -> datetime:
     """Where the look for changes begins. A cursor further ahead of now than clocks differ would hide all until then."""
     after = datetime.fromisoformat(cursor) if cursor else None
@@ -124,4 +146,4 @@ def _run(key: str, cause: str) -> dg.RunRequest:
     return dg.RunRequest(run_key=key, tags={"calcom/cause": cause[:_LONGEST_TAG]})
 
 
-ALL = [service_changes, new_invalidations, changed_bookings, event_type_drift]
+ALL = [service_changes, new_invalidations, changed_bookings, event_type_drift, webhook_inbox]

@@ -1,4 +1,4 @@
-"""The receiver over HTTP on a real PostgreSQL: what is kept, what is refused, what happens while the database is away."""
+"""The receiver over HTTP on a real PostgreSQL: what is kept, what is refused, what happens while that is away."""
 
 import logging
 import os
@@ -74,7 +74,7 @@ class World:
     database: Database
 
     def counts(self) -> dict[str, int]:
-        return {state: n for state, n in fetch(self.database, "SELECT state, count(*) FROM webhook_inbox GROUP BY 1")}
+        return dict(fetch(self.database, "SELECT state, count(*) FROM webhook_inbox GROUP BY 1"))
 
 
 @pytest.fixture
