@@ -159,7 +159,7 @@ def run(size: Size) -> Counter[int | str]:
             send_all(port, messages, log, size.senders)
             ended.set()
             storming.join(60)
-            until_idle(here, spool, 120)
+            until_idle(here, spool, 60 + size.deliveries / 20)
         audit(here, messages, log)
         sweep(here, seen)
         print(machine(), f"{len(messages)} sent, answers {dict(log.statuses)}, {crew.killed} killed", here.counted())

@@ -75,7 +75,10 @@ class Inbox(DeliveryEntry, Protocol):
     """The table `webhook_inbox`."""
 
     def claim(self, claim: str, *, now: datetime, until: datetime, limit: int) -> list[Claimed]:
-        """Open deliveries that are due, at most `limit`, oldest first. Nobody else gets them until then."""
+        """Open deliveries that are due, at most `limit`, oldest first, and with them those about the same bookings.
+
+        Nobody else gets them until then.
+        """
         ...
 
     def close(self, ids: Sequence[int], state: State, *, claim: str, now: datetime, reason: str = "") -> int:

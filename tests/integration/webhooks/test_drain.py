@@ -97,7 +97,7 @@ class World:
         return drain(self.calcom, mirror, self.inbox, self.spool, now=self.clock, rules=rules)
 
     def states(self) -> list[tuple[str, str]]:
-        return fetch(self.database, "SELECT coalesce(uid, '-'), state FROM webhook_inbox ORDER BY id")
+        return fetch(self.database, "SELECT coalesce(uid, '-'), state FROM webhook_inbox ORDER BY 1")
 
     def mirrored(self) -> dict[str, str]:
         return dict(fetch(self.database, "SELECT uid, status FROM bookings"))
@@ -122,6 +122,12 @@ class TestWhatIsRead:
         world.comes(*bodies, *bodies)
         assert world.drain() == DrainReport(done=3, bookings=1)
         assert world.calcom.asked == ["u1"]
+
+    def test_a_backlog_costs_no_more_calls_than_it_names_bookings(self, world: World):
+        world.calcom.rows |= {"a": row("a"), "b": row("b")}
+        world.comes(*(delivery_body(uid, number=n) for n in range(100) for uid in "ab"))
+        assert world.drain(DrainRules(batch=4)).done == 200
+        assert len(world.calcom.asked) <= 3
 
     def test_a_move_reads_both_bookings(self, world: World):
         world.calcom.rows |= {"new": row("new"), "old": row("old", status="cancelled", rescheduledToUid="new")}
@@ -150,7 +156,7 @@ class TestWhatIsRead:
         world.calcom.rows["u1"] = row("u1")
         world.comes(delivery_body("u1", "BOOKING_TELEPORTED"), delivery_body(None, "SOMETHING"))
         assert world.drain() == DrainReport(unknown=1, bookings=1)
-        assert world.states() == [("u1", "unknown"), ("-", "unknown")]
+        assert world.states() == [("-", "unknown"), ("u1", "unknown")]
         assert fetch(world.database, "SELECT count(*) FROM webhook_inbox WHERE body <> ''") == [(2,)]
 
     def test_a_booking_that_cannot_be_read_is_in_the_bookings_quarantine(self, world: World):

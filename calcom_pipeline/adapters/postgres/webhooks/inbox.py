@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from calcom_pipeline.adapters.postgres.availability.outbox import insert_facts
+import orjson
+
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, tried_again
 from calcom_pipeline.adapters.postgres.streams import counts
 from calcom_pipeline.adapters.postgres.webhooks import inbox_statements as queries
@@ -17,6 +18,7 @@ from calcom_pipeline.domain.bookings.people import AttendeePolicy, People, stand
 from calcom_pipeline.domain.webhooks.deliveries import Delivery, State
 
 _BODIES_AT_ONCE = 1000  # a few megabytes
+_MOST_CLAIMED = 1000  # about the same bookings as those asked for
 
 
 class PostgresInbox:
@@ -34,21 +36,34 @@ class PostgresInbox:
         # In one order everywhere: two receivers that got the same ones must not wait for each other.
         rows = sorted({d.digest: d for d in deliveries}.values(), key=lambda d: d.digest)
         rules = self._loaded() if self._policy == "keep" else None
-        with self._database.transaction("Keeping deliveries") as cursor:
-            cursor.execute(queries.ENTER)
-            if rules is not None:
-                erased = frozenset(bytes(row[0]) for row in cursor.execute(queries.ERASED).fetchall())
-                rules = replace(rules, erased=erased)
-            cursor.execute(queries.ADD, _columns([_kept(d, rules) for d in rows]))
+        while True:
+            new, erased = self._added(rows, rules)
+            if rules is None or erased == rules.erased:
+                return new
+            self._rules = rules = replace(rules, erased=erased)
+
+    def _added(self, rows: Sequence[Delivery], rules: People | None) -> tuple[set[bytes], frozenset[bytes]]:
+        """The digests of the new ones, and the tombstones; nothing is added if those are others than were known."""
+        values = _columns([_kept(d, rules) for d in rows])
+        with self._database.transaction("Keeping deliveries") as cursor, cursor.connection.cursor() as tombstones:
+            with cursor.connection.pipeline():
+                cursor.execute(queries.ENTER)
+                tombstones.execute(queries.ERASED)
+                cursor.execute(queries.BEFORE)
+                cursor.execute(queries.ADD, values)
+            erased = frozenset(bytes(row[0]) for row in tombstones.fetchall())
             new = {bytes(row[0]) for row in cursor.fetchall()}
-            insert_facts(cursor, [fact for d in rows if d.digest in new for fact in d.facts])
-        return new
+            if rules is not None and erased != rules.erased:
+                cursor.execute(queries.TAKE_BACK)
+        return new, erased
 
     @tried_again
     def claim(self, claim: str, *, now: datetime, until: datetime, limit: int) -> list[Claimed]:
-        """Open deliveries that are due, at most `limit`; nobody else gets them until then."""
+        """Open deliveries that are due, at most `limit` and those about the same bookings; nobody else gets them."""
         with self._database.transaction("Claiming deliveries") as cursor:
-            cursor.execute(queries.CLAIM, {"claim": claim, "now": now, "until": until, "limit": limit})
+            cursor.execute(
+                queries.CLAIM, {"claim": claim, "now": now, "until": until, "limit": limit, "most": _MOST_CLAIMED}
+            )
             return sorted((Claimed(*row) for row in cursor.fetchall()), key=lambda c: c.id)
 
     @tried_again
@@ -123,7 +138,25 @@ def _kept(delivery: Delivery, rules: People | None) -> Delivery:
     return delivery
 
 
-def _columns(rows: Sequence[Delivery]) -> dict[str, list[object]]:
+def _facts(rows: Sequence[Delivery]) -> str:
+    """The facts of all of them, each with the digest of its delivery."""
+    facts = [
+        {
+            "digest": d.digest.hex(),
+            "kind": fact.kind,
+            "why": fact.why,
+            "event_type_id": fact.event_type_id,
+            "user_ids": fact.user_ids,
+            "starts": [start for start, _ in fact.spans],
+            "ends": [end for _, end in fact.spans],
+        }
+        for d in rows
+        for fact in d.facts
+    ]
+    return orjson.dumps(facts).decode()
+
+
+def _columns(rows: Sequence[Delivery]) -> dict[str, object]:
     states = [d.first_state for d in rows]
     return {
         "digest": [d.digest for d in rows],
@@ -135,5 +168,6 @@ def _columns(rows: Sequence[Delivery]) -> dict[str, list[object]]:
         "received_at": [d.received_at for d in rows],
         "state": list(states),
         "reason": [d.reason for d in rows],
+        "facts": _facts(rows),
         "finished_at": [None if state == "open" else d.received_at for d, state in zip(rows, states, strict=True)],
     }

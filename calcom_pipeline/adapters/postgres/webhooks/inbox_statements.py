@@ -4,21 +4,42 @@
 # has left a tombstone that is seen here.
 ENTER = "LOCK TABLE webhook_inbox IN ROW EXCLUSIVE MODE"
 ERASED = "SELECT subject FROM erasures"
-# The same bytes are one delivery, whoever sent them again.
+BEFORE = "SAVEPOINT before_adding"
+TAKE_BACK = "ROLLBACK TO SAVEPOINT before_adding"
+# The same bytes are one delivery, whoever sent them again. With the facts of the new ones, so that all of it is one way
+# to PostgreSQL: somebody's booking waits for it.
 ADD = """
-INSERT INTO webhook_inbox (digest, trigger, uid, old_uid, body, created_at, received_at, state, next_attempt_at, reason,
-                           finished_at)
-SELECT * FROM unnest(%(digest)s::bytea[], %(trigger)s::text[], %(uid)s::text[], %(old_uid)s::text[], %(body)s::bytea[],
-                     %(created_at)s::timestamptz[], %(received_at)s::timestamptz[], %(state)s::text[],
-                     %(received_at)s::timestamptz[], %(reason)s::text[], %(finished_at)s::timestamptz[])
-ON CONFLICT (digest) DO NOTHING RETURNING digest"""
+WITH added AS (
+    INSERT INTO webhook_inbox (digest, trigger, uid, old_uid, body, created_at, received_at, state, next_attempt_at,
+                               reason, finished_at)
+    SELECT * FROM unnest(%(digest)s::bytea[], %(trigger)s::text[], %(uid)s::text[], %(old_uid)s::text[],
+                         %(body)s::bytea[], %(created_at)s::timestamptz[], %(received_at)s::timestamptz[],
+                         %(state)s::text[], %(received_at)s::timestamptz[], %(reason)s::text[],
+                         %(finished_at)s::timestamptz[])
+    ON CONFLICT (digest) DO NOTHING RETURNING digest
+), facts AS (
+    INSERT INTO invalidations (kind, why, event_type_id, user_ids, starts, ends)
+    SELECT kind, why, event_type_id, user_ids, starts, ends
+    FROM jsonb_to_recordset(%(facts)s::jsonb) AS fact (digest text, kind text, why text, event_type_id bigint,
+                                                       user_ids bigint[], starts timestamptz[], ends timestamptz[])
+    JOIN added ON encode(added.digest, 'hex') = fact.digest
+)
+SELECT digest FROM added"""
 
-# Oldest first; what another drain deals with is left to it, until its lease has ended.
+# Oldest first, and with them all others about the same bookings, which then are read once; so a long backlog costs no
+# more calls than it names bookings. What another drain deals with is left to it, until its lease has ended.
 CLAIM = """
+WITH oldest AS (
+    SELECT id, uid FROM webhook_inbox WHERE state = 'open' AND next_attempt_at <= %(now)s
+    ORDER BY next_attempt_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), same AS (
+    SELECT id FROM webhook_inbox
+    WHERE state = 'open' AND next_attempt_at <= %(now)s AND old_uid IS NULL
+      AND uid = ANY(ARRAY(SELECT uid FROM oldest WHERE uid IS NOT NULL))
+    ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED
+)
 UPDATE webhook_inbox SET claims = claims + 1, claim = %(claim)s, next_attempt_at = %(until)s
-WHERE id IN (
-    SELECT id FROM webhook_inbox WHERE state = 'open' AND next_attempt_at <= %(now)s
-    ORDER BY next_attempt_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+WHERE id IN (SELECT id FROM oldest UNION SELECT id FROM same)
 RETURNING id, trigger, uid, old_uid, received_at, attempts, claims"""
 
 # Only by whoever has the claim: a drain that was away for longer than its lease settles nothing.
