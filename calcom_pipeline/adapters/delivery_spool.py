@@ -7,7 +7,7 @@ answered. Only its owner may read it, since a body holds people's addresses.
 import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -25,6 +25,8 @@ _READY, _BEING_WRITTEN, _UNREADABLE = ".spooled", ".part", ".unreadable"
 _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 # Whoever wrote a part of a file and did not end within that time was killed, and answered nobody.
 _ABANDONED_SECONDS = 600.0
+# What another process puts into the same folder within that time is not seen; at most a few megabytes.
+_MEASURED_SECONDS = 1.0
 
 _log = event_logger("webhooks")
 
@@ -36,6 +38,8 @@ class FileSpool:
         self._folder = folder
         self._most_bytes = most_bytes
         self._numbers = itertools.count()
+        self._known_bytes = 0
+        self._measured_at = float("-inf")
 
     def put(self, deliveries: Sequence[Delivery]) -> None:
         """Keep them on disk, all or nothing. Raises `SpoolFull`."""
@@ -44,11 +48,12 @@ class FileSpool:
         part = self._folder / f"{name}{_BEING_WRITTEN}"
         try:
             self._folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
-            if self.size_bytes() + len(content) > self._most_bytes:
+            if self._measured_bytes() + len(content) > self._most_bytes:
                 raise SpoolFull("the spool is as large as it may become")
             _write(part, content)
             part.rename(part.with_suffix(_READY))
             _sync_folder(self._folder)
+            self._known_bytes += len(content)
         except OSError as error:
             for left in (part, part.with_suffix(_READY)):
                 with suppress(OSError):
@@ -57,7 +62,7 @@ class FileSpool:
 
     def oldest(self) -> Spooled | None:
         """What was put first and not yet discarded; None if there is nothing. What cannot be read is put aside."""
-        for path in sorted(self._files(_READY)):
+        for path in self._files(_READY):
             try:
                 rows: list[dict[str, Any]] = orjson.loads(path.read_bytes())
                 return Spooled(path.name, tuple(map(_from_json, rows)))
@@ -74,6 +79,12 @@ class FileSpool:
         """These are elsewhere by now."""
         (self._folder / name).unlink(missing_ok=True)
 
+    def _measured_bytes(self) -> int:
+        """What all files take, looked at now and then: during an outage there are thousands."""
+        if time.monotonic() - self._measured_at > _MEASURED_SECONDS:
+            self._known_bytes, self._measured_at = self.size_bytes(), time.monotonic()
+        return self._known_bytes
+
     def size_bytes(self) -> int:
         """What all files take, those that could not be read included."""
         total = 0
@@ -82,10 +93,14 @@ class FileSpool:
                 total += path.stat().st_size
         return total
 
-    def _files(self, ending: str) -> list[Path]:
-        if not self._folder.is_dir():
-            return []
-        return [path for path in self._folder.iterdir() if path.name.endswith(ending)]
+    def _files(self, ending: str) -> Iterator[Path]:
+        """In the order in which they were put."""
+        try:
+            names = sorted(entry.name for entry in os.scandir(self._folder) if entry.name.endswith(ending))
+        except FileNotFoundError:
+            return
+        for name in names:
+            yield self._folder / name
 
     def _sweep(self) -> None:
         for path in self._files(_BEING_WRITTEN):
