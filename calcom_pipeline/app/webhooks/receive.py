@@ -184,8 +184,12 @@ class Intake:
         """One file of the spool at a time: deliveries that come meanwhile are answered in between."""
         try:
             moved = move_oldest(self._spool, self._entry)
-        except (PipelineError, OSError) as error:
+        except PipelineError as error:
             self._is_away(error)
+            return
+        except OSError as error:  # the spool is broken, and PostgreSQL is not: deliveries go on
+            self._may_hold_spooled = False
+            self._troubled(f"the spool cannot be read: {type(error).__name__}", 0)
             return
         self._may_hold_spooled = moved is not None
         if moved is not None:

@@ -213,6 +213,12 @@ class TestWhileTheDatabaseIsAway:
         assert post(world.url, delivery_body()) == 503
         assert world.intake.counts() == {"lost": 1}
 
+    def test_a_spool_that_cannot_be_read_keeps_nothing_from_the_inbox(self, database: Database):
+        broken = FileSpool(Path("/dev/null/spool"), most_bytes=1_000_000)
+        options = IntakeOptions(lambda: [SECRET], pause_seconds=60)
+        with Intake(Entry(inbox_of(database)), broken, options, now=utc_now) as intake:
+            assert [submitted(intake, delivery_body(f"u{n}")) for n in range(3)] == ["stored"] * 3
+
     def test_the_spool_has_a_bound(self, database: Database, tmp_path: Path):
         spool = FileSpool(tmp_path, most_bytes=3_000)
         away = Entry(inbox_of(database), is_away=True)
