@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from calcom_pipeline.bootstrap.availability import AvailabilityGroup
 from calcom_pipeline.bootstrap.bookings import BookingGroup
+from calcom_pipeline.bootstrap.deliveries import DeliveryGroup
 from calcom_pipeline.bootstrap.event_types import EventTypeGroup
 from calcom_pipeline.bootstrap.limits import LimitGroup
 from calcom_pipeline.bootstrap.locations import Endpoints, open_endpoints
@@ -98,6 +99,11 @@ class Container:
     def services(self) -> ServiceGroup:
         """Services, plans and the rules that they are made and applied by."""
         return ServiceGroup(self.settings, self.database, is_sandbox=self.endpoints.is_sandbox)
+
+    @cached_property
+    def deliveries(self) -> DeliveryGroup:
+        """Deliveries of webhooks: the inbox, the spool, who takes them in."""
+        return DeliveryGroup(self.settings, self.endpoints, self.database, self._stack)
 
     @cached_property
     def reports(self) -> ReportGroup:

@@ -83,6 +83,7 @@ def _mount() -> None:
         services,
         sync,
         up,
+        webhooks,
     )
     from calcom_pipeline.sandbox.command import cli as sandbox
 
@@ -114,6 +115,7 @@ def _mount() -> None:
         availability.first_free,
         availability.month,
         availability.hold,
+        webhooks.webhooks,
     )
     for command in commands:
         cli.add_command(command)

@@ -19,6 +19,7 @@ def erase(output: Output, who: str) -> int:
     both to be named. Their bookings stay as times with hosts; every free text of them goes. A keyed hash stays behind,
     so that no later read brings the person back. At Cal.com nothing is changed. Prints a receipt that names nobody.
     """
+    from calcom_pipeline.app.webhooks.drain import unspool
     from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.clock import utc_now
     from calcom_pipeline.domain.addresses import canonical_number
@@ -28,9 +29,12 @@ def erase(output: Output, who: str) -> int:
     if "@" not in who.strip("@") and not (who.startswith(("+", "00")) and canonical_number(who)):
         raise click.UsageError("that is no e-mail address, nor a telephone number with its country code (+49 ...)")
     with ready_container(load_settings()) as container:
+        unspool(container.deliveries.spool, container.deliveries.inbox)  # where erasing reaches them
         receipt = container.bookings.eraser.erase(who, now=utc_now())
     output.line(f"Receipt {receipt.id} of {receipt.erased_at:%Y-%m-%d %H:%M:%S} UTC for {receipt.subject}:")
     output.line(f"  {receipt.bookings} bookings, {receipt.quarantined} records in quarantine, {receipt.users} user")
+    if receipt.deliveries:
+        output.line(f"  {receipt.deliveries} deliveries of webhooks")
     if receipt.still_host_of:
         output.line(f"  still named as a host of {receipt.still_host_of} bookings: Cal.com has to forget its own users")
     output.result("erase", {"receipt": asdict(receipt)})

@@ -25,12 +25,14 @@ from calcom_pipeline.defs.services import assets as services
 from calcom_pipeline.defs.services import checks as service_checks
 from calcom_pipeline.defs.services import jobs as service_jobs
 from calcom_pipeline.defs.services import sensors as service_sensors
+from calcom_pipeline.defs.webhooks import jobs as webhook_jobs
+from calcom_pipeline.defs.webhooks import sensors as webhook_sensors
 
 _ASSETS = (services, event_types, bookings, history, slots)
 _CHECKS = (service_checks, event_type_checks, booking_checks, availability_checks)
-_JOBS = (service_jobs, event_type_jobs, booking_jobs, availability_jobs)
+_JOBS = (service_jobs, event_type_jobs, booking_jobs, availability_jobs, webhook_jobs)
 _SCHEDULES = (service_jobs, booking_jobs, availability_jobs, retention)
-_SENSORS = (service_sensors, availability_sensors, booking_sensors, event_type_sensors)
+_SENSORS = (service_sensors, availability_sensors, booking_sensors, event_type_sensors, webhook_sensors)
 
 
 def of_account(account: Account, *, with_dagster: bool) -> dg.Definitions:

@@ -13,6 +13,7 @@ from calcom_pipeline.adapters.postgres.bookings import statements as queries
 from calcom_pipeline.adapters.postgres.bookings.people import read_ours
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement
 from calcom_pipeline.adapters.postgres.streams import counts, lock_stream
+from calcom_pipeline.adapters.postgres.webhooks.inbox import empty_deliveries
 from calcom_pipeline.domain.addresses import canonical
 from calcom_pipeline.domain.bookings.listing import Ours, Unreadable, payload_hash
 from calcom_pipeline.domain.bookings.models import Booking
@@ -76,6 +77,7 @@ class Receipt:
     quarantined: int
     users: int
     still_host_of: int
+    deliveries: int = 0
 
 
 class Eraser:
@@ -103,7 +105,8 @@ class Eraser:
             bookings = sum(self._bare(cursor, uid, raw, people, who) for uid, raw in found)
             quarantined = _empty_records(cursor, people, who)
             users, hosted = _forget_user(cursor, who), _hosted_by(cursor, who)
-            receipt = Receipt(0, subject.hex()[:16], now, bookings, quarantined, users, hosted)
+            deliveries = empty_deliveries(cursor, people, who)
+            receipt = Receipt(0, subject.hex()[:16], now, bookings, quarantined, users, hosted, deliveries)
             shown = asdict(replace(receipt, erased_at=now)) | {"erased_at": now.isoformat()}
             values = {"subject": subject, "erased_at": now, "receipt": Jsonb(shown)}
             cursor.execute(queries.KEEP_ERASURE, values)

@@ -92,6 +92,7 @@ _TABLES: Sequence[tuple[str, str, tuple[str, ...]]] = (
     ("facts", "created_at", ("invalidations",)),
     ("quarantine", "last_seen_at", ("quarantine",)),
     ("creates in doubt", "opened_at", ("open_outcomes",)),
+    ("deliveries", "received_at", ("webhook_inbox",)),
 )
 
 
@@ -104,6 +105,7 @@ def own_records(database: Database) -> dict[str, PostgresRecords | CallRecords |
         "fact": PostgresRecords(database, "facts", queries.FORGET_FACTS),
         "quarantine": PostgresRecords(database, "quarantine", queries.FORGET_RECORDS),
         "outcome": PostgresRecords(database, "creates in doubt", queries.FORGET_OUTCOMES),
+        "webhook": PostgresRecords(database, "deliveries", queries.FORGET_DELIVERIES),
     }
 
 

@@ -85,6 +85,13 @@ FORGET_OUTCOMES = """
 DELETE FROM open_outcomes WHERE key IN (
     SELECT key FROM open_outcomes WHERE closed_at < %(before)s LIMIT %(limit)s FOR UPDATE SKIP LOCKED)"""
 
+# --- deliveries of webhooks -------------------------------------------------------------------------------------------
+
+# What is open stays, however old it is.
+FORGET_DELIVERIES = """
+DELETE FROM webhook_inbox WHERE id IN (
+    SELECT id FROM webhook_inbox WHERE finished_at < %(before)s LIMIT %(limit)s FOR UPDATE SKIP LOCKED)"""
+
 # --- quarantine ------------------------------------------------------------------------------------------------------
 
 # Settled records; and open ones that Cal.com no longer shows: everything was read since (all listings of bookings in

@@ -1,0 +1,138 @@
+"""Where Cal.com delivers. It waits for the answer inside somebody's booking, and delivers once (fact sheet 7.5).
+
+| answer | means |
+|---|---|
+| 200 | kept: in the inbox, known before, or in the spool |
+| 400 | `createdAt` is too far from now |
+| 401 | not signed, or with another secret |
+| 408, 413 | too slow, too long |
+| 503 | kept nowhere |
+"""
+
+import asyncio
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from calcom_pipeline.adapters.observability.structured_log import event_logger
+from calcom_pipeline.app.availability.invalidate import apply_outbox
+from calcom_pipeline.app.webhooks.background import Background
+from calcom_pipeline.app.webhooks.drain import drain
+from calcom_pipeline.app.webhooks.receive import Intake
+from calcom_pipeline.bootstrap.container import Container
+from calcom_pipeline.clock import utc_now
+from calcom_pipeline.domain.errors import PipelineError
+from calcom_pipeline.domain.webhooks.deliveries import Refused
+from calcom_pipeline.settings import Settings
+
+PATH = "/webhooks/calcom"
+_SIGNATURE = "x-cal-signature-256"
+_STATUS = {"unsigned": 401, "signature": 401, "too_old": 400}
+
+_log = event_logger("webhooks")
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookOptions:
+    """Where deliveries come in, how long one may be, and how long its body may take."""
+
+    path: str = PATH
+    longest_body_bytes: int = 512 * 1024
+    body_seconds: float = 5.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> "WebhookOptions":
+        """As set."""
+        return cls(
+            longest_body_bytes=settings.webhook_body_kilobytes * 1024, body_seconds=settings.webhook_body_seconds
+        )
+
+
+class _TooLong(Exception):  # noqa: N818 - says what the body is
+    pass
+
+
+def webhook_routes(receiver: Callable[[], Intake] | Intake, options: WebhookOptions) -> list[Route]:
+    """The route of the receiver. The intake has to be entered as long as it is asked; a function may tell it late."""
+    intake = receiver if callable(receiver) else lambda: receiver
+
+    async def deliver(request: Request) -> Response:
+        try:
+            async with asyncio.timeout(options.body_seconds):
+                raw = await _body(request, options.longest_body_bytes)
+        except _TooLong:
+            return _answer(413, "too long", closing=True)
+        except TimeoutError:
+            return _answer(408, "too slow", closing=True)
+        except ClientDisconnect:  # nobody hears it
+            return _answer(400, "left", closing=True)
+        taking = intake()
+        found = taking.judge(raw, request.headers.get(_SIGNATURE))
+        if isinstance(found, Refused):
+            return _answer(_STATUS[found.why], found.why)
+        outcome = await asyncio.wrap_future(taking.submit(found))
+        return _answer(503, "not kept") if outcome == "lost" else _answer(200, outcome)
+
+    return [Route(options.path, deliver, methods=["POST"])]
+
+
+async def _body(request: Request, longest: int) -> bytes:
+    """The raw bytes. Raises `_TooLong` before more than `longest` of them are held."""
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdigit() and int(announced[:20]) > longest:
+        raise _TooLong
+    parts, size = list[bytes](), 0
+    async for part in request.stream():
+        size += len(part)
+        if size > longest:
+            raise _TooLong
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _answer(status: int, text: str, *, closing: bool = False) -> Response:
+    return PlainTextResponse(text, status, headers={"connection": "close"} if closing else None)
+
+
+@contextmanager
+def receiving(container: Container) -> Generator[Intake]:
+    """An intake of a process, open as long as the block.
+
+    What comes in leaves the cache and reaches the mirror at once, in a thread beside the answers.
+    """
+    with following(container) as background, container.deliveries.intake(background.wake) as intake:
+        yield intake
+
+
+def following(container: Container) -> Background:
+    """What follows deliveries: the cache is cleared, then the bookings are read again."""
+    settings, group = container.settings, container.deliveries
+    own = cache(container.bookings.new_mirror)  # made when PostgreSQL is there; a mirror serves one thread
+
+    def work() -> None:
+        container.require_schema()
+        availability = container.availability
+        try:
+            apply_outbox(availability.outbox, availability.cache, limit=settings.invalidation_batch)
+        except PipelineError as error:  # the outbox keeps the facts; the bookings are read all the same
+            failed(error)
+        drain(
+            container.calcom.in_lane("sync"),
+            own(),
+            group.inbox,
+            group.spool,
+            now=utc_now,
+            rules=group.drain_rules,
+        )
+        # What the reads have changed.
+        apply_outbox(availability.outbox, availability.cache, limit=settings.invalidation_batch)
+
+    def failed(error: PipelineError) -> None:
+        _log.warning("following_deliveries_failed", kind=type(error).__name__)
+
+    return Background(work, every_seconds=float(settings.look_seconds), failed=failed)
