@@ -49,6 +49,11 @@ def _comma_list(value: object) -> object:
     return value
 
 
+def split_secrets(value: str) -> tuple[str, ...]:
+    """The secrets of a comma separated setting."""
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
 def _api_root(value: object) -> object:
     """`https://host`, `https://host/` and `https://host/v2/` all mean the same API."""
     if not isinstance(value, str):
@@ -109,7 +114,9 @@ Url = Annotated[
 
 
 def _secrets_in(name: str, value: str) -> list[str]:
-    """An address holds a password and much that is none; any other secret is one as a whole."""
+    """An address holds a password and much that is none, a list several; any other secret is one as a whole."""
+    if name.endswith("_secrets"):
+        return list(split_secrets(value))
     return secrets_of_url(value) if name.endswith("_url") or name == "proxy" else [value]
 
 
@@ -139,6 +146,29 @@ class Settings(BaseModel):
     )
     webhook_secret: Annotated[SecretStr | None, Optional_] = Field(
         default=None, description="Secret that Cal.com signs webhooks with."
+    )
+    webhook_previous_secrets: Annotated[SecretStr | None, Optional_] = Field(
+        default=None,
+        description="Secrets that are taken as well while the secret is rotated, comma separated; none holds a comma.",
+    )
+    webhook_url: Annotated[str | None, Optional_] = Field(
+        default=None,
+        pattern=r"^https?://[^\s/@]+(/\S*)?$",
+        description="Public address of the receiver, which Cal.com is to call. Unset: no subscriptions are kept.",
+    )
+    webhook_triggers: Annotated[tuple[str, ...], BeforeValidator(_comma_list)] = Field(
+        default=(), description="What is subscribed to, comma separated. Unset: every trigger that changes a booking."
+    )
+    webhook_apply: Annotated[Literal["plan", "auto"] | None, Optional_] = Field(
+        default=None,
+        description="auto: subscriptions of CALCOM_WEBHOOK_URL are kept right at Cal.com. plan: only told. Unset: as "
+        "CALCOM_APPLY.",
+    )
+    webhook_scopes: int = Field(
+        default=30, ge=1, le=10_000, description="Subscriptions looked at in one run, a call each; it runs 4 times an hour."
+    )
+    webhook_test_seconds: float = Field(
+        default=5.0, gt=0, le=60, description="Longest wait for the receiver's answer to a test delivery."
     )
     apply: Annotated[Literal["plan", "auto"] | None, Optional_] = Field(
         default=None,
@@ -592,6 +622,8 @@ def _contradictions(values: Mapping[str, str]) -> list[str]:
     problems: list[str] = []
     if given("CALCOM_BASE_URL") and not given("CALCOM_API_KEY"):
         problems.append("CALCOM_BASE_URL is set, but CALCOM_API_KEY is not")
+    if given("CALCOM_WEBHOOK_URL") and not given("CALCOM_WEBHOOK_SECRET"):
+        problems.append("CALCOM_WEBHOOK_URL is set, but CALCOM_WEBHOOK_SECRET is not")
     if values.get("CALCOM_LOCAL", "").strip() == "never":
         missing = [n for n in ("CALCOM_API_KEY", "DATABASE_URL", "REDIS_URL") if not given(n)]
         problems += [f"CALCOM_LOCAL=never, but {name} is not set" for name in missing]

@@ -18,6 +18,7 @@ from calcom_pipeline.bootstrap.maintenance import MaintenanceGroup
 from calcom_pipeline.bootstrap.options import client_options, database_bounds, transport_options
 from calcom_pipeline.bootstrap.reports import ReportGroup
 from calcom_pipeline.bootstrap.services import ServiceGroup
+from calcom_pipeline.bootstrap.subscriptions import SubscriptionGroup
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -95,6 +96,11 @@ class Container:
     def services(self) -> ServiceGroup:
         """Services, plans and the rules that they are made and applied by."""
         return ServiceGroup(self.settings, self.database, is_sandbox=self.endpoints.is_sandbox)
+
+    @cached_property
+    def subscriptions(self) -> SubscriptionGroup:
+        """Webhook subscriptions at Cal.com, and whether their deliveries arrive."""
+        return SubscriptionGroup(self.settings, self.database, is_sandbox=self.endpoints.is_sandbox)
 
     @cached_property
     def reports(self) -> ReportGroup:

@@ -81,6 +81,7 @@ def _mount() -> None:
         services,
         sync,
         up,
+        webhooks,
     )
     from calcom_pipeline.sandbox.command import cli as sandbox
 
@@ -106,6 +107,7 @@ def _mount() -> None:
         bookings.book,
         bookings.cancel,
         bookings.reschedule,
+        webhooks.webhooks,
     )
     for command in commands:
         cli.add_command(command)

@@ -1,0 +1,1 @@
+"""Webhook subscriptions, and what deliveries are measured against, in PostgreSQL."""
