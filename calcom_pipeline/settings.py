@@ -49,11 +49,6 @@ def _comma_list(value: object) -> object:
     return value
 
 
-def split_secrets(value: str) -> tuple[str, ...]:
-    """The secrets of a comma separated setting."""
-    return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
 def _api_root(value: object) -> object:
     """`https://host`, `https://host/` and `https://host/v2/` all mean the same API."""
     if not isinstance(value, str):
@@ -114,9 +109,7 @@ Url = Annotated[
 
 
 def _secrets_in(name: str, value: str) -> list[str]:
-    """An address holds a password and much that is none, a list several; any other secret is one as a whole."""
-    if name.endswith("_secrets"):
-        return list(split_secrets(value))
+    """An address holds a password and much that is none; any other secret is one as a whole."""
     return secrets_of_url(value) if name.endswith("_url") or name == "proxy" else [value]
 
 
@@ -147,9 +140,8 @@ class Settings(BaseModel):
     webhook_secret: Annotated[SecretStr | None, Optional_] = Field(
         default=None, description="Secret that Cal.com signs webhooks with."
     )
-    webhook_previous_secrets: Annotated[SecretStr | None, Optional_] = Field(
-        default=None,
-        description="Secrets that are taken as well while the secret is rotated, comma separated; none holds a comma.",
+    webhook_previous_secret: Annotated[SecretStr | None, Optional_] = Field(
+        default=None, description="The secret before it, taken as well while it is rotated."
     )
     webhook_url: Annotated[str | None, Optional_] = Field(
         default=None,
@@ -165,10 +157,22 @@ class Settings(BaseModel):
         "CALCOM_APPLY.",
     )
     webhook_scopes: int = Field(
-        default=30, ge=1, le=10_000, description="Subscriptions looked at in one run, a call each; it runs 4 times an hour."
+        default=30,
+        ge=1,
+        le=10_000,
+        description="Subscriptions looked at in one run, a call each; it runs 4 times an hour.",
     )
     webhook_test_seconds: float = Field(
         default=5.0, gt=0, le=60, description="Longest wait for the receiver's answer to a test delivery."
+    )
+    webhook_arrival_seconds: float = Field(
+        default=120.0, ge=1, le=86_400, description="A change that no delivery has named after so long counts as lost."
+    )
+    webhook_proof_hours: float = Field(
+        default=24.0, gt=0, le=720, description="Lost deliveries are counted over the changes of so many hours."
+    )
+    webhook_lost_percent: float = Field(
+        default=5.0, ge=0, le=100, description="Share of lost deliveries that is borne; polling finds their changes."
     )
     apply: Annotated[Literal["plan", "auto"] | None, Optional_] = Field(
         default=None,
@@ -451,6 +455,12 @@ class Settings(BaseModel):
         le=86_400,
         description="How often a sensor asks for changed bookings, one call each. Unset: 10 on the sandbox, else 30.",
     )
+    booking_longest_look_seconds: int = Field(
+        default=300,
+        ge=1,
+        le=86_400,
+        description="... and how often at least, while deliveries of webhooks are proven to arrive.",
+    )
     event_type_look_seconds: Annotated[int | None, Optional_] = Field(
         default=None,
         ge=5,
@@ -489,6 +499,9 @@ class Settings(BaseModel):
         le=36_600,
         description="Dagster's runs that have ended, with events, ticks and logs. The last of each asset and partition "
         "stays.",
+    )
+    finding_retention_days: int = Field(
+        default=30, ge=1, le=36_600, description="Changes that deliveries of webhooks are measured against."
     )
     retention_batch: int = Field(
         default=2000, ge=1, le=100_000, description="Records deleted in one transaction; small keeps locks short."

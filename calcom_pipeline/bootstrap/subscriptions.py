@@ -1,16 +1,21 @@
 """Webhook subscriptions at Cal.com, and whether their deliveries arrive."""
 
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from calcom_pipeline.domain.errors import ConfigurationError
-from calcom_pipeline.settings import Settings, split_secrets
+from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.database import Database
+    from calcom_pipeline.adapters.postgres.webhooks.arrivals import PostgresDeliveries, PostgresFindings, PostgresSweep
     from calcom_pipeline.adapters.postgres.webhooks.subscriptions import PostgresSubscriptions
     from calcom_pipeline.adapters.webhook_receiver import HttpReceiver
+    from calcom_pipeline.app.webhooks.measure import MeasureRules
     from calcom_pipeline.app.webhooks.supervise import SupervisorRules
+    from calcom_pipeline.domain.reasons import Reason
+    from calcom_pipeline.domain.webhooks.arrivals import Arrivals
     from calcom_pipeline.domain.webhooks.models import WebhookScope
     from calcom_pipeline.domain.webhooks.subscriptions import Wanted
 
@@ -47,7 +52,7 @@ class SubscriptionGroup:
         if s.webhook_url is None or s.webhook_secret is None:
             advice = "Set CALCOM_WEBHOOK_URL to the receiver's public address, and CALCOM_WEBHOOK_SECRET."
             raise ConfigurationError(["No address is named that Cal.com should call"], advice=advice)
-        previous = split_secrets(s.webhook_previous_secrets.get_secret_value()) if s.webhook_previous_secrets else ()
+        previous = (s.webhook_previous_secret.get_secret_value(),) if s.webhook_previous_secret else ()
         return Wanted(
             s.webhook_url,
             s.webhook_secret.get_secret_value(),
@@ -59,7 +64,9 @@ class SubscriptionGroup:
         """How they are looked after; `may_write` is a person's word, and wins."""
         from calcom_pipeline.app.webhooks.supervise import SupervisorRules
 
-        return SupervisorRules(self.may_write if may_write is None else may_write, most_scopes=self._settings.webhook_scopes)
+        return SupervisorRules(
+            self.may_write if may_write is None else may_write, most_scopes=self._settings.webhook_scopes
+        )
 
     @property
     def scopes(self) -> "list[WebhookScope]":
@@ -82,3 +89,62 @@ class SubscriptionGroup:
         from calcom_pipeline.adapters.webhook_receiver import HttpReceiver
 
         return HttpReceiver(self.wanted.url, seconds=self._settings.webhook_test_seconds)
+
+    # --- do deliveries arrive? -----------------------------------------------------------------------------------
+
+    @cached_property
+    def findings(self) -> "PostgresFindings":
+        """Changes that a delivery has to name."""
+        from calcom_pipeline.adapters.postgres.webhooks.arrivals import PostgresFindings
+
+        return PostgresFindings(self._database)
+
+    @property
+    def deliveries(self) -> "PostgresDeliveries | None":
+        """What was delivered; None where no subscription is wanted or nothing takes deliveries in."""
+        from calcom_pipeline.adapters.postgres.webhooks.arrivals import PostgresDeliveries
+
+        found = PostgresDeliveries(self._database)
+        return found if self.is_wanted and found.has_inbox else None
+
+    @property
+    def measure_rules(self) -> "MeasureRules":
+        """What counts as delivered."""
+        from calcom_pipeline.app.webhooks.measure import MeasureRules
+
+        s = self._settings
+        return MeasureRules(
+            arrival=timedelta(seconds=s.webhook_arrival_seconds),
+            window=timedelta(hours=s.webhook_proof_hours),
+            tolerance=timedelta(seconds=s.clock_tolerance_seconds),
+        )
+
+    def arrivals(self, now: datetime) -> "Arrivals | None":
+        """Measured now; None where nothing is delivered here."""
+        from calcom_pipeline.app.webhooks.measure import measure
+
+        deliveries = self.deliveries
+        return measure(self.findings, deliveries, rules=self.measure_rules, now=now) if deliveries else None
+
+    @cached_property
+    def sweep(self) -> "PostgresSweep":
+        """When polling last looked."""
+        from calcom_pipeline.adapters.postgres.webhooks.arrivals import PostgresSweep
+
+        return PostgresSweep(self._database)
+
+    def no_look_yet(self, now: datetime) -> "Reason | None":
+        """Why polling need not look for changed bookings yet; None when it is to. `sweep.looked` notes that it did."""
+        from calcom_pipeline.app.webhooks.measure import SweepRules, no_look_yet
+        from calcom_pipeline.domain.webhooks.arrivals import LookRules
+
+        s = self._settings
+        looks = LookRules(timedelta(seconds=s.booking_look), timedelta(seconds=s.booking_longest_look_seconds))
+        return no_look_yet(
+            self.sweep,
+            self.store,
+            self.findings,
+            self.deliveries,
+            rules=SweepRules(looks, self.measure_rules),
+            now=now,
+        )

@@ -1,6 +1,7 @@
 """`calcom-pipeline webhooks`: the subscriptions at Cal.com, kept right, shown, their secret rotated."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -51,13 +52,13 @@ def ensure(output: Output, *, told_to: bool) -> int:
 @_WRITE
 @with_output
 def rotate(output: Output, *, told_to: bool) -> int:
-    """Replace the previous secrets by CALCOM_WEBHOOK_SECRET in every subscription, without losing a delivery.
+    r"""Replace the previous secret by CALCOM_WEBHOOK_SECRET in every subscription, without losing a delivery.
 
     \b
-    1. Put the new secret into CALCOM_WEBHOOK_SECRET and the old one into CALCOM_WEBHOOK_PREVIOUS_SECRETS.
+    1. Put the new secret into CALCOM_WEBHOOK_SECRET and the old one into CALCOM_WEBHOOK_PREVIOUS_SECRET.
     2. Restart the receiver (all of them), which then takes both.
     3. Run this. It sends test deliveries first, and changes nothing unless both secrets are taken.
-    4. Two minutes later unset CALCOM_WEBHOOK_PREVIOUS_SECRETS and restart the receiver.
+    4. Two minutes later unset CALCOM_WEBHOOK_PREVIOUS_SECRET and restart the receiver.
     """
     from calcom_pipeline.app.webhooks.rotate import SETTLING
     from calcom_pipeline.app.webhooks.rotate import rotate as run
@@ -97,8 +98,9 @@ def rotate(output: Output, *, told_to: bool) -> int:
 @webhooks.command("status")
 @with_output
 def status(output: Output) -> int:
-    """What was last found of every subscription. Asks Cal.com nothing."""
+    """What was last found of every subscription, and how much was delivered. Asks Cal.com nothing."""
     from calcom_pipeline.bootstrap.container import ready_container
+    from calcom_pipeline.clock import utc_now
     from calcom_pipeline.settings import load_settings
 
     with ready_container(load_settings()) as container:
@@ -106,6 +108,7 @@ def status(output: Output) -> int:
         known = {found.scope: found for found in group.store.known()}
         unseen = [scope for scope in group.scopes if scope not in known] if group.is_wanted else []
         url = container.settings.webhook_url
+        arrivals = group.arrivals(utc_now())
     rows = [
         (k.scope, k.state, k.reason, _minute(k.since) if k.since else "-", _minute(k.checked_at))
         for k in known.values()
@@ -115,6 +118,11 @@ def status(output: Output) -> int:
         output.table(f"Webhooks of {url or 'no address'}", ("scope", "state", "what", "since", "looked at (UTC)"), rows)
     if not group.is_wanted:
         output.line("CALCOM_WEBHOOK_URL is not set: no subscriptions are kept, changes are found by polling.")
+    if arrivals is not None:
+        output.line(
+            f"Deliveries: {arrivals.named} of {arrivals.expected} changes were delivered, {arrivals.lost} were found "
+            f"by polling alone ({arrivals.lost_percent:.1f}% lost)"
+        )
     shown = [
         {
             "scope": str(k.scope),
@@ -126,7 +134,9 @@ def status(output: Output) -> int:
         }
         for k in known.values()
     ]
-    output.result("webhooks status", {"url": url, "scopes": shown, "unseen": [str(scope) for scope in unseen]})
+    told = {"url": url, "scopes": shown, "unseen": [str(scope) for scope in unseen]}
+    delivered = {**asdict(arrivals), "lost_percent": round(arrivals.lost_percent, 1)} if arrivals else None
+    output.result("webhooks status", {**told, "deliveries": delivered})
     is_right = not unseen and all(k.state == "right" for k in known.values())
     return exit_codes.OK if is_right or not group.is_wanted else exit_codes.UNHEALTHY
 

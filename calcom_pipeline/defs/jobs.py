@@ -11,10 +11,11 @@ from calcom_pipeline.defs.bookings.assets import BookingsConfig, bookings, booki
 from calcom_pipeline.defs.event_types.assets import event_types
 from calcom_pipeline.defs.maintenance.retention import retention
 from calcom_pipeline.defs.services.assets import service_plan, service_sync
+from calcom_pipeline.defs.webhooks.subscriptions import webhooks
 
 full_sync = dg.define_asset_job(
     "full_sync",
-    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(bookings_history),
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(bookings_history, webhooks),
     description="The whole loop, once: services, event types, slots, bookings.",
 )
 bookings_mirror = dg.define_asset_job(
@@ -50,6 +51,9 @@ event_types_sync = dg.define_asset_job(
 slots_refresh = dg.define_asset_job(
     "slots_refresh", selection=[event_types, slots], description="Event types and their free starts."
 )
+webhook_subscriptions = dg.define_asset_job(
+    "webhook_subscriptions", selection=[webhooks], description="One webhook subscription per scope, put right."
+)
 
 ALL = [
     full_sync,
@@ -62,4 +66,5 @@ ALL = [
     slots_refresh,
     cache_invalidation,
     retention,
+    webhook_subscriptions,
 ]

@@ -41,6 +41,13 @@ ALL = [
         description="One call per event type and length.",
     ),
     dg.ScheduleDefinition(
+        name="webhooks_every_15_minutes",
+        job=jobs.webhook_subscriptions,
+        cron_schedule="11-59/15 * * * *",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="A call per subscription, CALCOM_WEBHOOK_SCOPES at most; none without CALCOM_WEBHOOK_URL.",
+    ),
+    dg.ScheduleDefinition(
         name="retention_daily",
         job=jobs.retention,
         cron_schedule="52 2 * * *",  # before the weekly full read, which has the night to itself

@@ -93,6 +93,12 @@ SENTENCES: Mapping[str, str] = {
     "webhook_forbidden": "this key may not see or change its subscriptions; it takes an admin or owner of the team",
     "webhook_new_secret_refused": "the receiver is away or does not take the new secret yet; nothing was changed",
     "webhook_old_secret_refused": "the receiver does not take a previous secret; what is signed with it would be lost",
+    # --- polling beside webhooks: how often it looks
+    "sweep_not_subscribed": "not every webhook is subscribed as it should be",
+    "sweep_unproven": "nothing has changed lately that would prove that deliveries arrive",
+    "sweep_lost": "{lost} of {expected} changes were not delivered, the last one among them",
+    "sweep_proven": "deliveries arrive: the last {number} changes were named by one",
+    # --- webhooks: a look that did not come about
     "webhook_stopped": "not looked at: {text}",
 }
 

@@ -265,5 +265,5 @@ def test_a_receiver_that_is_away_takes_nothing():
 
 
 def test_a_rotation_without_a_previous_secret_is_refused(calcom: CalcomClient, store: PostgresSubscriptions):
-    with pytest.raises(ConfigurationError, match="CALCOM_WEBHOOK_PREVIOUS_SECRETS"):
+    with pytest.raises(ConfigurationError, match="CALCOM_WEBHOOK_PREVIOUS_SECRET"):
         rotated(calcom, store, WANTED)

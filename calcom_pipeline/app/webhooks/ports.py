@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.domain.reasons import Reason
+from calcom_pipeline.domain.webhooks.arrivals import Arrivals, Change
 from calcom_pipeline.domain.webhooks.models import NewWebhook, Webhook, WebhookScope
 
 #: right: as it should be; wrong: something is to be done; failed: it could not be done, or not be looked at.
@@ -74,4 +75,36 @@ class Deliveries(Protocol):
 
     def seen(self, uid: str, since: datetime) -> datetime | None:
         """When the first delivery since then arrived that names this booking, as the one before a move, too."""
+        ...
+
+
+class FindingStore(Protocol):
+    """What changed at Cal.com and has to be named by a delivery, as far as the mirror of bookings shows it."""
+
+    def note(self, *, since: datetime, now: datetime) -> int:
+        """Note the changes of that time that have to fire a trigger where we are subscribed; how many are new."""
+        ...
+
+    def unnamed(self, *, since: datetime, before: datetime, limit: int) -> Sequence[Change]:
+        """Changes of that time that no delivery is known to name, newest first."""
+        ...
+
+    def named(self, change: Change, at: datetime) -> None:
+        """A delivery that arrived then names it."""
+        ...
+
+    def arrivals(self, *, since: datetime, before: datetime) -> Arrivals:
+        """How many changes of that time were named."""
+        ...
+
+
+class SweepStore(Protocol):
+    """When polling last looked for changed bookings."""
+
+    def looked_at(self) -> datetime | None:
+        """UTC; None before the first look."""
+        ...
+
+    def looked(self, at: datetime) -> None:
+        """It looks now."""
         ...

@@ -52,7 +52,7 @@ def rotate(
     """
     if not wanted.previous:
         advice = "Set CALCOM_WEBHOOK_SECRET to the new secret, name the old one there, restart the receiver."
-        raise ConfigurationError(["CALCOM_WEBHOOK_PREVIOUS_SECRETS names no secret to rotate from"], advice=advice)
+        raise ConfigurationError(["CALCOM_WEBHOOK_PREVIOUS_SECRET names no secret to rotate from"], advice=advice)
     if not receiver.takes(wanted.secret, now=now()):
         return Rotated(refused=Reason("webhook_new_secret_refused"))
     if not all(receiver.takes(secret, now=now()) for secret in wanted.previous):

@@ -92,6 +92,7 @@ _TABLES: Sequence[tuple[str, str, tuple[str, ...]]] = (
     ("facts", "created_at", ("invalidations",)),
     ("quarantine", "last_seen_at", ("quarantine",)),
     ("creates in doubt", "opened_at", ("open_outcomes",)),
+    ("changes to be delivered", "happened_at", ("webhook_findings",)),
 )
 
 
@@ -104,6 +105,7 @@ def own_records(database: Database) -> dict[str, PostgresRecords | CallRecords |
         "fact": PostgresRecords(database, "facts", queries.FORGET_FACTS),
         "quarantine": PostgresRecords(database, "quarantine", queries.FORGET_RECORDS),
         "outcome": PostgresRecords(database, "creates in doubt", queries.FORGET_OUTCOMES),
+        "finding": PostgresRecords(database, "changes to be delivered", queries.FORGET_FINDINGS),
     }
 
 
