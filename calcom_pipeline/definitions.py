@@ -9,6 +9,7 @@ from calcom_pipeline.defs.availability.assets import slots
 from calcom_pipeline.defs.bookings import checks as booking_checks
 from calcom_pipeline.defs.bookings.assets import bookings, bookings_history
 from calcom_pipeline.defs.event_types.assets import event_types
+from calcom_pipeline.defs.maintenance.alerts import failed_runs
 from calcom_pipeline.defs.maintenance.leases import leased
 from calcom_pipeline.defs.maintenance.restarts import dead_runs
 from calcom_pipeline.defs.services.assets import service_plan, service_sync
@@ -22,7 +23,7 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
         asset_checks=[*checks.ALL, *booking_checks.ALL, webhooks_alive],
         jobs=jobs.ALL,
         schedules=schedules.ALL,
-        sensors=[*sensors.ALL, dead_runs],
+        sensors=[*sensors.ALL, dead_runs, failed_runs],
         resources={**resources.ALL, **(resource_overrides or {})},
         executor=leased(dg.in_process_executor),
     )

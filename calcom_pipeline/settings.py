@@ -97,6 +97,13 @@ def _address_of(server: str, schemes: str) -> AfterValidator:
     return AfterValidator(checked)
 
 
+def _web_address(value: SecretStr | None) -> SecretStr | None:
+    """Not quoted: such an address is a secret as a whole."""
+    if value is not None and not re.match(r"https?://[^\s/]+(/\S*)?$", value.get_secret_value()):
+        raise ValueError("is no http:// or https:// address")
+    return value
+
+
 Optional_ = BeforeValidator(_blank_is_unset)
 _PostgresUrl = Annotated[SecretStr | None, _address_of("PostgreSQL", r"postgresql|postgres|postgresql\+\w+"), Optional_]
 _RedisUrl = Annotated[SecretStr | None, _address_of("Redis", "redis|rediss|unix"), Optional_]
@@ -517,6 +524,29 @@ class Settings(BaseModel):
         default=10.0, gt=0, le=10_000, description="Dagster's log (`up`) longer than that is moved aside."
     )
     dagster_log_files: int = Field(default=3, ge=1, le=100, description="As many older ones of it are kept.")
+    ui_url: Annotated[str | None, Optional_] = Field(
+        default=None,
+        pattern=r"^https?://[^\s/@]+(/\S*)?$",
+        description="Address of the Dagster UI in messages. Unset: this machine's, on CALCOM_UI_PORT.",
+    )
+    alert_webhook: Annotated[SecretStr | None, AfterValidator(_web_address), Optional_] = Field(
+        default=None, description="Incoming webhook (Slack, Mattermost and others) that is told of runs that failed."
+    )
+    alert_smtp_url: Annotated[SecretStr | None, _address_of("a mail server", "smtp|smtps"), Optional_] = Field(
+        default=None, description="Mail server for the same, smtp://user:password@host:587 or smtps://."
+    )
+    alert_mail_to: Annotated[tuple[str, ...], BeforeValidator(_comma_list)] = Field(
+        default=(), description="Who gets these mails, comma separated."
+    )
+    alert_mail_from: Annotated[str | None, Optional_] = Field(
+        default=None, description="Their sender. Unset: the first of those who get them."
+    )
+    alert_repeat_hours: float = Field(
+        default=6.0, gt=0, le=720, description="A cause that lasts is told again after so long, not at every failure."
+    )
+    alert_seconds: float = Field(
+        default=5.0, gt=0, le=20, description="Longest wait for each answer on the way; a sensor has 60 s in all."
+    )
     live_key: Annotated[SecretStr | None, Optional_] = Field(
         default=None, description="Key of a test account for `make live`, which books and cancels for real."
     )

@@ -31,3 +31,11 @@ CREATE TABLE webhook_sweep (
 
 -- Changes of the last hours are looked for.
 CREATE INDEX IF NOT EXISTS bookings_updated_at ON bookings (updated_at);
+
+-- Failures are told to people once per cause.
+CREATE TABLE alerts (
+    cause    text PRIMARY KEY,
+    sent_at  timestamptz,                               -- of the last message; null: none got out
+    seen_at  timestamptz NOT NULL,
+    failures bigint NOT NULL                            -- that were not told since then
+);
