@@ -6,7 +6,7 @@ import dagster as dg
 
 from calcom_pipeline.defs.account import Account, require_distinct
 from calcom_pipeline.defs.location import of_account
-from calcom_pipeline.defs.maintenance import restarts
+from calcom_pipeline.defs.maintenance import alerts, restarts
 from calcom_pipeline.defs.maintenance.leases import leased
 
 
@@ -29,7 +29,7 @@ def build_definitions(
         asset_checks=[check for one in each for check in one.asset_checks or ()],
         jobs=jobs,
         schedules=[schedule for one in each for schedule in one.schedules or ()],
-        sensors=[*(sensor for one in each for sensor in one.sensors or ()), restarts.sensor(jobs)],
+        sensors=[*(sensor for one in each for sensor in one.sensors or ()), restarts.sensor(jobs), alerts.failed_runs],
         resources={name: it for one in each for name, it in (one.resources or {}).items()}
         | dict(resource_overrides or {}),
         executor=leased(dg.in_process_executor),

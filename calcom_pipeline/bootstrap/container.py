@@ -19,6 +19,7 @@ from calcom_pipeline.bootstrap.maintenance import MaintenanceGroup
 from calcom_pipeline.bootstrap.options import client_options, database_bounds, transport_options
 from calcom_pipeline.bootstrap.reports import ReportGroup
 from calcom_pipeline.bootstrap.services import ServiceGroup
+from calcom_pipeline.bootstrap.subscriptions import SubscriptionGroup
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.settings import Settings
 
@@ -104,6 +105,11 @@ class Container:
     def deliveries(self) -> DeliveryGroup:
         """Deliveries of webhooks: the inbox, the spool, who takes them in."""
         return DeliveryGroup(self.settings, self.endpoints, self.database, self._stack)
+
+    @cached_property
+    def subscriptions(self) -> SubscriptionGroup:
+        """Webhook subscriptions at Cal.com, and whether their deliveries arrive."""
+        return SubscriptionGroup(self.settings, self.database, is_sandbox=self.endpoints.is_sandbox)
 
     @cached_property
     def reports(self) -> ReportGroup:

@@ -34,6 +34,7 @@ class MaintenanceGroup:
             "quarantine": s.quarantine_retention_days,
             "outcome": s.outcome_retention_days,
             "webhook": s.webhook_retention_days,
+            "finding": s.finding_retention_days,
         }
         return [Lifetime(records, timedelta(days=days[name])) for name, records in own_records(self._database).items()]
 

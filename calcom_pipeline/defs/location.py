@@ -27,11 +27,12 @@ from calcom_pipeline.defs.services import jobs as service_jobs
 from calcom_pipeline.defs.services import sensors as service_sensors
 from calcom_pipeline.defs.webhooks import jobs as webhook_jobs
 from calcom_pipeline.defs.webhooks import sensors as webhook_sensors
+from calcom_pipeline.defs.webhooks import subscriptions
 
-_ASSETS = (services, event_types, bookings, history, slots)
-_CHECKS = (service_checks, event_type_checks, booking_checks, availability_checks)
+_ASSETS = (services, event_types, bookings, history, slots, subscriptions)
+_CHECKS = (service_checks, event_type_checks, booking_checks, availability_checks, subscriptions)
 _JOBS = (service_jobs, event_type_jobs, booking_jobs, availability_jobs, webhook_jobs)
-_SCHEDULES = (service_jobs, booking_jobs, availability_jobs, retention)
+_SCHEDULES = (service_jobs, booking_jobs, availability_jobs, webhook_jobs, retention)
 _SENSORS = (service_sensors, availability_sensors, booking_sensors, event_type_sensors, webhook_sensors)
 
 

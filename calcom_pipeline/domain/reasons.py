@@ -83,6 +83,24 @@ SENTENCES: Mapping[str, str] = {
     "unproven_sibling": "not proven gone: event type {event_type} is listed and cannot be read either",
     "unproven_key": "not proven gone: the key is somebody else's by now",
     "unproven_refused": "not proven gone: {text}",
+    # --- webhook subscriptions: what is found of a scope
+    "webhook_right": "subscribed as it should be",
+    "webhook_missing": "there is no subscription of our address",
+    "webhook_differs": "its {fields} are not as they should be",
+    "webhook_doubled": "a second subscription of our address: everything would come twice",
+    "webhook_unwanted": "made by us for an event type that is not read any more",
+    "webhook_rotation_due": "signs with a previous secret",
+    "webhook_not_looked_at": "not looked at yet; {most} scopes are looked at in a run",
+    "webhook_forbidden": "this key may not see or change its subscriptions; it takes an admin or owner of the team",
+    "webhook_new_secret_refused": "the receiver is away or does not take the new secret yet; nothing was changed",
+    "webhook_old_secret_refused": "the receiver does not take a previous secret; what is signed with it would be lost",
+    # --- polling beside webhooks: how often it looks
+    "sweep_not_subscribed": "not every webhook is subscribed as it should be",
+    "sweep_unproven": "nothing has changed lately that would prove that deliveries arrive",
+    "sweep_lost": "{lost} of {expected} changes were not delivered, the last one among them",
+    "sweep_proven": "deliveries arrive: the last {number} changes were named by one",
+    # --- webhooks: a look that did not come about
+    "webhook_stopped": "not looked at: {text}",
 }
 
 

@@ -78,6 +78,8 @@ class _WireWebhook(Wire):
     triggers: list[str]
     active: bool
     secret: str | None = None
+    version: str | None = None
+    payloadTemplate: str | None = None
 
 
 _EVENT_TYPE = TypeAdapter(EventTypeWire)
@@ -230,4 +232,6 @@ def webhook(data: Any, exchange: Exchange) -> Webhook:
 
 
 def _webhook(wire: _WireWebhook) -> Webhook:
-    return Webhook(wire.id, wire.subscriberUrl, tuple(wire.triggers), wire.active, wire.secret)
+    return Webhook(
+        wire.id, wire.subscriberUrl, tuple(wire.triggers), wire.active, wire.secret, wire.version, wire.payloadTemplate
+    )

@@ -7,7 +7,7 @@ from calcom_pipeline.adapters.calcom.endpoint import ApiEndpoints
 from calcom_pipeline.adapters.calcom.idempotent_create import ExactlyOnce
 from calcom_pipeline.domain.errors import NotFound
 from calcom_pipeline.domain.listed import Listed, UnreadableRow
-from calcom_pipeline.domain.webhooks.models import NewWebhook, Webhook, WebhookScope
+from calcom_pipeline.domain.webhooks.models import PAYLOAD_VERSION, NewWebhook, Webhook, WebhookScope
 
 _PAGE_ROWS = 250
 OWN = WebhookScope()
@@ -72,7 +72,8 @@ class WebhookEndpoints(ApiEndpoints):
             _path(scope, webhook_id),
             group="webhooks",
             kind="absolute",
-            body=_body(webhook),
+            # A template that somebody gave it would replace the body that we read. Guess: an empty one is none.
+            body={**_body(webhook), "payloadTemplate": ""},
         )
         return schemas.webhook(answer.data(), answer.exchange)
 
@@ -85,7 +86,7 @@ class WebhookEndpoints(ApiEndpoints):
 
 
 def _says(found: Webhook, wanted: NewWebhook) -> bool:
-    same = (found.active, found.secret) == (wanted.active, wanted.secret)
+    same = (found.active, found.secret, found.template or "") == (wanted.active, wanted.secret, "")
     return same and set(found.triggers) == set(wanted.triggers)
 
 
@@ -101,4 +102,5 @@ def _body(webhook: NewWebhook) -> dict[str, Any]:
         "subscriberUrl": webhook.url,
         "triggers": list(webhook.triggers),
         "secret": webhook.secret,
+        "version": PAYLOAD_VERSION,
     }

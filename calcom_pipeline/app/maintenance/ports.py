@@ -1,7 +1,9 @@
-"""What keeping lifetimes asks of those who hold the records."""
+"""What upkeep asks of others: those who hold records with a lifetime, and the ways to people."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
+
+from calcom_pipeline.domain.maintenance.alerts import Message
 
 
 class Records(Protocol):
@@ -17,4 +19,36 @@ class Records(Protocol):
 
         About `limit` in one transaction, so that none is long. Raises what the store raises.
         """
+        ...
+
+
+class NotSent(Exception):  # noqa: N818 - says what became of the message
+    """A message did not get out; the text says why and holds no secret."""
+
+
+class AlertChannel(Protocol):
+    """A way to people."""
+
+    @property
+    def name(self) -> str:
+        """Names it to people."""
+        ...
+
+    def send(self, message: Message) -> None:
+        """Send it. Raises NotSent."""
+        ...
+
+
+class AlertLog(Protocol):
+    """The table `alerts`: which causes people were told of."""
+
+    def claim(self, cause: str, *, now: datetime, repeat: timedelta) -> int | None:
+        """Take it on to tell of a cause; how many failures went untold since the last message.
+
+        None if it was told less than `repeat` ago, or somebody else is telling; the failure is counted then.
+        """
+        ...
+
+    def release(self, cause: str) -> None:
+        """It was not told after all."""
         ...

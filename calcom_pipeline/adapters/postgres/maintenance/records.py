@@ -93,6 +93,7 @@ _TABLES: Sequence[tuple[str, str, tuple[str, ...]]] = (
     ("quarantine", "last_seen_at", ("quarantine",)),
     ("creates in doubt", "opened_at", ("open_outcomes",)),
     ("deliveries", "received_at", ("webhook_inbox",)),
+    ("changes to be delivered", "happened_at", ("webhook_findings",)),
 )
 
 
@@ -106,6 +107,7 @@ def own_records(database: Database) -> dict[str, PostgresRecords | CallRecords |
         "quarantine": PostgresRecords(database, "quarantine", queries.FORGET_RECORDS),
         "outcome": PostgresRecords(database, "creates in doubt", queries.FORGET_OUTCOMES),
         "webhook": PostgresRecords(database, "deliveries", queries.FORGET_DELIVERIES),
+        "finding": PostgresRecords(database, "changes to be delivered", queries.FORGET_FINDINGS),
     }
 
 

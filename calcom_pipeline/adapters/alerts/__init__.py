@@ -1,0 +1,1 @@
+"""Ways to people: a webhook, e-mail."""

@@ -1,0 +1,66 @@
+"""What people are told of a run that failed: one message per cause, with what to do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from calcom_pipeline.domain.cleaning import printable
+from calcom_pipeline.domain.redaction import redacted
+
+_LONGEST_TEXT = 600
+#: Causes that every job meets, whichever failed first; of others each job has its own.
+_OF_ALL_JOBS: Mapping[str, str] = {
+    "unauthorized": "Check CALCOM_API_KEY: is it right, not expired, and may it do that?",
+    "rate_limited": "Something else spends the key's limit; `calcom-pipeline status` shows the calls of each minute.",
+    "circuit_open": "Cal.com fails again and again: look at its status page. Nothing has to be done here.",
+    "transient_error": "Cal.com or the way to it is away. The next run tries again.",
+    "certificate_refused": "Look at who answers in Cal.com's place; your own authority goes into CALCOM_CA_BUNDLE.",
+    "configuration_error": "Correct the setting; `calcom-pipeline doctor` checks them all.",
+    "schema_outdated": "Run `calcom-pipeline migrate`.",
+    "store_error": "Look at PostgreSQL: is it there, is its disk full?",
+    "store_timeout": "Look at PostgreSQL: is it overloaded, does somebody hold a lock?",
+    "cache_error": "Look at Redis: is it there, is its memory full?",
+    "run_died": "Its process was killed: look at memory and at the log. It is started again if it is safe to.",
+}
+_OF_ONE_JOB: Mapping[str, str] = {
+    "contract_broken": "Cal.com answered something new. Look into the run, and whether an upgrade is out.",
+    "rejected": "Cal.com refuses what was sent: look at the message and the service or booking it names.",
+    "outcome_unknown": "Nobody knows whether it was done; the next sync looks. If it stays: `calcom-pipeline resolve`.",
+    "store_conflict": "Another writer was faster several times; the next run tries again.",
+}
+_ELSE = "Look into the run; what nobody foresaw is a bug: please report it with the run's log."
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that failed for good. `code` is the kind of error in snake case, `said` its sentence."""
+
+    code: str
+    job: str
+    run_id: str
+    said: str
+
+    @property
+    def cause(self) -> str:
+        """What makes two failures the same to people."""
+        return self.code if self.code in _OF_ALL_JOBS else f"{self.code}:{self.job}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent: no secret, no address of an attendee, no order to a terminal."""
+
+    title: str
+    text: str
+
+
+def message_about(failure: Failure, *, account: str, ui_url: str, before: int) -> Message:
+    """The message. `before`: failures of this cause that were not told since the last message."""
+    what_to_do = _OF_ALL_JOBS.get(failure.code) or _OF_ONE_JOB.get(failure.code) or _ELSE
+    lines = [
+        printable(redacted(failure.said, longest=_LONGEST_TEXT)),
+        f"What to do: {what_to_do}",
+        f"The run: {ui_url.rstrip('/')}/runs/{failure.run_id}",
+    ]
+    if before:
+        lines.append(f"It had failed {before} times since the last message.")
+    return Message(f"calcom-pipeline ({account}): {failure.job} failed, {failure.code}", "\n".join(lines))
