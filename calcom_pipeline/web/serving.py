@@ -8,15 +8,17 @@ from contextlib import ExitStack, contextmanager
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 from uvicorn.supervisors import Multiprocess
 
-from calcom_pipeline.bootstrap.container import ready_container
+from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.domain.errors import ConfigurationError, PipelineError
 from calcom_pipeline.facade import CalcomService
 from calcom_pipeline.settings import Settings, load_settings
 from calcom_pipeline.web.app import build_app
 from calcom_pipeline.web.measures import FOLDER_VARIABLE
 from calcom_pipeline.web.options import WebOptions
+from calcom_pipeline.web.webhooks import WebhookOptions, receiving, webhook_routes
 
 WORKERS_VARIABLE = "CALCOM_HTTP_WORKERS"
 #: Seconds that an idle connection is kept; longer than a page takes to ask for its next month.
@@ -62,9 +64,9 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     # Held open here too: embedded servers live as long as the longest of us, and mistakes are told by this process.
     with ready_container(settings) as container:
         if settings.http_workers == 1:
-            app = build_app(CalcomService(container), WebOptions.of(settings))
-            server = uvicorn.Server(server_config(app, settings))
-            server.run(sockets=[listener])
+            with ExitStack() as stack:
+                server = uvicorn.Server(server_config(_application(container, stack), settings))
+                server.run(sockets=[listener])
             if not server.started:
                 raise HttpApiEnded("The HTTP API did not start")
             return
@@ -77,8 +79,19 @@ def worker_app() -> Starlette:
     """The application of one of several processes, by its environment."""
     settings = load_settings()
     stack = ExitStack()
-    container = stack.enter_context(ready_container(settings))
-    return build_app(CalcomService(container), WebOptions.of(settings), on_stop=stack.close)
+    return _application(stack.enter_context(ready_container(settings)), stack)
+
+
+def _application(container: Container, stack: ExitStack) -> Starlette:
+    """The HTTP API, and the receiver of webhooks where a secret says whose deliveries are true.
+
+    `stack` is closed once nothing is asked any more.
+    """
+    settings, receiver = container.settings, list[BaseRoute]()
+    if container.deliveries.secrets():
+        intake = stack.enter_context(receiving(container))
+        receiver += webhook_routes(intake, WebhookOptions.of(settings))
+    return build_app(CalcomService(container), WebOptions.of(settings), extra=receiver, on_stop=stack.close)
 
 
 def server_config(app: Starlette | str, settings: Settings) -> uvicorn.Config:

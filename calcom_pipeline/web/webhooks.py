@@ -29,6 +29,7 @@ from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.errors import PipelineError
 from calcom_pipeline.domain.webhooks.deliveries import Refused
 from calcom_pipeline.settings import Settings
+from calcom_pipeline.web.endpoint import OPERATION
 
 PATH = "/webhooks/calcom"
 _SIGNATURE = "x-cal-signature-256"
@@ -62,6 +63,7 @@ def webhook_routes(receiver: Callable[[], Intake] | Intake, options: WebhookOpti
     intake = receiver if callable(receiver) else lambda: receiver
 
     async def deliver(request: Request) -> Response:
+        request.scope[OPERATION] = "webhook"
         try:
             async with asyncio.timeout(options.body_seconds):
                 raw = await _body(request, options.longest_body_bytes)

@@ -7,11 +7,16 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.web.webhooks import PATH
 from tests.support import leaks
 from tests.support.commands import argv, bare, command, said
+from tests.support.deliveries import SECRET, delivery_body, post
+from tests.support.tables import fetch
 from tests.support.web import Asker, free_port
 
 TOKEN = "website-token-0001"
@@ -117,3 +122,25 @@ def test_tokens_that_are_none_are_refused_without_quoting_them(environment: dict
     assert problem in said(done)
     assert "aaaaaaaa" not in done.stderr
     assert "short" not in done.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_with_a_secret_webhooks_come_in_beside_the_api_and_reach_the_inbox(
+    environment: dict[str, str], database: Database, tmp_path: Path, workers: str
+):
+    hooks = {"CALCOM_WEBHOOK_SECRET": SECRET.decode(), "CALCOM_WEBHOOK_SPOOL_FOLDER": str(tmp_path)}
+    raw = delivery_body("u1")
+    with running({**environment, **hooks}, "--workers", workers) as (process, port):
+        address = f"http://127.0.0.1:{port}{PATH}"
+        assert post(address, raw) == 200
+        assert post(address, raw, None) == 401
+        assert Asker(port).get("/health").status == 200
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=40)
+    leaks.said("`serve`", out, err)
+    assert fetch(database, "SELECT trigger, uid FROM webhook_inbox") == [("BOOKING_CREATED", "u1")]
+
+
+def test_without_a_secret_nobody_can_deliver(environment: dict[str, str]):
+    with running(environment) as (_, port):
+        assert post(f"http://127.0.0.1:{port}{PATH}", delivery_body("u1")) == 404
