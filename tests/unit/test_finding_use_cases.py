@@ -224,8 +224,11 @@ class World:
     def bookable(self) -> list[EventType]:
         return [OTHER, KIND]
 
-    def concerned(self, fact: Fact) -> list[EventType]:
-        return [one for one in (OTHER, KIND) if one.id == fact.event_type_id or set(one.host_ids) & set(fact.user_ids)]
+    def concerned_by(self, facts: Sequence[Fact]) -> list[list[EventType]]:
+        return [
+            [one for one in self.bookable() if one.id == fact.event_type_id or set(one.host_ids) & set(fact.user_ids)]
+            for fact in facts
+        ]
 
     def add(self, facts: Sequence[Fact]) -> list[Fact]:
         return self._added(facts, None)
