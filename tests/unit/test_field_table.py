@@ -97,9 +97,25 @@ def naming(word: str) -> set[str]:
     return {str(path.relative_to(PACKAGE)) for path in files if word in path.read_text()}
 
 
-@pytest.mark.parametrize("name", ["slot_interval_minutes", "requires_confirmation"])
-def test_a_field_that_no_decision_looks_at_stands_in_two_modules(name: str):
-    assert naming(name) == {"domain/event_types/models.py", "adapters/calcom/event_types/fields.py"}
+TABLE = {"domain/event_types/models.py", "adapters/calcom/event_types/fields.py"}
+#: Lookups know the pace of starts from Redis alone: it says how long a day may be cached in which the notice ends.
+LOOKUPS = {
+    "app/availability/window.py",
+    "domain/availability/models.py",
+    "adapters/redis/availability/values.py",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "deciding"),
+    [
+        ("requires_confirmation", set()),
+        ("slot_interval_minutes", LOOKUPS),
+        ("limit_periods", {"domain/availability/changes.py"}),  # how far a booking changes other days
+    ],
+)
+def test_a_field_stands_in_two_modules_and_in_those_that_decide_by_it(name: str, deciding: set[str]):
+    assert naming(name) == TABLE | deciding
 
 
 def test_cal_coms_names_of_event_types_stand_in_its_adapter_alone():

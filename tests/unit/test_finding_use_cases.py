@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -45,6 +46,7 @@ class Calendar:
     life: timedelta | None = timedelta(minutes=5)
     stale: bool = False
     unread: tuple[date, ...] = ()
+    refreshing: bool = False
     now: datetime = NOW
     asked: list[tuple[int, date, date]] = field(default_factory=list)
 
@@ -59,9 +61,11 @@ class Calendar:
         free = tuple(
             Slot(at) for at in sorted(self.starts[event_type_id]) if first_day <= at.astimezone(zone).date() <= last_day
         )
-        return Availability(free, self.now, self.stale, self.unread)
+        return Availability(free, self.now, self.stale, self.unread, self.refreshing)
 
-    def fresh_until(self, *_: object) -> datetime | None:
+    def fresh_until(
+        self, event_type_id: int, first_day: date, last_day: date, duration_minutes: int | None
+    ) -> datetime | None:
         return None if self.life is None else self.now + self.life
 
 
@@ -121,12 +125,26 @@ class TestAlternatives:
         assert [one.start for one in self.ask(calendar, shelf).starts] == [at(3, 12)]
 
     @pytest.mark.parametrize(
-        "changes", [{"stale": True}, {"life": None}, {"life": timedelta()}, {"life": timedelta(seconds=-1)}]
+        "changes",
+        [{"stale": True}, {"refreshing": True}, {"life": None}, {"life": timedelta()}, {"life": timedelta(seconds=-1)}],
     )
     def test_what_is_stale_or_made_of_days_that_are_over_is_not_kept(self, changes):
         shelf = Shelf()
         assert self.ask(replace(Calendar({2: [at(3, 9)]}), **changes), shelf).starts != ()
         assert shelf.kept == {}
+
+    def test_days_that_others_cache_while_the_next_type_is_read_lend_it_no_life(self):
+        class Slow(Calendar):
+            def days(self, event_type_id: int, *window: Any) -> Availability:
+                found = super().days(event_type_id, *window)
+                if event_type_id == 3:
+                    self.now += timedelta(seconds=200)  # meanwhile those of the first type are fetched anew
+                return found
+
+        calendar, shelf = Slow({2: [at(3, 9)], 3: [at(3, 12)]}), Shelf()
+        self.ask(calendar, shelf, nearest_question([2, 3], at(3, 10), now=NOW, within_days=2))
+        ((_, _, seconds),) = shelf.kept.values()
+        assert seconds == 100
 
     def test_without_redis_the_days_answer(self):
         assert len(self.ask(Calendar({2: [at(3, 9)]}), Shelf(broken=True)).starts) == 1
@@ -224,8 +242,11 @@ class World:
     def bookable(self) -> list[EventType]:
         return [OTHER, KIND]
 
-    def concerned(self, fact: Fact) -> list[EventType]:
-        return [one for one in (OTHER, KIND) if one.id == fact.event_type_id or set(one.host_ids) & set(fact.user_ids)]
+    def concerned_by(self, facts: Sequence[Fact]) -> list[list[EventType]]:
+        return [
+            [one for one in self.bookable() if one.id == fact.event_type_id or set(one.host_ids) & set(fact.user_ids)]
+            for fact in facts
+        ]
 
     def add(self, facts: Sequence[Fact]) -> list[Fact]:
         return self._added(facts, None)

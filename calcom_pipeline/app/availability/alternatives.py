@@ -4,11 +4,13 @@ An answer is kept no longer than the days it was made of, and none outlives a cl
 generations are read before the days, and compared when it is stored and whenever it is read.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from calcom_pipeline.app.availability.free_days import FreeDays, StartRules
+from calcom_pipeline.app.availability.lookup import Availability
 from calcom_pipeline.app.availability.ports import AlternativesCache
 from calcom_pipeline.domain.availability.finding import Alternatives, Offer, days_around, nearest
 from calcom_pipeline.domain.availability.questions import NearestQuestion
@@ -34,10 +36,32 @@ def alternatives(
     if kept and kept.found and _may_be_booked(kept.found, rules, now):
         return kept.found
     stretches = {number: _stretch(question, rule, now) for number, rule in rules.items()}
-    found = _found(days, question, rules, stretches, now)
-    if kept and not found.stale:
-        _keep(days, cache, question, found, stretches, generations=kept.generations, clock=clock)
+    looked_at = _looked_at(days, question, stretches, may_keep=kept is not None)
+    offers = [Offer(i, rules[i].zone, now + rules[i].notice, there.slots) for i, there in looked_at.answers.items()]
+    starts = nearest(offers, around=question.around, count=question.count, wishes=question.wishes)
+    found = Alternatives(starts, looked_at.as_of, looked_at.stale)
+    if kept and looked_at.until:
+        life = looked_at.until - clock()  # finding it may have taken a call, and the days have aged since
+        if life > timedelta(0):
+            with suppress(CacheError):  # the answer is right all the same; whoever asks next finds it again
+                cache.keep(question, found, generations=kept.generations, seconds=life.total_seconds())
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _LookedAt:
+    """Days by event type, and when the first of them ends its life; None where one is not to be kept."""
+
+    answers: Mapping[int, Availability]
+    until: datetime | None
+
+    @property
+    def as_of(self) -> datetime | None:
+        return min((there.as_of for there in self.answers.values() if there.as_of), default=None)
+
+    @property
+    def stale(self) -> bool:
+        return any(there.stale for there in self.answers.values())
 
 
 def _may_be_booked(found: Alternatives, rules: Mapping[int, StartRules], now: datetime) -> bool:
@@ -50,47 +74,19 @@ def _stretch(question: NearestQuestion, rules: StartRules, now: datetime) -> tup
     )
 
 
-def _found(
-    days: FreeDays,
-    question: NearestQuestion,
-    rules: Mapping[int, StartRules],
-    stretches: Mapping[int, tuple[date, date]],
-    now: datetime,
-) -> Alternatives:
-    offers: list[Offer] = []
-    read: list[datetime] = []
-    stale = False
+def _looked_at(
+    days: FreeDays, question: NearestQuestion, stretches: Mapping[int, tuple[date, date]], *, may_keep: bool
+) -> _LookedAt:
+    """The days. Each type's life is read right after its days: others may be cached by the time all are read."""
+    answers: dict[int, Availability] = {}
+    ends: list[datetime | None] = []
     for number, (first_day, last_day) in stretches.items():
         if first_day > last_day:
             continue
-        there = days.days(number, first_day, last_day, question.duration_minutes)
-        offers.append(Offer(number, rules[number].zone, now + rules[number].notice, there.slots))
-        stale = stale or there.stale
-        if there.as_of:
-            read.append(there.as_of)
-    starts = nearest(offers, around=question.around, count=question.count, wishes=question.wishes)
-    return Alternatives(starts, min(read, default=None), stale)
-
-
-def _keep(
-    days: FreeDays,
-    cache: AlternativesCache,
-    question: NearestQuestion,
-    found: Alternatives,
-    stretches: Mapping[int, tuple[date, date]],
-    *,
-    generations: Sequence[str],
-    clock: Callable[[], datetime],
-) -> None:
-    ends = [
-        days.fresh_until(number, first_day, last_day, question.duration_minutes)
-        for number, (first_day, last_day) in stretches.items()
-        if first_day <= last_day
-    ]
-    known = [end for end in ends if end is not None]
-    now = clock()  # finding it may have taken a call, and the days have aged since
-    life = min(known, default=now) - now
-    if len(known) < len(ends) or life <= timedelta(0):
-        return
-    with suppress(CacheError):  # the answer is right all the same; whoever asks next finds it again
-        cache.keep(question, found, generations=generations, seconds=life.total_seconds())
+        there = answers[number] = days.days(number, first_day, last_day, question.duration_minutes)
+        if may_keep and not (there.stale or there.refreshing):
+            ends.append(days.fresh_until(number, first_day, last_day, question.duration_minutes))
+        else:
+            ends.append(None)
+    known = [end for end in ends if end]
+    return _LookedAt(answers, min(known) if known and len(known) == len(ends) else None)

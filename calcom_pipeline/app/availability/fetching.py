@@ -30,10 +30,11 @@ class Stores:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """Days by key; `stale` when some are older than they should be."""
+    """Days by key; `stale` when some are older than they should be, `refreshing` when some just past their life are."""
 
     days: Mapping[SlotKey, SlotDay] = field(default_factory=dict[SlotKey, SlotDay])
     stale: bool = False
+    refreshing: bool = False
 
 
 class MonthFetches:

@@ -40,13 +40,15 @@ class Availability:
 
     `stale` says that Cal.com could not be asked, or answered some day so that it could not be read, and older days had
     to do. `unread` are days of which nothing is known because of that. Without a day that may still be booked `as_of`
-    is the moment of the question.
+    is the moment of the question. `refreshing` says that some day was just past its life and is read anew behind the
+    answer, which is nothing to keep.
     """
 
     slots: tuple[Slot, ...]
     as_of: datetime | None
     stale: bool = False
     unread: tuple[date, ...] = ()
+    refreshing: bool = False
 
     def age(self, now: datetime) -> timedelta:
         """How old the answer is at most; nothing for one without days."""
@@ -150,7 +152,7 @@ class FreeTimes:
         slots = tuple(slot for day in days for slot in day.slots if slot.start >= earliest and slot.is_free)
         unread = tuple(key.day for key in window.keys if key not in found.days)
         as_of = min((day.fetched_at for day in days), default=None if unread else now)
-        return Availability(slots, as_of, found.stale, unread)
+        return Availability(slots, as_of, found.stale, unread, found.refreshing)
 
     def event_type(self, event_type_id: int) -> BookableType:
         """What lookups know of an event type: from Redis; else from PostgreSQL, and kept. Raises NotFound."""
@@ -184,7 +186,9 @@ class FreeTimes:
             return self._fetched(window, known)
         running = [self._refresh(month) for month in window.months(late)]
         due = {key for key, cached in late.items() if cached.late_seconds >= self._rules.revalidate_seconds}
-        return self._refreshed(days, due, running) if due else Fetched(days)
+        newer = self._waited_for(running) if due else {}
+        days = {key: newer.get(key, day) for key, day in days.items()}
+        return Fetched(days, stale=not due <= newer.keys(), refreshing=not late.keys() <= newer.keys())
 
     def _known(self, window: Window) -> dict[SlotKey, CachedDay]:
         """The days that are cached and not too old to be answered at all."""
@@ -194,17 +198,15 @@ class FreeTimes:
             return {}
         return {key: cached for key, cached in found.items() if cached.late_seconds < self._rules.stale_seconds}
 
-    def _refreshed(
-        self, older: dict[SlotKey, SlotDay], due: set[SlotKey], running: "list[Future[Fetched | None]]"
-    ) -> Fetched:
-        """Newer days, waited for a moment; else older ones, marked as such."""
+    def _waited_for(self, running: "list[Future[Fetched | None]]") -> dict[SlotKey, SlotDay]:
+        """Newer days, waited for a moment."""
         newer: dict[SlotKey, SlotDay] = {}
         deadline = time.monotonic() + self._rules.patience_seconds
         for future in running:
             with suppress(FutureTimeout):
                 found = future.result(max(0.0, deadline - time.monotonic()))
                 newer |= found.days if found else {}
-        return Fetched({key: newer.get(key, day) for key, day in older.items()}, stale=not due <= newer.keys())
+        return newer
 
     def _refresh(self, month: Month) -> "Future[Fetched | None]":
         """Fetch a month's late days behind the answer, once for all threads of this process."""

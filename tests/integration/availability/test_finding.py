@@ -64,6 +64,14 @@ def service(container: Container) -> CalcomService:
     return CalcomService(container)
 
 
+@pytest.fixture
+def settled(container: Container, settings: Settings) -> Iterator[CalcomService]:
+    """The same with days that live their whole life even right after a clearing."""
+    del container  # has pulled the event types
+    with ready_container(settings.model_copy(update={"slot_settle_seconds": 0.0})) as opened:
+        yield CalcomService(opened)
+
+
 def calls(sandbox: RunningSandbox, method: str = "GET") -> int:
     """Requests for slots that Cal.com has seen."""
     return sum(r["endpoint"] == f"{method} /v2/slots" for r in sandbox.control.requests(1000))
@@ -98,18 +106,20 @@ class TestAlternatives:
         assert [one.start for one in after.starts] == [at(9, 30), at(10, 30), at(9)]
 
     def test_an_answer_over_several_types_goes_with_each_of_them(
-        self, service: CalcomService, sandbox: RunningSandbox, container: Container
+        self, service: CalcomService, sandbox: RunningSandbox, redis_client: redis.Redis
     ):
         both = service.alternatives([2, 1], around=at(10), count=4)
         assert [one.event_type_id for one in both.starts][:1] == [2], "who is named first has what both offer"
         assert len({one.start for one in both.starts}) == 4
-        question_kept = container.redis.hlen(f"{PREFIX}near:2")
+        question_kept = redis_client.hlen(f"{PREFIX}near:2")
         assert question_kept == 1
-        container.redis.incr(f"{PREFIX}generation:1")  # as a clearing of the other type alone does
+        redis_client.incr(f"{PREFIX}generation:1")  # as a clearing of the other type alone does
         asked = calls(sandbox)
-        container.redis.delete(*container.redis.keys(f"{PREFIX}day:1:*"))
+        gone = redis_client.keys(f"{PREFIX}day:1:*")
+        redis_client.delete(*gone)
         assert service.alternatives([2, 1], around=at(10), count=4).starts == both.starts
-        assert calls(sandbox) == asked + 1, "made anew"
+        months = {key.decode()[-10:-3] for key in gone}
+        assert calls(sandbox) == asked + len(months), "made anew: a call for each month of the other type's days"
 
     def test_no_answer_lives_longer_than_the_days_it_was_made_of(
         self, service: CalcomService, redis_client: redis.Redis
@@ -225,16 +235,30 @@ class TestHolds:
         assert not service.release(hold.uid).was_held
 
     def test_what_is_cached_while_a_start_is_held_lives_no_longer_than_the_hold(
-        self, service: CalcomService, redis_client: redis.Redis
+        self, settled: CalcomService, redis_client: redis.Redis
     ):
-        service.hold(2, at(10), minutes=1)
-        service.hold(2, at(14), minutes=3)
-        service.availability(2, first_day=MONDAY, last_day=MONDAY + timedelta(days=1))
+        settled.hold(2, at(10), minutes=1)
+        settled.hold(2, at(14), minutes=3)
+        settled.availability(2, first_day=MONDAY, last_day=MONDAY + timedelta(days=1))
         lives = {key.decode()[-10:]: redis_client.pttl(key) for key in redis_client.keys(f"{PREFIX}day:2:*")}
         assert 0 < lives[MONDAY.isoformat()] <= 62_000
         assert lives[(MONDAY + timedelta(days=1)).isoformat()] > 200_000, "another day keeps its life"
-        service.alternatives(2, around=at(10), within_days=1)
+        settled.alternatives(2, around=at(10), within_days=1)
         assert 0 < redis_client.pttl(f"{PREFIX}near:2") <= 62_000
+
+    def test_what_is_found_right_after_a_hold_lives_no_longer_than_its_clearing_settles(
+        self, service: CalcomService, settings: Settings, redis_client: redis.Redis
+    ):
+        settles_ms = settings.slot_settle_seconds * 1000
+        hold = service.hold(2, at(10), minutes=3)
+        assert 0 < redis_client.pttl(f"{PREFIX}settling:2") <= settles_ms
+        redis_client.pexpire(f"{PREFIX}settling:2", settling := 60_000)  # so that no slow machine outlives it
+        service.alternatives(2, around=at(14), within_days=1)
+        lives = [redis_client.pttl(key) for key in [f"{PREFIX}near:2", *redis_client.keys(f"{PREFIX}day:2:*")]]
+        assert all(0 < life <= settling for life in lives)
+        redis_client.delete(*redis_client.keys(f"{PREFIX}*"))
+        service.release(hold.uid)
+        assert 0 < redis_client.pttl(f"{PREFIX}settling:2") <= settles_ms, "and after a release"
 
     def test_the_end_of_a_hold_is_a_fact_that_is_due_then(
         self, service: CalcomService, container: Container, sandbox: RunningSandbox, database: Database

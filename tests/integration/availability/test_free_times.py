@@ -2,7 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -226,7 +226,7 @@ class TestStale:
         first = world.ask()
         world.clock.advance(310)
         world.calendar.gate.clear()
-        assert world.ask() == first, "nobody waited"
+        assert world.ask() == replace(first, refreshing=True), "nobody waited"
         world.calendar.gate.set()
         behind.shutdown(wait=True)
         assert len(world.calls) == 2
@@ -239,6 +239,7 @@ class TestStale:
         world.clock.advance(1000)
         found = world.ask()
         assert (found.as_of, found.stale, len(world.calls)) == (world.clock.now(), False, 2)
+        assert not found.refreshing, "all of it is newer"
 
     @pytest.mark.parametrize(
         "error", [TransientError("away"), CircuitOpen("closed", retry_after=9)], ids=["away", "breaker"]

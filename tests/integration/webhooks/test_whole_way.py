@@ -13,12 +13,13 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
-from calcom_pipeline.defs.sensors import webhook_inbox
 from starlette.applications import Starlette
 
 from calcom_pipeline.adapters.delivery_spool import FileSpool
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.clock import utc_now
+from calcom_pipeline.defs.account import Account
+from calcom_pipeline.defs.webhooks.inbox import webhook_inbox
 from calcom_pipeline.domain.bookings.listing import BookingQuery
 from calcom_pipeline.domain.bookings.models import Booking
 from calcom_pipeline.domain.webhooks.models import NewWebhook
@@ -74,17 +75,18 @@ def test_a_cancellation_at_calcom_is_in_the_mirror_at_once(container: Container,
 
 
 def test_the_sensor_names_what_is_due_and_says_when_nothing_is(container: Container):
-    first = webhook_inbox()
+    look = webhook_inbox(Account.from_environment())
+    first = look()
     assert isinstance(first, dg.SkipReason)
     with container.deliveries.intake() as intake:
         raw = delivery_body("nobody")
         intake.submit(intake.judge(raw, signature(raw))).result(20)  # type: ignore[arg-type]
-    due = webhook_inbox()
+    due = look()
     assert isinstance(due, dg.RunRequest)
     done = command("webhooks", "drain", environment=dict(os.environ))
     assert "0 dealt with" in done.stdout
     assert "1 still open" in done.stdout
-    waits = webhook_inbox()
+    waits = look()
     assert isinstance(waits, dg.SkipReason)
     assert "1 deliveries" in str(waits.skip_message)
 
