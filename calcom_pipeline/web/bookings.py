@@ -25,34 +25,41 @@ class BookingsPart:
 
     def operations(self) -> list[Operation]:
         """What this part offers."""
+        return [self._making(), self._reading(), *self._changing()]
+
+    def _making(self) -> Operation:
+        return Operation(
+            "book",
+            "POST",
+            "/v2/bookings",
+            "Book, exactly once. The same Idempotency-Key, event type and start again find the same booking.",
+            "bookings",
+            self.book,
+            answers.BookingAnswer,
+            query=asked.IncludeQuery,
+            body=asked.BookingBody,
+            status=201,
+            writes=True,
+            keyed=True,
+            problems=(404, 409),
+        )
+
+    def _reading(self) -> Operation:
+        return Operation(
+            "booking",
+            "GET",
+            _ONE,
+            "A booking as it is now; nobody is named unless asked for.",
+            "bookings",
+            self.booking,
+            answers.BookingAnswer,
+            query=asked.IncludeQuery,
+            addressed=asked.UidPath,
+            problems=(404,),
+        )
+
+    def _changing(self) -> list[Operation]:
         return [
-            Operation(
-                "book",
-                "POST",
-                "/v2/bookings",
-                "Book, exactly once. The same Idempotency-Key, event type and start again find the same booking.",
-                "bookings",
-                self.book,
-                answers.BookingAnswer,
-                query=asked.IncludeQuery,
-                body=asked.BookingBody,
-                status=201,
-                writes=True,
-                keyed=True,
-                problems=(404, 409),
-            ),
-            Operation(
-                "booking",
-                "GET",
-                _ONE,
-                "A booking as it is now; nobody is named unless asked for.",
-                "bookings",
-                self.booking,
-                answers.BookingAnswer,
-                query=asked.IncludeQuery,
-                addressed=asked.UidPath,
-                problems=(404,),
-            ),
             Operation(
                 "move",
                 "POST",
