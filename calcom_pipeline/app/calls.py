@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from calcom_pipeline.domain.errors import CalcomError
 from calcom_pipeline.domain.listed import Listed
-from calcom_pipeline.domain.models import Account, Schedule, Team
+from calcom_pipeline.domain.models import Profile, Schedule, Team
 
 #: Who goes first when requests have to wait. Lower lanes keep a tenth each of what is not interactive.
 Lane = Literal["interactive", "sync", "warm", "backfill"]
@@ -86,7 +86,7 @@ ErrorHook = Callable[[CalcomError, Mapping[str, object]], None]
 class AccountApi(Protocol):
     """Who the key belongs to and what it may see."""
 
-    def me(self) -> Account:
+    def me(self) -> Profile:
         """The key's own user."""
         ...
 

@@ -65,11 +65,10 @@ def cli() -> None:
     """Root of all commands; its text is above."""
 
 
-def _mount() -> None:
+def _pipeline_commands() -> tuple[click.Command, ...]:
+    """Those that run the pipeline and look after it."""
     from calcom_pipeline.cli import (
-        availability,
         backfill,
-        bookings,
         demo,
         diagnosis,
         erase,
@@ -80,14 +79,12 @@ def _mount() -> None:
         schema,
         serve,
         servers,
-        services,
         sync,
         up,
         webhooks,
     )
-    from calcom_pipeline.sandbox.command import cli as sandbox
 
-    commands = (
+    return (
         demo.demo,
         up.up,
         serve.serve,
@@ -106,6 +103,15 @@ def _mount() -> None:
         schema.migrate,
         maintenance.maintain,
         servers.local,
+        webhooks.webhooks,
+    )
+
+
+def _business_commands() -> tuple[click.Command, ...]:
+    """Those that work with services, bookings and free times."""
+    from calcom_pipeline.cli import availability, bookings, services
+
+    return (
         services.services,
         bookings.book,
         bookings.cancel,
@@ -115,9 +121,13 @@ def _mount() -> None:
         availability.first_free,
         availability.month,
         availability.hold,
-        webhooks.webhooks,
     )
-    for command in commands:
+
+
+def _mount() -> None:
+    from calcom_pipeline.sandbox.command import cli as sandbox
+
+    for command in (*_pipeline_commands(), *_business_commands()):
         cli.add_command(command)
     cli.add_command(sandbox, "sandbox")
 

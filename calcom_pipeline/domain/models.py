@@ -12,7 +12,7 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Profile:
     """Who the key belongs to."""
 
     user_id: int

@@ -21,8 +21,8 @@ from calcom_pipeline.domain.errors import PipelineError
 from calcom_pipeline.web import measures
 from calcom_pipeline.web.bookings import BookingsPart
 from calcom_pipeline.web.callers import Callers
-from calcom_pipeline.web.endpoint import JSON, OPERATION, Endpoint, World
-from calcom_pipeline.web.gate import Gate
+from calcom_pipeline.web.endpoint import JSON, OPERATION, Endpoint, EndpointContext
+from calcom_pipeline.web.gate import RequestGate
 from calcom_pipeline.web.holds import HoldsPart
 from calcom_pipeline.web.openapi import document
 from calcom_pipeline.web.operations import Operation
@@ -50,7 +50,7 @@ def build_app(
     `extra` are routes beside the API. `on_stop` is called once nothing is asked of the service any more.
     """
     options = options or WebOptions()
-    world = World(
+    context = EndpointContext(
         options,
         Callers(options.tokens, per_minute=options.requests_per_minute),
         Pool("read", threads=options.threads, seconds=options.read_seconds),
@@ -61,19 +61,19 @@ def build_app(
     operations = _parts(service, options)
     routes: list[BaseRoute] = [Route("/health", _health), Route("/openapi.json", _document(operations))]
     if "metrics" not in options.off:
-        routes.append(Route("/metrics", _metrics(world, service)))
-    routes += [Route(each.path, Endpoint(world, each).__call__, methods=[each.method]) for each in operations]
+        routes.append(Route("/metrics", _metrics(context, service)))
+    routes += [Route(each.path, Endpoint(context, each).__call__, methods=[each.method]) for each in operations]
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
         yield
-        world.reads.close(seconds=options.stop_seconds)
-        world.writes.close(seconds=options.stop_seconds)
+        context.reads.close(seconds=options.stop_seconds)
+        context.writes.close(seconds=options.stop_seconds)
         on_stop()
 
     return Starlette(
         routes=[*routes, *extra],
-        middleware=_around(world),
+        middleware=_around(context),
         exception_handlers={HTTPException: _no_such_thing},
         lifespan=lifespan,
     )
@@ -93,9 +93,9 @@ def _parts(service: object, options: WebOptions) -> list[Operation]:
     return [operation for name, operations in offered if name not in options.off for operation in operations()]
 
 
-def _around(world: World) -> list[Middleware]:
-    options = world.options
-    around = [Middleware(Gate, measures=world.measures, longest_header_bytes=options.longest_header_bytes)]
+def _around(context: EndpointContext) -> list[Middleware]:
+    options = context.options
+    around = [Middleware(RequestGate, measures=context.measures, longest_header_bytes=options.longest_header_bytes)]
     if options.origins:
         around.append(
             Middleware(
@@ -126,14 +126,14 @@ def _document(operations: Sequence[Operation]) -> Callable[[Request], object]:
     return answer
 
 
-def _metrics(world: World, service: object) -> Callable[[Request], object]:
+def _metrics(context: EndpointContext, service: object) -> Callable[[Request], object]:
     def text() -> bytes:
-        return world.measures.text(_limiter_wait(service))
+        return context.measures.text(_limiter_wait(service))
 
     async def answer(request: Request) -> Response:
         try:
-            await world.admit(request, "metrics")
-            content = await world.reads.run(text)
+            await context.admit(request, "metrics")
+            content = await context.reads.run(text)
         except ProblemError as error:
             told = problem_of(error)
             assert told is not None

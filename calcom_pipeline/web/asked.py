@@ -170,7 +170,7 @@ class HoldBody(Asked):
     reservationDuration: int | None = Field(default=None, ge=1, le=1440, description="Minutes that the hold lasts.")
 
 
-class BookingQuery(Asked):
+class IncludeQuery(Asked):
     """How much is told of a booking."""
 
     include: Literal["attendees"] | None = Field(

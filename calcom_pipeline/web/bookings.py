@@ -9,7 +9,7 @@ from typing import Any
 from calcom_pipeline.domain.bookings.models import Booking
 from calcom_pipeline.domain.errors import Conflict, NotFound, Rejected
 from calcom_pipeline.web import answers, asked
-from calcom_pipeline.web.operations import Call, Operation, Reply, success
+from calcom_pipeline.web.operations import CheckedRequest, JsonReply, Operation, success
 from calcom_pipeline.web.ports import Books
 from calcom_pipeline.web.times import utc
 
@@ -25,34 +25,41 @@ class BookingsPart:
 
     def operations(self) -> list[Operation]:
         """What this part offers."""
+        return [self._making(), self._reading(), *self._changing()]
+
+    def _making(self) -> Operation:
+        return Operation(
+            "book",
+            "POST",
+            "/v2/bookings",
+            "Book, exactly once. The same Idempotency-Key, event type and start again find the same booking.",
+            "bookings",
+            self.book,
+            answers.BookingAnswer,
+            query=asked.IncludeQuery,
+            body=asked.BookingBody,
+            status=201,
+            writes=True,
+            keyed=True,
+            problems=(404, 409),
+        )
+
+    def _reading(self) -> Operation:
+        return Operation(
+            "booking",
+            "GET",
+            _ONE,
+            "A booking as it is now; nobody is named unless asked for.",
+            "bookings",
+            self.booking,
+            answers.BookingAnswer,
+            query=asked.IncludeQuery,
+            addressed=asked.UidPath,
+            problems=(404,),
+        )
+
+    def _changing(self) -> list[Operation]:
         return [
-            Operation(
-                "book",
-                "POST",
-                "/v2/bookings",
-                "Book, exactly once. The same Idempotency-Key, event type and start again find the same booking.",
-                "bookings",
-                self.book,
-                answers.BookingAnswer,
-                query=asked.BookingQuery,
-                body=asked.BookingBody,
-                status=201,
-                writes=True,
-                keyed=True,
-                problems=(404, 409),
-            ),
-            Operation(
-                "booking",
-                "GET",
-                _ONE,
-                "A booking as it is now; nobody is named unless asked for.",
-                "bookings",
-                self.booking,
-                answers.BookingAnswer,
-                query=asked.BookingQuery,
-                addressed=asked.UidPath,
-                problems=(404,),
-            ),
             Operation(
                 "move",
                 "POST",
@@ -61,7 +68,7 @@ class BookingsPart:
                 "bookings",
                 self.move,
                 answers.BookingAnswer,
-                query=asked.BookingQuery,
+                query=asked.IncludeQuery,
                 body=asked.MoveBody,
                 addressed=asked.UidPath,
                 status=201,
@@ -77,7 +84,7 @@ class BookingsPart:
                 "bookings",
                 self.cancel,
                 answers.BookingAnswer,
-                query=asked.BookingQuery,
+                query=asked.IncludeQuery,
                 body=asked.CancelBody,
                 addressed=asked.UidPath,
                 writes=True,
@@ -86,23 +93,23 @@ class BookingsPart:
             ),
         ]
 
-    def book(self, call: Call) -> Reply:
+    def book(self, call: CheckedRequest) -> JsonReply:
         """Book."""
         body: asked.BookingBody = call.body
         return _reply(self._service.book(body.details(), key=call.key).booking, call)
 
-    def booking(self, call: Call) -> Reply:
+    def booking(self, call: CheckedRequest) -> JsonReply:
         """Read."""
         return _reply(self._service.get_booking(call.uid), call)
 
-    def move(self, call: Call) -> Reply:
+    def move(self, call: CheckedRequest) -> JsonReply:
         """Move; once for a key."""
         body: asked.MoveBody = call.body
         if call.keyed and (moved := self._moved(call.uid, body)) is not None:
             return _reply(moved, call)
         return _reply(self._service.reschedule(call.uid, body.start, reason=body.reschedulingReason).booking, call)
 
-    def cancel(self, call: Call) -> Reply:
+    def cancel(self, call: CheckedRequest) -> JsonReply:
         """Cancel; once for a key."""
         body: asked.CancelBody = call.body
         try:
@@ -126,8 +133,8 @@ class BookingsPart:
         return moved if moved.start == body.start else None
 
 
-def _reply(booking: Booking, call: Call) -> Reply:
-    query: asked.BookingQuery = call.query
+def _reply(booking: Booking, call: CheckedRequest) -> JsonReply:
+    query: asked.IncludeQuery = call.query
     told: dict[str, Any] = {
         "uid": booking.uid,
         "id": booking.id,
@@ -154,4 +161,4 @@ def _reply(booking: Booking, call: Call) -> Reply:
                 for one in booking.attendees
             ],
         }
-    return Reply(success(told))
+    return JsonReply(success(told))

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from calcom_pipeline.domain.errors import InvalidInput, PipelineError
 from calcom_pipeline.web.callers import Callers
 from calcom_pipeline.web.measures import Measures
-from calcom_pipeline.web.operations import Call, Operation, Reply, read_body, read_query
+from calcom_pipeline.web.operations import CheckedRequest, JsonReply, Operation, read_body, read_query
 from calcom_pipeline.web.options import WebOptions
 from calcom_pipeline.web.pool import Pool
 from calcom_pipeline.web.problems import KEY_HEADER, TOO_SLOW, UNKNOWN, ProblemError, problem_of
@@ -28,7 +28,7 @@ _WEAK = re.compile(r'(?:W/)?"([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class EndpointContext:
     """What all operations share."""
 
     options: WebOptions
@@ -47,8 +47,8 @@ class World:
 class Endpoint:
     """One operation."""
 
-    def __init__(self, world: World, operation: Operation) -> None:
-        self._world = world
+    def __init__(self, context: EndpointContext, operation: Operation) -> None:
+        self._context = context
         self._operation = operation
         # Sound questions by how they are spelled: websites ask the same ones all day.
         self._read: dict[bytes, Any] = {}
@@ -57,7 +57,7 @@ class Endpoint:
         """The answer, a problem included."""
         key, keyed = "", False
         try:
-            await self._world.admit(request, self._operation.name)
+            await self._context.admit(request, self._operation.name)
             key, keyed = self._key(request)
             return await self._answer(request, key, keyed=keyed)
         except (PipelineError, ProblemError) as error:
@@ -86,13 +86,13 @@ class Endpoint:
         return self._read[spelled], ""
 
     async def _answer(self, request: Request, key: str, *, keyed: bool) -> Response:
-        world, operation = self._world, self._operation
+        context, operation = self._context, self._operation
         query, uid = self._asked(request)
         body = await read_body(
-            operation, request, longest=world.options.longest_body_bytes, seconds=world.options.body_seconds
+            operation, request, longest=context.options.longest_body_bytes, seconds=context.options.body_seconds
         )
-        call = Call(query, body, uid, key, keyed, world.now())
-        pool = world.writes if operation.writes else world.reads
+        call = CheckedRequest(query, body, uid, key, keyed, context.now())
+        pool = context.writes if operation.writes else context.reads
         try:
             reply = await pool.run(partial(operation.handle, call))
         except TimeoutError:
@@ -106,13 +106,13 @@ class Endpoint:
             headers[KEY_HEADER] = key
         return Response(reply.body, operation.status, headers=headers, media_type=JSON)
 
-    def _aged(self, request: Request, reply: Reply, *, began: datetime) -> Response:
+    def _aged(self, request: Request, reply: JsonReply, *, began: datetime) -> Response:
         """Free times: with their age, and nothing but that to a caller who has them already."""
-        now = self._world.now()
+        now = self._context.now()
         age = 0 if reply.as_of is None else max(0, int((now - reply.as_of).total_seconds()))
         live = reply.as_of is None or reply.as_of >= began
-        self._world.measures.told(self._operation.name, "stale" if reply.stale else "live" if live else "cached")
-        fresh = self._world.options.fresh_seconds
+        self._context.measures.told(self._operation.name, "stale" if reply.stale else "live" if live else "cached")
+        fresh = self._context.options.fresh_seconds
         headers = {
             "ETag": f'W/"{reply.tag}"',
             # An answer is fresh as long as its age is below max-age (RFC 9111).

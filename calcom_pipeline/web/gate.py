@@ -15,7 +15,7 @@ LONGEST_ADDRESS_BYTES = 8192
 _NO_OPERATION = "none"
 
 
-class Gate:
+class RequestGate:
     """Outermost of all. Neither addresses nor queries nor headers are logged: names of operations and callers are."""
 
     def __init__(self, app: ASGIApp, *, measures: Measures, longest_header_bytes: int) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from calcom_pipeline.web import answers, asked
-from calcom_pipeline.web.operations import Call, Operation, Reply, success
+from calcom_pipeline.web.operations import CheckedRequest, JsonReply, Operation, success
 from calcom_pipeline.web.ports import HeldStart, HoldsStarts
 from calcom_pipeline.web.times import utc
 
@@ -57,7 +57,7 @@ class HoldsPart:
             ),
         ]
 
-    def hold(self, call: Call) -> Reply:
+    def hold(self, call: CheckedRequest) -> JsonReply:
         """Hold."""
         body: asked.HoldBody = call.body
         held = self._service.hold(
@@ -66,17 +66,17 @@ class HoldsPart:
             minutes=body.reservationDuration,
             duration_minutes=body.slotDuration,
         )
-        return Reply(success(_told(held)))
+        return JsonReply(success(_told(held)))
 
-    def held(self, call: Call) -> Reply:
+    def held(self, call: CheckedRequest) -> JsonReply:
         """Look."""
         held = self._service.held(call.uid)
-        return Reply(success(None if held is None else _told(held)))
+        return JsonReply(success(None if held is None else _told(held)))
 
-    def release(self, call: Call) -> Reply:
+    def release(self, call: CheckedRequest) -> JsonReply:
         """Let go."""
         self._service.release(call.uid)
-        return Reply(success())
+        return JsonReply(success())
 
 
 def _told(held: HeldStart) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _DEEPEST = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CheckedRequest:
     """A request that is fit to be answered. `key` names it, if it may come twice; `keyed`: by the caller's own key."""
 
     query: Any
@@ -34,7 +34,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class JsonReply:
     """An answer: its body, and for free times how old they are and what tells two such answers apart (`tag`)."""
 
     body: bytes
@@ -52,7 +52,7 @@ class Operation:
     path: str
     summary: str
     part: str
-    handle: Callable[[Call], Reply]
+    handle: Callable[[CheckedRequest], JsonReply]
     answer: type[BaseModel]
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None

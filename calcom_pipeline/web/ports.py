@@ -26,7 +26,7 @@ class Aged(Protocol):
         ...
 
 
-class FreeTimes(Aged, Protocol):
+class FreeSlots(Aged, Protocol):
     """Free starts of some days."""
 
     @property
@@ -129,7 +129,7 @@ class HeldStart(Protocol):
         ...
 
 
-class Made(Protocol):
+class MadeBooking(Protocol):
     """What came of booking, moving or cancelling."""
 
     @property
@@ -149,7 +149,7 @@ class ReadsTimes(Protocol):
 
     def availability(
         self, event_type_id: int, *, first_day: date, last_day: date, duration_minutes: int | None = None
-    ) -> FreeTimes:
+    ) -> FreeSlots:
         """Free starts of whole local days."""
         ...
 
@@ -212,7 +212,7 @@ class HoldsStarts(Protocol):
 class Books(Protocol):
     """Part `bookings`."""
 
-    def book(self, details: Mapping[str, Any], *, key: str | None = None) -> Made:
+    def book(self, details: Mapping[str, Any], *, key: str | None = None) -> MadeBooking:
         """Book, exactly once."""
         ...
 
@@ -220,11 +220,13 @@ class Books(Protocol):
         """One booking."""
         ...
 
-    def cancel(self, uid: str, *, reason: str = "", seat_uid: str | None = None) -> Made:
+    def cancel(self, uid: str, *, reason: str = "", seat_uid: str | None = None) -> MadeBooking:
         """Cancel a booking, or one seat of it."""
         ...
 
-    def reschedule(self, uid: str, start: datetime | str, *, reason: str = "", time_zone: str | None = None) -> Made:
+    def reschedule(
+        self, uid: str, start: datetime | str, *, reason: str = "", time_zone: str | None = None
+    ) -> MadeBooking:
         """Move a booking."""
         ...
 

@@ -13,7 +13,7 @@ import orjson
 
 from calcom_pipeline.domain.availability.models import Slot
 from calcom_pipeline.web import answers, asked
-from calcom_pipeline.web.operations import Call, Operation, Reply, success
+from calcom_pipeline.web.operations import CheckedRequest, JsonReply, Operation, success
 from calcom_pipeline.web.ports import Aged, FindsTimes, FreeStart, ReadsTimes
 
 #: A day in any zone lies within so many days of its instants' days in UTC, whatever zone the schedule has.
@@ -58,12 +58,12 @@ class SlotsPart:
             ),
         ]
 
-    def slots(self, call: Call) -> Reply:
+    def slots(self, call: CheckedRequest) -> JsonReply:
         """Whole days are asked for, whatever the schedule's zone; what lies outside of the window is left out."""
         query: asked.SlotsQuery = call.query
         first = max(query.start, call.now)
         if query.end < first:
-            return Reply(success({}), as_of=call.now, tag=_tag(b"{}"))
+            return JsonReply(success({}), as_of=call.now, tag=_tag(b"{}"))
         found = self._service.availability(
             query.eventTypeId,
             first_day=(first - _BOTH_SIDES).date(),
@@ -74,9 +74,9 @@ class SlotsPart:
         last = query.end - timedelta(minutes=query.duration) + timedelta(seconds=1) if query.duration else query.end
         within = tuple(slot for slot in found.slots if query.start <= slot.start <= last)
         body, tag = self._rendered.slots(query, within)
-        return Reply(body, found.as_of, found.stale, tag)
+        return JsonReply(body, found.as_of, found.stale, tag)
 
-    def availability(self, call: Call) -> Reply:
+    def availability(self, call: CheckedRequest) -> JsonReply:
         """Straight from the facade."""
         query: asked.AvailabilityQuery = call.query
         found = self._service.availability(
@@ -124,7 +124,7 @@ class FindingPart:
             for name, summary, handle, answer, query in rows
         ]
 
-    def alternatives(self, call: Call) -> Reply:
+    def alternatives(self, call: CheckedRequest) -> JsonReply:
         """The nearest."""
         query: asked.AlternativesQuery = call.query
         found = self._service.alternatives(
@@ -139,7 +139,7 @@ class FindingPart:
         )
         return aged({"starts": [_start(start) for start in found.starts]}, found)
 
-    def first_free(self, call: Call) -> Reply:
+    def first_free(self, call: CheckedRequest) -> JsonReply:
         """The first."""
         query: asked.FirstFreeQuery = call.query
         found = self._service.first_free(
@@ -147,7 +147,7 @@ class FindingPart:
         )
         return aged({"start": None if found.start is None else _start(found.start)}, found)
 
-    def month(self, call: Call) -> Reply:
+    def month(self, call: CheckedRequest) -> JsonReply:
         """Counted."""
         query: asked.MonthQuery = call.query
         found = self._service.month(
@@ -191,11 +191,11 @@ def utc(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
-def aged(data: Mapping[str, Any], found: Aged) -> Reply:
+def aged(data: Mapping[str, Any], found: Aged) -> JsonReply:
     """An answer with its age. Two that differ in nothing but their age have one tag."""
     as_of = None if found.as_of is None else utc(found.as_of)
     body = success({"asOf": as_of, "stale": found.stale, **data})
-    return Reply(body, found.as_of, found.stale, _tag(orjson.dumps([found.stale, data])))
+    return JsonReply(body, found.as_of, found.stale, _tag(orjson.dumps([found.stale, data])))
 
 
 def _by_day(slots: Sequence[Slot], query: asked.SlotsQuery) -> dict[str, list[dict[str, Any]]]:

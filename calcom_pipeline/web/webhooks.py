@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from calcom_pipeline.adapters.observability.structured_log import event_logger
 from calcom_pipeline.app.availability.invalidate import apply_outbox
-from calcom_pipeline.app.webhooks.background import Background
+from calcom_pipeline.app.webhooks.background import BackgroundThread
 from calcom_pipeline.app.webhooks.drain import drain
 from calcom_pipeline.app.webhooks.receive import Intake
 from calcom_pipeline.bootstrap.container import Container
@@ -111,7 +111,7 @@ def receiving(container: Container) -> Generator[Intake]:
         yield intake
 
 
-def following(container: Container) -> Background:
+def following(container: Container) -> BackgroundThread:
     """What follows deliveries: the cache is cleared, then the bookings are read again."""
     settings, group = container.settings, container.deliveries
     own = cache(container.bookings.new_mirror)  # made when PostgreSQL is there; a mirror serves one thread
@@ -137,4 +137,4 @@ def following(container: Container) -> Background:
     def failed(error: PipelineError) -> None:
         _log.warning("following_deliveries_failed", kind=type(error).__name__)
 
-    return Background(work, every_seconds=float(settings.look_seconds), failed=failed)
+    return BackgroundThread(work, every_seconds=float(settings.look_seconds), failed=failed)

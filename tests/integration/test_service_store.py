@@ -14,7 +14,12 @@ from calcom_pipeline.adapters.postgres.bounds import Work
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
 from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
-from calcom_pipeline.adapters.postgres.services.store import FeedBatch, Held, PostgresServiceFeed, PostgresServiceStore
+from calcom_pipeline.adapters.postgres.services.store import (
+    FeedBatch,
+    HeldChanges,
+    PostgresServiceFeed,
+    PostgresServiceStore,
+)
 from calcom_pipeline.app.availability.invalidate import apply_outbox
 from calcom_pipeline.app.availability.ports import CacheClearResult
 from calcom_pipeline.app.event_types.mirror import TeamChoice
@@ -219,8 +224,8 @@ class TestFeed:
         assert feed.held_after(last.cursor) is None
 
     def test_what_a_prepared_transaction_or_a_strangers_one_holds_up_is_told_as_far_as_it_shows(self):
-        assert str(Held(1, None, None)).endswith("somebody's older transaction: 1")
-        assert str(Held(1, 4711, None)).endswith("(process 4711 of PostgreSQL): 1")
+        assert str(HeldChanges(1, None, None)).endswith("somebody's older transaction: 1")
+        assert str(HeldChanges(1, 4711, None)).endswith("(process 4711 of PostgreSQL): 1")
 
     def test_our_own_writes_are_held_up_without_a_word(self, database: Database, servers):
         feed, store = PostgresServiceFeed(database), PostgresServiceStore(database)

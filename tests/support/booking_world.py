@@ -21,7 +21,7 @@ from calcom_pipeline.domain.bookings.models import Booking
 from calcom_pipeline.domain.bookings.positions import Covered, ListingState, Position, ReadEnd, Scope
 from calcom_pipeline.domain.errors import NotFound
 from calcom_pipeline.domain.listed import Listed, UnreadableRow
-from calcom_pipeline.domain.models import Account, Team
+from calcom_pipeline.domain.models import Profile, Team
 from tests.support.booking_rows import EXCHANGE, answer, attendee, host, row, stamp
 
 BEGIN = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -166,10 +166,10 @@ class World:
             raise NotFound("Reading a booking: not found")
         return one_booking(orjson.dumps({"data": self.entries[uid].shown()}), uid, EXCHANGE)
 
-    def me(self) -> Account:
+    def me(self) -> Profile:
         """GET /v2/me."""
         self.calls.append("me")
-        return Account(101, "alice", "Europe/Berlin")
+        return Profile(101, "alice", "Europe/Berlin")
 
     def teams(self) -> Listed[Team]:
         """GET /v2/teams."""

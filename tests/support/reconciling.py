@@ -11,7 +11,7 @@ from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.domain.errors import NotFound, Rejected
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.listed import Listed
-from calcom_pipeline.domain.models import Account, Schedule, Team
+from calcom_pipeline.domain.models import Profile, Schedule, Team
 from calcom_pipeline.domain.services.fields import remote_values
 from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.domain.services.models import Service
@@ -86,8 +86,8 @@ class FakeCalcom:
         self._next = max(self.types, default=0) + 1
 
     # reads
-    def me(self) -> Account:
-        return Account(ME.id, "me", "UTC")
+    def me(self) -> Profile:
+        return Profile(ME.id, "me", "UTC")
 
     def teams(self) -> Listed[Team]:
         return Listed(tuple(self.visible_teams))

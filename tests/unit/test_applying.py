@@ -25,7 +25,7 @@ from calcom_pipeline.domain.errors import (
     Unauthorized,
 )
 from calcom_pipeline.domain.event_types.models import EventType, Owner
-from calcom_pipeline.domain.models import Account, Team
+from calcom_pipeline.domain.models import Profile, Team
 from calcom_pipeline.domain.services.plans import Brakes
 from tests.support.reconciling import (
     ME,
@@ -320,7 +320,7 @@ class TestFailures:
         assert [r.outcome for r in desk.apply(desk.plan(), approved=True).results] == ["done"]
         other = Desk([service(1)], [], [linked(1)])
         plan = other.plan()
-        other.calcom.me = lambda: Account(999, "somebody", "UTC")  # type: ignore[method-assign]
+        other.calcom.me = lambda: Profile(999, "somebody", "UTC")  # type: ignore[method-assign]
         assert [r.outcome for r in other.apply(plan, approved=True).results] == ["stale"]
 
     def test_one_that_is_missing_from_the_listing_but_can_be_read_is_not_parked(self):

@@ -4,13 +4,13 @@ from calcom_pipeline.adapters.calcom import schemas
 from calcom_pipeline.adapters.calcom.endpoint import ApiEndpoints
 from calcom_pipeline.domain.errors import NotFound, Rejected
 from calcom_pipeline.domain.listed import Listed
-from calcom_pipeline.domain.models import Account, Schedule, Team
+from calcom_pipeline.domain.models import Profile, Schedule, Team
 
 
 class AccountEndpoints(ApiEndpoints):
     """Reads of the account."""
 
-    def me(self) -> Account:
+    def me(self) -> Profile:
         """The key's own user."""
         answer = self._get("Reading the account", "/me", group="account")
         return schemas.account(answer.data(), answer.exchange)
@@ -58,5 +58,5 @@ class AccountEndpoints(ApiEndpoints):
     def _known_schedule(self, schedule_id: int) -> Schedule | None:
         return self._context.remembered.get(f"schedule {schedule_id}", lambda: self.schedule(schedule_id))
 
-    def _own_account(self) -> Account:
+    def _own_account(self) -> Profile:
         return self._context.remembered.get("me", self.me)

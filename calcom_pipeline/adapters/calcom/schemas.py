@@ -25,7 +25,7 @@ from calcom_pipeline.adapters.calcom.lists import (
 from calcom_pipeline.domain.errors import ContractBroken, Exchange
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.listed import Listed
-from calcom_pipeline.domain.models import Account, Schedule, Team
+from calcom_pipeline.domain.models import Profile, Schedule, Team
 from calcom_pipeline.domain.text import content_hash
 from calcom_pipeline.domain.webhooks.models import Webhook
 from calcom_pipeline.domain.zones import canonical_zone
@@ -166,10 +166,10 @@ def _event_type(wire: EventTypeWire, raw: Mapping[str, Any], zones: ScheduleZone
     return replace(read, content_hash=content_hash([read.content, list(read.host_ids), read.schedule_zone]))
 
 
-def account(data: Any, exchange: Exchange) -> Account:
+def account(data: Any, exchange: Exchange) -> Profile:
     """The answer of /v2/me."""
     wire = checked(_ACCOUNT, data, exchange)
-    return Account(wire.id, wire.username, wire.timeZone, wire.defaultScheduleId, wire.organizationId)
+    return Profile(wire.id, wire.username, wire.timeZone, wire.defaultScheduleId, wire.organizationId)
 
 
 def teams(content: bytes, exchange: Exchange) -> Listed[Team]:

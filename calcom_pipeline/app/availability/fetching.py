@@ -9,7 +9,7 @@ from datetime import datetime
 from threading import Lock
 
 from calcom_pipeline.app.availability.ports import LookupCache, Sharing, SlotApi, SlotMirror, Standing
-from calcom_pipeline.app.availability.window import Month, short_lives, spelled
+from calcom_pipeline.app.availability.window import MonthWindow, short_lives, spelled
 from calcom_pipeline.app.event_types.ports import EventTypeMirror
 from calcom_pipeline.domain.availability.models import SlotDay, SlotKey
 from calcom_pipeline.domain.errors import CacheError, StoreError
@@ -57,7 +57,7 @@ class MonthFetches:
         self._latest: OrderedDict[str, tuple[float, Fetched]] = OrderedDict()
         self._guard = Lock()
 
-    def of(self, month: Month) -> Fetched:
+    def of(self, month: MonthWindow) -> Fetched:
         """The wanted days of a month, fresh. Days that could not be read are missing.
 
         Who waits for another's fetch is answered with what it stored; with what it found but could not store only where
@@ -78,7 +78,7 @@ class MonthFetches:
 
         return self._sharing.run(month.name, look=look, fly=lambda _: self._flown(month))
 
-    def _fresh(self, month: Month) -> Fetched | None:
+    def _fresh(self, month: MonthWindow) -> Fetched | None:
         try:
             found = self._cache.read(month.wanted)
         except CacheError:
@@ -86,7 +86,7 @@ class MonthFetches:
         days = {key: cached.day for key, cached in found.items() if cached.is_fresh}
         return Fetched(days) if len(days) == len(month.wanted) else None
 
-    def _flown(self, month: Month) -> Fetched:
+    def _flown(self, month: MonthWindow) -> Fetched:
         """Ask Cal.com for the days of the month that are missing, from the first to the last of them."""
         began, kind = time.monotonic(), month.window.event_type
         known: dict[SlotKey, SlotDay] = {}
@@ -111,7 +111,7 @@ class MonthFetches:
                 self._latest.popitem(last=False)
         return fetched
 
-    def _keep(self, month: Month, found: Listed[SlotDay], standing: Standing | None, asked_at: datetime) -> None:
+    def _keep(self, month: MonthWindow, found: Listed[SlotDay], standing: Standing | None, asked_at: datetime) -> None:
         """In Redis first: what is not kept there, since a change came in between, is not kept elsewhere either."""
         kept = [day for day in found if day.key.day <= month.window.last_cached]
         kind = month.window.event_type

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from calcom_pipeline.app.availability.fetching import Fetched, MonthFetches, Stores
 from calcom_pipeline.app.availability.ports import LookupCache, Sharing, SlotApi, Standing
-from calcom_pipeline.app.availability.window import Month, Window, facts_for_lookup, window_of
+from calcom_pipeline.app.availability.window import MonthWindow, Window, facts_for_lookup, window_of
 from calcom_pipeline.domain.availability.models import BookableType, CachedDay, Slot, SlotDay, SlotKey
 from calcom_pipeline.domain.errors import CacheError, NotFound, PipelineError, StoreError, TransientError
 
@@ -208,7 +208,7 @@ class FreeTimes:
                 newer |= found.days if found else {}
         return newer
 
-    def _refresh(self, month: Month) -> "Future[Fetched | None]":
+    def _refresh(self, month: MonthWindow) -> "Future[Fetched | None]":
         """Fetch a month's late days behind the answer, once for all threads of this process."""
         with self._guard:
             running = self._refreshing.get(month.name)
@@ -221,7 +221,7 @@ class FreeTimes:
             self._refreshing[month.name] = begun
         return begun
 
-    def _refreshing_of(self, month: Month) -> Fetched | None:
+    def _refreshing_of(self, month: MonthWindow) -> Fetched | None:
         try:
             return self._fetches.of(month)
         except PipelineError as error:

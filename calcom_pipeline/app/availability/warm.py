@@ -7,7 +7,7 @@ from typing import Protocol
 
 from calcom_pipeline.app.availability.fetching import MonthFetches
 from calcom_pipeline.app.availability.ports import LookupCache
-from calcom_pipeline.app.availability.window import Month, facts_for_lookup, window_of
+from calcom_pipeline.app.availability.window import MonthWindow, facts_for_lookup, window_of
 from calcom_pipeline.app.calls import Progress
 from calcom_pipeline.domain.availability.models import BookableType
 from calcom_pipeline.domain.errors import ContractBroken, PermanentError
@@ -42,7 +42,7 @@ class WarmRules:
 class WarmForecast:
     """What is to be done: `months` are fetched, a call each, hottest first; `refused` are more than may be promised."""
 
-    months: tuple[Month, ...] = ()
+    months: tuple[MonthWindow, ...] = ()
     refused: int = 0
     warm: int = 0
     failures: dict[int, str] = field(default_factory=dict[int, str])
@@ -86,7 +86,7 @@ def forecast(
             kinds[event_type.id] = facts_for_lookup(event_type)
         except ContractBroken as error:
             failures[event_type.id] = str(error)
-    months, warm = list[Month](), 0
+    months, warm = list[MonthWindow](), 0
     for event_type_id, minutes in _in_order(cache, kinds):
         lacking = _lacking(cache, kinds[event_type_id], minutes, now, rules)
         months += lacking
@@ -131,7 +131,7 @@ def _in_order(cache: WarmCache, kinds: dict[int, BookableType]) -> list[tuple[in
     return hot + [(number, kind.duration_minutes) for number, kind in sorted(kinds.items()) if number not in asked]
 
 
-def _lacking(cache: WarmCache, kind: BookableType, minutes: int, now: datetime, rules: WarmRules) -> list[Month]:
+def _lacking(cache: WarmCache, kind: BookableType, minutes: int, now: datetime, rules: WarmRules) -> list[MonthWindow]:
     today = now.astimezone(zone_of(kind.zone)).date()
     window = window_of(
         kind,

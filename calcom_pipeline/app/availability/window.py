@@ -99,10 +99,10 @@ class Window:
     today: date
     last_cached: date
 
-    def months(self, keys: Iterable[SlotKey]) -> "list[Month]":
+    def months(self, keys: Iterable[SlotKey]) -> "list[MonthWindow]":
         """The local months of some of its days."""
         grouped = groupby(sorted(keys, key=lambda key: key.day), key=lambda key: key.day.replace(day=1))
-        return [Month(self, first, tuple(found)) for first, found in grouped]
+        return [MonthWindow(self, first, tuple(found)) for first, found in grouped]
 
     def query(self, days: Sequence[SlotKey]) -> SlotQuery:
         """The canonical query from the first to the last of some days, in order."""
@@ -112,7 +112,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Month:
+class MonthWindow:
     """The unit of a fetch: a month in the event type's zone, of which some days are wanted."""
 
     window: Window

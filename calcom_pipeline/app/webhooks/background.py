@@ -11,7 +11,7 @@ from typing import Self
 from calcom_pipeline.domain.errors import PipelineError
 
 
-class Background:
+class BackgroundThread:
     """Does its work whenever it is woken, once for all that woke it meanwhile, and every `every_seconds` anyway."""
 
     def __init__(

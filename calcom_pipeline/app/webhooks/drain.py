@@ -83,7 +83,7 @@ class DrainReport:
 
 
 @dataclass
-class _Tally:
+class _DrainTally:
     """What one drain has done so far."""
 
     claim: str
@@ -119,7 +119,7 @@ def drain(
         Unauthorized, CertificateRefused: Cal.com cannot be asked at all; the same.
     """
     rules = rules or DrainRules()
-    tally = _Tally(uuid.uuid4().hex)
+    tally = _DrainTally(uuid.uuid4().hex)
     inbox.tighten()
     tally.add(unspooled=unspool(spool, inbox))
     while not tally.report.stopped:
@@ -140,7 +140,7 @@ class _Batch:
     inbox: Inbox
     rules: DrainRules
     now: Callable[[], datetime]
-    tally: _Tally
+    tally: _DrainTally
     statuses: dict[str, str] = field(default_factory=dict[str, str])
 
     def deal_with(self, claimed: Sequence[Claimed]) -> None:

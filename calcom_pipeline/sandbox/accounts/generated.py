@@ -6,14 +6,14 @@ from calcom_pipeline.sandbox.accounts.generation.layout import lay_out
 from calcom_pipeline.sandbox.accounts.generation.offers import add_event_types
 from calcom_pipeline.sandbox.accounts.generation.people import add_people
 from calcom_pipeline.sandbox.accounts.generation.rows import GeneratedRows
-from calcom_pipeline.sandbox.accounts.generation.wishes import Wishes
+from calcom_pipeline.sandbox.accounts.generation.wishes import AccountWishes
 from calcom_pipeline.sandbox.state.bookings import BookingTable
 from calcom_pipeline.sandbox.state.world import World
 
-__all__ = ["Wishes", "build_generated"]
+__all__ = ["AccountWishes", "build_generated"]
 
 
-def build_generated(wishes: Wishes) -> World:
+def build_generated(wishes: AccountWishes) -> World:
     """The account; its bookings are columns until somebody asks for a row."""
     world, hashes = World(), Hashes(wishes.seed)
     add_people(world, wishes, hashes)

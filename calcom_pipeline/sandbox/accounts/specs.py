@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from calcom_pipeline.sandbox.accounts.captures import build_captures
 from calcom_pipeline.sandbox.accounts.files import build_file
-from calcom_pipeline.sandbox.accounts.generated import Wishes, build_generated
+from calcom_pipeline.sandbox.accounts.generated import AccountWishes, build_generated
 from calcom_pipeline.sandbox.state.world import World
 
 Kind = Literal["captures", "generated", "demo", "file"]
@@ -56,7 +56,7 @@ def build(spec: AccountSpec) -> World:
     if spec.kind == "file":
         return build_file(Path(spec.path or ""), spec.created)
     is_demo = spec.kind == "demo"
-    wishes = Wishes(
+    wishes = AccountWishes(
         seed=DEMO_SEED if is_demo else spec.seed,
         now=spec.created,
         event_types=_chosen(spec.event_types, DEMO_EVENT_TYPES if is_demo else _GENERATED_EVENT_TYPES),

@@ -239,7 +239,7 @@ class FeedBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldChanges:
     """Changes that wait for the end of an older transaction of somebody's. Its process and its age, where they show."""
 
     changes: int
@@ -283,7 +283,7 @@ class PostgresServiceFeed:
         changed = dict.fromkeys(service_id for _, _, service_id, actor in found if actor != ACTOR)
         return FeedBatch(last, tuple(changed))
 
-    def held_after(self, cursor: str | None) -> Held | None:
+    def held_after(self, cursor: str | None) -> HeldChanges | None:
         """What somebody else has changed after a position and cannot be read yet; None if nothing is held up."""
         known = cursor.split("/") if cursor else []
         if len(known) != 3:  # noqa: PLR2004 - epoch/xid/id
@@ -291,7 +291,7 @@ class PostgresServiceFeed:
         values = {"xid": known[1], "id": int(known[2]), "actor": ACTOR}
         with self._database.transaction("Reading the feed of services", "read") as rows:
             row = rows.execute(queries.FEED_WAITING, values).fetchone()
-        return Held(*row) if row else None
+        return HeldChanges(*row) if row else None
 
 
 def _is_of(known: list[str], epoch: str, horizon: str) -> bool:

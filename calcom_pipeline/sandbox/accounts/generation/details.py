@@ -10,7 +10,7 @@ from calcom_pipeline.sandbox.accounts.generation.characters import Ints
 from calcom_pipeline.sandbox.accounts.generation.customers import TRAITS, Customers, bits
 from calcom_pipeline.sandbox.accounts.generation.hashing import Hashes
 from calcom_pipeline.sandbox.accounts.generation.layout import WEEKS, Layout
-from calcom_pipeline.sandbox.accounts.generation.offers import Offer
+from calcom_pipeline.sandbox.accounts.generation.offers import HostedType
 from calcom_pipeline.sandbox.accounts.generation.pools import (
     ANSWERS,
     CANCELLATIONS,
@@ -49,7 +49,7 @@ class Place:
     others: tuple[User, ...]
 
 
-def _place(world: World, offer: Offer) -> Place:
+def _place(world: World, offer: HostedType) -> Place:
     event_type = offer.event_type
     location = place.stored_location(event_type, None) or ""
     team = world.teams.get(event_type.team_id or 0)
@@ -70,7 +70,7 @@ def _place(world: World, offer: Offer) -> Place:
 class DetailSource:
     """Everything that the details of a layout's rows are drawn from."""
 
-    def __init__(self, world: World, offers: list[Offer], hashes: Hashes, layout: Layout) -> None:
+    def __init__(self, world: World, offers: list[HostedType], hashes: Hashes, layout: Layout) -> None:
         self.hashes, self.layout = hashes, layout
         self.places = [_place(world, offer) for offer in offers]
         self.seats = np.array([one.seats for one in self.places], dtype=np.int64)

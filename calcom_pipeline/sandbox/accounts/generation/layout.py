@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calcom_pipeline.sandbox.accounts.generation.hashing import Hashes, Ints
-from calcom_pipeline.sandbox.accounts.generation.offers import Offer
+from calcom_pipeline.sandbox.accounts.generation.offers import HostedType
 from calcom_pipeline.sandbox.accounts.generation.people import OPENS
 from calcom_pipeline.sandbox.core.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, moment_of, utc_offset_minutes
 from calcom_pipeline.sandbox.state.columns import NO_ID, STATUS_CODES, Columns
@@ -68,7 +68,7 @@ class Layout:
     units: int
 
 
-def lay_out(world: World, offers: list[Offer], hashes: Hashes, count: int, now: int) -> Layout:
+def lay_out(world: World, offers: list[HostedType], hashes: Hashes, count: int, now: int) -> Layout:
     """The columns of `count` bookings of these offers, as of `now`."""
     calendars = _Calendars(world, offers)
     units = -(-count // WEEKS)
@@ -116,7 +116,7 @@ def lay_out(world: World, offers: list[Offer], hashes: Hashes, count: int, now: 
 class _Calendars:
     """Whose hours there are: one calendar a host, then one a team with collective types."""
 
-    def __init__(self, world: World, offers: list[Offer]) -> None:
+    def __init__(self, world: World, offers: list[HostedType]) -> None:
         self.lengths = np.array([one.event_type.length for one in offers], dtype=np.int64)
         self.type_ids = np.array([one.event_type.id for one in offers], dtype=np.int64)
         self.confirmed = np.array([bool(one.event_type.confirmation) for one in offers], dtype=np.bool_)

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 from calcom_pipeline.sandbox.accounts.generation.hashing import Hashes
 from calcom_pipeline.sandbox.accounts.generation.people import FIRST_USER, hosts_of_team
 from calcom_pipeline.sandbox.accounts.generation.pools import DESCRIPTIONS, FIELD_SLUGS, TITLES
-from calcom_pipeline.sandbox.accounts.generation.wishes import Wishes
+from calcom_pipeline.sandbox.accounts.generation.wishes import AccountWishes
 from calcom_pipeline.sandbox.accounts.making import add_for_team, add_personal
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import DAY_MS
@@ -29,7 +29,7 @@ _SALT: Final = 811
 
 
 @dataclass(slots=True)
-class Offer:
+class HostedType:
     """One bookable type as the bookings need it: who hosts it alone, or who hosts it together."""
 
     event_type: SandboxEventType
@@ -38,9 +38,9 @@ class Offer:
     field_slug: str | None
 
 
-def add_event_types(world: World, wishes: Wishes, hashes: Hashes) -> list[Offer]:
+def add_event_types(world: World, wishes: AccountWishes, hashes: Hashes) -> list[HostedType]:
     """Adds as many types as wished and their managed children; the bookable ones, without managed parents."""
-    offers: list[Offer] = []
+    offers: list[HostedType] = []
     teams = [team for team in world.teams.values() if not team.is_organization]
     numbers: dict[Kind, int] = dict.fromkeys(_KINDS, 0)
     for number in range(wishes.event_types):
@@ -51,16 +51,16 @@ def add_event_types(world: World, wishes: Wishes, hashes: Hashes) -> list[Offer]
         body, slug = _body(number, place, kind, hashes)
         if kind == "personal":
             own = add_personal(world, FIRST_USER, body, made)
-            offers.append(Offer(own, kind, [FIRST_USER], slug))
+            offers.append(HostedType(own, kind, [FIRST_USER], slug))
             continue
         team_place = place % len(teams)
         hosts = _hosts(hosts_of_team(world, team_place, len(teams)), kind, place // len(teams))
         team_type = add_for_team(world, teams[team_place].id, body, kind, [SandboxHost(one) for one in hosts], made)
         if kind == "managed":
             children = world.event_types.children_of(team_type.id)
-            offers += [Offer(child, kind, [child.owner_id or 0], slug) for child in children]
+            offers += [HostedType(child, kind, [child.owner_id or 0], slug) for child in children]
         else:
-            offers.append(Offer(team_type, kind, hosts, slug))
+            offers.append(HostedType(team_type, kind, hosts, slug))
     return offers
 
 

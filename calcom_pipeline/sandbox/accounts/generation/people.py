@@ -4,7 +4,7 @@ from typing import Final
 
 from calcom_pipeline.sandbox.accounts.generation.hashing import Hashes
 from calcom_pipeline.sandbox.accounts.generation.pools import FIRST_NAMES, LAST_NAMES, TEAM_NAMES, TEAM_ZONES
-from calcom_pipeline.sandbox.accounts.generation.wishes import Wishes
+from calcom_pipeline.sandbox.accounts.generation.wishes import AccountWishes
 from calcom_pipeline.sandbox.state.model import ApiKey, Interval, SandboxMembership, SandboxSchedule, SandboxTeam, User
 from calcom_pipeline.sandbox.state.world import World
 
@@ -19,7 +19,7 @@ OPENS, CLOSES = 9 * 60, 17 * 60  # every generated host's day, in minutes
 _KEY_SALT: Final = 901
 
 
-def add_people(world: World, wishes: Wishes, hashes: Hashes) -> None:
+def add_people(world: World, wishes: AccountWishes, hashes: Hashes) -> None:
     """Users in the zones of their teams, a schedule each, memberships, and the keys `owner` and `member`."""
     wanted = -(-wishes.bookings // _BOOKINGS_PER_USER)
     count = min(max(wanted, _FEWEST_USERS, wishes.teams), _MOST_USERS)
@@ -40,7 +40,7 @@ def team_place(number: int, teams: int) -> int:
     return number % teams if teams else 0
 
 
-def _add_teams(world: World, wishes: Wishes, organization_id: int | None) -> None:
+def _add_teams(world: World, wishes: AccountWishes, organization_id: int | None) -> None:
     if organization_id is not None:
         world.teams[organization_id] = SandboxTeam(organization_id, "Acme", "acme", TEAM_ZONES[0], is_organization=True)
     for place in range(wishes.teams):
@@ -75,7 +75,7 @@ def _add_user(world: World, number: int, zone: str, organization_id: int | None)
     world.schedules[user.schedule_id] = SandboxSchedule(user.schedule_id, user.id, "Working hours", zone, hours)
 
 
-def _add_memberships(world: World, wishes: Wishes) -> None:
+def _add_memberships(world: World, wishes: AccountWishes) -> None:
     def join(user_id: int, team_id: int) -> None:
         number = world.sequences.take("membership")
         role = "OWNER" if user_id == FIRST_USER else "MEMBER"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class AccountWishes:
     """`now` is the moment of the account's making, in milliseconds; children of managed types are not counted."""
 
     seed: int
