@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.domain.reasons import Reason
     from calcom_pipeline.domain.webhooks.arrivals import Arrivals
     from calcom_pipeline.domain.webhooks.models import WebhookScope
-    from calcom_pipeline.domain.webhooks.subscriptions import Wanted
+    from calcom_pipeline.domain.webhooks.subscriptions import WantedSubscription
 
 
 class SubscriptionGroup:
@@ -40,20 +40,20 @@ class SubscriptionGroup:
         return (told or ("auto" if self._is_sandbox else "plan")) == "auto"
 
     @property
-    def wanted(self) -> "Wanted":
+    def wanted(self) -> "WantedSubscription":
         """How each subscription should be.
 
         Raises:
             ConfigurationError: there is no address or no secret.
         """
-        from calcom_pipeline.domain.webhooks.subscriptions import BOOKING_TRIGGERS, Wanted
+        from calcom_pipeline.domain.webhooks.subscriptions import BOOKING_TRIGGERS, WantedSubscription
 
         s = self._settings
         if s.webhook_url is None or s.webhook_secret is None:
             advice = "Set CALCOM_WEBHOOK_URL to the receiver's public address, and CALCOM_WEBHOOK_SECRET."
             raise ConfigurationError(["No address is named that Cal.com should call"], advice=advice)
         previous = (s.webhook_previous_secret.get_secret_value(),) if s.webhook_previous_secret else ()
-        return Wanted(
+        return WantedSubscription(
             s.webhook_url,
             s.webhook_secret.get_secret_value(),
             s.webhook_triggers or BOOKING_TRIGGERS,

@@ -17,14 +17,14 @@ from calcom_pipeline.app.maintenance.ports import NotSent
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.maintenance.alerts import failed_runs
 from calcom_pipeline.domain.errors import TransientError, Unauthorized
-from calcom_pipeline.domain.maintenance.alerts import Message
+from calcom_pipeline.domain.maintenance.alerts import AlertMessage
 from tests.support.mail_server import mail_server
 from tests.support.raw_server import Heard, answer, raw_server
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 SIX_HOURS = timedelta(hours=6)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-MESSAGE = Message("failed", "<!channel> what & why")
+MESSAGE = AlertMessage("failed", "<!channel> what & why")
 
 
 class Hook:

@@ -16,7 +16,7 @@ from calcom_pipeline.app.webhooks.supervise import Supervised, SupervisorRules, 
 from calcom_pipeline.domain.bookings.requests import BookingRules, booking_request
 from calcom_pipeline.domain.errors import ConfigurationError, Unauthorized
 from calcom_pipeline.domain.webhooks.models import NewWebhook, Webhook, WebhookScope
-from calcom_pipeline.domain.webhooks.subscriptions import Wanted
+from calcom_pipeline.domain.webhooks.subscriptions import WantedSubscription
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from tests.support.captured import NOW, account, calcom, captured
 from tests.support.clients import client_of
@@ -27,7 +27,7 @@ __all__ = ["account", "calcom", "captured"]  # fixtures
 SUPPORT = 301
 USER, COLLECTIVE, ROUND_ROBIN = WebhookScope(), WebhookScope(9, SUPPORT), WebhookScope(8, SUPPORT)
 SCOPES = [USER, ROUND_ROBIN, COLLECTIVE]
-WANTED = Wanted("https://hooks.example.com/calcom", "secret-of-the-hook")
+WANTED = WantedSubscription("https://hooks.example.com/calcom", "secret-of-the-hook")
 WRITING, SHOWING = SupervisorRules(may_write=True), SupervisorRules(may_write=False)
 STRANGER = NewWebhook("https://stranger.example.com/hook", ("BOOKING_CREATED",), "their-secret")
 
@@ -47,7 +47,7 @@ def made(calcom: CalcomClient, store: PostgresSubscriptions) -> dict[WebhookScop
 def look(
     calcom: CalcomClient,
     store: PostgresSubscriptions,
-    wanted: Wanted = WANTED,
+    wanted: WantedSubscription = WANTED,
     rules: SupervisorRules = WRITING,
     scopes: list[WebhookScope] = SCOPES,
     at: datetime = NOW,
@@ -199,7 +199,7 @@ def test_a_run_looks_at_no_more_scopes_than_it_may_and_the_next_goes_on_with_the
 # --- rotate --------------------------------------------------------------------------------------------------
 
 
-def rotated(calcom: CalcomClient, store: PostgresSubscriptions, wanted: Wanted, *, may_write: bool = True):
+def rotated(calcom: CalcomClient, store: PostgresSubscriptions, wanted: WantedSubscription, *, may_write: bool = True):
     receiver = HttpReceiver(wanted.url, seconds=2)
     return rotate(calcom, store, receiver, SCOPES, wanted, may_write=may_write, now=lambda: datetime.now(UTC))
 
@@ -207,7 +207,7 @@ def rotated(calcom: CalcomClient, store: PostgresSubscriptions, wanted: Wanted, 
 def test_a_rotation_while_bookings_come_in_loses_no_delivery(calcom: CalcomClient, store: PostgresSubscriptions):
     """The order: the receiver takes both, each subscription is changed in place, then the old secret goes."""
     with hook_receiver("the-old-secret") as receiver:
-        old = Wanted(receiver.url, "the-old-secret")
+        old = WantedSubscription(receiver.url, "the-old-secret")
         look(calcom, store, old)
         receiver.secrets.add("the-new-secret")
         wanted = replace(old, secret="the-new-secret", previous=("the-old-secret",))
@@ -253,7 +253,7 @@ def test_nothing_is_changed_before_the_receiver_takes_both(
     calcom: CalcomClient, store: PostgresSubscriptions, takes: str, code: str
 ):
     with hook_receiver(takes) as receiver:
-        old = Wanted(receiver.url, "the-old-secret")
+        old = WantedSubscription(receiver.url, "the-old-secret")
         look(calcom, store, old)
         done = rotated(calcom, store, replace(old, secret="the-new-secret", previous=("the-old-secret",)))
     assert (done.refused.code, done.changed) == (code, None)

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from calcom_pipeline.app.maintenance.alerts import AlertRules, Told, tell
+from calcom_pipeline.app.maintenance.alerts import AlertOutcome, AlertRules, tell
 from calcom_pipeline.app.maintenance.ports import NotSent
 from calcom_pipeline.domain.errors import StoreError
-from calcom_pipeline.domain.maintenance.alerts import Failure, Message, message_about
+from calcom_pipeline.domain.maintenance.alerts import AlertMessage, Failure, message_about
 from calcom_pipeline.domain.redaction import know_secrets
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -41,9 +41,9 @@ class FakeLog:
 class FakeChannel:
     name: str = "webhook"
     broken: bool = False
-    messages: list[Message] = field(default_factory=list)
+    messages: list[AlertMessage] = field(default_factory=list)
 
-    def send(self, message: Message) -> None:
+    def send(self, message: AlertMessage) -> None:
         if self.broken:
             raise NotSent("it answered 500")
         self.messages.append(message)
@@ -78,13 +78,13 @@ def test_what_every_job_meets_is_one_cause_and_all_else_is_each_jobs_own(code: s
 def test_a_cause_is_told_once_and_again_when_it_lasts():
     log, channel = FakeLog(), FakeChannel()
     told = [tell(FAILURE, log, [channel], rules=RULES, now=NOW + timedelta(hours=h)) for h in (0, 1, 2, 7)]
-    assert told == [Told(("webhook",)), Told(), Told(), Told(("webhook",))]
+    assert told == [AlertOutcome(("webhook",)), AlertOutcome(), AlertOutcome(), AlertOutcome(("webhook",))]
     assert "failed 2 times" in channel.messages[-1].text
 
 
 def test_a_message_that_did_not_get_out_is_tried_at_the_next_failure():
     log, channel = FakeLog(), FakeChannel(broken=True)
-    assert tell(FAILURE, log, [channel], rules=RULES, now=NOW) == Told((), ("webhook: it answered 500",))
+    assert tell(FAILURE, log, [channel], rules=RULES, now=NOW) == AlertOutcome((), ("webhook: it answered 500",))
     channel.broken = False
     assert tell(FAILURE, log, [channel], rules=RULES, now=NOW).sent == ("webhook",)
 
@@ -92,7 +92,7 @@ def test_a_message_that_did_not_get_out_is_tried_at_the_next_failure():
 def test_one_way_that_works_is_enough():
     log, broken, mail = FakeLog(), FakeChannel(broken=True), FakeChannel("mail")
     assert tell(FAILURE, log, [broken, mail], rules=RULES, now=NOW).sent == ("mail",)
-    assert tell(FAILURE, log, [broken, mail], rules=RULES, now=NOW) == Told()
+    assert tell(FAILURE, log, [broken, mail], rules=RULES, now=NOW) == AlertOutcome()
 
 
 @pytest.mark.parametrize("broken", [False, True])

@@ -8,7 +8,7 @@ from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.webhooks.models import Webhook, WebhookScope
 from calcom_pipeline.domain.webhooks.subscriptions import (
     BOOKING_TRIGGERS,
-    Wanted,
+    WantedSubscription,
     decide,
     release,
     same_address,
@@ -16,7 +16,7 @@ from calcom_pipeline.domain.webhooks.subscriptions import (
 )
 
 URL = "https://hooks.example.com/calcom"
-WANTED = Wanted(URL, "the-new-secret", previous=("the-old-secret",))
+WANTED = WantedSubscription(URL, "the-new-secret", previous=("the-old-secret",))
 RIGHT = Webhook("w1", URL, BOOKING_TRIGGERS, active=True, secret="the-new-secret")
 
 

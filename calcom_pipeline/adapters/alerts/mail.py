@@ -7,7 +7,7 @@ from email.message import EmailMessage
 from urllib.parse import unquote, urlsplit
 
 from calcom_pipeline.app.maintenance.ports import NotSent
-from calcom_pipeline.domain.maintenance.alerts import Message
+from calcom_pipeline.domain.maintenance.alerts import AlertMessage
 
 _PLAIN_PORT, _TLS_PORT = 25, 465
 
@@ -26,7 +26,7 @@ class MailChannel:
         self._recipients = recipients
         self._seconds = seconds
 
-    def send(self, message: Message) -> None:
+    def send(self, message: AlertMessage) -> None:
         """Send it to all recipients. Raises NotSent, without addresses."""
         mail = EmailMessage()
         mail["Subject"] = " ".join(message.title.split())

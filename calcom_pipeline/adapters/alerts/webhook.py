@@ -5,7 +5,7 @@ import html
 import requests
 
 from calcom_pipeline.app.maintenance.ports import NotSent
-from calcom_pipeline.domain.maintenance.alerts import Message
+from calcom_pipeline.domain.maintenance.alerts import AlertMessage
 
 _OK, _REDIRECTS = 200, 300
 
@@ -19,7 +19,7 @@ class WebhookChannel:
         self._url = url
         self._seconds = seconds
 
-    def send(self, message: Message) -> None:
+    def send(self, message: AlertMessage) -> None:
         """Send it, once; redirects are not followed. Raises NotSent, without the address."""
         # Slack reads <...> as a link or a mention of everybody; what failed may hold somebody else's text.
         body = {"text": html.escape(f"*{message.title}*\n{message.text}", quote=False)}

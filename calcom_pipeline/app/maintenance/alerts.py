@@ -19,7 +19,7 @@ class AlertRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class AlertOutcome:
     """`sent` names the channels that took the message, `failed` says why others did not; neither: it was known."""
 
     sent: tuple[str, ...] = ()
@@ -28,19 +28,19 @@ class Told:
 
 def tell(
     failure: Failure, log: AlertLog, channels: Sequence[AlertChannel], *, rules: AlertRules, now: datetime
-) -> Told:
+) -> AlertOutcome:
     """Send a message unless its cause was told already. Where none gets out, the next failure of it tries again.
 
     A log that cannot be asked does not keep a message back: PostgreSQL may be what it is about.
     """
     if not channels:
-        return Told()
+        return AlertOutcome()
     try:
         before = log.claim(failure.cause, now=now, repeat=rules.repeat)
     except StoreError:
         before = 0
     if before is None:
-        return Told()
+        return AlertOutcome()
     message = message_about(failure, account=rules.account, ui_url=rules.ui_url, before=before)
     sent: list[str] = []
     failed: list[str] = []
@@ -53,7 +53,7 @@ def tell(
             sent.append(channel.name)
     if not sent:
         _release(log, failure.cause)
-    return Told(tuple(sent), tuple(failed))
+    return AlertOutcome(tuple(sent), tuple(failed))
 
 
 def _release(log: AlertLog, cause: str) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from calcom_pipeline.domain.maintenance.alerts import Message
+from calcom_pipeline.domain.maintenance.alerts import AlertMessage
 
 
 class Records(Protocol):
@@ -34,7 +34,7 @@ class AlertChannel(Protocol):
         """Names it to people."""
         ...
 
-    def send(self, message: Message) -> None:
+    def send(self, message: AlertMessage) -> None:
         """Send it. Raises NotSent."""
         ...
 

@@ -18,7 +18,7 @@ from calcom_pipeline.app.webhooks.supervise import Supervised, SupervisorRules, 
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.domain.reasons import NO_REASON, Reason
 from calcom_pipeline.domain.webhooks.models import WebhookScope
-from calcom_pipeline.domain.webhooks.subscriptions import Wanted
+from calcom_pipeline.domain.webhooks.subscriptions import WantedSubscription
 
 #: Cal.com reads a subscription's secret at the beginning of a booking's request, which a slow receiver holds up 20 s.
 SETTLING = timedelta(minutes=2)
@@ -38,7 +38,7 @@ def rotate(
     store: SubscriptionStore,
     receiver: Receiver,
     scopes: Sequence[WebhookScope],
-    wanted: Wanted,
+    wanted: WantedSubscription,
     *,
     may_write: bool,
     now: Callable[[], datetime],

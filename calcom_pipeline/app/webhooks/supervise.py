@@ -13,7 +13,13 @@ from calcom_pipeline.app.webhooks.ports import KnownScope, ScopeState, Subscript
 from calcom_pipeline.domain.errors import CalcomError, Conflict, NotFound, TransientError, Unauthorized
 from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.webhooks.models import WebhookScope
-from calcom_pipeline.domain.webhooks.subscriptions import Action, ActionKind, Wanted, decide, release
+from calcom_pipeline.domain.webhooks.subscriptions import (
+    ActionKind,
+    SubscriptionAction,
+    WantedSubscription,
+    decide,
+    release,
+)
 
 USER = WebhookScope()
 
@@ -69,7 +75,7 @@ def supervise(
     calcom: WebhookApi,
     store: SubscriptionStore,
     scopes: Sequence[WebhookScope],
-    wanted: Wanted,
+    wanted: WantedSubscription,
     *,
     rules: SupervisorRules,
     now: Callable[[], datetime],
@@ -121,7 +127,7 @@ class _Keeper:
 
     calcom: WebhookApi
     store: SubscriptionStore
-    wanted: Wanted
+    wanted: WantedSubscription
     rules: SupervisorRules
     now: Callable[[], datetime]
 
@@ -134,24 +140,24 @@ class _Keeper:
             if not is_wanted:  # its subscriptions went with the event type (fact sheet 4.1)
                 self.store.forget([scope])
                 return None
-            found = _Found(ScopeResult(scope, "failed", Reason.of(error)))
+            found = _FoundScope(ScopeResult(scope, "failed", Reason.of(error)))
         except Unauthorized:
             if scope == USER:
                 raise
-            found = _Found(ScopeResult(scope, "failed", Reason("webhook_forbidden")))
+            found = _FoundScope(ScopeResult(scope, "failed", Reason("webhook_forbidden")))
         except TransientError:
             raise
         except CalcomError as error:
-            found = _Found(ScopeResult(scope, "failed", Reason.of(error)))
+            found = _FoundScope(ScopeResult(scope, "failed", Reason.of(error)))
         return self._noted(found, known, is_wanted=is_wanted)
 
-    def _look_and_do(self, scope: WebhookScope, ours: set[str], *, is_wanted: bool) -> "_Found":
+    def _look_and_do(self, scope: WebhookScope, ours: set[str], *, is_wanted: bool) -> "_FoundScope":
         try:
             return self._once(scope, ours, is_wanted=is_wanted)
         except (Conflict, NotFound):  # somebody else was faster, or removed what we were about to change
             return self._once(scope, ours, is_wanted=is_wanted)
 
-    def _once(self, scope: WebhookScope, ours: set[str], *, is_wanted: bool) -> "_Found":
+    def _once(self, scope: WebhookScope, ours: set[str], *, is_wanted: bool) -> "_FoundScope":
         listed = self.calcom.list_webhooks(scope)
         if is_wanted:
             actions = decide(listed, self.wanted, ours=ours, rotate=self.rules.rotate)
@@ -167,12 +173,12 @@ class _Keeper:
         )
         kept = first.webhook_id if first and is_wanted else None
         if not todo or not self.rules.may_write:
-            return _Found(replace(result, planned=tuple(a.kind for a in todo)), kept)
+            return _FoundScope(replace(result, planned=tuple(a.kind for a in todo)), kept)
         for action in todo:
             kept = self._do(scope, action) or kept
-        return _Found(replace(result, state="right", done=tuple(a.kind for a in todo)), kept)
+        return _FoundScope(replace(result, state="right", done=tuple(a.kind for a in todo)), kept)
 
-    def _do(self, scope: WebhookScope, action: Action) -> str | None:
+    def _do(self, scope: WebhookScope, action: SubscriptionAction) -> str | None:
         """The id of the subscription that is right now; None after one was removed."""
         if action.set_to is None:
             if action.webhook_id is not None:
@@ -182,7 +188,7 @@ class _Keeper:
             return self.calcom.create_webhook(action.set_to, scope).id
         return self.calcom.update_webhook(action.webhook_id, action.set_to, scope).id
 
-    def _noted(self, found: "_Found", known: KnownScope | None, *, is_wanted: bool) -> ScopeResult | None:
+    def _noted(self, found: "_FoundScope", known: KnownScope | None, *, is_wanted: bool) -> ScopeResult | None:
         result = found.result
         if not is_wanted and result.state == "right":
             self.store.forget([result.scope])
@@ -199,11 +205,11 @@ class _Keeper:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _FoundScope:
     result: ScopeResult
     webhook_id: str | None = None
 
 
-def _reason(todo: tuple[Action, ...]) -> Reason:
+def _reason(todo: tuple[SubscriptionAction, ...]) -> Reason:
     """What is wrong first."""
     return todo[0].reason

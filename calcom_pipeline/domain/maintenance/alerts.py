@@ -46,14 +46,14 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class AlertMessage:
     """What is sent: no secret, no address of an attendee, no order to a terminal."""
 
     title: str
     text: str
 
 
-def message_about(failure: Failure, *, account: str, ui_url: str, before: int) -> Message:
+def message_about(failure: Failure, *, account: str, ui_url: str, before: int) -> AlertMessage:
     """The message. `before`: failures of this cause that were not told since the last message."""
     what_to_do = _OF_ALL_JOBS.get(failure.code) or _OF_ONE_JOB.get(failure.code) or _ELSE
     lines = [
@@ -63,4 +63,4 @@ def message_about(failure: Failure, *, account: str, ui_url: str, before: int) -
     ]
     if before:
         lines.append(f"It had failed {before} times since the last message.")
-    return Message(f"calcom-pipeline ({account}): {failure.job} failed, {failure.code}", "\n".join(lines))
+    return AlertMessage(f"calcom-pipeline ({account}): {failure.job} failed, {failure.code}", "\n".join(lines))

@@ -28,7 +28,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedSubscription:
     """How each subscription should be. `previous` are secrets that the receiver still takes while they are rotated."""
 
     url: str
@@ -42,7 +42,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class SubscriptionAction:
     """One thing to do about a scope. `webhook_id` is None for what is yet to be made, `set_to` for what is to go."""
 
     kind: ActionKind
@@ -59,8 +59,8 @@ def wanted_scopes(event_types: Iterable[EventType]) -> list[WebhookScope]:
 
 
 def decide(
-    listed: Sequence[Webhook], wanted: Wanted, *, ours: Collection[str] = (), rotate: bool = False
-) -> tuple[Action, ...]:
+    listed: Sequence[Webhook], wanted: WantedSubscription, *, ours: Collection[str] = (), rotate: bool = False
+) -> tuple[SubscriptionAction, ...]:
     """What to do about one scope, in this order: what stays is put right before anything is removed.
 
     A subscription that signs with one of the previous secrets is left to do so unless `rotate`: who may not be taking
@@ -68,16 +68,16 @@ def decide(
     """
     own = [webhook for webhook in listed if webhook.id in ours or same_address(webhook.url, wanted.url)]
     if not own:
-        return (Action("create", Reason("webhook_missing"), set_to=wanted.as_new()),)
+        return (SubscriptionAction("create", Reason("webhook_missing"), set_to=wanted.as_new()),)
     # Of one URL there is one per scope: what has it already goes first, since no other could be given it.
     kept = min(own, key=lambda webhook: (webhook.url != wanted.url, len(_wrong(webhook, wanted, rotate=rotate))))
-    doubled = [Action("remove", Reason("webhook_doubled"), one.id) for one in own if one is not kept]
+    doubled = [SubscriptionAction("remove", Reason("webhook_doubled"), one.id) for one in own if one is not kept]
     return (_put_right(kept, wanted, rotate=rotate), *doubled)
 
 
-def release(listed: Sequence[Webhook], *, ours: Collection[str]) -> tuple[Action, ...]:
+def release(listed: Sequence[Webhook], *, ours: Collection[str]) -> tuple[SubscriptionAction, ...]:
     """What to do about a scope that is not wanted any more: only what we made ourselves goes."""
-    return tuple(Action("remove", Reason("webhook_unwanted"), one.id) for one in listed if one.id in ours)
+    return tuple(SubscriptionAction("remove", Reason("webhook_unwanted"), one.id) for one in listed if one.id in ours)
 
 
 def same_address(one: str, other: str) -> bool:
@@ -85,18 +85,18 @@ def same_address(one: str, other: str) -> bool:
     return one == other or _address(one) == _address(other)
 
 
-def _put_right(kept: Webhook, wanted: Wanted, *, rotate: bool) -> Action:
+def _put_right(kept: Webhook, wanted: WantedSubscription, *, rotate: bool) -> SubscriptionAction:
     wrong = _wrong(kept, wanted, rotate=rotate)
     due = kept.secret in wanted.previous and not rotate
     if not wrong:
         reason = Reason("webhook_rotation_due") if due else Reason("webhook_right")
-        return Action("keep", reason, kept.id, rotation_due=due)
+        return SubscriptionAction("keep", reason, kept.id, rotation_due=due)
     secret = kept.secret if due else None
     reason = Reason("webhook_differs", fields=", ".join(wrong))
-    return Action("change", reason, kept.id, wanted.as_new(secret), rotation_due=due)
+    return SubscriptionAction("change", reason, kept.id, wanted.as_new(secret), rotation_due=due)
 
 
-def _wrong(found: Webhook, wanted: Wanted, *, rotate: bool) -> list[str]:
+def _wrong(found: Webhook, wanted: WantedSubscription, *, rotate: bool) -> list[str]:
     """The names of what is not as it should be."""
     secrets = {wanted.secret} if rotate else {wanted.secret, *wanted.previous}
     right = {
