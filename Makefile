@@ -35,7 +35,7 @@ demo: $(VENV)/.runtime ## The whole sync once, on this machine alone, with a sum
 up: $(VENV)/.runtime ## Serve the Dagster UI until Ctrl-C
 	@$(BIN)/calcom-pipeline up
 
-test: $(VENV)/.dev ## The whole suite, seeded, under 5 minutes on 2 cores
+test: $(VENV)/.dev ## The whole suite, seeded
 	@$(DEAF) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered -q
 
 again: $(VENV)/.dev ## Only what failed last, one by one; then the coverage of the run before
