@@ -68,7 +68,7 @@ def test_one_account_alone_has_the_plain_names_and_a_further_one_its_own(both: d
         jobs = {job.name for job in repository.get_all_jobs()}
         return jobs | {s.name for s in repository.sensor_defs} | {s.name for s in repository.schedule_defs}
 
-    of_all = {"__ASSET_JOB", "dead_runs"}
+    of_all = {"__ASSET_JOB", "dead_runs", "failed_runs"}
     assert names(found) == names(alone) | {f"berlin_{name}" for name in names(alone) - of_all}
     keys = {key.to_user_string() for key in alone.asset_graph.get_all_asset_keys()}
     berlins = {key.replace("calcom/", "berlin/") for key in keys}

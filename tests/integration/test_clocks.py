@@ -130,7 +130,7 @@ class TestOthers:
 
     def test_days_that_were_fetched_ahead_of_now_are_not_fresh(self, database: Database, redis_client, now):
         event_types, mirror = PostgresEventTypeMirror(database), PostgresSlotMirror(database)
-        cache = RedisSlotCache(redis_client, prefix="clocks:", ttl_seconds=60, empty_ttl_seconds=60)
+        cache = RedisSlotCache(redis_client, prefix="clocks:")
         event_types.replace(ME, Listed((event_type("one"),)), read_at=now)
 
         class Cal:

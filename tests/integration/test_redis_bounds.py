@@ -268,6 +268,7 @@ def test_the_doctor_finds_a_full_redis_by_writing(in_environment: dict[str, str]
         assert examined(url).verdict == "ok"
         with redis.Redis.from_url(url) as client:
             fill(client)
+            client.config_set("maxmemory", "1mb")  # below what is stored: leaving gives back no room for a small value
         finding = examined(url)
     assert (finding.verdict, "Redis is full" in finding.finding) == ("problem", True)
     assert "maxmemory" in finding.finding

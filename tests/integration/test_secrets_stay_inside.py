@@ -173,6 +173,10 @@ def test_the_secret_of_signatures_is_known_too():
 GIVEN = {
     "CALCOM_API_KEY": "key-without-a-name",
     "CALCOM_WEBHOOK_SECRET": "hooked-on-this",
+    "CALCOM_WEBHOOK_PREVIOUS_SECRET": "hooked-before-this",
+    "CALCOM_HTTP_TOKENS": "website=asked-with-this-token",
+    "CALCOM_ALERT_WEBHOOK": "https://hooks.example.com/told-with-this",
+    "CALCOM_ALERT_SMTP_URL": "smtp://me:mailed-with-this@host",
     "CALCOM_SIGNING_SECRET": "sealed-with-this",
     "CALCOM_PRIVACY_KEY": "hashed-with-this",
     "CALCOM_LIVE_KEY": "living-on-this",
@@ -181,7 +185,16 @@ GIVEN = {
     "REDIS_URL": "redis://:cached-with-this@host",
     "DAGSTER_PG_URL": "postgresql://me:run-with-this@host/db",
 }
-SECRETS = [value.split("@")[0].rsplit(":", 1)[-1] for value in GIVEN.values()]
+
+
+def secret_of(name: str, value: str) -> str:
+    """Such an address is secret as a whole; other addresses hold a password, tokens have names."""
+    if name == "CALCOM_ALERT_WEBHOOK":
+        return value
+    return value.split("@", maxsplit=1)[0].rsplit(":", 1)[-1].rpartition("=")[2]
+
+
+SECRETS = [secret_of(name, value) for name, value in GIVEN.items()]
 
 
 @pytest.mark.parametrize("more", [{}, {"CALCOM_READ_TIMEOUT_SECONDS": "0"}], ids=["right", "wrong"])

@@ -41,13 +41,13 @@ KEEPER = """
 import sys
 from pathlib import Path
 from calcom_pipeline.supervising import keeper
-from calcom_pipeline.supervising.services import Service
+from calcom_pipeline.supervising.services import SupervisedService
 from calcom_pipeline.supervising.shared_log import SharedLog
 import os
 keeper.GRACE_SECONDS = 1.0
 folder, *programs = sys.argv[1:]
 log = SharedLog(Path(folder, "log"), longest_bytes=1 << 20, files=1)
-services = [Service(f"service {n}", [sys.executable, "-c", text]) for n, text in enumerate(programs)]
+services = [SupervisedService(f"service {n}", [sys.executable, "-c", text]) for n, text in enumerate(programs)]
 with keeper.stop_on_signals() as stop:
     keeper.Keeper(services, dict(os.environ), log, Path(folder, "up.json")).run(stop)
 """
