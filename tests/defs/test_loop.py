@@ -315,12 +315,20 @@ class TestDrift:
         assert skipped.cursor == "as before"
 
 
+def settled(container: Container) -> None:
+    """Waits until no clearing is so recent that what is fetched after it is kept for seconds alone."""
+    types = [e.id for e in container.event_types.mirror.bookable()]
+    while any(standing.settles_seconds for standing in container.availability.cache.generations(types).values()):
+        time.sleep(0.05)
+
+
 class TestBookings:
     def test_a_booking_reaches_the_mirror_and_the_days_it_closes_leave_the_cache(
         self, instance, container: Container, sandbox: RunningSandbox
     ):
         assert run(instance, "full_sync").success
         run(instance, "cache_invalidation")
+        settled(container)  # what is fetched before lives for seconds
         run(instance, "slots_refresh")  # the first read's facts may have cleared just the days looked at below
         start = ask(changed_bookings, instance, utc_now().isoformat()).cursor
         day, event_type_id = self.book(container, sandbox)
