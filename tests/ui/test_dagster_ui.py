@@ -29,7 +29,7 @@ ARGUMENTS = [
 ]
 RUN_SECONDS = 240
 SETTLE_MILLISECONDS = 3000  # for a picture: the page still moves after its text is there
-ASSETS = ("service_plan", "service_sync", "event_types", "bookings", "bookings_history", "slots")
+ASSETS = ("service_plan", "service_sync", "event_types", "bookings", "bookings_history", "slots", "webhooks")
 
 
 @pytest.fixture
