@@ -25,28 +25,6 @@ from calcom_pipeline.settings.ui import UiSettings
 from calcom_pipeline.settings.waits import WaitSettings
 from calcom_pipeline.settings.webhooks import WebhookSettings
 
-#: In the order in which a person reads them: that of `.env.example`.
-GROUPS: tuple[type[SettingsGroup], ...] = (
-    AccountSettings,
-    ServerSettings,
-    WaitSettings,
-    LimiterSettings,
-    BreakerSettings,
-    ClientSettings,
-    BookingSettings,
-    EventTypeSettings,
-    AvailabilitySettings,
-    PrivacySettings,
-    ServiceSettings,
-    SensorSettings,
-    RetentionSettings,
-    WebhookSettings,
-    HttpSettings,
-    AlertSettings,
-    SandboxSettings,
-    UiSettings,
-)
-
 
 class Settings(
     AccountSettings,
@@ -95,6 +73,8 @@ class Settings(
         return self.event_type_look_seconds or (60 if self.uses_sandbox else 120)
 
 
+#: In the order in which a person reads them: that of `.env.example`.
+GROUPS = tuple(base for base in Settings.__bases__ if issubclass(base, SettingsGroup))
 SECRET_FIELDS = frozenset(
     name for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)
 )
