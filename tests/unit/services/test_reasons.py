@@ -12,7 +12,7 @@ import pytest
 from calcom_pipeline.domain.errors import OutcomeUnknown
 from calcom_pipeline.domain.reasons import NO_REASON, SENTENCES, Reason
 
-PACKAGE = Path(__file__).parents[2] / "calcom_pipeline"
+PACKAGE = Path(__file__).parents[3] / "calcom_pipeline"
 
 
 @pytest.mark.parametrize("code", sorted(SENTENCES))

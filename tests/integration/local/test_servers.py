@@ -23,7 +23,7 @@ from calcom_pipeline import local
 from calcom_pipeline.local import Companion, LocalServerError, Servers, joining, logs
 from calcom_pipeline.local.environment import environment, shell_exports
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FINDABLE = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 QUICK = {"durable": False, "linger_seconds": 0.3}
 

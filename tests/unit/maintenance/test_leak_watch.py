@@ -12,7 +12,7 @@ import pytest
 from calcom_pipeline.domain.errors import Exchange, Rejected
 from tests.support import leaks
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(

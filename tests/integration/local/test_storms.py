@@ -22,7 +22,7 @@ from calcom_pipeline.local.processes import Mark
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(400)]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROGRAMS = frozenset({"postgres", "valkey-server", "initdb"})
 STORM_SECONDS = 60
 SEEDS = (1, 2, 3)

@@ -16,7 +16,7 @@ from calcom_pipeline.adapters.process_identity import this_process
 from calcom_pipeline.defs.maintenance import instance_watch
 from calcom_pipeline.defs.maintenance.instance_watch import QUIET_SECONDS, Beats, InstanceWatch
 from calcom_pipeline.domain.errors import StoreError
-from tests.defs.test_dead_runs import ELSEWHERE, dead_process
+from tests.defs.maintenance.test_dead_runs import ELSEWHERE, dead_process
 from tests.support.dagster_runs import dagster_database, own_instance
 
 __all__ = ["dagster_database", "own_instance"]

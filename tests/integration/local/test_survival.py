@@ -22,7 +22,7 @@ from calcom_pipeline.local import LocalServerError, Servers, places, processes, 
 from calcom_pipeline.local.folder import Folder
 from calcom_pipeline.local.processes import Mark
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 QUICK = {"durable": False, "linger_seconds": 0.3}
 AS_ROOT = os.geteuid() == 0
 root_only = pytest.mark.skipif(not AS_ROOT, reason="only root can mount a small disk or become another user")

@@ -101,7 +101,7 @@ def test_migrations_name_no_schema_of_their_own():
     for migration in shipped_migrations():
         statements = re.sub(r"--.*|'[^']*'", "", migration.text)
         assert not re.search(r"\b(public|calcom)\.", statements), migration.name
-    assert Path(__file__).parents[2].joinpath("sql").is_dir()
+    assert Path(__file__).parents[3].joinpath("sql").is_dir()
 
 
 def test_sessions_speak_utc_whatever_the_server_says(servers: local.Servers, database: Database):

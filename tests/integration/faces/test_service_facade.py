@@ -387,7 +387,7 @@ def test_sync_bookings_closes_what_was_in_doubt(
 def test_the_example_of_the_readme_books_and_cancels(
     container: Container, settings: Settings, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ):
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    readme = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     for name, value in variables_of(settings).items():
         monkeypatch.setenv(name, value)

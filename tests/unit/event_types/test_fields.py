@@ -22,7 +22,7 @@ from calcom_pipeline.domain.services.fields import FIELD_NAMES
 ME, TEAM = Owner("user", 101), Owner("team", 301)
 NEW = {"title": "Repair", "slug": "repair", "duration_minutes": 30}
 # The OpenAPI data lies beside the checkout where the facts are kept; a copy without it cannot compare.
-OPENAPI = Path(__file__).parents[3] / "shared" / "calcom-openapi-v2.json"
+OPENAPI = Path(__file__).parents[4] / "shared" / "calcom-openapi-v2.json"
 
 
 def event_type(**changes: Any) -> EventType:

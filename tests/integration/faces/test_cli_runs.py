@@ -16,7 +16,7 @@ from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.maintenance.run_leases import RunLeases
 from calcom_pipeline.adapters.process_identity import this_process
 from calcom_pipeline.cli import exit_codes
-from tests.defs.test_dead_runs import dead_process
+from tests.defs.maintenance.test_dead_runs import dead_process
 from tests.support import leased_jobs
 from tests.support.commands import CHECKOUT, command
 
