@@ -15,7 +15,6 @@ LONGEST_RANGE_DAYS = 92
 MOST_EVENT_TYPES = 20
 _BIGGEST_ID = 2**31 - 1  # Cal.com's ids are 32 bit
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
-_DATE_ONLY = len("2026-12-01")
 
 
 def _instant(value: object) -> object:

@@ -15,7 +15,6 @@ from calcom_pipeline.domain.errors import InvalidInput
 from calcom_pipeline.domain.redaction import redacted
 from calcom_pipeline.web.problems import MALFORMED, NO_JSON, TOO_LARGE, TOO_SLOW, ProblemError
 
-Freshness = Literal["live", "cached", "stale"]
 _LONGEST_NAME = 40
 #: No field of a booking has half as many; a thousand would exhaust the stack of whoever walks through them.
 _DEEPEST = 20

@@ -9,7 +9,6 @@ SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
-DAYS_PER_WEEK = 7
 _MS_DIGITS = 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # JavaScript's dates reach further than ours: instants near the ends of ours are moved inwards, where nothing is.

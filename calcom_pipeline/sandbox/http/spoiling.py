@@ -18,7 +18,6 @@ from calcom_pipeline.sandbox.http.answers import SandboxAnswer
 _BROKEN_JSON: Final = b'{"status":"success","data":[{"id":'
 _MEGABYTE: Final = 1_000_000
 _BLANKS: Final = b" " * _MEGABYTE  # legal after JSON, so that only its size is wrong with such an answer
-_GZIP: Final = zlib.MAX_WBITS | 16
 Spoiling = Callable[[Fault, SandboxAnswer, int], SandboxAnswer]
 
 

@@ -10,7 +10,6 @@ from calcom_pipeline.sandbox.state.model import SandboxBooking
 from calcom_pipeline.sandbox.state.sorting import NULL_KEY, Keys, Positions, SortIndex
 
 SortKey = Literal["start", "end", "created", "updated"]
-SORT_KEYS: tuple[SortKey, ...] = ("start", "end", "created", "updated")
 _LONGEST_BOOKING_MS = 31 * 24 * 3_600_000  # a search by time looks back this far for rows that still run
 
 

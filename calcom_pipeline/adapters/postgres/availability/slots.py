@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from calcom_pipeline.adapters.postgres import statements as queries
+from calcom_pipeline.adapters.postgres.availability import statements as queries
 from calcom_pipeline.adapters.postgres.database import Database, statement, tried_again
 from calcom_pipeline.adapters.postgres.quarantine import put_away, settle
 from calcom_pipeline.adapters.postgres.streams import counts

@@ -100,9 +100,6 @@ LINK_COUNTS = "SELECT state, count(*) FROM service_links GROUP BY state ORDER BY
 OPEN_PROBLEMS = """
 SELECT service_id, state, attempts, next_attempt_at, reason FROM service_links
 WHERE reason <> '' AND state <> 'retired' ORDER BY length(service_id), service_id LIMIT %(limit)s"""
-LAST_PLAN = (
-    "SELECT id, source, state, counts, held, created_at, applied_at FROM sync_plans ORDER BY created_at DESC LIMIT 1"
-)
 OPEN_ACTIONS = """
 SELECT service_id, kind, reason FROM sync_actions
 WHERE plan_id = (SELECT id FROM sync_plans ORDER BY created_at DESC LIMIT 1)
