@@ -3,6 +3,7 @@
 import http.client
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from calcom_pipeline.sandbox.testing import Control, ControlError, serve_sandbox
 from tests.sandbox.conftest import NOW
 from tests.sandbox.talking import Talker
+from tests.support.waiting import until
 
 _NINE = "2026-11-23T09:00:00Z"
 
@@ -138,6 +140,16 @@ def test_latency_delays_and_changes_nothing_else(calcom: Talker):
     began = time.monotonic()
     assert calcom.get("/me").status == 200
     assert time.monotonic() - began >= 0.2
+
+
+def test_a_delay_ends_with_its_rule(calcom: Talker):
+    rule = calcom.control.add_fault("latency", "GET /v2/me", seconds=100)
+    with ThreadPoolExecutor() as pool:
+        delayed = pool.submit(calcom.get, "/me")
+        until(lambda: calcom.control.faults()[0]["struck"])
+        assert not delayed.done()
+        calcom.control.remove_fault(rule)
+        assert delayed.result().status == 200
 
 
 @pytest.mark.parametrize(("kind", "done"), [("reset_before", 0), ("reset_after", 1)])

@@ -109,7 +109,7 @@ def reset(sandbox: Sandbox, body: Json) -> Json:
     """Forgets counters, limiter, faults, cached slots; with `account` also what happened to the account."""
     sandbox.limiter.clear()
     sandbox.slot_cache.clear()
-    sandbox.faults.clear()
+    sandbox.faults.forget()
     sandbox.counters.clear()
     if body.get("account"):
         sandbox.rebuild()

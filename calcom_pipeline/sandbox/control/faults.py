@@ -1,7 +1,7 @@
 """Faults on demand: what goes wrong, where, how often. Every rule draws from its own seeded generator.
 
-Before the work: `latency`, `rate_limited`, `error`, `html` (a page of something in between), `echo_key` (an error that
-repeats the caller's key), `reset_before`.
+Before the work: `latency` (at most as long as its rule is in force), `rate_limited`, `error`, `html` (a page of
+something in between), `echo_key` (an error that repeats the caller's key), `reset_before`.
 After it, the connection: `reset_after`, `truncate`, `drip_headers`, `drip_body` (one byte every `seconds`).
 After it, the body: `malformed`, `content_type`, `empty_body`, `fail_after_create`, `huge_body` and `gzip_bomb` (padded
 with blanks to `megabytes`), `gzip_truncated`, `bent_body` (`set` is merged into it), `time_zone` (every `timeZone`
@@ -14,6 +14,7 @@ rows: they come with their new values at their old places (fact sheet section 11
 Webhook faults: `webhook_lost`, `webhook_doubled`, `webhook_late`, `webhook_reordered`, `webhook_unsigned`.
 """
 
+import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -97,6 +98,7 @@ class Fault:
     megabytes: int = _DEFAULT_MEGABYTES
     seen: int = 0
     struck: int = 0
+    withdrawn: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     _random: random.Random = field(default_factory=random.Random, repr=False)
 
     def __post_init__(self) -> None:
@@ -157,13 +159,22 @@ class Faults:
 
     def remove(self, fault_id: int) -> bool:
         """Takes a rule out of force; whether there was one."""
-        before = len(self._rules)
-        self._rules = [rule for rule in self._rules if rule.id != fault_id]
-        return len(self._rules) < before
+        removed = [rule for rule in self._rules if rule.id == fault_id]
+        self._withdraw(removed)
+        return bool(removed)
 
     def clear(self) -> None:
         """Takes every rule out of force."""
-        self._rules.clear()
+        self._withdraw(self._rules)
+
+    def forget(self) -> None:
+        """The same, but what is being delayed stays so: its work would be done in an account that was just reset."""
+        self._rules = []
+
+    def _withdraw(self, rules: Sequence[Fault]) -> None:
+        for rule in rules:
+            rule.withdrawn.set()
+        self._rules = [rule for rule in self._rules if not rule.withdrawn.is_set()]
 
     def as_json(self) -> list[Json]:
         """All rules."""

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Iterable, MutableMapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -41,7 +42,8 @@ async def before(faults: Iterable[Fault], call: SandboxCall, scope: MutableMappi
     """Latency, refusals and resets that keep the work from being done."""
     for fault in faults:
         if fault.kind == "latency":
-            await asyncio.sleep(fault.seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(fault.withdrawn.wait(), fault.seconds)
         elif fault.kind == "rate_limited":
             raise too_many_requests()
         elif fault.kind == "error":
