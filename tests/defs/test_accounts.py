@@ -14,7 +14,8 @@ from calcom_pipeline.defs.account import Account
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from calcom_pipeline.settings import Settings, load_settings
-from tests.defs.test_loop import eventually, update
+from tests.defs.test_loop import update
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -119,7 +120,7 @@ def test_a_sensor_looks_at_its_own_account(both: dg.Definitions, instance: dg.Da
         service = other.services.store.insert({"name": "Massage", "slug": "massage", "duration_minutes": 30})
         here, there = asked("service_changes", None).cursor, asked("berlin_service_changes", None).cursor
         update(other, service, "Massage deluxe")
-    answer = eventually(lambda: (a := asked("berlin_service_changes", there)).run_requests and a)
+    answer = until(lambda: (a := asked("berlin_service_changes", there)).run_requests and a)
     (request,) = answer.run_requests
     assert request.tags["calcom/cause"] == f"services changed: {service}"
     assert not asked("service_changes", here).run_requests

@@ -1,7 +1,6 @@
 """The whole loop on a real Dagster instance: PostgreSQL storage, real runs, the sandbox for Cal.com."""
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +21,7 @@ from calcom_pipeline.defs.pools import make_pool
 from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from tests.support.dagster_runs import metadata, run, sensor_named
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -40,14 +40,6 @@ def ask(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, cursor: str |
     if isinstance(answer, dg.RunRequest):
         return dg.SensorResult([answer], cursor=cursor)
     return answer
-
-
-def eventually(look: Callable[[], Any]) -> Any:
-    """The feed's horizon is the whole server's, so other tests' transactions may hold a change back for a moment."""
-    deadline = time.monotonic() + 20
-    while not (found := look()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return found
 
 
 def add_service(container: Container, name: str, slug: str, minutes: int = 30, **columns: Any) -> str:
@@ -129,7 +121,7 @@ class TestServices:
         assert not quiet.run_requests, "our own writes are no change"
 
         update(container, service_id, "Massage deluxe")
-        answer = eventually(lambda: (a := ask(service_changes, instance, quiet.cursor)).run_requests and a)
+        answer = until(lambda: (a := ask(service_changes, instance, quiet.cursor)).run_requests and a)
         (request,) = answer.run_requests
         assert request.tags["calcom/cause"] == f"services changed: {service_id}"
         assert request.run_key == f"services:{answer.cursor}"
@@ -414,12 +406,12 @@ class TestSensors:
         with psycopg.connect(container.endpoints.database_url) as stranger:
             stranger.execute("SELECT pg_current_xact_id()")
             update(container, service_id, "Massage deluxe")
-            held = eventually(lambda: (a := ask(service_changes, instance, cursor)).skip_reason and a)
+            held = until(lambda: (a := ask(service_changes, instance, cursor)).skip_reason and a)
             said = str(held.skip_reason)
             assert "Changes of services that wait for the end of somebody's older transaction" in said
             assert " s): 1" in said
             assert f"process {stranger.info.backend_pid} of PostgreSQL, open for" in said
-        assert eventually(lambda: ask(service_changes, instance, held.cursor).run_requests)
+        until(lambda: ask(service_changes, instance, held.cursor).run_requests)
 
     def test_a_cursor_that_a_wrong_clock_has_left_in_the_future_hides_no_change(
         self, instance, container: Container, sandbox: RunningSandbox

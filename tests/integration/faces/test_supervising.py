@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +26,7 @@ from calcom_pipeline.supervising.services import (
 )
 from calcom_pipeline.supervising.shared_log import SharedLog
 from tests.support.commands import CHECKOUT
+from tests.support.waiting import until
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="members are found in /proc")
 
@@ -53,13 +53,6 @@ with keeper.stop_on_signals() as stop:
 """
 
 
-def eventually(look: Callable[[], object], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.05)
-
-
 class Running:
     """A keeper in a process of its own."""
 
@@ -68,7 +61,7 @@ class Running:
         self.process = subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": str(CHECKOUT)})
         self.record = folder / "up.json"
         self.log = folder / "log"
-        eventually(lambda: len(self.pids()) == len(programs) + 1)
+        until(lambda: len(self.pids()) == len(programs) + 1)
         self.family = Family(json.loads(self.record.read_text())["family"])
 
     def pids(self) -> dict[str, int]:
@@ -99,10 +92,10 @@ def keep(tmp_path: Path) -> Iterator[Callable[..., Running]]:
 class TestFamilies:
     def test_what_dies_is_started_again_and_the_others_stay(self, keep: Callable[..., Running]):
         running = keep(PARENT, PARENT)
-        eventually(lambda: len(running.members()) == 4)
+        until(lambda: len(running.members()) == 4)
         before = running.pids()
         os.kill(before["service 0"], signal.SIGKILL)
-        eventually(lambda: running.pids().get("service 0") not in (None, before["service 0"]))
+        until(lambda: running.pids().get("service 0") not in (None, before["service 0"]))
         after = running.pids()
         assert after["service 1"] == before["service 1"]
         assert after["guard"] == before["guard"]
@@ -112,29 +105,29 @@ class TestFamilies:
     def test_nothing_outlives_the_keeper_however_it_ends(self, ended_by: signal.Signals, keep: Callable[..., Running]):
         """Neither a child's child in a session of its own, nor one that does not listen."""
         running = keep(PARENT, DEAF)
-        eventually(lambda: len(running.members()) == 3)
+        until(lambda: len(running.members()) == 3)
         running.process.send_signal(ended_by)
         assert running.process.wait(20) == (0 if ended_by != signal.SIGKILL else -ended_by)
-        eventually(lambda: not running.members())
+        until(lambda: not running.members())
         assert running.record.exists() is (ended_by == signal.SIGKILL)
 
     def test_a_killed_guard_has_a_successor(self, keep: Callable[..., Running]):
         running = keep(PARENT)
         guard = running.pids()["guard"]
         os.kill(guard, signal.SIGKILL)
-        eventually(lambda: running.pids().get("guard") not in (None, guard))
+        until(lambda: running.pids().get("guard") not in (None, guard))
         running.process.kill()
-        eventually(lambda: not running.members())
+        until(lambda: not running.members())
 
     def test_when_keeper_and_guard_are_killed_at_once_the_kernel_and_the_next_one_do_the_rest(
         self, keep: Callable[..., Running]
     ):
         running = keep(PARENT, DEAF)
-        eventually(lambda: len(running.members()) == 3)
+        until(lambda: len(running.members()) == 3)
         os.kill(running.process.pid, signal.SIGSTOP)  # so that it makes no new guard
         for pid in (running.pids()["guard"], running.process.pid):
             os.kill(pid, signal.SIGKILL)
-        eventually(lambda: len(running.members()) == 2)  # the parent was told; its child, and the deaf one, are left
+        until(lambda: len(running.members()) == 2)  # the parent was told; its child, and the deaf one, are left
         assert end_leftovers(running.record)
         assert not running.members()
         assert not end_leftovers(running.record), "there is no record any more"
@@ -143,7 +136,7 @@ class TestFamilies:
         mine, other = Family.new(), Family.new()
         argv = [sys.executable, "-c", "import time; time.sleep(600)"]
         with subprocess.Popen(argv, env=other.environment(os.environ)) as stranger:
-            eventually(lambda: other.members() == [stranger.pid])
+            until(lambda: other.members() == [stranger.pid])
             assert mine.end(grace_seconds=1)
             assert stranger.poll() is None
             assert other.end(grace_seconds=1)
@@ -291,10 +284,10 @@ def test_a_keeper_starts_everything_anew_when_told(tmp_path: Path):
     stop = threading.Event()
     thread = threading.Thread(target=keeper.run, args=(stop,))
     thread.start()
-    eventually(lambda: "before" in (tmp_path / "log").read_text())
+    until(lambda: "before" in (tmp_path / "log").read_text())
     keeper.environment = {**os.environ, "WORD": "after"}
     keeper.restart_all()
-    eventually(lambda: "after" in (tmp_path / "log").read_text())
+    until(lambda: "after" in (tmp_path / "log").read_text())
     stop.set()
     thread.join()
     log.close()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +22,7 @@ import sqlalchemy
 from calcom_pipeline import local
 from calcom_pipeline.local import Companion, LocalServerError, Servers, joining, logs
 from calcom_pipeline.local.environment import environment, shell_exports
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[3]
 FINDABLE = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
@@ -45,15 +46,6 @@ while True:
 
 def helpful(name: str = "stand-in") -> Companion:
     return Companion(name, (sys.executable, "-c", HELPFUL, "{ready_file}", "{data}"))
-
-
-def eventually(condition: Callable[[], object], seconds: float = 15.0) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def is_running(pid: int) -> bool:
@@ -256,7 +248,7 @@ class TestComingAndGoing:
         assert local.status(data) is not None
         with local.join(data, **QUICK) as servers:
             assert servers.owner_pid == owner
-        assert eventually(lambda: not is_running(owner))
+        until(lambda: not is_running(owner))
         assert local.status(data) is None
         assert not (data / "run").exists()
 
@@ -266,14 +258,14 @@ class TestComingAndGoing:
                 pass
             time.sleep(3 * QUICK["linger_seconds"])
             assert local.status(data) == servers
-        assert eventually(lambda: not is_running(servers.owner_pid))
+        until(lambda: not is_running(servers.owner_pid))
 
     def test_a_killed_user_has_left(self, data: Path) -> None:
         with somebody_using(data) as user:
             servers = local.status(data)
             assert servers
             user.kill()
-        assert eventually(lambda: not is_running(servers.owner_pid))
+        until(lambda: not is_running(servers.owner_pid))
 
     def test_up_pins_them_until_down(self, data: Path) -> None:
         servers = local.up(data, durable=False)
@@ -283,7 +275,7 @@ class TestComingAndGoing:
         assert local.status(data) == servers
         assert local.down(data)
         assert local.status(data) is None
-        assert eventually(lambda: not is_running(servers.owner_pid))
+        until(lambda: not is_running(servers.owner_pid))
         assert not local.down(data)
 
     def test_pinned_servers_come_back_pinned(self, data: Path) -> None:
@@ -291,7 +283,7 @@ class TestComingAndGoing:
         with local.join(data, **QUICK) as servers:
             pass
         time.sleep(1.0)
-        assert eventually(lambda: local.status(data) == servers), "a busy machine may be late with one answer"
+        until(lambda: local.status(data) == servers)  # a busy machine may be late with one answer
 
     def test_down_does_not_take_them_from_others(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(joining, "BUSY_SECONDS", 0.2)
@@ -300,7 +292,7 @@ class TestComingAndGoing:
             with pytest.raises(LocalServerError, match=f"in use by process {user.pid}: they stop when"):
                 local.down(data)
             assert local.status(data) == servers
-        assert eventually(lambda: not is_running(servers.owner_pid))
+        until(lambda: not is_running(servers.owner_pid))
 
     def test_down_by_force_takes_them_from_others(self, data: Path) -> None:
         with local.join(data, **QUICK):
@@ -337,7 +329,7 @@ class TestComingAndGoing:
     def test_data_that_nobody_wants_to_keep_is_deleted_at_the_end(self, place: Path) -> None:
         with local.join(place / "data", keep_data=False, **QUICK) as servers:
             pass
-        assert eventually(lambda: not is_running(servers.owner_pid))
+        until(lambda: not is_running(servers.owner_pid))
         assert list(place.iterdir()) == []
 
     def test_joining_while_the_data_is_deleted_gets_new_servers(self, place: Path) -> None:
@@ -351,7 +343,7 @@ class TestComingAndGoing:
         said = [user.communicate() for user in users]
         assert [error for _, error in said] == ["", "", ""]
         assert [line.split()[1] for out, _ in said for line in out.splitlines()] == ["True"] * 12
-        assert eventually(lambda: not (place / "data").exists())
+        until(lambda: not (place / "data").exists())
 
     def test_servers_that_do_not_wait_for_the_disk_are_for_those_alone_who_asked(self, data: Path) -> None:
         with local.join(data, **QUICK) as servers:
@@ -372,7 +364,7 @@ class TestCompanions:
     def test_it_is_started_again(self, data: Path) -> None:
         with local.join(data, companions=[helpful()], **QUICK) as servers:
             os.kill(json.loads((data / "companions/stand-in/ready.json").read_text())["pid"], signal.SIGKILL)
-            assert eventually(lambda: (now := local.status(data)) and now.companions != servers.companions)
+            until(lambda: (now := local.status(data)) and now.companions != servers.companions)
             with local.join(data, companions=[helpful()], durable=False) as again:
                 assert set(again.companions) == {"stand-in"}
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,7 @@ from calcom_pipeline import local
 from calcom_pipeline.local import LocalServerError, Servers, places, processes, programs
 from calcom_pipeline.local.folder import Folder
 from calcom_pipeline.local.processes import Mark
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[3]
 QUICK = {"durable": False, "linger_seconds": 0.3}
@@ -39,15 +40,6 @@ for _ in range(int(sys.argv[2])):
             connection.execute("SELECT 1")
         print(servers.owner_pid)
 """
-
-
-def eventually(condition: Callable[[], object], seconds: float = 15.0) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def python(
@@ -147,7 +139,7 @@ class TestKills:
     def test_nothing_stays_behind_a_killed_owner(self, data: Path) -> None:
         with local.join(data, **QUICK) as servers:
             os.kill(servers.owner_pid, signal.SIGKILL)
-            assert eventually(lambda: not server_pids(data))
+            until(lambda: not server_pids(data))
         assert local.status(data) is None
 
     def test_down_ends_what_an_owner_left(self, data: Path) -> None:
@@ -167,7 +159,7 @@ class TestKills:
         data = place / "new"
         for pause in (0.0, 0.15, 0.4, 0.7):
             with python(JOIN_AND_ASK, data, 1, 0.3) as first:
-                assert eventually(lambda: Folder(data).owner())
+                until(lambda: Folder(data).owner())
                 time.sleep(pause)
                 first.kill()
                 for pid in (Folder(data).owner() or 0, *server_pids(data)):
@@ -228,7 +220,7 @@ class TestStaleFiles:
             write(servers, "before")
             for path in (data / "run").iterdir():
                 path.unlink()
-            assert eventually(lambda: local.status(data) == servers)
+            until(lambda: local.status(data) == servers)
             assert words(servers) == (["before"], ["before"])
 
 
@@ -263,7 +255,7 @@ class TestMoves:
         servers = local.up(data, durable=False)
         pids = server_pids(data)
         shutil.rmtree(data, ignore_errors=True)
-        assert eventually(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in (*pids, servers.owner_pid)))
+        until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in (*pids, servers.owner_pid)))
         shutil.rmtree(data, ignore_errors=True)
         with local.join(data, **QUICK) as new:
             write(new, "new")

@@ -5,10 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import psycopg
@@ -29,6 +28,7 @@ from calcom_pipeline.web.webhooks import PATH, WebhookOptions, receiving, webhoo
 from tests.support.commands import command
 from tests.support.deliveries import SECRET, delivery_body, post, served, signature
 from tests.support.tables import fetch
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -45,13 +45,6 @@ def container(variables: dict[str, str]) -> Iterator[Container]:
         yield opened
 
 
-def eventually(look: Callable[[], Any], seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := look()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return found
-
-
 def coming(container: Container) -> list[Booking]:
     """Accepted bookings of the key's own user that are still to come."""
     after = BookingQuery(sort="start", after_start=utc_now(), take=100)
@@ -66,12 +59,12 @@ def test_a_cancellation_at_calcom_is_in_the_mirror_at_once(container: Container,
         assert wanted
         for booking in wanted:
             container.calcom.cancel_booking(booking.uid, reason="Testing")
-        told = eventually(lambda: fetch(container.database, "SELECT uid FROM webhook_inbox WHERE state = 'done'"))
+        told = until(lambda: fetch(container.database, "SELECT uid FROM webhook_inbox WHERE state = 'done'"))
         assert told, sandbox.control.deliveries()
         status = f"SELECT status FROM bookings WHERE uid = '{told[0][0]}'"
         assert fetch(container.database, status) == [("cancelled",)]
         pending = "SELECT count(*) FROM invalidations WHERE state = 'pending'"
-        assert eventually(lambda: fetch(container.database, pending) == [(0,)]), "the cache was not cleared"
+        until(lambda: fetch(container.database, pending) == [(0,)])
 
 
 def test_the_sensor_names_what_is_due_and_says_when_nothing_is(container: Container):
@@ -141,5 +134,5 @@ def test_a_receiver_whose_database_does_not_answer_keeps_deliveries_on_disk(
             assert time.monotonic() - began < 15
             assert intake.counts() == {"spooled": 1}
             stuck.rollback()
-            assert eventually(lambda: fetch(container.database, "SELECT uid FROM webhook_inbox")) == [("u1",)]
+            assert until(lambda: fetch(container.database, "SELECT uid FROM webhook_inbox")) == [("u1",)]
             assert datetime.now(UTC) > fetch(container.database, "SELECT received_at FROM webhook_inbox")[0][0]
