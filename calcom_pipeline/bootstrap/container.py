@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from calcom_pipeline.bootstrap.availability import AvailabilityGroup
 from calcom_pipeline.bootstrap.bookings import BookingGroup
+from calcom_pipeline.bootstrap.connections import client_options, database_bounds, transport_options
 from calcom_pipeline.bootstrap.deliveries import DeliveryGroup
 from calcom_pipeline.bootstrap.event_types import EventTypeGroup
 from calcom_pipeline.bootstrap.limits import LimitGroup
 from calcom_pipeline.bootstrap.locations import Endpoints, open_endpoints
 from calcom_pipeline.bootstrap.maintenance import MaintenanceGroup
-from calcom_pipeline.bootstrap.options import client_options, database_bounds, transport_options
 from calcom_pipeline.bootstrap.reports import ReportGroup
 from calcom_pipeline.bootstrap.services import ServiceGroup
 from calcom_pipeline.bootstrap.subscriptions import SubscriptionGroup

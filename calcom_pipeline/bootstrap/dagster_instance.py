@@ -11,9 +11,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from calcom_pipeline.bootstrap.connections import database_bounds
 from calcom_pipeline.bootstrap.container import Container, open_container
 from calcom_pipeline.bootstrap.locations import data_folder, in_checkout
-from calcom_pipeline.bootstrap.options import database_bounds
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from calcom_pipeline.bootstrap.connections import database_bounds
 from calcom_pipeline.bootstrap.locations import Endpoints, data_folder
-from calcom_pipeline.bootstrap.options import database_bounds
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:

@@ -25,18 +25,10 @@ class MaintenanceGroup:
         from calcom_pipeline.adapters.postgres.maintenance.records import own_records
         from calcom_pipeline.app.maintenance.retention import Lifetime
 
-        s = self._settings
-        days = {
-            "call": s.call_retention_days,
-            "feed": s.feed_retention_days,
-            "plan": s.plan_retention_days,
-            "fact": s.fact_retention_days,
-            "quarantine": s.quarantine_retention_days,
-            "outcome": s.outcome_retention_days,
-            "webhook": s.webhook_retention_days,
-            "finding": s.finding_retention_days,
-        }
-        return [Lifetime(records, timedelta(days=days[name])) for name, records in own_records(self._database).items()]
+        return [
+            Lifetime(records, timedelta(days=getattr(self._settings, f"{name}_retention_days")))
+            for name, records in own_records(self._database).items()
+        ]
 
     @cached_property
     def sizes(self) -> "PostgresSizes":

@@ -44,9 +44,6 @@ class AccountSettings(SettingsGroup):
     default_time_zone: Annotated[str, AfterValidator(known_zone)] = Field(
         default="UTC", description="Zone of a start that names none (IANA)."
     )
-    bookings_version: Literal["2024-08-13", "2026-02-25"] = Field(
-        default="2024-08-13", description="cal-api-version of the booking endpoints; both answer the same shape."
-    )
 
     @property
     def redis_prefix(self) -> str:

@@ -1,6 +1,6 @@
 """How bookings are read and how long they stay."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,9 @@ from calcom_pipeline.settings.validators import Optional_
 class BookingSettings(SettingsGroup):
     """How bookings are read and how long they stay."""
 
+    bookings_version: Literal["2024-08-13", "2026-02-25"] = Field(
+        default="2024-08-13", description="cal-api-version of the booking endpoints; both answer the same shape."
+    )
     booking_page_size: int = Field(default=250, ge=1, le=250, description="Rows a page; Cal.com allows 250.")
     booking_overlap_seconds: float = Field(
         default=120.0, ge=0, le=86_400, description="How far back each read begins: Cal.com stamps before it commits."

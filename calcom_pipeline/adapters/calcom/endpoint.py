@@ -10,21 +10,22 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from calcom_pipeline.adapters.calcom.idempotent_create import GraceRules
-from calcom_pipeline.adapters.calcom.transport.messages import Answer, Call, Group, Kind
+from calcom_pipeline.adapters.calcom.transport.messages import Answer, Call, Kind
 from calcom_pipeline.adapters.calcom.transport.session import Transport
 from calcom_pipeline.app.calls import Lane
 
 T = TypeVar("T")
 
-# None: the endpoints answer to any version. That of bookings is a setting.
-_VERSIONS: Mapping[Group, str | None] = {
-    "account": None,
-    "schedules": "2024-06-11",
-    "event_types": "2024-06-14",
-    "team_event_types": "2024-06-14",
-    "slots": "2024-09-04",
-    "webhooks": None,
-}
+
+@dataclass(frozen=True, slots=True)
+class EndpointGroup:
+    """Endpoints that share a version header, a circuit and the place in every count of calls.
+
+    `version` is their `cal-api-version`; None where they answer to any.
+    """
+
+    name: str
+    version: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,9 @@ class ApiEndpoints:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def _get(self, operation: str, path: str, *, group: Group, params: Mapping[str, Any] | None = None) -> Answer:
+    def _get(
+        self, operation: str, path: str, *, group: EndpointGroup, params: Mapping[str, Any] | None = None
+    ) -> Answer:
         return self._send(operation, "GET", path, group=group, kind="read", params=params)
 
     def _send(
@@ -82,7 +85,7 @@ class ApiEndpoints:
         method: str,
         path: str,
         *,
-        group: Group,
+        group: EndpointGroup,
         kind: Kind,
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
@@ -94,9 +97,9 @@ class ApiEndpoints:
             operation=operation,
             method=method,
             path=path,
-            group=group,
+            group=group.name,
             kind=kind,
-            version=options.bookings_version if group == "bookings" else _VERSIONS[group],
+            version=group.version,
             params=params,
             body=body,
             lane=context.lane,

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from calcom_pipeline.adapters.calcom.bookings.lists import instant
 from calcom_pipeline.adapters.calcom.endpoint import ApiEndpoints
 from calcom_pipeline.adapters.calcom.lists import Id, Name, Wire, checked
+from calcom_pipeline.adapters.calcom.slots import GROUP
 from calcom_pipeline.adapters.calcom.transport.messages import Answer
 from calcom_pipeline.domain.availability.holds import Hold
 from calcom_pipeline.domain.errors import CalcomError, ContractBroken
@@ -39,7 +40,7 @@ class ReservationEndpoints(ApiEndpoints):
     ) -> Hold:
         """Hold a start; see the port."""
         body = _body(event_type_id, start, minutes, duration_minutes)
-        answer = self._send("Holding a start", "POST", _PATH, group="slots", kind="create", body=body)
+        answer = self._send("Holding a start", "POST", _PATH, group=GROUP, kind="create", body=body)
         return _hold(answer.data(), answer)
 
     def move_hold(
@@ -48,7 +49,7 @@ class ReservationEndpoints(ApiEndpoints):
         """Hold another start instead. A second sending would meet the first as a conflict, so a doubt is read away."""
         body = _body(hold.event_type_id, start, minutes, duration_minutes)
         try:
-            answer = self._send("Moving a hold", "PATCH", _one(hold.uid), group="slots", kind="create", body=body)
+            answer = self._send("Moving a hold", "PATCH", _one(hold.uid), group=GROUP, kind="create", body=body)
             return _hold(answer.data(), answer)
         except CalcomError as error:
             found = self.read_hold(hold.uid) if error.exchange.in_doubt else None
@@ -58,14 +59,14 @@ class ReservationEndpoints(ApiEndpoints):
 
     def read_hold(self, uid: str) -> Hold | None:
         """See the port: an unknown one is answered with 200 and null, one that is over perhaps as it was."""
-        answer = self._get("Reading a hold", _one(uid), group="slots")
+        answer = self._get("Reading a hold", _one(uid), group=GROUP)
         data = answer.data()
         hold = None if data is None else _hold(data, answer)
         return hold if hold is not None and hold.until > answer.answered_at else None
 
     def release_hold(self, uid: str) -> None:
         """See the port: Cal.com says yes to any uid."""
-        self._send("Releasing a hold", "DELETE", _one(uid), group="slots", kind="absolute")
+        self._send("Releasing a hold", "DELETE", _one(uid), group=GROUP, kind="absolute")
 
 
 def _one(uid: str) -> str:

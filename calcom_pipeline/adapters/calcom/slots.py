@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import TypeAdapter
 
 from calcom_pipeline.adapters.calcom.bookings.lists import instant
-from calcom_pipeline.adapters.calcom.endpoint import ApiEndpoints
+from calcom_pipeline.adapters.calcom.endpoint import ApiEndpoints, EndpointGroup
 from calcom_pipeline.adapters.calcom.lists import (
     ROWS_OF_A_NEW_SHAPE,
     Odd,
@@ -25,6 +25,7 @@ from calcom_pipeline.domain.errors import ContractBroken, Exchange
 from calcom_pipeline.domain.listed import Listed, UnreadableRow
 from calcom_pipeline.domain.zones import zone_of
 
+GROUP = EndpointGroup("slots", "2024-09-04")
 #: What days that cannot be read are kept under.
 SLOTS = "slots"
 
@@ -68,7 +69,7 @@ class SlotEndpoints(ApiEndpoints):
         }
         if query.choose_duration:
             params["duration"] = query.duration_minutes
-        return self._get("Reading slots", "/slots", group="slots", params=params)
+        return self._get("Reading slots", "/slots", group=GROUP, params=params)
 
 
 def whole_days(query: SlotQuery) -> tuple[datetime, datetime]:

@@ -3,12 +3,13 @@
 from typing import Any
 
 from calcom_pipeline.adapters.calcom import schemas
-from calcom_pipeline.adapters.calcom.endpoint import ApiEndpoints
+from calcom_pipeline.adapters.calcom.endpoint import ApiEndpoints, EndpointGroup
 from calcom_pipeline.adapters.calcom.idempotent_create import ExactlyOnce
 from calcom_pipeline.domain.errors import NotFound
 from calcom_pipeline.domain.listed import Listed, UnreadableRow
 from calcom_pipeline.domain.webhooks.models import PAYLOAD_VERSION, NewWebhook, Webhook, WebhookScope
 
+GROUP = EndpointGroup("webhooks", None)
 _PAGE_ROWS = 250
 OWN = WebhookScope()
 
@@ -23,7 +24,7 @@ class WebhookEndpoints(ApiEndpoints):
         skip = repeated = 0
         while True:
             params = {"take": _PAGE_ROWS, "skip": skip}
-            answer = self._get("Listing webhooks", _path(scope), group="webhooks", params=params)
+            answer = self._get("Listing webhooks", _path(scope), group=GROUP, params=params)
             page = schemas.webhooks(answer.content, answer.exchange)
             before = len(found) + len(unreadable)
             for webhook in page:
@@ -44,7 +45,7 @@ class WebhookEndpoints(ApiEndpoints):
 
         def create() -> Webhook:
             answer = self._send(
-                "Creating a webhook", "POST", _path(scope), group="webhooks", kind="create", body=_body(webhook)
+                "Creating a webhook", "POST", _path(scope), group=GROUP, kind="create", body=_body(webhook)
             )
             return schemas.webhook(answer.data(), answer.exchange)
 
@@ -70,7 +71,7 @@ class WebhookEndpoints(ApiEndpoints):
             "Changing a webhook",
             "PATCH",
             _path(scope, webhook_id),
-            group="webhooks",
+            group=GROUP,
             kind="absolute",
             # A template that somebody gave it would replace the body that we read. Guess: an empty one is none.
             body={**_body(webhook), "payloadTemplate": ""},
@@ -80,7 +81,7 @@ class WebhookEndpoints(ApiEndpoints):
     def delete_webhook(self, webhook_id: str, scope: WebhookScope = OWN) -> None:
         """Unsubscribe; a subscription that is gone already is no error."""
         try:
-            self._send("Deleting a webhook", "DELETE", _path(scope, webhook_id), group="webhooks", kind="absolute")
+            self._send("Deleting a webhook", "DELETE", _path(scope, webhook_id), group=GROUP, kind="absolute")
         except NotFound:
             return
 

@@ -57,7 +57,7 @@ def limiter(container: Container) -> str:
 
 def circuits(container: Container) -> str:
     """Which endpoint groups are not asked at present."""
-    from calcom_pipeline.adapters.calcom.transport.messages import GROUPS
+    from calcom_pipeline.adapters.calcom.client import GROUPS
 
     states = container.limits.breaker.states(list(GROUPS))
     broken = [f"{group} is {state}" for group, state in states.items() if state != "closed"]

@@ -15,7 +15,7 @@ from calcom_pipeline.sandbox.hooks import notify
 from calcom_pipeline.sandbox.hooks.payloads import Occasion
 from calcom_pipeline.sandbox.http.answers import SandboxAnswer, success
 from calcom_pipeline.sandbox.http.call import Guard, Route, SandboxCall
-from calcom_pipeline.sandbox.http.versions import BOOKINGS, BOOKINGS_LEGACY, V2026_02_25
+from calcom_pipeline.sandbox.http.versions import BOOKINGS, BOOKINGS_LEGACY, BOOKINGS_SINCE_2026_02_25
 from calcom_pipeline.sandbox.state.model import SandboxAttendee, SandboxBooking, SandboxEventType
 from calcom_pipeline.sandbox.validation import bookings as rules
 from calcom_pipeline.sandbox.validation.engine import clean_strictly
@@ -119,7 +119,7 @@ def _cancel_one(call: SandboxCall, booking_id: int, reason: str | None) -> None:
     if booking is None:
         return
     event_type = call.world.event_types.get(booking.event_type_id or 0)
-    if event_type is not None and event_type.seats_per_slot and call.version != V2026_02_25:
+    if event_type is not None and event_type.seats_per_slot and call.version not in BOOKINGS_SINCE_2026_02_25:
         booking.attendees = list[SandboxAttendee]()
     booking.status = "cancelled"
     booking.cancellation_reason = reason

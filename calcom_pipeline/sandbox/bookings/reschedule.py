@@ -22,7 +22,7 @@ from calcom_pipeline.sandbox.hooks import notify
 from calcom_pipeline.sandbox.hooks.payloads import Occasion
 from calcom_pipeline.sandbox.http.answers import SandboxAnswer, created, success
 from calcom_pipeline.sandbox.http.call import Guard, Route, SandboxCall
-from calcom_pipeline.sandbox.http.versions import BOOKINGS, V2026_02_25
+from calcom_pipeline.sandbox.http.versions import BOOKINGS, BOOKINGS_SINCE_2026_02_25
 from calcom_pipeline.sandbox.state.model import SandboxAttendee, SandboxBooking, SandboxEventType
 from calcom_pipeline.sandbox.validation import bookings as rules
 from calcom_pipeline.sandbox.validation.engine import clean, clean_strictly
@@ -215,7 +215,7 @@ ROUTES: Final = [
         "POST",
         "/v2/bookings/{uid}/request-reschedule",
         request_reschedule,
-        frozenset({V2026_02_25}),
+        BOOKINGS_SINCE_2026_02_25,
         Guard.PERMISSION,
     ),
 ]

@@ -18,7 +18,9 @@ EVENT_TYPES: Final = frozenset({V2024_06_14})
 EVENT_TYPES_LEGACY: Final = frozenset({V2024_04_15, V2024_06_11})
 SLOTS: Final = frozenset({V2024_09_04})
 SLOTS_LEGACY: Final = frozenset({V2024_04_15, V2024_06_11, V2024_06_14, V2024_08_13})
-BOOKINGS: Final = frozenset({V2024_08_13, V2026_02_25})
+#: Bookings as they are since then; a newer version goes here, and into `KNOWN`.
+BOOKINGS_SINCE_2026_02_25: Final = frozenset({V2026_02_25})
+BOOKINGS: Final = frozenset({V2024_08_13}) | BOOKINGS_SINCE_2026_02_25
 BOOKINGS_LEGACY: Final = frozenset({V2024_04_15, V2024_06_11, V2024_06_14})
 SCHEDULES: Final = frozenset({V2024_06_11, V2024_06_14})
 SCHEDULES_LEGACY: Final = frozenset({V2024_04_15})

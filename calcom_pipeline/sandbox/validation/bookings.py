@@ -8,7 +8,7 @@ from typing import Any, Final
 from calcom_pipeline.sandbox.core.errors import bad_request
 from calcom_pipeline.sandbox.core.json_types import Json, is_object
 from calcom_pipeline.sandbox.core.times import is_iso_date
-from calcom_pipeline.sandbox.http.versions import V2026_02_25
+from calcom_pipeline.sandbox.http.versions import BOOKINGS_SINCE_2026_02_25
 from calcom_pipeline.sandbox.validation.conversions import (
     parse_int_if_given,
     plus_for_space,
@@ -152,7 +152,7 @@ _NAMED = (
 
 
 def _flags(version: str) -> tuple[BodyField, ...]:
-    if version != V2026_02_25:
+    if version not in BOOKINGS_SINCE_2026_02_25:
         return ()
     return tuple(BodyField(name, (BOOLEAN,), optional=True) for name in _HOST_FLAGS)
 

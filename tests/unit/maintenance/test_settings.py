@@ -4,7 +4,7 @@ import pytest
 
 from calcom_pipeline.adapters.postgres.bounds import WORKS, DatabaseBounds, setting_of
 from calcom_pipeline.adapters.redis.connection import RedisBounds
-from calcom_pipeline.bootstrap.options import database_bounds
+from calcom_pipeline.bootstrap.connections import database_bounds
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.settings import CALCOM_CLOUD, Settings, example, load_settings, variable_of
 

@@ -14,6 +14,7 @@ import orjson
 from calcom_pipeline.adapters.calcom.bookings.bodies import carries_key, create_body, ignored_details
 from calcom_pipeline.adapters.calcom.bookings.lists import instant, parameters_of, path_of
 from calcom_pipeline.adapters.calcom.bookings.rows import booking_page, one_booking, replayed
+from calcom_pipeline.adapters.calcom.endpoint import EndpointGroup
 from calcom_pipeline.adapters.calcom.event_types.endpoints import EventTypeEndpoints
 from calcom_pipeline.adapters.calcom.idempotent_create import AfterDoubt, ExactlyOnce, GraceRules, Made
 from calcom_pipeline.adapters.calcom.me import AccountEndpoints
@@ -25,6 +26,7 @@ from calcom_pipeline.domain.bookings.requests import BookingRequest
 from calcom_pipeline.domain.errors import CalcomError, Conflict, ContractBroken, Exchange, Rejected
 from calcom_pipeline.domain.event_types.models import EventType
 
+GROUP_NAME = "bookings"  # its version is a setting
 _LOOK_ROWS = 100
 # Looking for one booking among those of one event type at one time; more than this at once is another problem.
 _MOST_LOOKS = 20
@@ -37,6 +39,10 @@ _AT_ONCE = GraceRules(grace_seconds=0.0)
 class BookingEndpoints(EventTypeEndpoints, AccountEndpoints):
     """Reads and writes of bookings."""
 
+    @property
+    def _bookings(self) -> EndpointGroup:
+        return EndpointGroup(GROUP_NAME, self._context.options.bookings_version)
+
     # --- reads -------------------------------------------------------------------------------------------
 
     def page(self, query: BookingQuery) -> BookingPage:
@@ -44,14 +50,14 @@ class BookingEndpoints(EventTypeEndpoints, AccountEndpoints):
         answer = self._get(
             "Listing bookings",
             path_of(query.listing),
-            group="bookings",
+            group=self._bookings,
             params=parameters_of(query),
         )
         return booking_page(answer.content, answer.exchange, answered_at=answer.answered_at, sent_at=answer.sent_at)
 
     def booking(self, uid: str) -> Booking | Unreadable:
         """One booking, whoever may see it. Raises NotFound when there is none with this uid."""
-        answer = self._get("Reading a booking", _path(uid), group="bookings")
+        answer = self._get("Reading a booking", _path(uid), group=self._bookings)
         return one_booking(answer.content, uid, answer.exchange)
 
     def get_booking(self, uid: str) -> Booking:
@@ -198,7 +204,7 @@ class BookingEndpoints(EventTypeEndpoints, AccountEndpoints):
         answer = self._get(
             "Looking for a booking",
             "/bookings",
-            group="bookings",
+            group=self._bookings,
             params=params,
         )
         page = booking_page(answer.content, answer.exchange, answered_at=answer.answered_at, sent_at=answer.sent_at)
@@ -209,7 +215,7 @@ class BookingEndpoints(EventTypeEndpoints, AccountEndpoints):
             operation,
             "POST",
             path,
-            group="bookings",
+            group=self._bookings,
             kind=kind,
             body=body,
             slow=True,

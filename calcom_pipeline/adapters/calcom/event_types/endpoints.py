@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from calcom_pipeline.adapters.calcom import schemas
+from calcom_pipeline.adapters.calcom.endpoint import EndpointGroup
 from calcom_pipeline.adapters.calcom.event_types.fields import BY_NAME, create_body, ignored_fields, update_body
 from calcom_pipeline.adapters.calcom.idempotent_create import ExactlyOnce, Made
 from calcom_pipeline.adapters.calcom.me import AccountEndpoints
 from calcom_pipeline.adapters.calcom.schemas import ScheduleZones
-from calcom_pipeline.adapters.calcom.transport.messages import Answer, Group
+from calcom_pipeline.adapters.calcom.transport.messages import Answer
 from calcom_pipeline.app.event_types.ports import Written
 from calcom_pipeline.domain.errors import Conflict, NotFound
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.domain.models import Team
 
+EVENT_TYPES = EndpointGroup("event_types", "2024-06-14")
+TEAM_EVENT_TYPES = EndpointGroup("team_event_types", "2024-06-14")
 # Cal.com's create is two writes; these are in the first one, so ours has them whatever became of the second.
 _INSERTED = ("title", "duration_minutes")
 
@@ -26,7 +29,7 @@ class EventTypeEndpoints(AccountEndpoints):
 
     def list_personal(self) -> Listed[EventType]:
         """All personal event types of the key's user, hidden ones included, with the zones of their schedules."""
-        answer = self._get("Listing event types", "/event-types", group="event_types")
+        answer = self._get("Listing event types", "/event-types", group=EVENT_TYPES)
         me = self._own_account()
         zones = ScheduleZones(
             self._known_schedules(), me.time_zone, default_id=me.default_schedule_id, look=self._known_schedule
@@ -35,7 +38,7 @@ class EventTypeEndpoints(AccountEndpoints):
 
     def list_team(self, team: Team) -> Listed[EventType]:
         """All event types of a team, with their zones; this endpoint answers to any version (fact sheet 1.3)."""
-        answer = self._get("Listing team event types", _collection(Owner("team", team.id)), group="team_event_types")
+        answer = self._get("Listing team event types", _collection(Owner("team", team.id)), group=TEAM_EVENT_TYPES)
         zones = ScheduleZones.of_team(self._known_schedules(), team)
         return schemas.event_types(answer.content, answer.exchange, zones)
 
@@ -141,8 +144,8 @@ def _collection(owner: Owner | None) -> str:
     return f"/teams/{owner.id}/event-types" if owner is not None and owner.kind == "team" else "/event-types"
 
 
-def _group(owner: Owner | None) -> Group:
-    return "team_event_types" if owner is not None and owner.kind == "team" else "event_types"
+def _group(owner: Owner | None) -> EndpointGroup:
+    return TEAM_EVENT_TYPES if owner is not None and owner.kind == "team" else EVENT_TYPES
 
 
 def _one(answer: Answer) -> EventType:

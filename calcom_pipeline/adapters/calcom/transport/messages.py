@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import orjson
 
 from calcom_pipeline.app.calls import Lane
 from calcom_pipeline.domain.errors import ContractBroken, Exchange
-
-#: Endpoint groups: each has its version header, its time-outs and its circuit.
-Group = Literal["account", "schedules", "event_types", "team_event_types", "slots", "bookings", "webhooks"]
-GROUPS: tuple[Group, ...] = get_args(Group)
 
 #: What may be done again: a read and a write that states an absolute value always, a create never blindly.
 Kind = Literal["read", "absolute", "create"]
@@ -20,7 +16,7 @@ Kind = Literal["read", "absolute", "create"]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: its endpoint group's version, its lane, how long one attempt and all of it may take.
+    """One request: its endpoint group and version, its lane, how long one attempt and all of it may take.
 
     `deadline_seconds` covers waiting for the limiter and all attempts; None leaves it to the settings.
     """
@@ -28,7 +24,7 @@ class Call:
     operation: str
     method: str
     path: str
-    group: Group
+    group: str
     kind: Kind = "read"
     version: str | None = None
     params: Mapping[str, Any] | None = None

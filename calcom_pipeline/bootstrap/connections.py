@@ -1,4 +1,4 @@
-"""What collaborators are configured with, out of the settings."""
+"""How Cal.com and PostgreSQL are reached, out of the settings; a capability's rules are made in its own file."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
