@@ -25,6 +25,7 @@ from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
 from calcom_pipeline.domain.redaction import forget_secrets
 from tests.support.leaks import nothing_leaked_anywhere, nothing_leaks
+from tests.support.schemas import Schemas
 
 __all__ = ["nothing_leaks"]  # watches every test
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
@@ -57,19 +58,28 @@ def schema_name() -> str:
     return f"test_{uuid.uuid4().hex[:12]}"
 
 
+@pytest.fixture(scope="session")
+def schemas(servers: local.Servers) -> Iterator[Schemas]:
+    """The schemas that tests of this worker take over from one another."""
+    made = Schemas(servers.database_url)
+    yield made
+    made.end()
+
+
 @pytest.fixture
-def empty_database(servers: local.Servers, schema_name: str) -> Iterator[Database]:
+def empty_database(servers: local.Servers, schemas: Schemas, schema_name: str) -> Iterator[Database]:
     """A database whose schema does not exist yet."""
     with open_database(servers.database_url, schema=schema_name) as database:
         yield database
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(f'DROP SCHEMA IF EXISTS "{schema_name}" CASCADE')
+    schemas.give_back(schema_name)
 
 
 @pytest.fixture
-def database(empty_database: Database) -> Database:
-    """A database with the schema of this release."""
-    migrate(empty_database, shipped_migrations())
+def database(empty_database: Database, schemas: Schemas) -> Database:
+    """A database with the schema of this release and nothing in it."""
+    if not schemas.take(empty_database.schema):
+        migrate(empty_database, shipped_migrations())
+        schemas.keep(empty_database.schema)
     return empty_database
 
 

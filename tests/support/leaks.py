@@ -165,6 +165,7 @@ def stored(url: str, *, schema: str | None = None) -> Iterator[tuple[str, str]]:
         tables = connection.execute(
             "SELECT relnamespace::regnamespace::text, relname FROM pg_class WHERE relkind = 'r'"
             " AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)'"
+            " AND pg_relation_size(oid) > 0"
             " AND (%(schema)s::text IS NULL OR relnamespace::regnamespace::text = %(schema)s)",
             {"schema": schema},
         ).fetchall()
