@@ -283,7 +283,8 @@ class TestComingAndGoing:
         with local.join(data, **QUICK) as servers:
             pass
         time.sleep(1.0)
-        until(lambda: local.status(data) == servers)  # a busy machine may be late with one answer
+        still = until(lambda: local.status(data))  # a busy machine may be late with one answer
+        assert still.owner_pid == servers.owner_pid
 
     def test_down_does_not_take_them_from_others(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(joining, "BUSY_SECONDS", 0.2)
