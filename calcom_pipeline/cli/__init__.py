@@ -69,6 +69,7 @@ def _pipeline_commands() -> tuple[click.Command, ...]:
     """Those that run the pipeline and look after it."""
     from calcom_pipeline.cli import (
         backfill,
+        completion,
         demo,
         diagnosis,
         erase,
@@ -104,6 +105,7 @@ def _pipeline_commands() -> tuple[click.Command, ...]:
         maintenance.maintain,
         servers.local,
         webhooks.webhooks,
+        completion.completion,
     )
 
 

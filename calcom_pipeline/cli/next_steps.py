@@ -15,7 +15,7 @@ class NextStep(NamedTuple):
 
 
 _PLAN = NextStep("calcom-pipeline plan", "what would have to change")
-_STATUS = NextStep("calcom-pipeline status", "how much is there, and who needs somebody")
+STATUS = NextStep("calcom-pipeline status", "how much is there, and who needs somebody")
 _SYNC = NextStep("calcom-pipeline sync all", "the whole loop once")
 _CACHES = NextStep("calcom-pipeline sync caches", "what was changed leaves the caches that other commands fill")
 _SLOTS = NextStep("calcom-pipeline slots EVENT_TYPE", "the free starts by day")
@@ -24,29 +24,27 @@ _UP = NextStep("calcom-pipeline up", "the Dagster UI")
 
 NEXT: Mapping[str, NextStep] = {
     "demo": _UP,
-    "up": NextStep("calcom-pipeline status", "what has come of it, in another terminal"),
-    "serve": NextStep("calcom-pipeline slots EVENT_TYPE", "the same answers by hand"),
     "sync event-types": NextStep("calcom-pipeline sync bookings", "who has booked them"),
     "sync bookings": _CACHES,
     "sync slots": _SLOTS,
-    "sync all": _STATUS,
-    "sync services": _STATUS,
+    "sync all": STATUS,
+    "sync services": STATUS,
     "sync caches": NextStep("calcom-pipeline sync warm", "fetch ahead what is asked for most"),
     "sync warm": _SLOTS,
-    "backfill bookings": _STATUS,
+    "backfill bookings": STATUS,
     "quarantine list": NextStep("calcom-pipeline quarantine replay", "read them once more"),
     "quarantine replay": NextStep("calcom-pipeline quarantine list", "what is left, and why"),
-    "erase": _STATUS,
-    "plan": _STATUS,
+    "erase": STATUS,
+    "plan": STATUS,
     "apply": NextStep("calcom-pipeline sync all", "mirror what was written"),
     "revert": _PLAN,
     "explain": _PLAN,
     "resolve": _PLAN,
     "status": _PLAN,
     "doctor": _PLAN,
-    "runs": NextStep("calcom-pipeline runs --reap", "give up those that nobody executes"),
+    "runs": STATUS,
     "migrate": NextStep("calcom-pipeline doctor", "is everything there and set right?"),
-    "maintain": _STATUS,
+    "maintain": STATUS,
     "completion": NextStep('eval "$(calcom-pipeline completion bash)"', "in this shell; for good: see its --help"),
     "local up": NextStep('eval "$(calcom-pipeline local env)"', "let this shell use them"),
     "local env": _SYNC,
@@ -68,5 +66,4 @@ NEXT: Mapping[str, NextStep] = {
     "hold move": NextStep("calcom-pipeline book --hold UID ...", "make a booking of it"),
     "hold show": NextStep("calcom-pipeline hold release UID", "let others have it"),
     "hold release": _SLOTS,
-    "sandbox serve": NextStep("calcom-pipeline doctor", "with CALCOM_BASE_URL and CALCOM_API_KEY of the sandbox"),
 }

@@ -53,9 +53,12 @@ class Line(NamedTuple):
 
 def plan_lines(summary: PlanSummary, *, width: int) -> list[Line]:
     """What changes, then what waits, by reason."""
-    width = max(width, _NARROWEST)
-    lines = [line for change in summary.changes for line in _change(change, width)]
-    return [*lines, *_groups(summary.groups, width)]
+    return [*change_lines(summary.changes, width=width), *_groups(summary.groups, max(width, _NARROWEST))]
+
+
+def change_lines(changes: Iterable[GroupMember], *, width: int) -> list[Line]:
+    """What is created, changed, shown, hidden and parked, field by field."""
+    return [line for change in changes for line in _change(change, max(width, _NARROWEST))]
 
 
 def apply_lines(summary: ApplySummary, *, width: int) -> list[Line]:

@@ -47,7 +47,8 @@ def plan(output: Output, only: tuple[str, ...], *, detailed: bool) -> int:
     from calcom_pipeline.settings import load_settings
 
     with ready_container(load_settings()) as container:
-        stored, decided = planned(container, "calcom-pipeline plan", only or None)
+        with output.progress("Planning", container.calcom):
+            stored, decided = planned(container, "calcom-pipeline plan", only or None)
         summary = show_plan(output, container, stored, empty=decided.is_empty)
     return exit_codes.CHANGES if detailed and not summary.agrees else exit_codes.OK
 
@@ -68,7 +69,7 @@ def applied(container: "Container", stored: "StoredPlan", output: Output, *, app
     from calcom_pipeline.clock import utc_now
 
     group = container.services
-    with output.progress("Services") as progress:
+    with output.progress("Services", container.calcom) as progress:
         return apply_plan(
             stored,
             container.calcom,

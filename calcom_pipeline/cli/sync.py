@@ -116,7 +116,7 @@ def _services(container: "Container", output: Output) -> tuple[str, str, dict[st
     from calcom_pipeline.clock import utc_now
 
     group = container.services
-    with output.progress("Services") as progress:
+    with output.progress("Services", container.calcom) as progress:
         synced = sync_services(
             container.calcom,
             group.store,
@@ -167,7 +167,7 @@ def _event_types(container: "Container", output: Output) -> tuple[str, str, dict
     from calcom_pipeline.clock import utc_now
 
     group = container.event_types
-    with output.progress("Event types") as progress:
+    with output.progress("Event types", container.calcom) as progress:
         report = pull_event_types(
             container.calcom,
             group.mirror,
@@ -194,7 +194,7 @@ def _bookings(
         output.line(f"  Reading all bookings ({reason}): {cost}")
 
     group = container.bookings
-    with output.progress("Bookings") as progress:
+    with output.progress("Bookings", container.calcom) as progress:
         synced = sync_bookings(
             container.calcom,
             group.mirror,
@@ -234,7 +234,7 @@ def booking_warnings(report: "BookingsReport") -> list[str]:
 
 
 def _warm(container: "Container", output: Output) -> tuple[str, str, dict[str, Any]]:
-    with output.progress("Free times") as progress:
+    with output.progress("Free times", container.calcom) as progress:
         report = container.warm_free_times(progress)
     sentence = f"Free times: {report.fetched} months fetched, {report.warm} event types warm already"
     if report.refused:
@@ -249,7 +249,7 @@ def _slots(container: "Container", output: Output) -> tuple[str, str, dict[str, 
     from calcom_pipeline.clock import utc_now
 
     group = container.availability
-    with output.progress("Slots") as progress:
+    with output.progress("Slots", container.calcom) as progress:
         report = refresh_slots(
             container.calcom,
             container.event_types.mirror,
