@@ -1,6 +1,7 @@
 """`calcom-pipeline demo`: the whole sync through Dagster, on this machine alone."""
 
 import os
+import shlex
 import shutil
 import time
 from contextlib import ExitStack
@@ -116,7 +117,9 @@ def _to_press(summary: "ApplySummary | None") -> NextStep:
     if conflict is None:
         return NEXT["demo"]
     who = conflict.members[0]
-    return NextStep(f"calcom-pipeline resolve {who.service_id} --take local", f"settle the conflict of {who.name}")
+    return NextStep(
+        f"calcom-pipeline resolve {shlex.quote(who.service_id)} --take local", f"settle the conflict of {who.name}"
+    )
 
 
 def _changes(reports: "StepReports") -> "dict[str, Changes]":

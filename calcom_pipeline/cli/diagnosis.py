@@ -1,5 +1,6 @@
 """`calcom-pipeline status` and `calcom-pipeline doctor`."""
 
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,7 @@ def _status(output: Output, container: "Container") -> None:
         "records": records,
     }
     first = problems[0][0] if problems else None
-    then = NextStep(f"calcom-pipeline explain {first}", "all about the first of them") if first else None
+    then = NextStep(f"calcom-pipeline explain {shlex.quote(first)}", "all about the first of them") if first else None
     output.result("status", {"account": container.settings.account, **values}, then=then)
 
 

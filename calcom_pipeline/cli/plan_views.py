@@ -1,5 +1,6 @@
 """Plans and their results as commands show them: lines for a person, one object for a program."""
 
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,9 @@ def _after_plan(stored: "StoredPlan", summary: "PlanSummary") -> NextStep | None
         what = "do it, what is held included" if held else "do it"
         return NextStep(f"calcom-pipeline apply {stored.id}", f"{what}; until {stored.expires_at:%H:%M} UTC")
     first = next((group.members[0] for group in summary.groups if group.members[0].service_id), None)
-    return NextStep(f"calcom-pipeline explain {first.service_id}", "all about one of them") if first else None
+    return (
+        NextStep(f"calcom-pipeline explain {shlex.quote(first.service_id)}", "all about one of them") if first else None
+    )
 
 
 def show_report(
@@ -69,7 +72,7 @@ def show_report(
         "results": [asdict(result) for result in report.results],
     }
     failed = next((group.members[0] for group in summary.groups if group.fate == "failed"), None)
-    then = NextStep(f"calcom-pipeline explain {failed.service_id}", "why it failed") if failed else None
+    then = NextStep(f"calcom-pipeline explain {shlex.quote(failed.service_id)}", "why it failed") if failed else None
     output.result(command, {**told, **more}, then=then)
     return exit_codes.OK if set(report.counts) <= {"done"} else exit_codes.PARTIAL
 

@@ -3,6 +3,7 @@
 Values alone: how they are worded and laid out is the business of each face, `sentence` aside, which all of them show.
 """
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -257,7 +258,7 @@ def _reason(fate: Fate, action: Action) -> Reason:
 
 def _advice(fate: Fate, code: str, service_id: str, plan_id: str) -> str:
     said = _ADVICE.get((fate, code)) or _ADVICE.get((fate, ""), "")
-    return said.format(service=service_id, plan=plan_id)
+    return said.format(service=shlex.quote(service_id), plan=plan_id)
 
 
 def _told(counts: Mapping[str, int], words: Mapping[str, tuple[str, str]]) -> str:

@@ -85,6 +85,10 @@ class TestGroups:
         assert large.reason == "attempt … not before … UTC: too large"
         assert away.reason.endswith("2026-11-29 12:02:00 UTC: away")
 
+    def test_a_command_can_be_pasted_whatever_the_id_of_the_service_holds(self):
+        odd = replace(action("conflict", 1, Reason("both_changed")), service_id="a b; rm")
+        assert "resolve 'a b; rm' --take" in summarize(stored([odd]), {}).groups[0].advice
+
     def test_what_is_parked_says_what_it_was_parked_for(self):
         ones = [action("wait", n, Reason("parked", reason="too large", cause="rejected")) for n in (1, 2)]
         (group,) = summary(*ones).groups
