@@ -1,5 +1,6 @@
 """`calcom-pipeline plan | apply | revert | explain | resolve`: services against event types, reviewed by a person."""
 
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import click
 
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
+from calcom_pipeline.cli.next_steps import NextStep
 from calcom_pipeline.cli.plan_views import show_plan, show_report
 from calcom_pipeline.domain.errors import ConfigurationError, NotFound, PlanUnusable
 
@@ -211,7 +213,17 @@ def _show_explanation(output: Output, told: "Explanation", history: list[dict[st
         "last_write": last_write,
         "history": history,
     }
-    output.result("explain", shown)
+    output.result("explain", shown, then=_after_explaining(told, history))
+
+
+def _after_explaining(told: "Explanation", history: list[dict[str, Any]]) -> NextStep | None:
+    """What settles it, if anything has to be settled."""
+    service = shlex.quote(told.service.id)
+    if told.drift and history and history[0]["kind"] == "conflict":
+        return NextStep(f"calcom-pipeline resolve {service} --take local", "the service's values count; or remote")
+    if told.link is not None and told.link.reason:
+        return NextStep(f"calcom-pipeline resolve {service} --retry", "once the cause is mended")
+    return None
 
 
 def _minute(at: "datetime | None") -> str:
