@@ -204,17 +204,20 @@ def _wrapped(text: str, width: int, *, hang: int = 4, style: str = "") -> Iterat
 
 def _filled(words: Iterable[str], cells: int, *, between: str = " ") -> list[str]:
     """Words, or longer pieces, on lines of at most so many cells; a piece that is longer is broken."""
-    lines, line = list[str](), ""
+    lines, line, end = list[str](), "", between.rstrip()
     for word in words:
         piece = word
         while cell_len(piece) > cells:
             if line:
-                lines, line = [*lines, line + between.rstrip()], ""
+                lines.append(line + end)
+                line = ""
             part = set_cell_size(piece, cells).rstrip(" ")
-            lines, piece = [*lines, part], piece[len(part) :].lstrip(" ")
+            lines.append(part)
+            piece = piece[len(part) :].lstrip(" ")
         longer = f"{line}{between}{piece}" if line else piece
-        if cell_len(longer + between.rstrip()) > cells and line:
-            lines, line = [*lines, line + between.rstrip()], piece
+        if line and cell_len(longer + end) > cells:
+            lines.append(line + end)
+            line = piece
         else:
             line = longer
     return [*lines, line] if line else lines or [""]
