@@ -71,6 +71,7 @@ def sandbox_companion(settings: Settings) -> "Companion":
         "--port": "0",
         "--account": "demo",
         "--event-types": str(settings.sandbox_event_types),
+        "--teams": str(settings.sandbox_teams),
         "--bookings": str(settings.sandbox_bookings),
         "--state": "{data}/sandbox.state",
         "--ready-file": "{ready_file}",

@@ -69,6 +69,7 @@ def _pipeline_commands() -> tuple[click.Command, ...]:
     """Those that run the pipeline and look after it."""
     from calcom_pipeline.cli import (
         backfill,
+        completion,
         demo,
         diagnosis,
         erase,
@@ -104,6 +105,7 @@ def _pipeline_commands() -> tuple[click.Command, ...]:
         maintenance.maintain,
         servers.local,
         webhooks.webhooks,
+        completion.completion,
     )
 
 
@@ -142,7 +144,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _run(argv)
+        code, failed = _run(argv)
+        if failed and exit_codes.DETAILED in argv:
+            code = exit_codes.detailed(code)
     except BrokenPipeError:  # while an error was told
         code = exit_codes.NOBODY_READS
     if code == exit_codes.NOBODY_READS:
@@ -150,27 +154,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _run(argv: Sequence[str]) -> int:
+def _run(argv: Sequence[str]) -> tuple[int, bool]:
+    """The exit code, and whether it tells of a failure rather than of what the command found."""
     debug = "--debug" in argv
     output = Output(as_json="--json" in argv)
     try:
         with output.warnings(all_of_them=debug):
             answer = cli.main([a for a in argv if a != "--debug"], prog_name="calcom-pipeline", standalone_mode=False)
-        return answer if isinstance(answer, int) else exit_codes.OK
-    except click.exceptions.Abort:
-        return exit_codes.INTERRUPTED
-    except KeyboardInterrupt:
-        return exit_codes.INTERRUPTED
+        return answer if isinstance(answer, int) else exit_codes.OK, False
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return exit_codes.INTERRUPTED, True
     except click.ClickException as error:
         output.misuse(error)
-        return exit_codes.USAGE
+        return exit_codes.USAGE, True
     except PipelineError as error:
         if debug:
             output.traceback(error)
         output.failure(error)
-        return exit_codes.of(error)
+        return exit_codes.of(error), True
     except Exception as error:  # noqa: BLE001 - the outermost frame: everything else is a bug, said in one line
         if debug:
             output.traceback(error)
         output.bug(error)
-        return exit_codes.UNEXPECTED
+        return exit_codes.UNEXPECTED, True

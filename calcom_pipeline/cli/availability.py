@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from calcom_pipeline.cli.console import Output, with_output
+from calcom_pipeline.cli.next_steps import NextStep
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -64,7 +65,8 @@ def slots(
         "slots": [{"start": s.start, "seats_remaining": s.seats_remaining} for s in found.slots],
         "unread": found.unread,
     }
-    output.result("slots", values | _read(found.as_of, stale=found.stale))
+    then = _booking(event_type_id, found.slots[0].start) if found.slots else None
+    output.result("slots", values | _read(found.as_of, stale=found.stale), then=then)
 
 
 @click.command()
@@ -99,7 +101,8 @@ def alternatives(
     _starts(output, f"Nearest free starts ({zone.key})", found.starts, zone)
     output.line(f"{len(found.starts)} free starts{_age(found.as_of, stale=found.stale)}")
     values = {"starts": [_start(one) for one in found.starts]}
-    output.result("alternatives", values | _read(found.as_of, stale=found.stale))
+    then = _booking(found.starts[0].event_type_id, found.starts[0].start) if found.starts else None
+    output.result("alternatives", values | _read(found.as_of, stale=found.stale), then=then)
 
 
 @click.command("first-free")
@@ -131,7 +134,8 @@ def first_free(
         _starts(output, f"First free start ({zone.key})", [found.start], zone)
         output.line(f"{_age(found.as_of, stale=found.stale).lstrip('; ')}")
     values = {"start": None if found.start is None else _start(found.start)}
-    output.result("first-free", values | _read(found.as_of, stale=found.stale))
+    then = None if found.start is None else _booking(found.start.event_type_id, found.start.start)
+    output.result("first-free", values | _read(found.as_of, stale=found.stale), then=then)
 
 
 @click.command()
@@ -284,11 +288,19 @@ def _held(output: Output, command: str, hold: "Hold", *, cleared: int | None = N
         "end": hold.end,
         "until": hold.until,
     }
+    then = _booking(hold.event_type_id, hold.start, f" --hold {hold.uid}")
     if cleared is None:
-        output.result(command, {"hold": values})
+        output.result(command, {"hold": values}, then=then)
         return
     output.line(f"  {problem or f'{cleared} cached days cleared'}")
-    output.result(command, {"hold": values, "cached_days_cleared": cleared, "cache_problem": problem})
+    output.result(command, {"hold": values, "cached_days_cleared": cleared, "cache_problem": problem}, then=then)
+
+
+def _booking(event_type_id: int, start: datetime, hold: str = "") -> NextStep:
+    """How the start is taken, ready to be completed with who takes it."""
+    when = f"{start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    words = f"calcom-pipeline book --event-type {event_type_id} --start {when}{hold} --name NAME --email EMAIL"
+    return NextStep(words, "make a booking of it" if hold else "take the first of them")
 
 
 def _start(one: "Alternative") -> dict[str, Any]:

@@ -52,7 +52,7 @@ def bookings(output: Output, *, first: str | None, last: str | None, again: bool
         if only_forecast or not plan.months:
             output.result("backfill bookings", {"plan": _plain(plan)})
             return exit_codes.OK
-        with output.progress("Backfill") as progress:
+        with output.progress("Backfill", calcom) as progress:
             report = run(calcom, group.new_mirror, plan, group.options, now=utc_now, again=again, progress=progress)
         spent, seconds = calcom.spent().since(before), round(time.monotonic() - began, 2)
     total = report.total

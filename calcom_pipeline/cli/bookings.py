@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calcom_pipeline.cli.console import Output, with_output
+from calcom_pipeline.cli.next_steps import NextStep
 
 if TYPE_CHECKING:
     from calcom_pipeline.app.bookings.commands import Appointment
@@ -108,4 +109,5 @@ def _show(output: Output, command: str, done: "Appointment") -> None:
         "cache_problem": done.cache_problem,
         "hold_problem": done.hold_problem,
     }
-    output.result(command, values)
+    undo = NextStep(f"calcom-pipeline cancel {booking.uid}", "undo it") if command != "cancel" else None
+    output.result(command, values, then=undo)

@@ -11,9 +11,11 @@ import json
 import logging
 import os
 import re
+import shutil
 import sys
+import textwrap
 import traceback
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -22,11 +24,14 @@ from typing import Any, TypeVar, cast
 import click
 
 from calcom_pipeline.app.calls import Progress
+from calcom_pipeline.cli.next_steps import NEXT, NextStep
+from calcom_pipeline.cli.progress import Turns, bar, is_watched, lines, silent
 from calcom_pipeline.domain.cleaning import printable
 from calcom_pipeline.domain.errors import PipelineError
 from calcom_pipeline.domain.redaction import redacted, without_secrets
 
 JSON_SCHEMA_VERSION = 1
+_WIDTH_OF_A_PIPE = 100
 
 # What ends a command is told by the command; an attempt that failed on the way to it would be a second telling.
 _TOLD_OTHERWISE = frozenset({"call_failed"})
@@ -43,18 +48,44 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
+        self._step: tuple[NextStep, str] | None = None
 
     def line(self, text: str = "") -> None:
         """One line for a person; nothing in JSON."""
         if not self.as_json:
             say(text)
 
-    def result(self, command: str, values: Mapping[str, Any]) -> None:
-        """The result of a command for a program; nothing as text."""
-        if self.as_json:
-            record = {"schema_version": JSON_SCHEMA_VERSION, "command": command, **values}
-            text = without_secrets(json.dumps(record, default=_plain, ensure_ascii=False))
-            click.echo(_UNESCAPED_BY_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+    def sentence(self, text: str, *, indent: int = 0) -> None:
+        """A line for a person, broken between words where the terminal ends; nothing in JSON."""
+        if not self.as_json:
+            room = max(self.width - indent, 1)
+            for line in textwrap.wrap(_shown(text), room, break_long_words=False, break_on_hyphens=False) or [""]:
+                say(" " * indent + line)
+
+    def result(
+        self, command: str, values: Mapping[str, Any], *, then: NextStep | None = None, before_step: str = "  "
+    ) -> None:
+        """The result of a command for a program; for a person the next step, `then` or the usual one, as it ends.
+
+        `before_step` stands before that: the sign of a comment where the output is read by a program as it is.
+        """
+        step = then or NEXT.get(command)
+        if not self.as_json:
+            self._step = (step, before_step) if step is not None else None
+            return
+        told = {"next": step.command} if step is not None else {}
+        record = {"schema_version": JSON_SCHEMA_VERSION, "command": command, **values, **told}
+        text = without_secrets(json.dumps(record, default=_plain, ensure_ascii=False))
+        click.echo(_UNESCAPED_BY_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+    def end(self) -> None:
+        """The last line of a command for a person: its next step. A command is never broken: it is to be copied."""
+        if self._step is None:
+            return
+        step, before = self._step
+        said, why = f"{before}Next: {step.command}", f"({step.why})"
+        fits = len(said) + len(why) + 3 <= self.width
+        say(f"{said}   {why}" if fits else f"{said}\n{before}      {why}")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table for a person; nothing in JSON."""
@@ -68,9 +99,28 @@ class Output:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(_shown(str(cell)) for cell in row))
-        # A pipe has no width of its own; 100 columns keep a row on one line. What stands in brackets is no markup.
-        width = None if sys.stdout.isatty() else 100
-        Console(width=width, highlight=False, markup=False, emoji=False).print(table)
+        # What stands in brackets is no markup.
+        Console(width=self.width, highlight=False, markup=False, emoji=False).print(table)
+
+    @property
+    def width(self) -> int:
+        """Cells of a line: the terminal's. A pipe has none of its own; 100 keep a row of a table on one line."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
+
+    def lines(self, lines: Iterable[tuple[str, str]]) -> None:
+        """Lines with a style of rich each, which a terminal shows and a pipe does not; nothing in JSON."""
+        if self.as_json:
+            return
+        if not sys.stdout.isatty():
+            for text, _ in lines:
+                say(text)
+            return
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(highlight=False, markup=False, emoji=False)
+        for text, style in lines:
+            console.print(Text(_shown(text), style), soft_wrap=True)
 
     def failure(self, error: PipelineError) -> None:
         """An error on one line, what to do on a second."""
@@ -112,27 +162,18 @@ class Output:
             logger.removeHandler(handler)
 
     @contextmanager
-    def progress(self, title: str) -> Generator[Progress]:
-        """A bar on a terminal, nothing in a pipe or in JSON: there the result's line says enough."""
-        if self.as_json or not sys.stderr.isatty():
-            yield _silent
-            return
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    def progress(self, title: str, turns: Turns | None = None) -> Generator[Progress]:
+        """A bar on a terminal, a line now and then in a pipe, nothing in JSON: how far, how fast, how long it takes.
 
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            task = bars.add_task(title, total=None)
-
-            def report(done: int, total: int | None, what: str) -> None:
-                bars.update(task, completed=done, total=total, description=_shown(f"{title}: {what}"))
-
-            yield report
+        `turns` is the client of Cal.com: what stands still is told to wait for the limit, where it does.
+        """
+        if self.as_json:
+            yield silent
+        elif is_watched():
+            with bar(title, _shown, turns) as report:
+                yield report
+        else:
+            yield lines(title, functools.partial(say, err=True), turns)
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -182,10 +223,6 @@ def _event_fields(text: str) -> dict[str, Any]:
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
-def _silent(done: int, total: int | None, what: str) -> None:
-    del done, total, what
-
-
 def _plain(value: object) -> object:
     if isinstance(value, datetime | date):
         return value.isoformat()
@@ -201,6 +238,9 @@ def with_output(command: Command) -> Command:
     @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
     @functools.wraps(command)
     def wrapped(*args: Any, as_json: bool, **kwargs: Any) -> Any:
-        return command(*args, output=Output(as_json=as_json), **kwargs)
+        output = Output(as_json=as_json)
+        answer = command(*args, output=output, **kwargs)
+        output.end()
+        return answer
 
     return wrapped  # type: ignore[return-value]  # the options change the signature, not the kind

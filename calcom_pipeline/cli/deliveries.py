@@ -21,7 +21,7 @@ def drain(output: Output) -> int:
     from calcom_pipeline.clock import utc_now
     from calcom_pipeline.settings import load_settings
 
-    with ready_container(load_settings()) as container:
+    with ready_container(load_settings()) as container, output.progress("Deliveries", container.calcom):
         group = container.deliveries
         calcom, mirror = container.calcom.in_lane("sync"), container.bookings.mirror
         report = run(calcom, mirror, group.inbox, group.spool, now=utc_now, rules=group.drain_rules)

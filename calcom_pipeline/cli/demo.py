@@ -1,7 +1,10 @@
 """`calcom-pipeline demo`: the whole sync through Dagster, on this machine alone."""
 
 import os
+import shlex
+import shutil
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -9,40 +12,29 @@ import click
 
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
+from calcom_pipeline.cli.next_steps import NEXT, NextStep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from calcom_pipeline.adapters.postgres.reports.overview import Overview
     from calcom_pipeline.app.calls import Changes
+    from calcom_pipeline.app.services.summary import ApplySummary
     from calcom_pipeline.bootstrap.container import Container
     from calcom_pipeline.defs.reports import StepReports
     from calcom_pipeline.defs.runner import JobResult
 
 _JOB = "full_sync"
-_PROBLEMS_SHOWN = 10
-_KINDS = {
-    "adopt": "adopted",
-    "create": "to create",
-    "push": "pushed",
-    "pull": "pulled",
-    "hide": "hidden",
-    "show": "shown",
-    "conflict": "in conflict",
-    "refuse": "refused",
-    "nothing": "unchanged",
-}
 _LEFT_ALONE = ("CALCOM_API_KEY", "CALCOM_BASE_URL", "DATABASE_URL", "REDIS_URL", "DAGSTER_PG_URL", "CALCOM_LOCAL")
 
 
 @click.command()
 @with_output
 def demo(output: Output) -> int:
-    """Run the whole sync once through Dagster, against a sandbox on this machine, and say what happened.
+    """Run the whole sync once through Dagster, against a sandbox on this machine, book a time, and say what happened.
 
     The demo never touches a real account or server: CALCOM_API_KEY, DATABASE_URL and the like are left alone. What it
-    made stays, so a second run is faster and finds nothing new.
+    made stays, so a second run is faster and finds no drift. CALCOM_SANDBOX_EVENT_TYPES, _TEAMS and _BOOKINGS say how
+    large its account is.
     """
-    from calcom_pipeline.bootstrap.dagster_instance import dagster_environment
     from calcom_pipeline.settings import load_settings
 
     began = time.monotonic()
@@ -51,58 +43,83 @@ def demo(output: Output) -> int:
         output.line(f"The demo leaves {', '.join(ignored)} alone.")
     settings = load_settings({**os.environ, "CALCOM_ENV_FILE": ""})
     output.line("Starting PostgreSQL, Redis (Valkey) and the Cal.com sandbox ...")
-    with dagster_environment(settings) as (environment, container):
-        os.environ.update({**environment, "CALCOM_ENV_FILE": ""})
+    with ExitStack() as stack:
+        with output.progress("Starting"):
+            container = _started(stack, settings)
         from calcom_pipeline.cli.demo_seed import seed_services
+        from calcom_pipeline.cli.demo_story import book_a_time, tell_drift, tell_what_came_of_it
 
         if made := seed_services(container):
-            output.line(f"Made {made} services: most as Cal.com has them, some drifted, some new, some impossible.")
+            output.line(f"Made {made} services: some as Cal.com has them, some drifted, some new, some impossible.")
         output.line(f"Running Dagster job {_JOB}, at most {settings.rate_limit_per_minute} calls a minute ...")
-        result = _run(output)
-        return _tell(output, container, result, time.monotonic() - began)
+        result = _run(output, container)
+        tell_drift(output, container, result.reports)
+        summary = tell_what_came_of_it(output, container, result.reports)
+        counts = container.reports.overview.counts()  # before the booking, which fetches days anew
+        booked = book_a_time(output, container) if result.success else None
+        told = _tell(output, container, result, counts, time.monotonic() - began)
+        told |= {"booked": booked, "summary": summary.counts if summary else {}}
+        output.result("demo", told, then=_to_press(summary))
+        return exit_codes.OK if result.success else exit_codes.PARTIAL
 
 
-def _run(output: Output) -> "JobResult":
-    from calcom_pipeline.definitions import defs
-    from calcom_pipeline.defs.runner import run_job
+def _started(stack: ExitStack, settings: Any) -> "Container":
+    from calcom_pipeline.bootstrap.dagster_instance import dagster_environment
 
-    with output.progress("Syncing") as progress:
+    environment, container = stack.enter_context(dagster_environment(settings))
+    os.environ.update({**environment, "CALCOM_ENV_FILE": ""})
+    return container
+
+
+def _run(output: Output, container: "Container") -> "JobResult":
+    with output.progress("Syncing", container.calcom) as progress:
+        from calcom_pipeline.definitions import defs  # seconds of imports
+        from calcom_pipeline.defs.runner import run_job
+
         return run_job(defs, _JOB, progress)
 
 
-def _tell(output: Output, container: "Container", result: "JobResult", seconds: float) -> int:
+def _tell(
+    output: Output, container: "Container", result: "JobResult", counts: "Overview", seconds: float
+) -> dict[str, Any]:
+    """What is there now and what it took, as a table and as values."""
     from calcom_pipeline.bootstrap.locations import in_checkout
 
-    counts, limit = container.reports.overview.counts(), container.settings.rate_limit_per_minute
+    limit = container.settings.rate_limit_per_minute
     calls, refused = result.reports.calls, result.reports.refused
     changes = _changes(result.reports)
     written = sum(each.written for each in changes.values())
     links = container.reports.overview.links()
-    problems = container.reports.overview.problems(limit=_PROBLEMS_SHOWN)
     rows: list[tuple[str, object, str]] = [
-        ("Services", sum(links.values()), _synced(result.reports)),
+        ("Services", sum(links.values()), ", ".join(f"{number} {state}" for state, number in links.items())),
         ("Event types", counts.event_types, f"{_changed(changes.get('event types'))}, {counts.owners} owners"),
         ("Bookings", counts.bookings, _changed(changes.get("bookings"))),
         ("Slot days", counts.slot_days, f"{_changed(changes.get('slots'))}, {counts.slots} free starts"),
         ("Calls to Cal.com", calls, f"{refused} refused" if refused else f"limit {limit} a minute, none refused"),
         ("Time", f"{seconds:.1f} s", "start of the servers included"),
     ]
-    output.table("What happened", ("", "now", "in this run"), rows)
-    if problems:
-        output.table("Services that need somebody", ("service", "", "why"), problems)
-        output.line("More about one:  calcom-pipeline explain SERVICE")
+    output.line()
+    output.table("Mirrored", ("", "now", "in this run"), rows)
     for step, why in result.failures.items():
         output.line(f"{step} failed: {why}")
-    output.line("Nothing had changed, nothing was written." if not written and result.success else "")
+    if not written and result.success:
+        output.line("Nothing had changed, nothing was written.")
     output.line(f"See it in the Dagster UI:  {'make up' if in_checkout() else 'calcom-pipeline up'}")
-    values: dict[str, Any] = {
-        "counts": asdict(counts),
-        "calls": calls,
-        "rows_written": written,
-        "seconds": round(seconds, 1),
-    }
-    output.result("demo", {**values, "steps": result.steps, "failures": result.failures, "run_id": result.run_id})
-    return exit_codes.OK if result.success else exit_codes.PARTIAL
+    if shutil.which("calcom-pipeline") is None:
+        output.line("Its commands in this shell:  source .venv/bin/activate")
+    values = {"counts": asdict(counts), "calls": calls, "rows_written": written, "seconds": round(seconds, 1)}
+    return {**values, "steps": result.steps, "failures": result.failures, "run_id": result.run_id}
+
+
+def _to_press(summary: "ApplySummary | None") -> NextStep:
+    """A conflict that can be settled, else the UI."""
+    conflict = next((g for g in summary.groups if g.fate == "conflict"), None) if summary else None
+    if conflict is None:
+        return NEXT["demo"]
+    who = conflict.members[0]
+    return NextStep(
+        f"calcom-pipeline resolve {shlex.quote(who.service_id)} --take local", f"settle the conflict of {who.name}"
+    )
 
 
 def _changes(reports: "StepReports") -> "dict[str, Changes]":
@@ -119,19 +136,6 @@ def _changes(reports: "StepReports") -> "dict[str, Changes]":
     if slots := reports.of(SlotsReport):
         found["slots"] = slots.changes
     return found
-
-
-def _synced(reports: "StepReports") -> str:
-    """Actions of the plan by kind, and what came of them."""
-    from calcom_pipeline.app.services.ports import StoredPlan
-    from calcom_pipeline.app.services.sync import LatestApplied
-
-    plan, applied = reports.of(StoredPlan), reports.of(LatestApplied)
-    planned: Mapping[str, int] = plan.counts if plan else {}
-    outcomes: Mapping[str, int] = applied.report.counts if applied and applied.report else {}
-    said = [f"{planned[kind]} {word}" for kind, word in _KINDS.items() if planned.get(kind)]
-    said += [f"{outcomes[o]} {o}" for o in ("failed", "stale", "held") if outcomes.get(o)]
-    return ", ".join(said) or "not reached"
 
 
 def _changed(changes: "Changes | None") -> str:

@@ -1,5 +1,6 @@
 """`calcom-pipeline status` and `calcom-pipeline doctor`."""
 
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -7,59 +8,94 @@ import click
 
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
+from calcom_pipeline.cli.next_steps import NextStep
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from calcom_pipeline.bootstrap.container import Container
 
 _PROBLEMS_SHOWN = 50
+# A look is some ten queries: one every few seconds is no load, and what it shows changes by the minute.
+_LOOK_SECONDS, _SHORTEST_LOOK_SECONDS = 5.0, 0.5
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _UNIT = 1024
 
 
 @click.command()
+@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option(
+    "--every",
+    "every_seconds",
+    type=click.FloatRange(min=_SHORTEST_LOOK_SECONDS),
+    default=_LOOK_SECONDS,
+    show_default=True,
+    help="With --watch: seconds between two looks.",
+)
 @with_output
-def status(output: Output) -> None:
+def status(output: Output, *, watch: bool, every_seconds: float) -> None:
     """How much is mirrored, how far each read has come, which services need somebody, what our own records take.
 
-    Asks PostgreSQL, and Redis for what shadow reads of cached free times came to.
+    Asks PostgreSQL, and Redis for what shadow reads of cached free times came to; never Cal.com. With --watch and
+    --json, one object a look.
     """
     from calcom_pipeline.bootstrap.container import ready_container
+    from calcom_pipeline.cli.watching import repeat
+    from calcom_pipeline.clock import utc_now
     from calcom_pipeline.settings import load_settings
 
     with ready_container(load_settings()) as container:
-        counts = container.reports.overview.counts()
-        watermarks = container.reports.overview.watermarks()
-        rows = [(name.replace("_", " "), value) for name, value in asdict(counts).items()]
-        output.table(f"Account {container.settings.account}", ("what", "how many"), rows)
-        marks = [(w.stream, w.partition, f"{w.position:%Y-%m-%d %H:%M:%S} UTC") for w in watermarks]
-        output.table("Watermarks", ("stream", "partition", "read up to"), marks)
-        missing = container.reports.overview.missing_event_types()
-        if missing:
-            lines = [(m.owner, m.event_types, f"{m.since:%Y-%m-%d %H:%M} UTC", m.why) for m in missing]
-            output.table("Event types that are missing and kept", ("owner", "how many", "since", "why"), lines)
-        links = container.reports.overview.links()
-        if links:
-            output.line("Services: " + ", ".join(f"{number} {state}" for state, number in links.items()))
-        problems = container.reports.overview.problems(limit=_PROBLEMS_SHOWN)
-        if problems:
-            output.table("Services that need somebody", ("service", "", "why"), problems)
-            output.line("More about one: calcom-pipeline explain SERVICE")
-        backlog = container.availability.outbox.backlog()
-        output.line(f"Facts waiting for the caches: {backlog.pending}")
-        shadow = _shadow_reads(container, output)
-        records = _records(container, output)
-        named = [{"service": s, "what": what, "why": why} for s, what, why in problems]
-        values = {
-            "links": links,
-            "problems": named,
-            "missing_event_types": [asdict(m) for m in missing],
-            "facts_pending": backlog.pending,
-            "shadow_reads": shadow,
-            "counts": asdict(counts),
-            "watermarks": [asdict(w) for w in watermarks],
-            "records": records,
-        }
-        output.result("status", {"account": container.settings.account, **values})
+        if watch:
+            repeat(output, lambda: _status(output, container), every_seconds=every_seconds, now=utc_now)
+        else:
+            _status(output, container)
+
+
+def _status(output: Output, container: "Container") -> None:
+    overview = container.reports.overview
+    counts, watermarks = overview.counts(), overview.watermarks()
+    rows = [(name.replace("_", " "), value) for name, value in asdict(counts).items()]
+    output.table(f"Account {container.settings.account}", ("what", "how many"), rows)
+    marks = [(w.stream, w.partition, f"{w.position:%Y-%m-%d %H:%M:%S} UTC") for w in watermarks]
+    output.table("Watermarks", ("stream", "partition", "read up to"), marks)
+    missing = overview.missing_event_types()
+    if missing:
+        lines = [(m.owner, m.event_types, f"{m.since:%Y-%m-%d %H:%M} UTC", m.why) for m in missing]
+        output.table("Event types that are missing and kept", ("owner", "how many", "since", "why"), lines)
+    links = overview.links()
+    if links:
+        output.line("Services: " + ", ".join(f"{number} {state}" for state, number in links.items()))
+    problems = overview.problems(limit=_PROBLEMS_SHOWN)
+    named = _problems(container, output, problems)
+    backlog = container.availability.outbox.backlog()
+    output.line(f"Facts waiting for the caches: {backlog.pending}")
+    shadow = _shadow_reads(container, output)
+    records = _records(container, output)
+    values = {
+        "links": links,
+        "problems": named,
+        "missing_event_types": [asdict(m) for m in missing],
+        "facts_pending": backlog.pending,
+        "shadow_reads": shadow,
+        "counts": asdict(counts),
+        "watermarks": [asdict(w) for w in watermarks],
+        "records": records,
+    }
+    first = problems[0][0] if problems else None
+    then = NextStep(f"calcom-pipeline explain {shlex.quote(first)}", "all about the first of them") if first else None
+    output.result("status", {"account": container.settings.account, **values}, then=then)
+
+
+def _problems(
+    container: "Container", output: Output, problems: "Sequence[tuple[str, str, str]]"
+) -> list[dict[str, Any]]:
+    """Services that need somebody, by name."""
+    if not problems:
+        return []
+    names = {row.id: row.name or "" for row in container.services.store.services([s for s, _, _ in problems])}
+    rows = [(f"{service} {names.get(service, '')}".rstrip(), what, why) for service, what, why in problems]
+    output.table("Services that need somebody", ("service", "", "why"), rows)
+    return [{"service": s, "name": names.get(s, ""), "what": what, "why": why} for s, what, why in problems]
 
 
 def _shadow_reads(container: "Container", output: Output) -> dict[str, Any] | None:
@@ -128,7 +164,7 @@ def doctor(output: Output) -> int:
     from calcom_pipeline.cli.runs import run_examinations
     from calcom_pipeline.settings import load_settings
 
-    with open_container(load_settings()) as container:
+    with open_container(load_settings()) as container, output.progress("Looking"):
         findings = examine([*examinations(container), *run_examinations(container)])
     marks = {"ok": "ok", "note": "note", "problem": "PROBLEM"}
     output.table("Doctor", ("check", "", "finding"), [(f.check, marks[f.verdict], f.finding) for f in findings])

@@ -21,6 +21,10 @@ INTERRUPTED = 130
 #: As a shell tells of a program that was ended by SIGPIPE.
 NOBODY_READS = 141
 
+#: With this option of `plan` the codes are those that users of Terraform know, whatever the table says of 1 and 2.
+DETAILED = "--detailed-exitcode"
+CHANGES, FAILED = 2, 1
+
 MEANING = {
     OK: "done",
     UNEXPECTED: "a bug",
@@ -58,3 +62,8 @@ _BY_KIND: tuple[tuple[type[PipelineError], int], ...] = (
 def of(error: PipelineError) -> int:
     """The exit code of an error; what is none of the known kinds comes from the embedded servers or from Dagster."""
     return next((code for kind, code in _BY_KIND if isinstance(error, kind)), EMBEDDED)
+
+
+def detailed(code: int) -> int:
+    """A code of the table as --detailed-exitcode tells it: every failure is 1, so that 2 always means changes."""
+    return code if code in (OK, INTERRUPTED, NOBODY_READS) else FAILED

@@ -1,5 +1,6 @@
 """`calcom-pipeline plan | apply | revert | explain | resolve`: services against event types, reviewed by a person."""
 
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,8 @@ import click
 
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
+from calcom_pipeline.cli.next_steps import NextStep
+from calcom_pipeline.cli.plan_views import show_plan, show_report
 from calcom_pipeline.domain.errors import ConfigurationError, NotFound, PlanUnusable
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.app.services.ports import ActionResult, StoredPlan
     from calcom_pipeline.bootstrap.container import Container
     from calcom_pipeline.domain.event_types.models import EventType
-    from calcom_pipeline.domain.services.plans import Action, Plan
+    from calcom_pipeline.domain.services.plans import Plan
 
 _HISTORY = 10
 _HISTORY_COLUMNS = ("plan", "kind", "outcome", "message", "finished_at", "before", "after")
@@ -27,9 +30,18 @@ _HISTORY_COLUMNS = ("plan", "kind", "outcome", "message", "finished_at", "before
 
 @click.command()
 @click.option("--service", "only", multiple=True, help="Plan this service alone (its id); may be repeated.")
+@click.option(
+    exit_codes.DETAILED,
+    "detailed",
+    is_flag=True,
+    help="Exit with 0 when both sides agree, 2 when something is to be done, decided or waited for, 1 on any error.",
+)
 @with_output
-def plan(output: Output, only: tuple[str, ...]) -> None:
+def plan(output: Output, only: tuple[str, ...], *, detailed: bool) -> int:
     """Show what has to happen so that services and event types agree, and why. Writes nothing to either side.
+
+    Only what changes is shown: + an event type is made or shown, ~ a field gets another value, - one is hidden or
+    parked, = a service is linked to what is there, ! somebody has to decide. What waits for one reason is one block.
 
     The plan is kept for an hour (CALCOM_PLAN_LIFETIME_MINUTES): review it, then apply it by its name.
     """
@@ -37,8 +49,10 @@ def plan(output: Output, only: tuple[str, ...]) -> None:
     from calcom_pipeline.settings import load_settings
 
     with ready_container(load_settings()) as container:
-        stored, decided = planned(container, "calcom-pipeline plan", only or None)
-        _show_plan(output, stored, decided)
+        with output.progress("Planning", container.calcom):
+            stored, decided = planned(container, "calcom-pipeline plan", only or None)
+        summary = show_plan(output, container, stored, empty=decided.is_empty)
+    return exit_codes.CHANGES if detailed and not summary.agrees else exit_codes.OK
 
 
 def planned(container: "Container", source: str, only: "Collection[str] | None" = None) -> "tuple[StoredPlan, Plan]":
@@ -57,7 +71,7 @@ def applied(container: "Container", stored: "StoredPlan", output: Output, *, app
     from calcom_pipeline.clock import utc_now
 
     group = container.services
-    with output.progress("Services") as progress:
+    with output.progress("Services", container.calcom) as progress:
         return apply_plan(
             stored,
             container.calcom,
@@ -91,7 +105,7 @@ def apply(output: Output, plan_id: str | None, *, automatic: bool) -> int:
             _require_auto(container)
             stored, _ = planned(container, "calcom-pipeline apply --auto")
         report = applied(container, stored, output, approved=plan_id is not None)
-        return show_report(output, "apply", report)
+        return show_report(output, "apply", container, stored, report)
 
 
 def _require_auto(container: "Container") -> None:
@@ -134,7 +148,7 @@ def revert(output: Output, plan_id: str | None, service: str | None) -> int:
             return exit_codes.PARTIAL
         stored, _ = planned(container, "calcom-pipeline revert", touched)
         report = applied(container, stored, output, approved=True)
-        return show_report(output, "revert", report, undone=[asdict(u) for u in undone])
+        return show_report(output, "revert", container, stored, report, undone=[asdict(u) for u in undone])
 
 
 def _no_apply(container: "Container") -> "AbstractContextManager[None]":
@@ -199,7 +213,17 @@ def _show_explanation(output: Output, told: "Explanation", history: list[dict[st
         "last_write": last_write,
         "history": history,
     }
-    output.result("explain", shown)
+    output.result("explain", shown, then=_after_explaining(told, history))
+
+
+def _after_explaining(told: "Explanation", history: list[dict[str, Any]]) -> NextStep | None:
+    """What settles it, if anything has to be settled."""
+    service = shlex.quote(told.service.id)
+    if told.drift and history and history[0]["kind"] == "conflict":
+        return NextStep(f"calcom-pipeline resolve {service} --take local", "the service's values count; or remote")
+    if told.link is not None and told.link.reason:
+        return NextStep(f"calcom-pipeline resolve {service} --retry", "once the cause is mended")
+    return None
 
 
 def _minute(at: "datetime | None") -> str:
@@ -249,49 +273,6 @@ def _event_type_of(container: "Container", service_id: str) -> "EventType | None
         return container.calcom.get_event_type(link.event_type_id, owner=link.owner)
     except NotFound:
         return None
-
-
-def show_report(output: Output, command: str, report: "ApplyReport", **more: Any) -> int:
-    """Print results, failures first; the exit code says whether all was done."""
-    ordered = sorted(report.results, key=lambda r: (r.outcome == "done", r.position))
-    rows = [(r.service_id, r.kind, r.outcome, r.message) for r in ordered]
-    output.table(f"Plan {report.plan_id}", ("service", "action", "outcome", "message"), rows)
-    counts = ", ".join(f"{number} {outcome}" for outcome, number in report.counts.items()) or "nothing to do"
-    output.line(f"{counts}.")
-    results = [asdict(r) for r in report.results]
-    output.result(command, {"plan": report.plan_id, "counts": report.counts, "results": results, **more})
-    return exit_codes.OK if set(report.counts) <= {"done"} else exit_codes.PARTIAL
-
-
-def _show_plan(output: Output, stored: "StoredPlan", decided: "Plan") -> None:
-    rows: list[tuple[object, ...]] = []
-    for action in stored.actions:
-        fields = "\n".join(f"{d.field}: {d.local!r} here, {d.remote!r} there" for d in action.fields)
-        why = action.why_held(stored.held)
-        held = f" (held: {why})" if why else ""
-        shown = fields if action.kind != "create" else ""
-        rows.append((action.service_id, action.kind, action.event_type_id or "", f"{action.reason}{held}", shown))
-    if rows:
-        output.table(f"Plan {stored.id}", ("service", "action", "event type", "why", "fields"), rows)
-    notes = {note for action in stored.actions for note in action.notes}
-    for note in sorted(notes):
-        output.line(f"Note: {note}.")
-    if decided.is_empty:
-        output.line(f"Nothing to do: {decided.unchanged} services agree with Cal.com.")
-    else:
-        output.line(f"Apply it with:  calcom-pipeline apply {stored.id}")
-    actions = [_plain(a) for a in stored.actions]
-    head = {"plan": stored.id, "hash": stored.hash, "expires_at": stored.expires_at, "held": stored.held}
-    codes = {kind: why.code for kind, why in stored.held.items()}
-    output.result(
-        "plan", {**head, "held_codes": codes, "empty": decided.is_empty, "counts": stored.counts, "actions": actions}
-    )
-
-
-def _plain(action: "Action") -> dict[str, Any]:
-    """An action for programs: its reason as a sentence, and as a code with parameters."""
-    owner = str(action.owner) if action.owner else None
-    return {**asdict(action), "owner": owner, "reason_code": action.reason.code, "reason_params": action.reason.params}
 
 
 def _mark(done: bool) -> str:

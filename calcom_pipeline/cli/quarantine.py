@@ -8,6 +8,7 @@ import click
 
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
+from calcom_pipeline.cli.next_steps import STATUS
 
 if TYPE_CHECKING:
     from calcom_pipeline.bootstrap.container import Container
@@ -39,7 +40,7 @@ def listed(output: Output) -> int:
         {"stream": r.stream, "uid": r.key, "reason": r.reason, "seen": r.times_seen, "last_seen_at": r.last_seen_at}
         for r in records
     ]
-    output.result("quarantine list", {"records": shown})
+    output.result("quarantine list", {"records": shown}, then=None if records else STATUS)
     return exit_codes.OK
 
 
@@ -56,7 +57,7 @@ def replay(output: Output) -> int:
     from calcom_pipeline.clock import utc_now
     from calcom_pipeline.settings import load_settings
 
-    with ready_container(load_settings()) as container:
+    with ready_container(load_settings()) as container, output.progress("Quarantine", container.calcom):
         report = run(container.calcom, container.bookings.mirror, container.bookings.quarantine, replayed, now=utc_now)
         others = [r for r in container.event_types.row_quarantine.open_records() if r.stream != "bookings"]
         left = _read_lists_again(container, {r.stream for r in others}) if others else 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from calcom_pipeline.cli.console import Output, with_output
+from calcom_pipeline.cli.next_steps import NextStep
 from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.domain.maintenance.liveness import LoopProgress, SlotHolder
 
@@ -42,7 +43,9 @@ def runs(output: Output, *, reap: bool) -> None:
     if held:
         output.table("Slots held", ("pool", "run", "step", "state of the run"), [_slot_row(slot) for slot in held])
     values = {"runs": [_run_value(run) for run in progress], "slots": [_slot_value(slot) for slot in held]}
-    output.result("runs", {**values, "given_up": list(given_up)})
+    stuck = any(run.is_stuck for run in progress)
+    then = NextStep("calcom-pipeline runs --reap", "give up those that nobody executes") if stuck else None
+    output.result("runs", {**values, "given_up": list(given_up)}, then=then)
 
 
 def run_examinations(container: "Container") -> "list[Examination]":

@@ -3,6 +3,7 @@
 import click
 
 from calcom_pipeline.cli.console import Output, with_output
+from calcom_pipeline.cli.next_steps import NextStep
 
 
 @click.command()
@@ -28,6 +29,8 @@ def migrate(output: Output, *, print_only: bool) -> None:
             missing = migrations.migrate(container.database, shipped)
         names = [f"{m.version:04d}_{m.name}" for m in missing]
         done = "would be applied" if print_only else "applied"
-        prefix = "-- " if print_only else ""
-        output.line(f"{prefix}Schema {container.database.schema}: {', '.join(names) or 'nothing'} {done}")
-        output.result("migrate", {"schema": container.database.schema, "applied": not print_only, "migrations": names})
+        prefix = "-- " if print_only else "  "
+        output.line(f"{prefix.lstrip()}Schema {container.database.schema}: {', '.join(names) or 'nothing'} {done}")
+        told = {"schema": container.database.schema, "applied": not print_only, "migrations": names}
+        then = NextStep("calcom-pipeline migrate", "run it") if print_only and names else None
+        output.result("migrate", told, then=then, before_step=prefix)

@@ -44,6 +44,7 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     with _until_stopped(), listening(settings.http_host, settings.http_port) as listener:
         where = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
         say(f"HTTP API: http://{where}:{settings.http_port}  (/openapi.json says what there is; Ctrl-C stops it)")
+        say(f"  Next: curl http://{where}:{settings.http_port}/openapi.json")
         serve_there(settings, listener)
 
 

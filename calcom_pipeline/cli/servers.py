@@ -33,7 +33,6 @@ def local_up(output: Output) -> None:
         servers = embedded.up(data_folder(settings), companions=[sandbox_companion(settings)])
     migrate_embedded(settings)
     _tell(output, "local up", servers)
-    output.line('Use them in this shell:  eval "$(calcom-pipeline local env)"')
 
 
 @local.command("remove")
@@ -87,7 +86,7 @@ def local_env(output: Output) -> None:
         raise EmbeddedServersFailed("The embedded servers do not run", advice="Run `calcom-pipeline local up` first.")
     variables = local_environment(settings, servers)
     output.line(shell_exports(variables).rstrip("\n"))
-    output.result("local env", {"environment": variables})
+    output.result("local env", {"environment": variables}, before_step="# ")
 
 
 def _tell(output: Output, command: str, servers: "Servers") -> None:

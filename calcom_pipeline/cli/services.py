@@ -49,5 +49,6 @@ def attach(output: Output, mapping: Path, *, print_only: bool) -> None:
         else:
             attaching.attach(container.require_schema(), wanted)
             found = len(container.services.store.services())
-            output.line(f"Attached {wanted.table}: {found} services. Next: calcom-pipeline plan")
-        output.result("services attach", {"table": wanted.table, "statements": statements, "attached": not print_only})
+            output.line(f"Attached {wanted.table}: {found} services.")
+        told = {"table": wanted.table, "statements": statements, "attached": not print_only}
+        output.result("services attach", told, before_step="-- " if print_only else "  ")

@@ -13,6 +13,7 @@ from calcom_pipeline.cli.console import Output, with_output
 if TYPE_CHECKING:
     from calcom_pipeline.app.bookings.mirror import BookingsReport, Mode
     from calcom_pipeline.app.calls import Changes
+    from calcom_pipeline.app.services.sync import ServicesSynced
     from calcom_pipeline.bootstrap.container import Container
     from calcom_pipeline.domain.bookings.positions import Forecast
 
@@ -115,7 +116,7 @@ def _services(container: "Container", output: Output) -> tuple[str, str, dict[st
     from calcom_pipeline.clock import utc_now
 
     group = container.services
-    with output.progress("Services") as progress:
+    with output.progress("Services", container.calcom) as progress:
         synced = sync_services(
             container.calcom,
             group.store,
@@ -127,19 +128,28 @@ def _services(container: "Container", output: Output) -> tuple[str, str, dict[st
             now=utc_now,
             progress=progress,
         )
-    values: dict[str, Any] = {"plan": synced.plan.id, "counts": synced.plan.counts}
-    if synced.decided.is_empty:
-        return "services", f"Services: nothing to do, {synced.decided.unchanged} agree with Cal.com", values
-    if synced.report is None:
-        sentence = f"Services: planned, nothing written; apply with: calcom-pipeline apply {synced.plan.id}"
-        return "services", sentence, values
-    report = synced.report
-    for result in report.results:
-        if result.outcome != "done":
-            output.line(f"  service {result.service_id}: {result.kind} {result.outcome}: {result.message}")
-    failures = {r.service_id: r.message for r in report.results if r.outcome == "failed"}
-    counts = ", ".join(f"{number} {outcome}" for outcome, number in report.counts.items())
-    return "services", f"Services: {counts}", {**values, "outcomes": report.counts, "failures": failures}
+    return "services", *_services_told(container, output, synced)
+
+
+def _services_told(container: "Container", output: Output, synced: "ServicesSynced") -> tuple[str, dict[str, Any]]:
+    """The plan's or the apply's line, with what needs somebody below it."""
+    from calcom_pipeline.app.services.summary import names_of, plain, summarize, summarize_apply
+    from calcom_pipeline.cli.plan_lines import group_lines
+
+    plan, report = synced.plan, synced.report
+    names = names_of(container.services.store, plan)
+    planned = summarize(plan, names)
+    summary = planned if report is None else summarize_apply(plan, report, names)
+    values: dict[str, Any] = {"plan": plan.id, "counts": plan.counts, "summary": summary.counts}
+    values["groups"] = plain(summary.groups)
+    output.lines(group_lines(summary.groups, width=output.width, indent=2))
+    if report is not None:
+        values["failures"] = {r.service_id: r.message for r in report.results if r.outcome == "failed"}
+        values["outcomes"] = report.counts
+    elif planned.applicable:
+        sentence = f"Services: {summary.sentence}; nothing written, apply with: calcom-pipeline apply {plan.id}"
+        return sentence, values
+    return f"Services: {summary.sentence}", values
 
 
 def _caches(container: "Container", output: Output) -> tuple[str, str, dict[str, Any]]:
@@ -157,7 +167,7 @@ def _event_types(container: "Container", output: Output) -> tuple[str, str, dict
     from calcom_pipeline.clock import utc_now
 
     group = container.event_types
-    with output.progress("Event types") as progress:
+    with output.progress("Event types", container.calcom) as progress:
         report = pull_event_types(
             container.calcom,
             group.mirror,
@@ -184,7 +194,7 @@ def _bookings(
         output.line(f"  Reading all bookings ({reason}): {cost}")
 
     group = container.bookings
-    with output.progress("Bookings") as progress:
+    with output.progress("Bookings", container.calcom) as progress:
         synced = sync_bookings(
             container.calcom,
             group.mirror,
@@ -224,7 +234,7 @@ def booking_warnings(report: "BookingsReport") -> list[str]:
 
 
 def _warm(container: "Container", output: Output) -> tuple[str, str, dict[str, Any]]:
-    with output.progress("Free times") as progress:
+    with output.progress("Free times", container.calcom) as progress:
         report = container.warm_free_times(progress)
     sentence = f"Free times: {report.fetched} months fetched, {report.warm} event types warm already"
     if report.refused:
@@ -239,7 +249,7 @@ def _slots(container: "Container", output: Output) -> tuple[str, str, dict[str, 
     from calcom_pipeline.clock import utc_now
 
     group = container.availability
-    with output.progress("Slots") as progress:
+    with output.progress("Slots", container.calcom) as progress:
         report = refresh_slots(
             container.calcom,
             container.event_types.mirror,

@@ -34,6 +34,7 @@ _SOCKET_PATH_BYTES = 100  # the kernel takes 107 (Linux) or 103 (macOS)
 _PING_SECONDS = 1.0
 _MEGABYTE = 1 << 20
 _LOCATION = "calcom_pipeline"
+_FIRST_JOB = "full_sync"
 
 
 class DagsterEnded(PipelineError):  # noqa: N818 - says what happened
@@ -132,6 +133,7 @@ def _serve(settings: "Settings", address: _Address, log: "SharedLog", record: Pa
         )
         watch = _watching(environment["DAGSTER_PG_URL"], log)
         stack.callback(watch.end)
+        click.echo("\n".join(_where_to_click(address)))
         services = _services(address, stack.enter_context(_meeting_place(record.parent)), watch)
         keeper = Keeper(services, dict(os.environ), log, record)
         if container.endpoints.servers is not None:
@@ -144,6 +146,20 @@ def _serve(settings: "Settings", address: _Address, log: "SharedLog", record: Pa
             raise DagsterEnded(
                 f"Dagster ended: its {ended.name} does not start", advice=f"Its log is {log.path}."
             ) from None
+
+
+def _where_to_click(address: _Address) -> list[str]:
+    """Where a newcomer looks first, and what there is to press."""
+    from calcom_pipeline.defs.account import Account
+
+    ui, asset = f"http://{address.host}:{address.port}", Account.from_environment().key("service_sync")
+    return [
+        f"  Look first:  {ui}/assets/{'/'.join(asset.path)}",
+        "               what was last written to Cal.com, and which services need somebody",
+        f"  Then press:  {ui}/locations/{_LOCATION}/jobs/{_FIRST_JOB}",
+        '               "Materialize all" there runs the whole loop once',
+        "  Next: calcom-pipeline status --watch   (the same in another terminal)",
+    ]
 
 
 def _watching(url: str, log: "SharedLog") -> "InstanceWatch":

@@ -41,7 +41,7 @@ def ensure(output: Output, *, told_to: bool) -> int:
     from calcom_pipeline.clock import utc_now
     from calcom_pipeline.settings import load_settings
 
-    with ready_container(load_settings()) as container, output.progress("Webhooks") as progress:
+    with ready_container(load_settings()) as container, output.progress("Webhooks", container.calcom) as progress:
         group = container.subscriptions
         rules = group.rules(may_write=True if told_to else None)
         found = supervise(
@@ -70,7 +70,7 @@ def rotate(output: Output, *, told_to: bool) -> int:
     from calcom_pipeline.clock import utc_now
     from calcom_pipeline.settings import load_settings
 
-    with ready_container(load_settings()) as container, output.progress("Webhooks") as progress:
+    with ready_container(load_settings()) as container, output.progress("Webhooks", container.calcom) as progress:
         group = container.subscriptions
         may_write = told_to or group.may_write
         wanted, scopes = group.wanted, group.scopes

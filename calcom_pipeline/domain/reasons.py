@@ -5,7 +5,8 @@ line and the UI show the sentence. Both are stored, so that a sentence that a la
 it was told.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from string import Formatter
 from typing import Any, Self
 
 from calcom_pipeline.domain.errors import PipelineError
@@ -103,6 +104,10 @@ SENTENCES: Mapping[str, str] = {
     "webhook_stopped": "not looked at: {text}",
 }
 
+# Parameters that are whole sentences: reasons that differ in one are different reasons, in any other they are one.
+_SENTENCES_WITHIN = frozenset({"text", "what", "why", "reason"})
+_VARYING = "\N{HORIZONTAL ELLIPSIS}"
+
 
 class Reason(str):
     """A sentence that knows its code and parameters. The empty one, `NO_REASON`, is false and has no code."""
@@ -134,6 +139,34 @@ class Reason(str):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (str(self), self.code, dict(self.params))
+
+    @property
+    def shown(self) -> Mapping[str, Any]:
+        """The parameters that its sentence shows; of an earlier release's reason perhaps none."""
+        names = (name for _, name, _, _ in Formatter().parse(SENTENCES.get(self.code, "")) if name)
+        return {name: self.params[name] for name in names if name in self.params}
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """Equal for reasons that are one reason to a person, of which the numbers and names may differ."""
+        shown = self.shown
+        if self.code not in SENTENCES or set(shown) != _parameters(self.code):
+            return self.code, str(self)
+        return self.code, *(str(shown[name]) for name in sorted(_SENTENCES_WITHIN & set(shown)))
+
+
+def common_reason(reasons: Sequence[Reason]) -> tuple[str, list[dict[str, Any]]]:
+    """One sentence for reasons of one kind, three dots where they differ; and, of each, the parameters that differ."""
+    first = reasons[0]
+    differing = [name for name in first.shown if any(r.params[name] != first.params[name] for r in reasons)]
+    own = [{name: reason.params[name] for name in differing} for reason in reasons]
+    if not differing:
+        return str(first), own
+    return SENTENCES[first.code].format(**{**first.shown, **dict.fromkeys(differing, _VARYING)}), own
+
+
+def _parameters(code: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(SENTENCES[code]) if name}
 
 
 def _restored(sentence: str, code: str, params: Mapping[str, Any]) -> Reason:

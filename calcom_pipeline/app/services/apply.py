@@ -57,7 +57,7 @@ def apply_plan(
     with plans.exclusive():
         before = plans.done(plan.id)
         todo = [(n, a) for n, a in enumerate(plan.actions) if a.kind in DOING and n not in before]
-        why_not = {n: _why_held(a, plan) for n, a in todo if not approved}
+        why_not = {n: plan.why_held(a) for n, a in todo if not approved}
         allowed = [(n, a) for n, a in todo if not why_not.get(n)]
         held = [_held(n, a, plan, why_not[n]) for n, a in todo if why_not.get(n)]
         results = list(held)
@@ -100,13 +100,6 @@ def _batches(items: Sequence[tuple[int, Action]], size: int) -> Iterable[Batch]:
         members = list(group)
         for start in range(0, len(members), size):
             yield members[start : start + size]
-
-
-def _why_held(action: Action, plan: StoredPlan) -> Reason:
-    """Why an action waits until the plan is applied by name; empty when it does not."""
-    if action.kind == "import":
-        return Reason("import_needs_approval")
-    return action.why_held(plan.held)
 
 
 def _held(position: int, action: Action, plan: StoredPlan, why: Reason) -> ActionResult:

@@ -110,7 +110,7 @@ def _make_plan(
     if plan.settled:
         services.settle(plan.settled)
     if request.only is not None:
-        plan = replace(plan, actions=tuple(a for a in plan.actions if a.service_id in request.only))
+        plan = _narrowed(plan, request.only, services)
     links = services.links()
     suspicious = distrust(listing, links, services.known_event_types(), rules.smallest_share)
     linked = sum(link.state == "linked" and link.event_type_id is not None for link in links)
@@ -121,6 +121,13 @@ def _make_plan(
     elif request.only is None:
         plans.supersede()  # what an earlier plan wanted is not wanted any more
     return stored, plan
+
+
+def _narrowed(plan: Plan, only: Collection[str], services: ServiceStore) -> Plan:
+    """What a plan says of some services alone."""
+    actions = tuple(action for action in plan.actions if action.service_id in only)
+    there = {row.id for row in services.services(sorted(only))}
+    return replace(plan, actions=actions, unchanged=len(there - {action.service_id for action in actions}))
 
 
 def _kept(plans: PlanStore, plan: StoredPlan) -> StoredPlan:

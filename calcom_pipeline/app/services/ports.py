@@ -67,6 +67,12 @@ class StoredPlan:
     held: Mapping[str, Reason] = field(default_factory=dict[str, Reason])
     state: str = "planned"
 
+    def why_held(self, action: Action) -> Reason:
+        """Why one of its actions waits until it is applied by name; empty when it does not wait."""
+        if action.kind == "import":
+            return Reason("import_needs_approval")
+        return action.why_held(self.held)
+
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:

@@ -192,11 +192,12 @@ class TestPlans:
         failed = command("sync", "services", environment=environment)
         assert failed.returncode == exit_codes.PARTIAL
         assert "too large" in failed.stdout
-        assert "service 2" in failed.stdout
+        assert "    2 Brochure" in failed.stdout, "its name stands beside its id"
         assert "too large" in command("status", environment=environment).stdout
         explained = command("explain", "2", environment=environment).stdout
         assert "1 failures" in explained
         assert "next attempt from" in explained
+        assert "Next: calcom-pipeline resolve 2 --retry" in explained
         assert json.loads(command("explain", "2", "--json", environment=environment).stdout)["attempts"] == 1
         assert "tried with the next plan" in command("resolve", "2", "--retry", environment=environment).stdout
 
@@ -208,7 +209,49 @@ class TestPlans:
         conflict = json.loads(command("plan", "--json", environment=environment).stdout)
         assert conflict["counts"]["conflict"] == 1
         command("resolve", "1", "--take", "local", environment=environment)
-        assert "1 done" in command("sync", "services", environment=environment).stdout
+        assert "Services: 1 changed" in command("sync", "services", environment=environment).stdout
+
+    def test_nothing_to_do_is_never_said_of_what_needs_a_decision(self, environment, servers, schema_name, sandbox):
+        command("migrate", environment=environment)
+        slug = next(e["slug"] for e in sandbox.control.account()["eventTypes"] if e["ownerId"])
+        self.service(servers, schema_name, slug, "Our own title")
+        self.service(servers, schema_name, "nameless", "")
+        command("sync", "services", environment=environment)
+        done = command("plan", environment=environment)
+        assert "Nothing" not in done.stdout
+        assert "! 1 in conflict: " in done.stdout
+        assert "! 1 refused: it has no name" in done.stdout
+        assert "2 need a decision." in done.stdout
+        assert "Next: calcom-pipeline explain " in done.stdout
+        assert "Next: calcom-pipeline resolve 1 --take local" in command("explain", "1", environment=environment).stdout
+        told = json.loads(command("plan", "--service", "1", "--json", environment=environment).stdout)
+        assert (told["agrees"], told["summary"]) == (False, {"decide": 1, "in_sync": 0}), "of that service alone"
+        (group,) = told["groups"]
+        assert (group["fate"], group["count"], group["members"][0]["name"]) == ("conflict", 1, "Our own title")
+
+    def test_the_detailed_exit_code_is_that_of_terraform(self, environment, servers, schema_name):
+        def code(*words: str, **changes: str) -> int:
+            return command("plan", "--detailed-exitcode", *words, environment={**environment, **changes}).returncode
+
+        command("migrate", environment=environment)
+        assert code() == 0
+        self.service(servers, schema_name, "massage")
+        assert (code(), command("plan", environment=environment).returncode) == (2, 0)
+        command("sync", "services", environment=environment)
+        assert code() == 0
+        self.service(servers, schema_name, "nameless", "")
+        assert code() == 2, "a refusal is no agreement"
+        assert code("--nonsense") == 1, "wrong use would be 2, which says that something changes"
+        assert code(CALCOM_API_KEY="cal_wrong000000000000000000000000") == 1
+
+    def test_after_an_apply_the_past_tense_is_used_and_services_are_named(self, environment, servers, schema_name):
+        command("migrate", environment=environment)
+        self.service(servers, schema_name, "massage", "Massage")
+        plan = json.loads(command("plan", "--json", environment=environment).stdout)["plan"]
+        shown = command("apply", plan, environment=environment).stdout
+        assert "+ 1 Massage (event type " in shown
+        assert "1 created." in shown
+        assert "to create" not in shown
 
     def test_an_adopted_service_is_let_go_by_its_name_and_a_plan_by_its_own(
         self, environment, servers, schema_name, sandbox
@@ -220,7 +263,9 @@ class TestPlans:
         undone = json.loads(command("revert", "--service", "1", "--json", environment=environment).stdout)
         assert [u["done"] for u in undone["undone"]] == [True]
         assert json.loads(command("explain", "1", "--json", environment=environment).stdout)["drift"] != []
-        assert "nothing to do" in command("sync", "services", environment=environment).stdout
+        told = command("sync", "services", environment=environment).stdout
+        assert "Services: 1 needs a decision" in told, "it agrees with nothing, so that is not said"
+        assert "! 1 parked: unlinked by a revert" in told
         assert "Nothing was ever done" in said(command("revert", "--service", "77", environment=environment))
 
     def test_event_types_are_offered_as_services_and_become_them_when_the_plan_is_named(self, environment, sandbox):

@@ -220,6 +220,8 @@ class TestUp:
             out, err = up.communicate(timeout=UP_SECONDS)
         assert up.returncode == 0, err
         assert f"Dagster UI: http://127.0.0.1:{port}" in out
+        for page in ("assets/calcom/service_sync", "locations/calcom_pipeline/jobs/full_sync"):
+            assert f"http://127.0.0.1:{port}/{page}\n" in out, "where to click first"
         assert not listens(port)
 
     def test_a_configuration_that_dagster_refuses_is_told_in_its_words(
