@@ -59,7 +59,7 @@ def make_report(sources: ReportSources, *, rules: ReportRules, now: datetime) ->
     positions = sources.reads.positions()
     plan = sources.reads.last_plan()
     services = _standings(sources, positions, plan, rules, now)
-    counts: Counter[Standing] = Counter(one.standing for one in services)
+    counts: dict[Standing, int] = dict(Counter(one.standing for one in services))
     backlogs = sources.reads.backlogs()
     traffic = _traffic(sources, rules, now)
     webhooks = sources.webhooks.webhooks(now=now)
