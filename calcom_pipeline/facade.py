@@ -26,7 +26,7 @@ from calcom_pipeline.app.bookings.commands import Appointment, Appointments
 from calcom_pipeline.app.bookings.held import book_held
 from calcom_pipeline.app.event_types.ports import Written
 from calcom_pipeline.app.maintenance.health import Finding, examine
-from calcom_pipeline.app.reports.models import Report
+from calcom_pipeline.app.reports.models import AccountReport
 from calcom_pipeline.app.services.apply import ApplyReport
 from calcom_pipeline.app.services.planning import PlanRequest
 from calcom_pipeline.app.services.sync import sync_services
@@ -291,7 +291,7 @@ class CalcomService:
         """PostgreSQL, Redis, the key, the limiter and the circuits, one finding each. Costs one call."""
         return examine(essentials(self._container))
 
-    def report(self) -> Report:
+    def report(self) -> AccountReport:
         """Everything about the account, of what is stored here: how each service stands, and what needs somebody."""
         return report_of(self._container, now=utc_now())
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.postgres.reports.overview import PostgresOverview
     from calcom_pipeline.adapters.postgres.reports.report import PostgresReportReads
-    from calcom_pipeline.app.reports.models import LastRun, LimiterState, Report, Webhooks
+    from calcom_pipeline.app.reports.models import AccountReport, LastRun, LimiterState, Webhooks
     from calcom_pipeline.app.reports.report import ReportRules
     from calcom_pipeline.bootstrap.container import Container
 
@@ -28,7 +28,7 @@ class ReportGroup:
         return PostgresOverview(self._database)
 
 
-def report_of(container: "Container", *, now: datetime) -> "Report":
+def report_of(container: "Container", *, now: datetime) -> "AccountReport":
     """Everything about the container's account, as of now. Raises what `make_report` does."""
     from calcom_pipeline.adapters.postgres.reports.report import PostgresReportReads
     from calcom_pipeline.app.reports.ports import ReportSources

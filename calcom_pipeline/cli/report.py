@@ -12,7 +12,7 @@ from calcom_pipeline.cli.console import Output, with_output
 from calcom_pipeline.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from calcom_pipeline.app.reports.models import Report
+    from calcom_pipeline.app.reports.models import AccountReport
 
 _SHOWN = 30
 _READABLE_BY_ALL = 0o644
@@ -74,7 +74,7 @@ def _write(target: Path, page: str) -> None:
         ) from None
 
 
-def _tell(output: Output, made: "Report", target: Path | None) -> None:
+def _tell(output: Output, made: "AccountReport", target: Path | None) -> None:
     from calcom_pipeline.domain.reports.standing import NEEDING
 
     output.line(made.headline.sentence)
@@ -90,7 +90,7 @@ def _tell(output: Output, made: "Report", target: Path | None) -> None:
     output.line(f"Written: {target}" if target is not None else "As a page: calcom-pipeline report --html report.html")
 
 
-def _as_json(made: "Report") -> dict[str, Any]:
+def _as_json(made: "AccountReport") -> dict[str, Any]:
     """The report for programs: every reason as a sentence and as a code."""
     told = _plain(asdict(made))
     assert isinstance(told, dict)

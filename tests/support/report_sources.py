@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from calcom_pipeline.app.reports.models import (
+    AccountReport,
     Backlogs,
     DayOfBookings,
     DayOfStarts,
@@ -15,7 +16,6 @@ from calcom_pipeline.app.reports.models import (
     LastPlan,
     LastRun,
     LimiterState,
-    Report,
     Webhooks,
 )
 from calcom_pipeline.app.reports.ports import Positions, ReportSources
@@ -119,7 +119,7 @@ class FakeReportSources:
             raise self.dagster_away
         return self.ran[:limit]
 
-    def report(self, rules: ReportRules = RULES, *, now: datetime = NOW) -> Report:
+    def report(self, rules: ReportRules = RULES, *, now: datetime = NOW) -> AccountReport:
         """The report of all that."""
         sources = ReportSources(services=self, reads=self, limits=self, webhooks=self, runs=self)
         return make_report(sources, rules=rules, now=now)

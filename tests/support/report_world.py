@@ -31,14 +31,15 @@ FROM services"""
 _WATERMARKS = """
 INSERT INTO watermarks (stream, partition, position, read_started_at)
 VALUES ('event_types', 'user:1', %(read_at)s, %(read_at)s)
-ON CONFLICT (stream, partition) DO UPDATE SET position = excluded.position, read_started_at = excluded.read_started_at"""
+ON CONFLICT (stream, partition) DO UPDATE
+SET position = excluded.position, read_started_at = excluded.read_started_at"""
 _LISTING = """
 INSERT INTO booking_listings (listing, polled_at) VALUES ('mine', %(read_at)s)
 ON CONFLICT (listing) DO UPDATE SET polled_at = excluded.polled_at"""
 _BOOKINGS = """
 INSERT INTO bookings (uid, id, status, title, starts_at, ends_at, event_type_id, cancellation_reason, absent_host, raw,
     payload_hash, read_started_at)
-SELECT 'uid-' || n, n, (ARRAY['accepted', 'accepted', 'accepted', 'accepted', 'cancelled', 'pending', 'rejected'])[1 + n %% 7],
+SELECT 'uid-' || n, n, (ARRAY['accepted', 'accepted', 'accepted', 'cancelled', 'pending', 'rejected'])[1 + n %% 6],
     %(title)s, %(today)s + make_interval(days => n %% 53 - 27, hours => 8 + n %% 9), %(today)s, 1001, '', false,
     jsonb_build_object('attendees', %(attendee)s::text), '', %(today)s
 FROM generate_series(1, %(number)s) n WHERE (n %% 53 - 27) %% 7 <> 3"""
@@ -51,9 +52,10 @@ SELECT 1000 + n, 30, 'Europe/Berlin', day::date,
 FROM generate_series(1, %(types)s) n, generate_series(%(today)s, %(today)s + interval '20 days', interval '1 day') day
 WHERE extract(isodow FROM day) < 6"""
 _CALLS = """
-INSERT INTO api_calls (called_at, operation, endpoint_group, method, status, outcome, duration_ms, waited_ms, attempt, lane)
-SELECT %(now)s - make_interval(secs => n * 3), 'listing', (ARRAY['event_types', 'bookings', 'slots'])[1 + n %% 3], 'GET',
-    CASE WHEN n %% 97 = 0 THEN 429 WHEN n %% 83 = 0 THEN 503 ELSE 200 END, 'ok', 80 + n %% 240, 0, 1,
+INSERT INTO api_calls (called_at, operation, endpoint_group, method, status, outcome, duration_ms, waited_ms, attempt,
+    lane)
+SELECT %(now)s - make_interval(secs => n * 3), 'listing', (ARRAY['event_types', 'bookings', 'slots'])[1 + n %% 3],
+    'GET', CASE WHEN n %% 97 = 0 THEN 429 WHEN n %% 83 = 0 THEN 503 ELSE 200 END, 'ok', 80 + n %% 240, 0, 1,
     (ARRAY['sync', 'sync', 'interactive', 'warm', 'backfill'])[1 + (n / 40) %% 5]
 FROM generate_series(1, 1150) n WHERE n %% 400 < 250"""
 _PLAN = """
@@ -108,8 +110,9 @@ def in_trouble(database: Database, now: datetime, *, services: int = 40) -> Told
         cursor.execute("UPDATE services SET name = name || ' (new)' WHERE id BETWEEN 7 AND 11")
         cursor.execute("UPDATE services SET name = 'Brochure' WHERE id = 12")
         cursor.execute(
-            "UPDATE service_links SET state = 'creating', attempts = 4, next_attempt_at = %s, reason = %s, event_type_id"
-            " = NULL, base = '{}', reason_code = 'rejected', failed_version = '2' WHERE service_id = '12'",
+            "UPDATE service_links SET state = 'creating', attempts = 4, next_attempt_at = %s, reason = %s,"
+            " event_type_id = NULL, base = '{}', reason_code = 'rejected', failed_version = '2'"
+            " WHERE service_id = '12'",
             (later, FAILURE),
         )
         cursor.execute("DELETE FROM event_types WHERE id IN (1012, 1013)")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from calcom_pipeline.app.reports.models import Backlogs, Concern, LastRun, ReadAge, Told, Traffic, Webhooks
+from calcom_pipeline.app.reports.models import Backlogs, Concern, LastRun, ReadAge, ReportPart, Traffic, Webhooks
 from calcom_pipeline.domain.reports.verdict import age
 
 #: A fact older than that is late: sensors apply them every few seconds, a run of Dagster takes some more.
@@ -15,7 +15,7 @@ def concerns_of(
     backlogs: Backlogs,
     traffic: Traffic,
     webhooks: Webhooks,
-    runs: Told[Sequence[LastRun]],
+    runs: ReportPart[Sequence[LastRun]],
     *,
     now: datetime,
 ) -> list[Concern]:
@@ -84,7 +84,7 @@ def _not_delivered(webhooks: Webhooks) -> Iterator[Concern]:
         yield Concern("deliveries_given_up", sentence, "calcom-pipeline quarantine list", serious=False)
 
 
-def _failed(runs: Told[Sequence[LastRun]]) -> Iterator[Concern]:
+def _failed(runs: ReportPart[Sequence[LastRun]]) -> Iterator[Concern]:
     if runs.why_not:
         yield Concern("runs_unknown", f"Dagster's runs cannot be read: {runs.why_not}.", serious=False)
     newest: dict[str, LastRun] = {}

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Told(Generic[T]):
+class ReportPart(Generic[T]):
     """A part of the report, or why it cannot be told: another server than PostgreSQL is asked for it."""
 
     value: T | None = None
@@ -115,8 +115,8 @@ class Traffic:
     limit: int
     minutes: Sequence[LaneMinute]
     groups: Sequence[GroupCalls]
-    limiter: Told[LimiterState]
-    circuits: Told[Mapping[str, str]]
+    limiter: ReportPart[LimiterState]
+    circuits: ReportPart[Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ Mode = Literal["auto", "plan"]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class AccountReport:
     """Everything about an account, at one moment. `mode`: whether changes are written unasked."""
 
     account: str
@@ -207,7 +207,7 @@ class Report:
     pictures: Pictures
     traffic: Traffic
     webhooks: Webhooks
-    runs: Told[Sequence[LastRun]]
+    runs: ReportPart[Sequence[LastRun]]
 
     @property
     def open_plan(self) -> str | None:

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 from calcom_pipeline.app.reports.concerns import concerns_of
 from calcom_pipeline.app.reports.models import (
+    AccountReport,
     LastPlan,
     Mode,
     Pictures,
     ReadAge,
-    Report,
-    Told,
+    ReportPart,
     Traffic,
 )
 from calcom_pipeline.app.reports.ports import Positions, ReportReads, ReportSources
@@ -50,7 +50,7 @@ class ReportRules:
     field_owners: Mapping[str, Side] = field(default_factory=dict[str, Side])
 
 
-def make_report(sources: ReportSources, *, rules: ReportRules, now: datetime) -> Report:
+def make_report(sources: ReportSources, *, rules: ReportRules, now: datetime) -> AccountReport:
     """The report as of now.
 
     Raises:
@@ -65,7 +65,7 @@ def make_report(sources: ReportSources, *, rules: ReportRules, now: datetime) ->
     webhooks = sources.webhooks.webhooks(now=now)
     runs = _told(lambda: sources.runs.last_runs(limit=_RUNS_SHOWN))
     reads = _reads(positions, rules, now)
-    return Report(
+    return AccountReport(
         account=rules.account,
         at=now,
         mode=rules.mode,
@@ -145,8 +145,8 @@ def _pictures(reads: ReportReads, rules: ReportRules, now: datetime) -> Pictures
     )
 
 
-def _told(read: Callable[[], _T]) -> Told[_T]:
+def _told(read: Callable[[], _T]) -> ReportPart[_T]:
     try:
-        return Told(read())
+        return ReportPart(read())
     except (CacheError, StoreError) as error:
-        return Told(why_not=str(error))
+        return ReportPart(why_not=str(error))

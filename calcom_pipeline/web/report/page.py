@@ -18,7 +18,7 @@ import orjson
 from markupsafe import Markup
 
 from calcom_pipeline import __version__
-from calcom_pipeline.app.reports.models import Report
+from calcom_pipeline.app.reports.models import AccountReport
 from calcom_pipeline.domain.redaction import redacted
 from calcom_pipeline.domain.reports.standing import STANDINGS
 from calcom_pipeline.domain.reports.verdict import age
@@ -55,7 +55,7 @@ class PageOptions:
         return cls(s.report_rows, (s.ui_url or "").rstrip("/"), page)
 
 
-def report_page(report: Report, options: PageOptions) -> str:
+def report_page(report: AccountReport, options: PageOptions) -> str:
     """The report as a document."""
     table = ServiceTable(report, most=options.rows)
     found, groups_left_out = groups(report)

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from calcom_pipeline.app.reports.models import Report
+from calcom_pipeline.app.reports.models import AccountReport
 from calcom_pipeline.domain.errors import PipelineError
 from calcom_pipeline.web.callers import ANYBODY
 from calcom_pipeline.web.endpoint import CALLER, OPERATION, EndpointContext
@@ -44,7 +44,7 @@ _HEADERS = {
 class ReportPages:
     """`/`, `/sign-in`, `/sign-out`."""
 
-    def __init__(self, context: EndpointContext, report: Callable[[], Report]) -> None:
+    def __init__(self, context: EndpointContext, report: Callable[[], AccountReport]) -> None:
         options = context.options
         self._context = context
         self._fresh = _FreshPages(report, context)
@@ -128,11 +128,11 @@ class ReportPages:
 class _FreshPages:
     """The report as pages, made once for all who look within some seconds. Used from one event loop."""
 
-    def __init__(self, report: Callable[[], Report], context: EndpointContext) -> None:
+    def __init__(self, report: Callable[[], AccountReport], context: EndpointContext) -> None:
         self._read = report
         self._context = context
         self._lock = asyncio.Lock()  # who waits for it holds no thread
-        self._report: Report | None = None
+        self._report: AccountReport | None = None
         self._pages: dict[bool, _Page] = {}
         self._until = 0.0
 
@@ -161,7 +161,7 @@ class _Page:
     packed: bytes
 
 
-def _made(report: Report, options: PageOptions) -> _Page:
+def _made(report: AccountReport, options: PageOptions) -> _Page:
     plain = report_page(report, options).encode()
     return _Page(plain, gzip.compress(plain, _LEVEL, mtime=0))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from calcom_pipeline.app.reports.models import Report
+from calcom_pipeline.app.reports.models import AccountReport
 from calcom_pipeline.domain.cleaning import one_line, printable
 from calcom_pipeline.domain.redaction import redacted, without_secrets
 from calcom_pipeline.domain.reports.remedies import Remedy, quoted, remedy_of
@@ -94,7 +94,7 @@ def differences(fields: Iterable[FieldDecision]) -> list[Difference]:
     ]
 
 
-def groups(report: Report) -> tuple[list[ProblemGroup], int]:
+def groups(report: AccountReport) -> tuple[list[ProblemGroup], int]:
     """Services that need somebody, by reason, the worst and largest first; and how many groups are left out."""
     by_reason: dict[tuple[Standing, str], list[ServiceStanding]] = {}
     for one in report.services:
@@ -104,7 +104,7 @@ def groups(report: Report) -> tuple[list[ProblemGroup], int]:
     return [_group(members, report) for _, members in ordered[:_GROUPS_SHOWN]], max(0, len(ordered) - _GROUPS_SHOWN)
 
 
-def _group(members: Sequence[ServiceStanding], report: Report) -> ProblemGroup:
+def _group(members: Sequence[ServiceStanding], report: AccountReport) -> ProblemGroup:
     first, alone = members[0], len(members) == 1
     remedy = _remedy(first, report)
     word = quoted(first.service_id) if alone else _ANY
@@ -129,7 +129,7 @@ def _attempts(one: ServiceStanding) -> str:
     return f"{tried}; again from {minute(one.next_attempt_at)}" if one.next_attempt_at else tried
 
 
-def _remedy(one: ServiceStanding, report: Report) -> Remedy:
+def _remedy(one: ServiceStanding, report: AccountReport) -> Remedy:
     return remedy_of(one.standing, one.reason.code, writes=report.mode == "auto", open_plan=report.open_plan)
 
 
@@ -140,7 +140,7 @@ class ServiceTable:
     of a command where that is another, note about attempts, differences]. Standing, reason and remedy are places.
     """
 
-    def __init__(self, report: Report, *, most: int) -> None:
+    def __init__(self, report: AccountReport, *, most: int) -> None:
         self._report = report
         self._texts: dict[str, int] = {}
         self._remedies: dict[Remedy, int] = {}

@@ -15,7 +15,7 @@ import redis
 from pydantic import SecretStr
 
 from calcom_pipeline.adapters.postgres.database import Database
-from calcom_pipeline.app.reports.models import LastRun, Report
+from calcom_pipeline.app.reports.models import AccountReport, LastRun
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.bootstrap.reports import report_of
 from calcom_pipeline.domain.redaction import know_secrets
@@ -67,7 +67,7 @@ def container(settings: Settings, database: Database, redis_client: redis.Redis)
 
 
 @pytest.fixture
-def made(container: Container, database: Database) -> Report:
+def made(container: Container, database: Database) -> AccountReport:
     """The report of an account with a bit of everything."""
     in_trouble(database, NOW)
     busy(database, NOW)
@@ -81,7 +81,7 @@ def test_an_empty_account_has_a_report(container: Container):
     assert "have not been read" in page
 
 
-def test_every_service_stands_as_it_is(made: Report):
+def test_every_service_stands_as_it_is(made: AccountReport):
     assert made.counts == {"parked": 1, "failed": 1, "conflict": 2, "refused": 4, "pending": 5, "in_sync": 27}
     assert made.headline.verdict == "asking"
     standing = {one.service_id: (one.standing, str(one.reason)) for one in made.services}
@@ -90,7 +90,7 @@ def test_every_service_stands_as_it_is(made: Report):
     assert standing["3"] == ("refused", "its duration of 0 minutes is not between 1 and 1440")
 
 
-def test_what_waits_and_what_is_late_is_told(made: Report):
+def test_what_waits_and_what_is_late_is_told(made: AccountReport):
     assert [concern.code for concern in made.concerns] == ["facts_late", "quarantined", "webhooks_wrong"]
     assert {one.what: one.read_at for one in made.reads} == dict.fromkeys(
         ("Event types", "Bookings", "Free starts"), NOW - timedelta(minutes=2)
@@ -100,7 +100,7 @@ def test_what_waits_and_what_is_late_is_told(made: Report):
     assert (made.webhooks.right, made.webhooks.deliveries) == (1, {"done": 41})
 
 
-def test_bookings_and_free_starts_are_counted_as_the_tables_have_them(made: Report, database: Database):
+def test_bookings_and_free_starts_are_counted_as_the_tables_have_them(made: AccountReport, database: Database):
     with database.transaction("Testing") as cursor:
         cursor.execute("SELECT count(*) FROM bookings")
         assert sum(one.bookings for one in made.pictures.bookings) == cursor.fetchall()[0][0]
@@ -133,9 +133,9 @@ def test_a_booking_counts_on_its_day_in_the_business_s_zone(settings: Settings, 
     with database.transaction("Testing") as cursor:
         for uid, gone in (("a", None), ("b", late)):
             cursor.execute(
-                "INSERT INTO bookings (uid, id, status, title, starts_at, ends_at, cancellation_reason, absent_host, raw,"
-                " payload_hash, read_started_at, deleted_at) VALUES (%s, 1, 'accepted', '', %s, %s, '', false, '{}', '',"
-                " %s, %s)",
+                "INSERT INTO bookings (uid, id, status, title, starts_at, ends_at, cancellation_reason, absent_host,"
+                " raw, payload_hash, read_started_at, deleted_at)"
+                " VALUES (%s, 1, 'accepted', '', %s, %s, '', false, '{}', '', %s, %s)",
                 (uid, late, late, late, gone),
             )
     with ready_container(settings.model_copy(update={"default_time_zone": "Europe/Berlin"})) as container:
@@ -188,7 +188,7 @@ def test_runs_of_dagster_are_listed_newest_first(container: Container, servers: 
 
 
 class TestThePage:
-    def test_it_names_nobody_who_booked_and_holds_no_secret(self, made: Report, settings: Settings):
+    def test_it_names_nobody_who_booked_and_holds_no_secret(self, made: AccountReport, settings: Settings):
         page = report_page(made, PageOptions.of(settings))
         told = str(asdict(made))
         for secret in (ATTENDEE, "carol", KEY, "the-webhook-secret", settings.database_url.get_secret_value()):  # type: ignore[union-attr]
@@ -204,13 +204,13 @@ class TestThePage:
         assert "hunter2" not in page
         assert "Massage [redacted]" in page
 
-    def test_names_become_no_markup_and_no_script(self, made: Report):
+    def test_names_become_no_markup_and_no_script(self, made: AccountReport):
         page = report_page(made, PageOptions())
         assert HOSTILE not in page
         assert "&lt;script&gt;document.title" in page
         assert len(re.findall("<script", page)) == 2  # the data, and ours
 
-    def test_the_data_is_what_the_report_says(self, made: Report):
+    def test_the_data_is_what_the_report_says(self, made: AccountReport):
         data = data_of(report_page(made, PageOptions()))
         assert len(data["rows"]) == 40
         names = {row[0]: row[1] for row in data["rows"]}
@@ -219,7 +219,7 @@ class TestThePage:
         assert data["texts"][failed[5]] == FAILURE
         assert data["remedies"][failed[6]][1][0][1] == "calcom-pipeline resolve --retry {service}"
 
-    def test_nothing_in_it_is_loaded_from_anywhere(self, made: Report, settings: Settings):
+    def test_nothing_in_it_is_loaded_from_anywhere(self, made: AccountReport, settings: Settings):
         page = report_page(made, PageOptions.of(settings))
         assert re.findall(r'(?:src|srcset|action)\s*=\s*"[^"]*"', page) == []
         assert "@import" not in page
@@ -227,7 +227,7 @@ class TestThePage:
         links = set(re.findall(r'(?:href|xlink:href)="([^"#][^"]*)"', page))
         assert links == {"data:,", "https://dagster.example.org"}
 
-    def test_rows_past_the_bound_are_left_out_and_told(self, made: Report):
+    def test_rows_past_the_bound_are_left_out_and_told(self, made: AccountReport):
         page = report_page(made, PageOptions(rows=15))
         rows = data_of(page)["rows"]
         assert len(rows) == 15

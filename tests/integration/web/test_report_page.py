@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from calcom_pipeline.app.reports.models import Report
+from calcom_pipeline.app.reports.models import AccountReport
 from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.web.report.page import policy
 from calcom_pipeline.web.report.routes import COOKIE
@@ -33,7 +33,7 @@ class Reporting:
     failing: Exception | None = None
     asked: int = 0
 
-    def report(self) -> Report:
+    def report(self) -> AccountReport:
         self.asked += 1
         if self.failing is not None:
             raise self.failing
