@@ -134,7 +134,7 @@
     const last = Math.min(first + ROWS_A_PAGE, found.length);
     const all = found.length === data.rows.length ? "" : " (of " + count(data.rows.length) + ")";
     find("services-said").textContent = found.length
-      ? count(first + 1) + "–" + count(last) + " of " + count(found.length) + " services" + all
+      ? count(first + 1) + " to " + count(last) + " of " + count(found.length) + " services" + all
       : "No service fits" + (data.rows.length ? "." : ": there is none.");
     find("page-before").disabled = state.page === 0;
     find("page-after").disabled = state.page >= pages - 1;
