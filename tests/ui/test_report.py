@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pydantic import SecretStr
 
 from calcom_pipeline.adapters.postgres.database import Database
-from calcom_pipeline.app.reports.models import AccountReport
+from calcom_pipeline.app.reports.models import AccountReport, LastRun, ReportPart
 from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.bootstrap.reports import report_of
 from calcom_pipeline.local import Servers
@@ -98,7 +98,12 @@ def made(settings: Settings, database: Database) -> AccountReport:
     in_trouble(database, NOW)
     busy(database, NOW)
     with ready_container(settings) as container:
-        return report_of(container, now=NOW)
+        found = report_of(container, now=NOW)
+    runs = [
+        LastRun(f"{number:08d}-run", "webhook_subscriptions_of_the_shop", status, NOW, NOW)
+        for number, status in enumerate(("STARTED", "FAILURE", "SUCCESS", "CANCELED"))
+    ]
+    return replace(found, runs=ReportPart(runs))
 
 
 @pytest.fixture
