@@ -20,7 +20,7 @@ from calcom_pipeline.app.reports.models import (
 )
 from calcom_pipeline.app.reports.ports import Positions, ReportSources
 from calcom_pipeline.app.reports.report import ReportRules, make_report
-from calcom_pipeline.domain.event_types.models import EventType
+from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.domain.services.models import Service
 from tests.support.reconciling import ME
@@ -45,6 +45,7 @@ class FakeReportSources:
     stored_links: Sequence[Link] = ()
     mirrored: Sequence[EventType] = ()
     read_at: datetime | None = NOW - timedelta(minutes=2)
+    others_read_at: Mapping[Owner, datetime] = field(default_factory=dict)
     polled_at: Mapping[str, datetime | None] = field(default_factory=lambda: {"mine": NOW - timedelta(minutes=1)})
     slots_at: datetime | None = NOW - timedelta(minutes=3)
     written: frozenset[str] = frozenset()
@@ -74,7 +75,11 @@ class FakeReportSources:
 
     def positions(self) -> Positions:
         owners = {ME: self.read_at} if self.read_at is not None else {}
-        return Positions(owners, self.polled_at, (self.slots_at, NOW) if self.slots_at is not None else None)
+        return Positions(
+            {**owners, **self.others_read_at},
+            self.polled_at,
+            (self.slots_at, NOW) if self.slots_at is not None else None,
+        )
 
     def written_since(self) -> frozenset[str]:
         return self.written

@@ -347,8 +347,15 @@ def test_a_page_left_open_looks_again_by_itself(look: Any, made: AccountReport, 
         page = look().page
         page.goto(f"http://127.0.0.1:{port}/")
         expect(page.locator("h1")).to_contain_text("Not in sync")
+        page.get_by_text("How long they took").click()
+        page.get_by_role("button", name="Failed 1").focus()
+        service.made = replace(made, account="renamed")
+        expect(page.get_by_text("Account renamed")).to_be_visible(timeout=20_000)
+        expect(page.get_by_role("button", name="Failed 1")).to_be_focused()  # where the keyboard was
+        expect(page.get_by_role("columnheader", name="Median ms")).to_be_visible()  # what was unfolded
         service.made = FakeReportSources().report(now=NOW)
         expect(page.locator("h1")).not_to_contain_text("Not in sync", timeout=20_000)
+        assert page.title().startswith("✓")
 
 
 def test_the_policy_stops_what_is_not_ours(look: Any, file: str):

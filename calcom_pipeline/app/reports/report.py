@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -56,7 +56,7 @@ def make_report(sources: ReportSources, *, rules: ReportRules, now: datetime) ->
     Raises:
         StoreError: PostgreSQL cannot be asked. Redis's and Dagster's parts say by themselves why they are missing.
     """
-    positions = sources.reads.positions()
+    positions = _current(sources.reads.positions(), rules.event_types_late)
     plan = sources.reads.last_plan()
     services = _standings(sources, positions, plan, rules, now)
     counts: dict[Standing, int] = dict(Counter(one.standing for one in services))
@@ -87,6 +87,14 @@ def make_report(sources: ReportSources, *, rules: ReportRules, now: datetime) ->
         webhooks=webhooks,
         runs=runs,
     )
+
+
+def _current(positions: Positions, late: timedelta) -> Positions:
+    """Without owners that are not read any more: others were, since. What is theirs cannot be judged."""
+    newest = max(positions.owners.values(), default=None)
+    if newest is None:
+        return positions
+    return replace(positions, owners={owner: at for owner, at in positions.owners.items() if newest - at <= late})
 
 
 def _standings(

@@ -195,6 +195,16 @@
   };
 
   // --- looking again ------------------------------------------------------------------------------------------------
+  // What is unfolded stays so, and who is there with the keyboard stays there.
+  const replace = (old, part) => {
+    if (old.isEqualNode(part)) return;
+    const focusable = "a, button, summary, [tabindex]";
+    const focused = [...old.querySelectorAll(focusable)].indexOf(document.activeElement);
+    const unfolded = [...old.querySelectorAll("details")].map((one) => one.open);
+    old.replaceWith(part);
+    part.querySelectorAll("details").forEach((one, place) => { one.open = unfolded[place] || false; });
+    if (focused >= 0) part.querySelectorAll(focusable)[focused]?.focus({ preventScroll: true });
+  };
   const refresh = async () => {
     const said = find("refreshed");
     try {
@@ -202,11 +212,9 @@
       if (answer.redirected) { location.reload(); return; }
       if (!answer.ok) throw new Error(String(answer.status));
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      document.title = fresh.title;
       for (const part of fresh.querySelectorAll("[data-part]")) {
-        const old = document.querySelector('[data-part="' + part.dataset.part + '"]');
-        const unfolded = [...old.querySelectorAll("details")].map((one) => one.open);
-        old.replaceWith(part);
-        part.querySelectorAll("details").forEach((one, place) => { one.open = unfolded[place] || false; });
+        replace(document.querySelector('[data-part="' + part.dataset.part + '"]'), part);
       }
       read();
       show();

@@ -9,7 +9,7 @@ from calcom_pipeline.app.reports.models import Backlogs, LastPlan, LastRun, Limi
 from calcom_pipeline.domain.errors import CacheError, StoreError
 from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.webhooks.arrivals import Arrivals
-from tests.support.reconciling import event_type, linked, service
+from tests.support.reconciling import TEAM, event_type, linked, service
 from tests.support.report_sources import NOW, RULES, FakeReportSources
 
 HIDING = {"hide": Reason("brake_hide", number=4, linked=9, limit=3)}
@@ -66,6 +66,20 @@ def test_before_the_first_read_nobody_can_tell_and_no_service_is_called_wrong():
         ("Free starts", None, True),
     ]
     assert [concern.code for concern in made.concerns] == ["never_read"] * 3
+
+
+def test_a_team_that_is_not_read_any_more_spoils_no_answer_but_its_own():
+    sources = FakeReportSources([service(1)], [linked(1)], [event_type(1)])
+    sources.others_read_at = {TEAM: NOW - timedelta(days=9)}
+    assert sources.report().headline.verdict == "in_sync"
+    sources.rows = [service(1), service(2, team_id=TEAM.id)]
+    (of_the_team, _) = sources.report().services
+    assert (of_the_team.service_id, of_the_team.reason.code) == ("2", "owner_unreadable")
+
+
+def test_an_answer_is_as_old_as_its_oldest_listing():
+    sources = FakeReportSources(others_read_at={TEAM: NOW - timedelta(minutes=40)})
+    assert sources.report().headline.as_of == NOW - timedelta(minutes=40)
 
 
 def test_a_listing_of_bookings_that_was_never_read_makes_all_of_them_unread():
