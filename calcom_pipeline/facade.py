@@ -26,11 +26,13 @@ from calcom_pipeline.app.bookings.commands import Appointment, Appointments
 from calcom_pipeline.app.bookings.held import book_held
 from calcom_pipeline.app.event_types.ports import Written
 from calcom_pipeline.app.maintenance.health import Finding, examine
+from calcom_pipeline.app.reports.models import AccountReport
 from calcom_pipeline.app.services.apply import ApplyReport
 from calcom_pipeline.app.services.planning import PlanRequest
 from calcom_pipeline.app.services.sync import sync_services
 from calcom_pipeline.bootstrap.container import Container, open_container
 from calcom_pipeline.bootstrap.doctor import essentials
+from calcom_pipeline.bootstrap.reports import report_of
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.availability.finding import Alternatives
 from calcom_pipeline.domain.availability.holds import Hold
@@ -288,6 +290,10 @@ class CalcomService:
     def health(self) -> list[Finding]:
         """PostgreSQL, Redis, the key, the limiter and the circuits, one finding each. Costs one call."""
         return examine(essentials(self._container))
+
+    def report(self) -> AccountReport:
+        """Everything about the account, of what is stored here: how each service stands, and what needs somebody."""
+        return report_of(self._container, now=utc_now())
 
     # --- inside ------------------------------------------------------------------------------------------
 

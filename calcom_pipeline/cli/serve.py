@@ -28,10 +28,11 @@ class _StopAsked(BaseException):
 @click.option("--workers", type=click.IntRange(1, 64), default=None, help="Processes; default CALCOM_HTTP_WORKERS, 1.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 def serve(host: str | None, port: int | None, workers: int | None) -> None:
-    """Serve free times, holds and bookings over HTTP until Ctrl-C.
+    """Serve free times, holds, bookings and the report over HTTP until Ctrl-C.
 
-    /openapi.json says what there is. With CALCOM_WEBHOOK_SECRET, Cal.com's webhooks come in at /webhooks/calcom. Open
-    requests may end when it is stopped, for CALCOM_HTTP_STOP_SECONDS.
+    The report is the page /, for whoever has one of CALCOM_HTTP_TOKENS. /openapi.json says what else there is. With
+    CALCOM_WEBHOOK_SECRET, Cal.com's webhooks come in at /webhooks/calcom. Open requests may end when it is stopped, for
+    CALCOM_HTTP_STOP_SECONDS.
     """
     from calcom_pipeline.settings import load_settings
 
@@ -43,8 +44,9 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
 
     with _until_stopped(), listening(settings.http_host, settings.http_port) as listener:
         where = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
-        say(f"HTTP API: http://{where}:{settings.http_port}  (/openapi.json says what there is; Ctrl-C stops it)")
-        say(f"  Next: curl http://{where}:{settings.http_port}/openapi.json")
+        root = f"http://{where}:{settings.http_port}"
+        say(f"HTTP API: {root}  (the report: {root}/; /openapi.json says what else there is; Ctrl-C stops it)")
+        say(f"  Next: open {root}/, or curl {root}/openapi.json")
         serve_there(settings, listener)
 
 

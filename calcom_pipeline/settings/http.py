@@ -9,7 +9,7 @@ from calcom_pipeline.settings.group import SettingsGroup
 from calcom_pipeline.settings.validators import Optional_, comma_list
 
 #: Parts of the HTTP API; see docs/http-api.md.
-HttpPart = Literal["slots", "finding", "holds", "bookings", "metrics"]
+HttpPart = Literal["slots", "finding", "holds", "bookings", "metrics", "report"]
 _SHORTEST_TOKEN = 16  # of 64 characters: nobody guesses one at thousands of tries a second
 _TOKEN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 
@@ -58,7 +58,8 @@ class HttpSettings(SettingsGroup):
     )
     http_off: Annotated[tuple[HttpPart, ...], BeforeValidator(comma_list)] = Field(
         default=(),
-        description="Parts of the HTTP API that are off, of slots, finding, holds, bookings, metrics. Unset: none.",
+        description="Parts of the HTTP API that are off, of slots, finding, holds, bookings, metrics, report. "
+        "Unset: none.",
     )
     http_requests_per_minute: int = Field(
         default=3000,

@@ -16,6 +16,7 @@ from calcom_pipeline.settings.group import SettingsGroup
 from calcom_pipeline.settings.http import HttpSettings
 from calcom_pipeline.settings.limiter import LimiterSettings
 from calcom_pipeline.settings.privacy import PrivacySettings
+from calcom_pipeline.settings.reports import ReportSettings
 from calcom_pipeline.settings.retention import RetentionSettings
 from calcom_pipeline.settings.sandbox import SandboxSettings
 from calcom_pipeline.settings.sensors import SensorSettings
@@ -42,6 +43,7 @@ class Settings(
     RetentionSettings,
     WebhookSettings,
     HttpSettings,
+    ReportSettings,
     AlertSettings,
     SandboxSettings,
     UiSettings,

@@ -28,8 +28,9 @@ from calcom_pipeline.web.openapi import document
 from calcom_pipeline.web.operations import Operation
 from calcom_pipeline.web.options import WebOptions
 from calcom_pipeline.web.pool import Pool
-from calcom_pipeline.web.ports import Books, FindsTimes, HoldsStarts, ReadsTimes, TellsWaiting
+from calcom_pipeline.web.ports import Books, FindsTimes, HoldsStarts, ReadsTimes, TellsAll, TellsWaiting
 from calcom_pipeline.web.problems import KEY_HEADER, MALFORMED, NO_METHOD, NO_ROUTE, ProblemError, problem, problem_of
+from calcom_pipeline.web.report.routes import ReportPages
 from calcom_pipeline.web.times import FindingPart, SlotsPart
 
 _ASKED_WITH = ("Authorization", "Content-Type", KEY_HEADER, "If-None-Match", "cal-api-version")
@@ -62,6 +63,8 @@ def build_app(
     routes: list[BaseRoute] = [Route("/health", _health), Route("/openapi.json", _document(operations))]
     if "metrics" not in options.off:
         routes.append(Route("/metrics", _metrics(context, service)))
+    if "report" not in options.off and isinstance(service, TellsAll):
+        routes += ReportPages(context, service.report).routes()
     routes += [Route(each.path, Endpoint(context, each).__call__, methods=[each.method]) for each in operations]
 
     @asynccontextmanager

@@ -35,7 +35,14 @@ class Callers:
         Raises:
             ProblemError: the token is missing or wrong, or has no request left.
         """
-        name = self._name_of(authorization)
+        return self.spend(self._name_of(authorization))
+
+    def spend(self, name: str) -> str:
+        """Spend one of the requests of somebody who is known; their name.
+
+        Raises:
+            ProblemError: there is no request left.
+        """
         now = self._clock()
         left, at = self._left.get(name, (self._most, now))
         left = min(self._most, left + (now - at) * self._per_second)
@@ -49,12 +56,22 @@ class Callers:
         if not self._digests:
             return ANYBODY
         scheme, _, token = (authorization or "").partition(" ")
+        found = self.holder_of(token)
+        if not found or scheme.lower() != "bearer":
+            raise ProblemError(NO_TOKEN)
+        return found
+
+    @property
+    def are_named(self) -> bool:
+        """Whether a token is needed at all."""
+        return bool(self._digests)
+
+    def holder_of(self, token: str) -> str:
+        """Whose token it is; empty if it is nobody's."""
         given, found = _digest(token.strip()), ""
         for name, digest in self._digests:  # all of them, so that time tells nothing
             if hmac.compare_digest(given, digest):
                 found = name
-        if not found or scheme.lower() != "bearer":
-            raise ProblemError(NO_TOKEN)
         return found
 
 

@@ -1,11 +1,12 @@
 """What the HTTP API is configured with, out of the settings."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from calcom_pipeline.settings import Settings
+from calcom_pipeline.web.report.page import PageOptions
 
-PARTS = ("slots", "finding", "holds", "bookings", "metrics")
+PARTS = ("slots", "finding", "holds", "bookings", "metrics", "report")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,9 @@ class WebOptions:
     body_seconds: float = 10.0
     fresh_seconds: int = 0
     stop_seconds: float = 20.0
+    page: PageOptions = field(default_factory=PageOptions)
+    report_fresh_seconds: float = 10.0
+    session_seconds: float = 12 * 3600.0
 
     @classmethod
     def of(cls, settings: Settings) -> "WebOptions":
@@ -44,4 +48,7 @@ class WebOptions:
             body_seconds=s.http_body_seconds,
             fresh_seconds=s.http_fresh_seconds,
             stop_seconds=s.http_stop_seconds,
+            page=replace(PageOptions.of(s), live=True, refresh_seconds=s.report_refresh_seconds),
+            report_fresh_seconds=s.report_fresh_seconds,
+            session_seconds=s.report_session_hours * 3600,
         )

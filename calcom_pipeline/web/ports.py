@@ -8,8 +8,18 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any, Protocol, runtime_checkable
 
+from calcom_pipeline.app.reports.models import AccountReport
 from calcom_pipeline.domain.availability.models import Slot
 from calcom_pipeline.domain.bookings.models import Booking
+
+
+@runtime_checkable
+class TellsAll(Protocol):
+    """Part `report`: everything about the account, of what is stored here."""
+
+    def report(self) -> AccountReport:
+        """As of now. Raises StoreError."""
+        ...
 
 
 class Aged(Protocol):

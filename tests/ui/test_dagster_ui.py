@@ -14,19 +14,11 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.settings import load_settings
+from tests.support.chromium import ARGUMENTS, CHROMIUM
 
 pytestmark = [pytest.mark.ui, pytest.mark.timeout(400)]
-CHROMIUM = "/usr/bin/chromium"
 PORT = 3988
 ROOT = f"http://127.0.0.1:{PORT}"
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 RUN_SECONDS = 240
 SETTLE_MILLISECONDS = 3000  # for a picture: the page still moves after its text is there
 ASSETS = ("service_plan", "service_sync", "event_types", "bookings", "bookings_history", "slots", "webhooks")

@@ -1,0 +1,1 @@
+"""The report: everything about an account on one page, of what is stored here."""
