@@ -50,7 +50,7 @@ def tell_what_came_of_it(output: Output, container: "Container", reports: "StepR
 
 
 def book_a_time(output: Output, container: "Container") -> dict[str, Any] | None:
-    """Book the first free start of an event type that is booked at once, and show that no cache offers it any more."""
+    """Book the first free start of an event type that takes one booking a time, and show that no cache offers it any more."""
     from calcom_pipeline.facade import CalcomService
 
     calcom = CalcomService(container)
@@ -86,7 +86,7 @@ def _free(container: "Container", calcom: "CalcomService") -> "tuple[EventType, 
     first = utc_now().date() + timedelta(days=_FIRST_DAY)
     for event_type in container.event_types.mirror.bookable():
         plain = event_type.owner.kind == "user" and not event_type.hidden and event_type.seats_per_slot is None
-        if not plain or event_type.recurring or event_type.requires_confirmation:
+        if not plain or event_type.recurring:
             continue
         found = calcom.availability(event_type.id, first_day=first, last_day=first + timedelta(days=_DAYS))
         if found.slots:

@@ -141,7 +141,9 @@ def revert(output: Output, plan_id: str | None, service: str | None) -> int:
     with ready_container(load_settings()) as container:
         with _no_apply(container):
             undone = undo(container.services.store, _results_to_undo(container, plan_id, service))
-        output.table("Undone", ("service", "", "what"), [(u.service_id, _mark(u.done), u.message) for u in undone])
+        names = {row.id: row.name or "" for row in container.services.store.services([u.service_id for u in undone])}
+        rows = [(f"{u.service_id} {names.get(u.service_id, '')}".rstrip(), _mark(u.done), u.message) for u in undone]
+        output.table("Undone", ("service", "", "what"), rows)
         touched = [u.service_id for u in undone if u.done]
         if not touched:
             output.result("revert", {"undone": [asdict(u) for u in undone], "results": []})
