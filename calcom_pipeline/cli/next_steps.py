@@ -42,6 +42,7 @@ NEXT: Mapping[str, NextStep] = {
     "resolve": _PLAN,
     "status": _PLAN,
     "doctor": _PLAN,
+    "report": NextStep("calcom-pipeline report --html FILE", "the same as one page, with everything on it"),
     "runs": STATUS,
     "migrate": NextStep("calcom-pipeline doctor", "is everything there and set right?"),
     "maintain": STATUS,
