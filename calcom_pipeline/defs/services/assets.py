@@ -1,6 +1,6 @@
 """Services against event types: the plan as a person wants to read it, and what came of it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -15,7 +15,9 @@ from calcom_pipeline.app.services.sync import LatestApplied
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import OWNERS, Account
+from calcom_pipeline.defs.columns import column_lineage, column_schema
 from calcom_pipeline.defs.failures import dagster_failures
+from calcom_pipeline.defs.freshness import SERVICES
 from calcom_pipeline.defs.markdown import table
 from calcom_pipeline.defs.metadata import Meter
 from calcom_pipeline.defs.progress import progress_of
@@ -29,6 +31,8 @@ from calcom_pipeline.defs.services.shown import (
 )
 from calcom_pipeline.domain.cleaning import printable
 
+_OF_PLANS = {"service_id": ("services_table", "service_id"), "service_version": ("services_table", "version")}
+_OF_LINKS = {name: ("service_plan", name) for name in ("service_id", "owner", "event_type_id")}
 _KINDS = ("create", "adopt", "push", "pull", "hide", "show", "park", "import", "conflict", "refuse", "wait")
 
 
@@ -138,14 +142,27 @@ def _failed(results: Iterable[ActionResult]) -> list[ActionResult]:
 def assets(account: Account) -> list[dg.AssetsDefinition]:
     """Both, of an account."""
 
-    def made(function: Callable[..., Any], deps: Sequence[dg.AssetKey] = ()) -> dg.AssetsDefinition:
+    def made(
+        function: Callable[..., Any], table: str, deps: Sequence[str], lineage: Mapping[str, tuple[str, str]]
+    ) -> dg.AssetsDefinition:
         return dg.asset(
             key_prefix=account.key_prefix,
             group_name="services",
             kinds={"calcom", "postgres"},
             owners=OWNERS,
+            tags={"account": account.name, "made": "of_both_sides"},
             pool=account.pool,
-            deps=deps,
+            deps=[account.key(name) for name in deps],
+            freshness_policy=SERVICES.policy,
+            metadata={
+                **column_schema(table),
+                **column_lineage(account.key, lineage),
+                "table": table,
+                **SERVICES.metadata(),
+            },
         )(account.given_to(function))
 
-    return [made(service_plan), made(service_sync, [account.key("service_plan")])]
+    return [
+        made(service_plan, "sync_actions", ["services_table", "cal_com"], _OF_PLANS),
+        made(service_sync, "service_links", ["service_plan"], _OF_LINKS),
+    ]

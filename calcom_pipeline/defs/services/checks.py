@@ -1,6 +1,7 @@
 """Checks of services say what is wrong now: they ask the planner and the table again, not the history."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -13,7 +14,7 @@ from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.markdown import table
-from calcom_pipeline.defs.services.shown import held_table, left_table, trouble_sentence, trouble_table
+from calcom_pipeline.defs.services.shown import ROWS_IN_TEXT, held_table, left_table, trouble_sentence, trouble_table
 from calcom_pipeline.domain.services.attention import TROUBLE_KINDS
 
 _LOOK_SECONDS = 60.0  # a check that waits for the limit longer than that says so
@@ -29,14 +30,19 @@ _DESCRIPTIONS = {
 
 def _in_sync(now: ServicesNow, account: Account, container: Container) -> dg.AssetCheckResult:
     """Warns: nothing is lost, but somebody has to look."""
-    counts = {f"services {kind}": sum(t.kind == kind for t in now.troubles) for kind in TROUBLE_KINDS}
-    shown = {"who needs somebody": trouble_table(now, account, container.settings)} if now.troubles else {}
+    settings, found = container.settings, now.troubles
+    text = [trouble_sentence(now)]
+    metadata: dict[str, Any] = {}
+    if found:
+        text.append(str(trouble_table(now, account, settings, most=ROWS_IN_TEXT).md_str))
+        metadata["all who need somebody"] = trouble_table(now, account, settings)
+    counts = {f"services {kind}": sum(t.kind == kind for t in found) for kind in TROUBLE_KINDS}
     return dg.AssetCheckResult(
         check_name=IN_SYNC,
-        passed=not now.troubles and not now.unread,
+        passed=not found and not now.unread,
         severity=_WARN,
-        description=trouble_sentence(now),
-        metadata={**shown, "services": now.services, **counts},
+        description="\n\n".join(text),
+        metadata={**metadata, "services": now.services, **counts},
     )
 
 
@@ -55,13 +61,13 @@ def _nothing_left(now: ServicesNow, container: Container) -> dg.AssetCheckResult
 
 def _nothing_held(now: ServicesNow, account: Account) -> dg.AssetCheckResult:
     held = now.held_actions()
-    said = f"{len(held)} services wait until plan {now.plan_id or '(to be made)'} is applied by name."
+    said = f"{len(held)} services wait until somebody approves them.\n\n{held_table(now, account).md_str}"
     return dg.AssetCheckResult(
         check_name=NOTHING_HELD,
         passed=not held,
         severity=_WARN,
         description=said if held else "Nothing waits for approval.",
-        metadata={**({"held": held_table(now, account)} if held else {}), "services held": len(held)},
+        metadata={"services held": len(held)},
     )
 
 

@@ -15,7 +15,16 @@ from calcom_pipeline.settings import Settings
 
 #: A page of the UI takes some hundred rows well; all of them stand in `sync_actions`.
 ROWS_SHOWN = 200
+#: In the text of a check, which the UI shows at full width.
+ROWS_IN_TEXT = 20
 _NAMED = 3  # in a sentence
+_COUNTED: dict[str, str] = {
+    "parked": "parked",
+    "failed": "failed",
+    "conflict": "changed on both sides",
+    "refused": "refused",
+    "waiting": "waiting",
+}
 _SAID: dict[str, str] = {
     "parked": "parked, nobody tries it any more",
     "failed": "failed",
@@ -26,24 +35,22 @@ _SAID: dict[str, str] = {
 
 
 def trouble_sentence(now: ServicesNow) -> str:
-    """Who needs somebody, in a sentence or two."""
-    found = now.troubles
+    """How many services need somebody, in a sentence."""
     if now.unread:
-        return f"Cal.com could not be asked, so this is as of the last plan: {now.unread}"
-    if not found:
+        return f"Cal.com could not be asked, so this is as of the last plan: {shown(now.unread)}"
+    if not now.troubles:
         return f"All {now.services} services agree with Cal.com, or are about to be written."
-    first = found[0]
-    others = f", and {len(found) - 1} more below" if len(found) > 1 else ""
-    tried = f" after {first.attempts} failures" if first.attempts else ""
-    return (
-        f"{len(found)} of {now.services} services need somebody. {now.named(first.service_id)} is "
-        f"{_SAID[first.kind]}{tried}: {first.reason}{others}."
-    )
+    counts = Counter(trouble.kind for trouble in now.troubles)
+    kinds = ", ".join(f"{number} {_COUNTED[kind]}" for kind, number in counts.items())
+    verb = "needs" if len(now.troubles) == 1 else "need"
+    return f"{len(now.troubles)} of {now.services} services {verb} somebody: {kinds}."
 
 
-def trouble_table(now: ServicesNow, account: Account, settings: Settings) -> dg.MarkdownMetadataValue:
+def trouble_table(
+    now: ServicesNow, account: Account, settings: Settings, *, most: int = ROWS_SHOWN
+) -> dg.MarkdownMetadataValue:
     """A row a service: what is the matter, when it is tried next, what to press or to type."""
-    some = now.troubles[:ROWS_SHOWN]
+    some = now.troubles[:most]
     cells = [
         (
             link(now.named(t.service_id), page_of(t.event_type_id, settings)),
@@ -75,17 +82,15 @@ def _next_attempt(trouble: ServiceTrouble) -> str:
 def _what_to_do(trouble: ServiceTrouble, account: Account) -> Markup:
     """The advice, the button, the command."""
     service = trouble.service_id
-    parts: list[str] = [f"{shown(trouble.advice)}."]
+    said = [str(shown(trouble.advice))]
     if trouble.remedy == "retry":
-        parts.append(launchpad("Retry it", account.named("retry_service"), {"service": service}))
+        said.append(launchpad("Retry it", account.named("retry_service"), {"service": service}))
     if trouble.remedy == "decide":
         job = account.named("resolve_conflict")
-        parts.append(launchpad("Take ours", job, {"service": service, "take": "local"}))
-        parts.append(launchpad("take Cal.com's", job, {"service": service, "take": "remote"}))
-    parts.append(code(command_for(trouble)))
-    if trouble.remedy in ("retry", "decide"):
-        parts.append(code(explain_command(service)))
-    return Markup(" ".join(parts))
+        said.append(launchpad("Take ours", job, {"service": service, "take": "local"}))
+        said.append(launchpad("Take Cal.com's", job, {"service": service, "take": "remote"}))
+    commands = dict.fromkeys((command_for(trouble), explain_command(service)))
+    return Markup(" · ".join([*said, *(code(command) for command in commands)]))
 
 
 def held_table(now: ServicesNow, account: Account) -> dg.MarkdownMetadataValue:
@@ -94,7 +99,7 @@ def held_table(now: ServicesNow, account: Account) -> dg.MarkdownMetadataValue:
     for action, why in now.held_actions():
         by_reason.setdefault((action.kind, why), []).append(now.named(action.service_id))
     cells = [
-        (kind, len(members), why, ", ".join(members[:ROWS_SHOWN]), _approve(now.plan_id, account))
+        (kind, len(members), why, ", ".join(members[:ROWS_IN_TEXT]), _approve(now.plan_id, account))
         for (kind, why), members in by_reason.items()
     ]
     return table(("what", "services", "why it waits", "which", "what to do"), cells)
