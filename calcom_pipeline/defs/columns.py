@@ -41,7 +41,7 @@ _BOOKINGS = {
     "read_started_at": ("timestamp with time zone", "start of the request that brought this version"),
     "deleted_at": ("timestamp with time zone", "when it was proven gone"),
     "out_of_scope_at": ("timestamp with time zone", "when the key stopped seeing it"),
-    "listings": ("text[]", "which listings show it: mine, team:<id>, organization:<id>; empty until it is proven gone"),
+    "listings": ("text[]", "which listings show it: mine, team:ID, organization:ID; empty until it is proven gone"),
     "is_private": ("boolean", "a team member's own: only its time is kept"),
 }
 
@@ -84,7 +84,7 @@ _ACTIONS = {
     "kind": ("text", "create, adopt, push, pull, hide, show, park, import, conflict, refuse or wait"),
     "service_id": ("text", "service"),
     "event_type_id": ("bigint", "event type, once there is one"),
-    "owner": ("text", "whose event type it is: user:<id> or team:<id>"),
+    "owner": ("text", "whose event type it is: user:ID or team:ID"),
     **_REASON,
     "fields": ("jsonb", "per field: what is here, at Cal.com and was agreed on, and what is to happen"),
     "remote": ("jsonb", "the event type's values when this was decided"),
@@ -100,7 +100,7 @@ _ACTIONS = {
 }
 _LINKS = {
     "service_id": ("text", "service"),
-    "owner": ("text", "whose event type it is: user:<id> or team:<id>"),
+    "owner": ("text", "whose event type it is: user:ID or team:ID"),
     "event_type_id": ("bigint", "its event type; null before it was made"),
     "base": ("jsonb", "the values that both sides last agreed on"),
     "intent": ("jsonb", "what was about to be written, stored before it was sent"),
@@ -112,7 +112,7 @@ _LINKS = {
     "changed_at": (_AT, "when this row was written"),
 }
 _SCOPES = {
-    "scope": ("text", "user, event-type:<id> or team:<id>/event-type:<id>"),
+    "scope": ("text", "user, event-type:ID or team:ID/event-type:ID"),
     "state": ("text", "right, wrong or failed"),
     **_REASON,
     "webhook_id": ("text", "our subscription at Cal.com"),

@@ -81,7 +81,7 @@ class TestCommands:
         code, told = json_of("ensure", environment=planning)
         assert (code, told["written"], told["scopes"][0]["to_do"]) == (exit_codes.OK, 0, ["create"])  # type: ignore[index]
         assert json_of("status", environment=planning)[0] == exit_codes.UNHEALTHY
-        assert json_of("ensure", "--apply", environment=planning)[1]["subscriptions written"] == 1
+        assert json_of("ensure", "--apply", environment=planning)[1]["written"] == 1
         looked_after = {**planning, "CALCOM_WEBHOOK_APPLY": "auto", "CALCOM_WEBHOOK_URL": URL + "2"}
         assert json_of("ensure", environment=looked_after)[1]["subscriptions written"] == 1
 
