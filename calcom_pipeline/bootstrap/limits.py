@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.redis.breaker import RedisBreaker
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
     from calcom_pipeline.adapters.redis.limiter.limiter import RedisRateLimiter
+    from calcom_pipeline.adapters.redis.server_figures import RedisFigures
 
 
 class LimitGroup:
@@ -45,3 +46,10 @@ class LimitGroup:
         s = self._settings
         rules = BreakerRules(s.breaker_failures, s.breaker_open_seconds, s.breaker_successes)
         return RedisBreaker(self._redis, key_name=s.key_name, rules=rules)
+
+    @cached_property
+    def server(self) -> "RedisFigures":
+        """The Redis that all of it stands in."""
+        from calcom_pipeline.adapters.redis.server_figures import RedisFigures
+
+        return RedisFigures(self._redis)

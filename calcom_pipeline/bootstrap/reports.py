@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.database import Database
+    from calcom_pipeline.adapters.postgres.reports.figures import PostgresFigures
     from calcom_pipeline.adapters.postgres.reports.overview import PostgresOverview
     from calcom_pipeline.adapters.postgres.reports.report import PostgresReportReads
     from calcom_pipeline.app.reports.models import AccountReport, LastRun, LimiterState, Webhooks
@@ -26,6 +27,13 @@ class ReportGroup:
         from calcom_pipeline.adapters.postgres.reports.overview import PostgresOverview
 
         return PostgresOverview(self._database)
+
+    @cached_property
+    def figures(self) -> "PostgresFigures":
+        """Counts and times for pictures and checks."""
+        from calcom_pipeline.adapters.postgres.reports.figures import PostgresFigures
+
+        return PostgresFigures(self._database)
 
 
 def report_of(container: "Container", *, now: datetime) -> "AccountReport":

@@ -1,9 +1,12 @@
 """The columns of the tables that are assets, as the UI shows them; a test holds them against the real tables."""
 
+from collections.abc import Callable, Mapping
+
 import dagster as dg
 
-from calcom_pipeline.domain.columns import columns_of
+from calcom_pipeline.domain.columns import annotated, columns_of
 from calcom_pipeline.domain.event_types.models import EventType
+from calcom_pipeline.domain.services.models import Service, Shared
 
 _EVENT_TYPES = {
     **{name: (column.kind, column.about) for name, column in columns_of(EventType).items()},
@@ -38,7 +41,7 @@ _BOOKINGS = {
     "read_started_at": ("timestamp with time zone", "start of the request that brought this version"),
     "deleted_at": ("timestamp with time zone", "when it was proven gone"),
     "out_of_scope_at": ("timestamp with time zone", "when the key stopped seeing it"),
-    "listings": ("text[]", "which listings show it: mine, team:<id>, organization:<id>; empty until it is proven gone"),
+    "listings": ("text[]", "which listings show it: mine, team:ID, organization:ID; empty until it is proven gone"),
     "is_private": ("boolean", "a team member's own: only its time is kept"),
 }
 
@@ -52,10 +55,99 @@ _SLOTS = {
     "fetched_at": ("timestamp with time zone", "when Cal.com was asked"),
 }
 
-TABLES = {"event_types": _EVENT_TYPES, "bookings": _BOOKINGS, "slots": _SLOTS}
+
+def _shared(column: str) -> str:
+    """What a column of the services is for."""
+    fields = dict(annotated(Service, Shared))
+    shared = fields.get(column)
+    if shared is None:
+        return {"team_id": "Cal.com's team; null: the key's own user"}.get(column, "kept here only")
+    return f"is kept equal to {'the opposite of ' if shared.inverted else ''}the event type's {shared.field}"
+
+
+_AT = "timestamp with time zone"
+_REASON = {
+    "reason": ("text", "why, as a sentence"),
+    "reason_code": ("text", "names the reason, for programs"),
+    "reason_params": ("jsonb", "what the reason speaks of"),
+}
+
+_SERVICES = {
+    "service_id": ("text", "key of the row in your own table"),
+    **{name: (column.kind, column.about or _shared(name)) for name, column in columns_of(Service).items()},
+    "version": ("text", "changes whenever a column changes that is read here"),
+    "unreadable": ("text[]", "values that are none of their column's type, each with what is wrong"),
+}
+_ACTIONS = {
+    "plan_id": ("text", "plan; its time is in its name"),
+    "position": ("integer", "order within the plan"),
+    "kind": ("text", "create, adopt, push, pull, hide, show, park, import, conflict, refuse or wait"),
+    "service_id": ("text", "service"),
+    "event_type_id": ("bigint", "event type, once there is one"),
+    "owner": ("text", "whose event type it is: user:ID or team:ID"),
+    **_REASON,
+    "fields": ("jsonb", "per field: what is here, at Cal.com and was agreed on, and what is to happen"),
+    "remote": ("jsonb", "the event type's values when this was decided"),
+    "service_version": ("text", "the service's version when this was decided"),
+    "notes": ("jsonb", "what a reviewer should know"),
+    "outcome": ("text", "done, failed, held or left; null: not tried"),
+    "message": ("text", "what came of it"),
+    "before": ("jsonb", "values by side before the write: what a revert brings back"),
+    "after": ("jsonb", "values by side after the write"),
+    "error": ("text", "kind of the failure"),
+    "finished_at": (_AT, "when it was tried"),
+    "result_code": ("text", "names why it failed or was left, for programs"),
+}
+_LINKS = {
+    "service_id": ("text", "service"),
+    "owner": ("text", "whose event type it is: user:ID or team:ID"),
+    "event_type_id": ("bigint", "its event type; null before it was made"),
+    "base": ("jsonb", "the values that both sides last agreed on"),
+    "intent": ("jsonb", "what was about to be written, stored before it was sent"),
+    "state": ("text", "linked, creating, parked or retired"),
+    "attempts": ("integer", "failures in a row"),
+    "next_attempt_at": (_AT, "when it is tried again"),
+    **_REASON,
+    "failed_version": ("text", "version of the service at the last failure: an edit since is tried at once"),
+    "changed_at": (_AT, "when this row was written"),
+}
+_SCOPES = {
+    "scope": ("text", "user, event-type:ID or team:ID/event-type:ID"),
+    "state": ("text", "right, wrong or failed"),
+    **_REASON,
+    "webhook_id": ("text", "our subscription at Cal.com"),
+    "since": (_AT, "deliveries can be expected from then on"),
+    "checked_at": (_AT, "last look"),
+}
+
+TABLES = {
+    "event_types": _EVENT_TYPES,
+    "bookings": _BOOKINGS,
+    "slots": _SLOTS,
+    "services_source": _SERVICES,
+    "sync_actions": _ACTIONS,
+    "service_links": _LINKS,
+    "webhook_scopes": _SCOPES,
+}
 
 
 def column_schema(table: str) -> dict[str, dg.TableSchema]:
     """The metadata entry that makes the UI show a table's columns."""
     columns = [dg.TableColumn(name, kind, description=about) for name, (kind, about) in TABLES[table].items()]
     return {"dagster/column_schema": dg.TableSchema(columns)}
+
+
+def column_lineage(
+    key: Callable[[str], dg.AssetKey], sources: Mapping[str, tuple[str, str]]
+) -> dict[str, dg.TableColumnLineage]:
+    """The metadata entry that says which column of another asset a column is made of: `{column: (asset, column)}`."""
+    return {
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {column: [dg.TableColumnDep(key(asset), of)] for column, (asset, of) in sources.items()}
+        )
+    }
+
+
+def shared_lineage() -> dict[str, tuple[str, str]]:
+    """Columns of event types that follow a column of the services."""
+    return {one.field: ("services_table", column) for column, one in annotated(Service, Shared)}

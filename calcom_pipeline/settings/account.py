@@ -10,6 +10,7 @@ from calcom_pipeline.settings.group import SettingsGroup
 from calcom_pipeline.settings.validators import Optional_, Url, comma_list, known_zone
 
 CALCOM_CLOUD = "https://api.cal.com/v2"
+_WEB = "https://app.cal.com"
 DEFAULT_ACCOUNT = "calcom"
 
 
@@ -25,6 +26,12 @@ class AccountSettings(SettingsGroup):
         default=None, description="Cal.com API key (cal_...). Unset: the local sandbox is used."
     )
     base_url: Url = Field(default=CALCOM_CLOUD, description="Root of the API; a self-hosted one ends in /v2 as well.")
+    web_url: Annotated[str | None, Optional_] = Field(
+        default=None,
+        pattern=r"^https?://[^\s/@]+(/\S*)?$",
+        description="Where people edit event types in a browser. Unset: https://app.cal.com for Cal.com's own API, "
+        "else no links.",
+    )
     team_ids: Annotated[tuple[int, ...], BeforeValidator(comma_list)] = Field(
         default=(), description="Teams to read, comma separated. Unset: all teams the key can see."
     )
@@ -59,6 +66,11 @@ class AccountSettings(SettingsGroup):
     def uses_sandbox(self) -> bool:
         """Nothing names a Cal.com: neither a key nor a server."""
         return self.api_key is None and self.base_url == CALCOM_CLOUD
+
+    def event_type_page(self, event_type_id: int) -> str | None:
+        """Where a person edits an event type in a browser; None for the sandbox, which has no pages."""
+        web = self.web_url or (_WEB if self.base_url == CALCOM_CLOUD and not self.uses_sandbox else None)
+        return f"{web.rstrip('/')}/event-types/{event_type_id}" if web else None
 
     @property
     def key_name(self) -> str:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import dagster as dg
@@ -43,14 +44,101 @@ def test_every_entry_point_names_the_same_code_location():
     assert project["dg"]["project"]["code_location_name"] == workspace["location_name"]
 
 
-@pytest.mark.parametrize("asset", list(defs.assets or []), ids=lambda a: a.key.to_user_string())
-def test_every_asset_has_owner_kinds_description_group_and_pool(asset: dg.AssetsDefinition):
-    (spec,) = asset.specs
+SPECS = defs.resolve_all_asset_specs()
+OUTSIDE = {"services_table", "cal_com", "redis"}
+#: What no table stands behind.
+WITHOUT_COLUMNS = {"cal_com", "redis"}
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.key.to_user_string())
+def test_every_asset_tells_what_it_is_whose_it_is_and_of_what(spec: dg.AssetSpec):
+    name = spec.key.path[-1]
     assert spec.owners
     assert spec.kinds
-    assert spec.description
-    assert spec.group_name in {"calcom", "services", "availability"}
-    assert asset.op.pool is not None
+    assert spec.tags["account"] == "calcom"
+    assert len(spec.description or "") > 80, "a sentence or two, for somebody who did not write it"
+    assert spec.group_name in {"outside", "calcom", "services", "availability"}
+    assert ("dagster/column_schema" in spec.metadata) is (name not in WITHOUT_COLUMNS)
+    if name not in OUTSIDE:
+        lineage = spec.metadata["dagster/column_lineage"]
+        columns = {column.name for column in spec.metadata["dagster/column_schema"].columns}
+        assert set(lineage.deps_by_column) <= columns
+        assert lineage.deps_by_column
+    if name not in {*OUTSIDE, "bookings_history"}:  # months are read when somebody asks for them
+        assert spec.freshness_policy is not None
+        assert spec.metadata["why it may be that old"]
+
+
+def test_the_columns_that_lineage_speaks_of_are_there():
+    columns = {
+        spec.key: {column.name for column in spec.metadata["dagster/column_schema"].columns}
+        for spec in SPECS
+        if "dagster/column_schema" in spec.metadata
+    }
+    named = [
+        dep
+        for spec in SPECS
+        if (lineage := spec.metadata.get("dagster/column_lineage"))
+        for deps in lineage.deps_by_column.values()
+        for dep in deps
+    ]
+    assert len(named) > 10
+    assert [dep for dep in named if dep.column_name not in columns[dep.asset_key]] == []
+
+
+def test_what_stands_outside_is_on_the_graph_at_its_ends():
+    graph = defs.resolve_asset_graph()
+
+    def named(keys: Iterable[dg.AssetKey]) -> set[str]:
+        return {key.path[-1] for key in keys}
+
+    def key(name: str) -> dg.AssetKey:
+        return dg.AssetKey(["calcom", name])
+
+    assert named(graph.external_asset_keys) == OUTSIDE
+    assert named(graph.get(key("services_table")).child_keys) == {"service_plan"}
+    assert named(graph.get(key("cal_com")).child_keys) >= {
+        "service_plan",
+        "event_types",
+        "bookings",
+        "slots",
+        "webhooks",
+    }
+    assert named(graph.get(key("redis")).parent_keys) == {"slots"}
+    assert all(asset.op.pool is not None for asset in defs.assets or [] if not named(asset.keys) & OUTSIDE)
+
+
+#: Jobs that a person starts with a choice, and what the launchpad asks.
+ASKED = {
+    "services_sync": {"services", "writing"},
+    "apply_plan": {"plan"},
+    "retry_service": {"service", "writing"},
+    "resolve_conflict": {"service", "take"},
+}
+
+
+@pytest.mark.parametrize("job", sorted(ASKED))
+def test_the_launchpad_asks_for_two_fields_at_most_and_says_what_they_mean(job: str):
+    mapping = defs.resolve_job_def(job).config_mapping
+    assert mapping is not None
+    fields = mapping.config_schema.config_type.fields  # type: ignore[union-attr]
+    assert set(fields) == ASKED[job]
+    assert all(field.description for field in fields.values())
+
+
+@pytest.mark.parametrize("asset", ["service_plan", "service_sync", "bookings", "bookings_history", "slots"])
+def test_every_choice_of_an_asset_is_described(asset: str):
+    op = next(a.op for a in defs.assets or [] if a.key.path[-1] == asset)  # type: ignore[union-attr]
+    fields = op.config_schema.config_type.fields  # type: ignore[union-attr]
+    assert fields
+    assert [name for name, field in fields.items() if not field.description] == []
+
+
+def test_the_code_location_loads_within_three_seconds_of_processor_time():
+    program = "import resource, calcom_pipeline.definitions as d; d.defs.get_repository_def(); "
+    program += "print(resource.getrusage(resource.RUSAGE_SELF).ru_utime)"
+    loaded = bare_python(program, CALCOM_ENV_FILE="")
+    assert float(loaded.stdout) < 3, "wall-clock time would tell of the machine's other work"
 
 
 @pytest.mark.parametrize("table", sorted(TABLES))

@@ -20,7 +20,7 @@ from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.pools import make_pool
 from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.sandbox.testing import RunningSandbox
-from tests.support.dagster_runs import metadata, run, sensor_named
+from tests.support.dagster_runs import metadata, rows_in, run, sensor_named
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
@@ -46,6 +46,12 @@ def add_service(container: Container, name: str, slug: str, minutes: int = 30, *
     return container.services.store.insert({"name": name, "slug": slug, "duration_minutes": minutes, **columns})
 
 
+def told_of(result: dg.ExecuteInProcessResult) -> tuple[int, int]:
+    """How many services were done and how many failed, as the UI shows it."""
+    told = metadata(result, "service_sync")
+    return told["services done"], told["services failed"]
+
+
 def writes(sandbox: RunningSandbox) -> int:
     """Requests that write, of everybody."""
     endpoints = sandbox.control.counters()["endpoints"]
@@ -67,15 +73,15 @@ class TestFullSync:
         add_service(container, "Brochure", "brochure", description="x" * 120_000)
         first = run(instance, "full_sync")
         assert first.success
-        assert (metadata(first, "service_sync")["done"], metadata(first, "service_sync")["failed"]) == (3, 1)
+        assert told_of(first) == (3, 1)
         assert metadata(first, "event_types")["rows added"] >= 8
         assert metadata(first, "bookings")["rows added"] >= 60
         assert metadata(first, "slots")["free starts"] > 0
-        assert metadata(first, "event_types")["calls"] > 0
+        assert metadata(first, "event_types")["summary"].startswith("8 event types")
         stored = (container.services.store.services(), container.services.store.links(), writes(sandbox))
 
         second = run(instance, "full_sync")
-        assert metadata(second, "service_sync")["result"] == "nothing to do"
+        assert metadata(second, "service_sync")["summary"].startswith("Nothing to do")
         for asset in ("event_types", "bookings", "slots"):
             told = metadata(second, asset)
             assert (told["rows added"], told["rows changed"], told["rows gone"]) == (0, 0, 0)
@@ -85,13 +91,14 @@ class TestFullSync:
 
         with container.require_schema().transaction("Testing") as cursor:
             cursor.execute("UPDATE service_links SET next_attempt_at = now() WHERE attempts > 0")
-        retried = metadata(run(instance, "services_sync"), "service_sync")
-        assert (retried["failed"], retried.get("done", 0)) == (1, 0)
+        assert told_of(run(instance, "services_sync")) == (0, 1)
 
     def test_a_picture_of_free_starts_and_the_calls_are_in_the_metadata(self, instance):
         told = metadata(run(instance, "slots_refresh"), "slots")
-        assert told["free starts, event type by day"].startswith("![picture](data:image/png;base64,")
-        assert {"calls", "seconds", "seconds waited for the limit"} <= set(told)
+        assert told["free starts, event type by day"].startswith(
+            "![Free starts by event type and day](data:image/png;base64,"
+        )
+        assert {"calls to Cal.com", "seconds in all", "seconds waited for the limit"} <= set(told)
 
     def test_a_wrong_key_fails_the_run_at_once_with_the_reason_and_what_to_do(self, instance, monkeypatch):
         monkeypatch.setenv("CALCOM_API_KEY", "cal_wrong0000000000000000000000000000")
@@ -126,10 +133,10 @@ class TestServices:
         assert request.tags["calcom/cause"] == f"services changed: {service_id}"
         assert request.run_key == f"services:{answer.cursor}"
         result = run(instance, request.job_name or "services_sync", tags=request.tags)
-        assert metadata(result, "service_sync")["done"] == 1
+        assert metadata(result, "service_sync")["services done"] == 1
         link = next(x for x in container.services.store.links() if x.service_id == service_id)
         assert container.calcom.get_event_type(link.event_type_id or 0).title == "Massage deluxe"
-        assert "Nothing" in metadata(run(instance, "services_sync"), "service_sync")["result"].capitalize()
+        assert "Nothing to do" in metadata(run(instance, "services_sync"), "service_sync")["summary"]
 
     def test_a_poisoned_service_fails_alone_and_its_reason_can_be_read(self, instance, container: Container):
         for number in range(49):
@@ -137,10 +144,12 @@ class TestServices:
         poisoned = add_service(container, "Brochure", "brochure", description="x" * 120_000)
         result = run(instance, "services_sync")
         told = metadata(result, "service_sync")
-        assert (told["done"], told["failed"]) == (49, 1)
-        shown = told["results"][0].data
-        assert (shown["service"], shown["outcome"]) == (poisoned, "failed")
-        assert "too large" in shown["message"]
+        assert told_of(result) == (49, 1)
+        service, _, outcome, message, more = rows_in(told["results"])[0]
+        assert (service, outcome) == (f"Brochure ({poisoned})", "**failed**")
+        assert "too large" in message
+        assert more == f"`calcom-pipeline explain {poisoned}`"
+        assert "Brochure" in told["summary"]
         problems = {service: why for service, _, why in container.reports.overview.problems(limit=10)}
         assert "too large" in problems[poisoned]
 
@@ -157,12 +166,15 @@ class TestServices:
         twin = container.services.store.insert({**columns, "name": "Twin", "slug": " fine"})
         ids[f"its slug ' fine' is taken by service {fine}"] = twin
         result = run(instance, "services_sync")
-        rows = {row.data["service"]: row.data for row in metadata(result, "service_plan")["actions"]}
-        assert metadata(result, "service_sync")["done"] == 1
+        rows = {
+            more.strip("`").rpartition(" ")[2]: (action, why)
+            for _, action, _, why, more in rows_in(metadata(result, "service_plan")["actions"])
+        }
+        assert metadata(result, "service_sync")["services done"] == 1
         problems = {service: why for service, _, why in container.reports.overview.problems(limit=10)}
         for reason, service_id in ids.items():
-            assert rows[service_id]["action"] == "refuse"
-            assert reason in rows[service_id]["why"]
+            assert rows[service_id][0] == "refuse"
+            assert reason in rows[service_id][1]
             assert reason in problems[service_id]
 
     def test_the_checks_ask_the_planner_and_the_tables_again(self, instance, container: Container):
@@ -190,7 +202,7 @@ class TestServices:
         assert container.reports.overview.counts() == counts
         materialized = [e.event_specific_data.materialization for e in result.get_asset_materialization_events()]
         read = next(m for m in materialized if m.asset_key.path[-1] == "event_types")
-        assert read.metadata["missing and kept"].value == sum(e.owner.kind == "user" for e in before)
+        assert read.metadata["event types missing and kept"].value == sum(e.owner.kind == "user" for e in before)
         checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
         told = checks["mirrored_event_types_are_listed"]
         assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.WARN)
@@ -201,7 +213,7 @@ class TestServices:
         monkeypatch.delenv("CALCOM_APPLY")
         add_service(container, "Massage", "massage")
         result = run(instance, "services_sync")
-        assert "nothing written" in metadata(result, "service_sync")["result"]
+        assert "Nothing written" in metadata(result, "service_sync")["summary"]
         methods = {endpoint.split(" ")[0] for endpoint in sandbox.control.counters()["endpoints"]}
         assert methods <= {"GET"}
 

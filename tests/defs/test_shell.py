@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 HISTORY = "calcom/bookings_history"
 MONTH = "2026-06-01"
-ASSETS = sorted(key.to_user_string() for asset in defs.assets or [] for key in asset.keys)
+ASSETS = sorted(key.to_user_string() for key in defs.resolve_asset_graph().materializable_asset_keys)
 COMMANDS = {"dagster": "dagster asset materialize --select", "dg": "dg launch --assets"}
 # Small, so that the sandbox is up at once.
 ACCOUNT = {"CALCOM_SANDBOX_EVENT_TYPES": "6", "CALCOM_SANDBOX_BOOKINGS": "50", "CALCOM_ENV_FILE": ""}

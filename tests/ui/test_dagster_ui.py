@@ -1,137 +1,214 @@
-"""The Dagster UI as a person uses it, in headless Chromium: what it shows, and that "Materialize all" works."""
+"""The Dagster UI as an operator uses it, in headless Chromium: what is wrong, why, and what to press."""
 
 import os
 import signal
 import subprocess
 import sys
-import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
-import requests
-from playwright.sync_api import Page, expect, sync_playwright
 
-from calcom_pipeline.bootstrap.container import ready_container
+from calcom_pipeline import local
+from calcom_pipeline.bootstrap.container import Container, ready_container
+from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import load_settings
-from tests.support.chromium import ARGUMENTS, CHROMIUM
+from tests.support.dagster_ui import DagsterUi, Operator, browsing
 
-pytestmark = [pytest.mark.ui, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.ui, pytest.mark.timeout(600)]
 PORT = 3988
-ROOT = f"http://127.0.0.1:{PORT}"
-RUN_SECONDS = 240
-SETTLE_MILLISECONDS = 3000  # for a picture: the page still moves after its text is there
+CHECK = "/assets/calcom/service_sync?view=checks&checkDetail=services_in_sync"
 ASSETS = ("service_plan", "service_sync", "event_types", "bookings", "bookings_history", "slots", "webhooks")
 
 
-@pytest.fixture
-def ui(in_environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """`calcom-pipeline up`, and where screenshots go (CI's artifacts, or pytest's folder)."""
-    home = tmp_path / "dagster_home"
+@pytest.fixture(scope="module")
+def environment_of_up(
+    servers: local.Servers, sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """Variables of one `up` for all tests here, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("ui")
+    home, schema = folder / "dagster_home", f"ui_{uuid.uuid4().hex[:8]}"
     home.mkdir()
     (home / "dagster.yaml").write_text((Path(__file__).parents[2] / "dagster_home" / "dagster.yaml").read_text())
-    monkeypatch.setenv("DAGSTER_HOME", str(home))
-    monkeypatch.setenv("CALCOM_DATA_DIR", str(tmp_path / "data"))
-    with ready_container(load_settings()) as container:
-        store = container.services.store
-        store.insert({"name": "Massage", "slug": "massage", "duration_minutes": 60})
-        store.insert({"name": "Brochure", "slug": "brochure", "duration_minutes": 30, "description": "x" * 120_000})
-        store.insert({"name": "Nothing", "slug": "nothing", "duration_minutes": 0})
+    sandbox.control.reset(account=True)
+    variables = {
+        "CALCOM_BASE_URL": sandbox.url,
+        "CALCOM_API_KEY": sandbox.keys["owner"],
+        "CALCOM_APPLY": "auto",
+        "CALCOM_DATABASE_SCHEMA": schema,
+        "CALCOM_DATA_DIR": str(folder / "data"),
+        "CALCOM_RATE_LIMIT_PER_MINUTE": "100000",
+        "CALCOM_FIRST_RETRY_SECONDS": "3600",  # nobody tries again before the operator does
+        "DATABASE_URL": servers.database_url,
+        "REDIS_URL": servers.redis_url,
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_PG_URL": servers.dagster_pg_url,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield folder
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+
+
+@pytest.fixture(scope="module")
+def container(environment_of_up: Path) -> Iterator[Container]:
+    with ready_container(load_settings()) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def ui(environment_of_up: Path, container: Container, sandbox: RunningSandbox) -> Iterator[DagsterUi]:
+    """`calcom-pipeline up`, begun while Cal.com refuses to make event types."""
+    container.services.store.insert({"name": "Massage", "slug": "massage", "duration_minutes": 60})
+    sandbox.control.add_fault("error", "POST /v2/event-types", status=400, count=1000)
     command = [sys.executable, "-m", "calcom_pipeline.cli", "up", "--port", str(PORT)]
     with subprocess.Popen(command, env=dict(os.environ)) as up:
-        until_it_answers()
-        yield Path(os.environ.get("SCREENSHOTS", tmp_path))
-        up.send_signal(signal.SIGTERM)
-
-
-def until_it_answers() -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
+        served = DagsterUi(f"http://127.0.0.1:{PORT}")
         try:
-            if requests.get(f"{ROOT}/server_info", timeout=2).ok:
-                return
-        except requests.RequestException:
-            time.sleep(0.2)
-    raise AssertionError("the UI did not come up")
-
-
-def status_of_the_backfill() -> str:
-    """Waits for its end. All assets at once are a backfill, since one of them has partitions."""
-    query = "{ partitionBackfillsOrError { ... on PartitionBackfills { results { status } } } }"
-    deadline = time.monotonic() + RUN_SECONDS
-    status = "none"
-    while time.monotonic() < deadline:
-        answer = requests.post(f"{ROOT}/graphql", json={"query": query}, timeout=10).json()["data"]
-        status = next((b["status"] for b in answer["partitionBackfillsOrError"]["results"]), "none")
-        if status not in ("none", "REQUESTED", "IN_PROGRESS"):
-            return status
-        time.sleep(1)
-    return status
-
-
-def latest_materializations() -> dict[str, bool]:
-    """Asset and whether it was ever materialized."""
-    query = "{ assetNodes { assetKey { path } assetMaterializations(limit: 1) { runId } } }"
-    nodes = requests.post(f"{ROOT}/graphql", json={"query": query}, timeout=10).json()["data"]["assetNodes"]
-    return {node["assetKey"]["path"][-1]: bool(node["assetMaterializations"]) for node in nodes}
-
-
-def failure_of_a_service() -> str:
-    """When `service_sync` told of one; later runs have other things to tell."""
-    query = """{ assetNodeOrError(assetKey: {path: ["calcom", "service_sync"]}) { ... on AssetNode {
-        assetMaterializations(limit: 20) { timestamp metadataEntries { ... on TableMetadataEntry { table { records } } }
-    } } } }"""
-    answer = requests.post(f"{ROOT}/graphql", json={"query": query}, timeout=10).json()["data"]["assetNodeOrError"]
-    return next(m["timestamp"] for m in answer["assetMaterializations"] if "413" in str(m["metadataEntries"]))
+            served.until_it_answers()
+            yield served
+        finally:
+            up.send_signal(signal.SIGTERM)
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        opened = browser.new_page(viewport={"width": 1500, "height": 1000})
-        yield opened
-        browser.close()
+def operator(ui: DagsterUi, tmp_path: Path) -> Iterator[Operator]:
+    """Screenshots go to CI's artifacts (SCREENSHOTS), else to pytest's folder."""
+    with browsing(ui, Path(os.environ.get("SCREENSHOTS", tmp_path))) as somebody:
+        yield somebody
+        assert somebody.errors == []
 
 
-def test_everything_is_materialized_from_the_ui_and_its_story_can_be_read(ui: Path, page: Page):
-    page.goto(f"{ROOT}/asset-groups")
-    page.get_by_role("button", name="Materialize all").click()
-    page.get_by_role("button", name="All", exact=True).click()
-    page.get_by_role("button", name="Launch backfill").click()
-    assert status_of_the_backfill() == "COMPLETED_SUCCESS"
-    assert latest_materializations() == dict.fromkeys(ASSETS, True)
-    page.goto(f"{ROOT}/runs")
-    expect(page.get_by_text("Manually launched")).to_be_visible(timeout=30_000)
-    expect(page.get_by_text("calcom/cause: services changed").first).to_be_visible()
-    page.screenshot(path=ui / "runs.png")
-
-    seen = {
-        f"service_sync?view=events&time={failure_of_a_service()}": "Cal.com answered 413",
-        "event_types?view=overview": "calls to Cal.com in the last hour",
-        "bookings?view=checks": "bookings_are_fresh",
-        "bookings_history?view=partitions": "Materialized",
-    }
-    for address, text in seen.items():
-        page.goto(f"{ROOT}/assets/calcom/{address}")
-        expect(page.get_by_text(text).first).to_be_visible(timeout=30_000)
-        page.wait_for_timeout(SETTLE_MILLISECONDS)
-        page.screenshot(path=ui / f"{address.partition('?')[0]}.png", full_page=True)
-    page.goto(f"{ROOT}/assets/calcom/slots?view=events")
-    expect(page.get_by_text("free starts, event type by day").first).to_be_visible(timeout=30_000)
-    page.get_by_text("[Show Markdown]").first.click()
-    expect(page.get_by_role("img", name="picture")).to_be_visible(timeout=30_000)
-    page.wait_for_timeout(SETTLE_MILLISECONDS)
-    page.screenshot(path=ui / "slots.png")
-    page.goto(f"{ROOT}/asset-groups")
-    expect(page.get_by_text("availability").first).to_be_visible(timeout=30_000)
-    page.wait_for_timeout(SETTLE_MILLISECONDS)
-    page.screenshot(path=ui / "lineage.png")
+def change(container: Container, statement: str, *values: object) -> None:
+    """Somebody's SQL."""
+    with container.require_schema().transaction("Testing") as cursor:
+        cursor.execute(statement, values)
 
 
-def test_no_dialog_covers_the_first_thing_a_newcomer_sees(ui: Path, page: Page):
-    page.goto(ROOT)
-    expect(page.get_by_text("Overview").first).to_be_visible(timeout=30_000)
-    page.wait_for_timeout(SETTLE_MILLISECONDS)
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    page.screenshot(path=ui / "first.png")
+def in_sync(ui: DagsterUi) -> bool | None:
+    return ui.check_passed("service_sync", "services_in_sync")
+
+
+def test_no_dialog_covers_the_first_thing_a_newcomer_sees(operator: Operator):
+    operator.open()
+    operator.see("bookings_mirror")
+    assert operator.page.get_by_role("dialog").count() == 0
+    operator.photograph("first")
+
+
+def test_within_three_clicks_an_operator_finds_what_failed_and_why_and_retries_it_with_success(
+    ui: DagsterUi, operator: Operator, sandbox: RunningSandbox
+):
+    ui.until(lambda: in_sync(ui) is False, "a failed service colours its check")
+    page = operator.page
+    operator.open()
+    operator.click(page.get_by_role("link", name="Catalog"))
+    operator.click(page.get_by_role("link", name="service_sync"))
+    page.get_by_role("img", name="warning_outline").first.hover()
+    operator.click(page.get_by_role("link", name="services_in_sync"))
+    operator.see("Massage (1)")
+    operator.see("Cal.com answered 400")
+    operator.see("calcom-pipeline resolve 1 --retry")
+    assert operator.clicks <= 3
+    operator.photograph("failed")
+
+    sandbox.control.clear_faults()
+    operator.click(page.get_by_role("link", name="Retry it"))
+    operator.see("Id of the service that failed or is parked")
+    operator.photograph("launchpad")
+    operator.launch("retry_service")
+    operator.open(CHECK)
+    operator.see("All 1 services agree with Cal.com")
+    assert in_sync(ui) is True
+    operator.photograph("green")
+
+
+def test_a_conflict_is_resolved_by_the_button_of_its_side(
+    ui: DagsterUi, operator: Operator, container: Container, sandbox: RunningSandbox
+):
+    service = container.services.store.insert({"name": "Ours", "slug": "two-sided", "duration_minutes": 30})
+
+    def linked() -> Any:
+        return next((x for x in container.services.store.links() if x.service_id == service and x.event_type_id), None)
+
+    link = ui.until(linked, "the service was synced")
+    sandbox.control.mutate("update_event_type", id=link.event_type_id, set={"title": "Theirs"})
+    change(container, "UPDATE services SET name = 'Ours, edited' WHERE id::text = %s", service)
+    ui.until(lambda: in_sync(ui) is False, "a conflict colours the check")
+    operator.open(CHECK)
+    operator.see("title: 'Ours, edited' here, 'Theirs' at Cal.com")
+    operator.photograph("conflict")
+    operator.click(operator.page.get_by_role("link", name="Take Cal.com's"))
+    operator.launch("resolve_conflict")
+    assert container.services.store.services([service])[0].name == "Theirs"
+    ui.until(lambda: in_sync(ui), "the check is green again")
+
+
+@pytest.mark.parametrize(("kind", "name"), [("schedule", "health_every_10_minutes"), ("sensor", "changed_bookings")])
+def test_a_schedule_and_a_sensor_are_switched_off_and_on(ui: DagsterUi, operator: Operator, kind: str, name: str):
+    operator.open("/automation")
+    operator.click(operator.page.get_by_role("link", name=name))
+    operator.page.wait_for_url(f"**/{kind}s/{name}")
+    for running in (False, True):
+        operator.click(operator.page.locator("label:has(input[type=checkbox])"))
+        ui.until(lambda wanted=running: ui.is_running(kind, name) is wanted, f"{name} was switched", 60)
+    operator.photograph(kind)
+
+
+def test_everything_is_materialized_and_what_came_of_it_can_be_read(
+    ui: DagsterUi, operator: Operator, container: Container
+):
+    insert, page = container.services.store.insert, operator.page
+    insert({"name": "Brochure", "slug": "brochure", "duration_minutes": 30, "description": "x" * 120_000})
+    insert({"name": "Nothing", "slug": "nothing", "duration_minutes": 0})
+    ui.until(lambda: in_sync(ui) is False, "the sensor saw both")
+    operator.open("/asset-groups")
+    operator.click(page.get_by_role("button", name="Materialize all"))
+    operator.click(page.get_by_role("button", name="All", exact=True))
+    operator.click(page.get_by_role("button", name="Launch backfill"))
+    assert ui.status_of_the_backfill() == "COMPLETED_SUCCESS"
+    assert ui.materialized() == dict.fromkeys(ASSETS, True)
+
+    operator.open("/runs")
+    operator.see("calcom/cause: services changed")
+    operator.photograph("runs")
+    operator.open("/asset-groups")
+    operator.see("outside")
+    operator.photograph("lineage")
+    operator.open(CHECK)
+    operator.see("Cal.com answered 413")
+    operator.see("its duration of 0 minutes is not between 1 and 1440")
+    operator.open("/assets/calcom/bookings?view=checks&checkDetail=mirror_complete")
+    operator.see("60 bookings are here, as many as Cal.com counts.")
+
+
+@pytest.mark.parametrize(
+    ("asset", "entry", "shows"),
+    [
+        ("service_plan", "actions", "its duration of 0 minutes"),
+        ("slots", "free starts, event type by day", "Free starts by event type and day"),
+        ("slots", "free starts by weekday and hour", "Free starts by weekday and hour"),
+        ("bookings", "bookings by day and status", "Bookings of each day by status"),
+        ("cal_com", "calls to Cal.com in the last hour", "Requests of each minute by lane, and the limit"),
+    ],
+)
+def test_plan_heat_map_and_limiter_open_at_full_width(
+    ui: DagsterUi, operator: Operator, asset: str, entry: str, shows: str
+):
+    """After everything was materialized; what is outside is looked at by its own button."""
+    page = operator.page
+    operator.open(f"/assets/calcom/{asset}?view=events")
+    if asset == "cal_com":
+        operator.click(page.get_by_role("button", name="Observe"))
+        operator.see("Observed in run")
+    row = page.get_by_role("row").filter(has_text=entry)
+    operator.click(row.get_by_text("[Show Markdown]"))
+    dialog = page.get_by_role("dialog")
+    shown = dialog.get_by_role("img", name=shows).or_(dialog.get_by_text(shows))
+    shown.first.wait_for()
+    operator.photograph(f"{asset}-{entry.partition(',')[0].replace(' ', '-')}")

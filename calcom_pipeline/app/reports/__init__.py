@@ -1,1 +1,1 @@
-"""The report: everything about an account on one page, of what is stored here."""
+"""The report, and what people and checks ask about everything; all of it of what is stored here."""

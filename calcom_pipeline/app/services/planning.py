@@ -111,10 +111,7 @@ def _make_plan(
         services.settle(plan.settled)
     if request.only is not None:
         plan = _narrowed(plan, request.only, services)
-    links = services.links()
-    suspicious = distrust(listing, links, services.known_event_types(), rules.smallest_share)
-    linked = sum(link.state == "linked" and link.event_type_id is not None for link in links)
-    held = rules.brakes.held(plan.actions, linked=linked, suspicious=suspicious)
+    held = brakes_on(plan, listing, services.links(), services.known_event_types(), rules)
     stored = _stored(plan, held, rules, request.source, looked_at)
     if plan.actions:
         stored = _kept(plans, stored)
@@ -157,6 +154,15 @@ def decide_now(
         unreadable=listing.unreadable(),
     )
     return listing, plan_services(situation)
+
+
+def brakes_on(
+    plan: Plan, listing: OwnerListing, links: Sequence[Link], known: Mapping[Owner, int], rules: PlanRules
+) -> dict[str, Reason]:
+    """Kinds of action that wait until the plan is applied by name, each with its reason."""
+    suspicious = distrust(listing, links, known, rules.smallest_share)
+    linked = sum(link.state == "linked" and link.event_type_id is not None for link in links)
+    return {**rules.brakes.held(plan.actions, linked=linked, suspicious=suspicious)}
 
 
 def distrust(listing: OwnerListing, links: Iterable[Link], known: Mapping[Owner, int], smallest_share: float) -> Reason:

@@ -14,7 +14,7 @@ from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.maintenance.leases import leased
-from calcom_pipeline.defs.metadata import table
+from calcom_pipeline.defs.markdown import table
 
 
 def resolve_invalidations(
@@ -26,7 +26,7 @@ def resolve_invalidations(
     context.add_output_metadata(
         {
             "facts": len(resolved.facts),
-            "causes": table([{"fact": f.id, "kind": f.kind, "why": f.why} for f in resolved.facts]),
+            "causes": table(("fact", "kind", "why"), [(f.id, f.kind, f.why) for f in resolved.facts]),
             "event types": len(resolved.stained),
         }
     )
@@ -47,8 +47,12 @@ def clear_cached_days(
 
 
 def _told(report: InvalidationReport) -> dict[str, Any]:
-    layers = [{"layer": r.layer, "keys": r.keys, "errors": "; ".join(r.errors)} for r in report.layers]
-    return {"facts": report.facts, "event types": report.event_types, "cleared": table(layers)}
+    layers = [(r.layer, r.keys, "; ".join(r.errors)) for r in report.layers]
+    return {
+        "facts": report.facts,
+        "event types": report.event_types,
+        "cleared": table(("layer", "keys", "errors"), layers),
+    }
 
 
 def cache_invalidation(account: Account) -> dg.JobDefinition:

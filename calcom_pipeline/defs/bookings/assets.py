@@ -1,5 +1,7 @@
 """The mirror of bookings: everything the first time, afterwards what changes. `history` writes the same table."""
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, cast, get_args
 
 import dagster as dg
@@ -8,16 +10,18 @@ from pydantic import Field
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.adapters.postgres.bookings.overview import MonthCount
 from calcom_pipeline.app.bookings.in_doubt import OutcomesReport
-from calcom_pipeline.app.bookings.mirror import BookingsReport, Mode
+from calcom_pipeline.app.bookings.mirror import BookingOptions, BookingsReport, Mode
 from calcom_pipeline.app.bookings.ports import BookingMirror
 from calcom_pipeline.app.bookings.sync import sync_bookings
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import OWNERS, Account
 from calcom_pipeline.defs.bookings.metadata import stored_metadata, unknown_fields
-from calcom_pipeline.defs.columns import column_schema
+from calcom_pipeline.defs.columns import column_lineage, column_schema
 from calcom_pipeline.defs.failures import dagster_failures
-from calcom_pipeline.defs.metadata import Meter, picture, plotter
+from calcom_pipeline.defs.freshness import BOOKINGS
+from calcom_pipeline.defs.metadata import Meter
+from calcom_pipeline.defs.pictures import bookings_by_day, canvas, picture, sync_lags
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.defs.reports import hand_over
 from calcom_pipeline.domain.bookings.positions import Forecast
@@ -25,8 +29,11 @@ from calcom_pipeline.settings import Settings
 
 Calcom = dg.ResourceParam[CalcomClient]
 
+OF_EVENT_TYPES = {"event_type_id": ("event_types", "id"), "event_type_slug": ("event_types", "slug")}
 _MONTH_COLUMNS = ["month", "status", "bookings"]
 _MONTHS_SHOWN = 36
+_DAYS_SHOWN = timedelta(days=30)  # before and after now
+_LAGS_SHOWN = timedelta(days=2)
 
 
 class BookingsConfig(dg.Config):
@@ -37,6 +44,20 @@ class BookingsConfig(dg.Config):
         description="changes: since the watermark. full: everything anew. reread: what starts around now.",
         pattern=f"^({'|'.join(get_args(Mode))})$",
     )
+    past_days: int = Field(
+        default=0, ge=0, le=3650, description="reread: how far back. 0: as CALCOM_BOOKING_REREAD_PAST_DAYS says."
+    )
+    future_days: int = Field(
+        default=0, ge=0, le=3650, description="reread: how far ahead. 0: as CALCOM_BOOKING_REREAD_FUTURE_DAYS says."
+    )
+
+    def of(self, options: BookingOptions) -> BookingOptions:
+        """These options, with the window that was chosen here."""
+        return replace(
+            options,
+            reread_past=timedelta(days=self.past_days) or options.reread_past,
+            reread_future=timedelta(days=self.future_days) or options.reread_future,
+        )
 
 
 def bookings(
@@ -46,7 +67,10 @@ def bookings(
     booking_mirror: dg.ResourceParam[BookingMirror],
     container: dg.ResourceParam[Container],
 ) -> dg.MaterializeResult[Any]:
-    """What was booked: everything the first time, afterwards what changed since the watermark."""
+    """What was booked at Cal.com, one row a booking: all of it the first time, afterwards what changed since.
+
+    Attendees are kept as CALCOM_ATTENDEE_POLICY says. A booking goes only when its deletion is proven.
+    """
     meter = Meter(calcom)
 
     def announce(reason: str, cost: Forecast) -> None:
@@ -57,7 +81,7 @@ def bookings(
             calcom,
             booking_mirror,
             container.bookings.in_doubt,
-            container.bookings.options,
+            config.of(container.bookings.options),
             now=utc_now,
             mode=cast("Mode", config.mode),
             resume=context.retry_number > 0 or context.run.parent_run_id is not None,
@@ -66,10 +90,18 @@ def bookings(
         )
         report = synced.report
         months = container.bookings.overview.by_month() if report.full else []
+        pictures = _pictures(container, utc_now())
     hand_over(synced, meter.spent())
     doubts = _outcome_metadata(synced.doubts)
     return dg.MaterializeResult(
-        metadata={**_metadata(report), **doubts, **_pictures(months, container.settings), **meter.metadata()}
+        metadata={
+            "summary": _summary(report),
+            **pictures,
+            **_by_month(months, container.settings),
+            **_metadata(report),
+            **doubts,
+            **meter.metadata(),
+        }
     )
 
 
@@ -85,9 +117,9 @@ def _metadata(report: BookingsReport) -> dict[str, Any]:
     notes = "\n".join(f"- {note}" for note in report.notes)
     return {
         "rows read": report.read,
-        "pages": report.pages,
+        "pages read": report.pages,
         "why everything was read": report.full or "it was not",
-        "quarantined": report.quarantined,
+        "rows quarantined": report.quarantined,
         "watermark": report.watermark.isoformat() if report.watermark else "none yet",
         **stored_metadata(report.stored, report.proven),
         **({"dropped as too old": report.forgotten} if report.forgotten else {}),
@@ -96,7 +128,22 @@ def _metadata(report: BookingsReport) -> dict[str, Any]:
     }
 
 
-def _pictures(months: list[MonthCount], settings: Settings) -> dict[str, Any]:
+def _summary(report: BookingsReport) -> str:
+    changes = report.stored.changes
+    how = f"Everything was read ({report.full})" if report.full else "What changed was read"
+    told = f"{how}: {report.read} rows, {changes.added} new, {changes.changed} changed, {changes.gone} gone."
+    return told + (f" {report.quarantined} could not be read and are kept." if report.quarantined else "")
+
+
+def _pictures(container: Container, now: datetime) -> dict[str, Any]:
+    """Bookings around now by day, and how late changes came."""
+    figures, settings = container.reports.figures, container.settings
+    days = figures.bookings_by_day(since=now - _DAYS_SHOWN, before=now + _DAYS_SHOWN)
+    lags = figures.sync_lags(since=now - _LAGS_SHOWN)
+    return {**bookings_by_day(days, settings, now=now), **sync_lags(lags, settings)}
+
+
+def _by_month(months: list[MonthCount], settings: Settings) -> dict[str, Any]:
     """Bookings by month and status, as a picture; nothing for an empty mirror."""
     if not months:
         return {}
@@ -104,9 +151,9 @@ def _pictures(months: list[MonthCount], settings: Settings) -> dict[str, Any]:
 
     frame = pd.DataFrame([(f"{m.month:%Y-%m}", m.status, m.bookings) for m in months], columns=_MONTH_COLUMNS)
     counts = frame.pivot_table(index="month", columns="status", values="bookings", aggfunc="sum", fill_value=0)
-    figure, axes = plotter(settings).subplots(figsize=(8, 2.5))
+    figure, axes = canvas(settings)
     counts.tail(_MONTHS_SHOWN).plot.bar(stacked=True, width=0.9, ax=axes, xlabel="", ylabel="bookings", fontsize=6)
-    return {"bookings by month of their start": picture(figure)}
+    return {"bookings by month of their start": picture(figure, "Bookings of each month by status")}
 
 
 def assets(account: Account) -> list[dg.AssetsDefinition]:
@@ -116,8 +163,16 @@ def assets(account: Account) -> list[dg.AssetsDefinition]:
         group_name="calcom",
         kinds={"calcom", "postgres"},
         owners=OWNERS,
+        tags={"account": account.name, "made": "from_cal_com"},
+        freshness_policy=BOOKINGS.policy,
         pool=account.pool,
-        deps=[account.key("event_types")],  # they tell private bookings of team members apart
-        metadata=column_schema("bookings"),
+        # They tell private bookings of team members apart.
+        deps=[account.key("event_types"), account.key("cal_com")],
+        metadata={
+            **column_schema("bookings"),
+            **column_lineage(account.key, OF_EVENT_TYPES),
+            "table": "bookings",
+            **BOOKINGS.metadata(),
+        },
     )
     return [mirror(account.given_to(bookings))]

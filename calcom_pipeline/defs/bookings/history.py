@@ -11,10 +11,12 @@ from calcom_pipeline.app.bookings.backfill import backfill, forecast_backfill
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import OWNERS, Account
+from calcom_pipeline.defs.bookings.assets import OF_EVENT_TYPES
 from calcom_pipeline.defs.bookings.metadata import stored_metadata, unknown_fields
-from calcom_pipeline.defs.columns import column_schema
+from calcom_pipeline.defs.columns import column_lineage, column_schema
 from calcom_pipeline.defs.failures import dagster_failures
-from calcom_pipeline.defs.metadata import Meter, table
+from calcom_pipeline.defs.markdown import table
+from calcom_pipeline.defs.metadata import Meter
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.defs.reports import hand_over
 from calcom_pipeline.domain.bookings.positions import Month
@@ -37,7 +39,10 @@ def bookings_history(
     calcom: dg.ResourceParam[CalcomClient],
     container: dg.ResourceParam[Container],
 ) -> dg.MaterializeResult[Any]:
-    """What was booked in past months, by month of creation, into the same table as `bookings`."""
+    """What was booked in past months, by month of creation, into the same table as `bookings`.
+
+    Launch a backfill over the months that you want (job `bookings_backfill`); what was read before is left out.
+    """
     meter, settings, group = Meter(calcom), container.settings, container.bookings
     months = sorted(Month.parse(key[: len("YYYY-MM")]) for key in context.partition_keys)
     with dagster_failures("Reading the history of bookings"):
@@ -64,18 +69,20 @@ def bookings_history(
             raise TransientError("; ".join(f"{month}: {why}" for month, why in report.failures.items()))
     hand_over(report, meter.spent())
     total = report.total
-    read = [{"month": str(m.month), "read": m.read, "added": m.stored.changes.added} for m in report.months]
+    read = [(m.month, m.read, m.stored.changes.added) for m in report.months]
+    summary = f"{len(report.months)} months read: {total.read} rows, {total.stored.changes.added} new."
     return dg.MaterializeResult(
         metadata={
+            "summary": summary,
+            **({"by month": table(("month", "rows read", "new"), read)} if read else {}),
             "rows read": total.read,
-            "pages": total.pages,
-            "quarantined": total.quarantined,
+            "pages read": total.pages,
+            "rows quarantined": total.quarantined,
             "months read before": len(plan.done),
             "months before the first booking": len(plan.empty),
             "forecast": str(plan.cost),
             **stored_metadata(total.stored, report.proven),
             **unknown_fields(total.unknown_fields),
-            **({"by month": table(read)} if read else {}),
             **meter.metadata(),
         }
     )
@@ -96,10 +103,15 @@ def assets(account: Account) -> list[dg.AssetsDefinition]:
             group_name="calcom",
             kinds={"calcom", "postgres"},
             owners=OWNERS,
+            tags={"account": account.name, "made": "from_cal_com"},
             pool=account.pool,
-            deps=[account.key("event_types")],
+            deps=[account.key("event_types"), account.key("cal_com")],
             partitions_def=months(account),
             backfill_policy=_A_YEAR_A_RUN,
-            metadata=column_schema("bookings"),
+            metadata={
+                **column_schema("bookings"),
+                **column_lineage(account.key, OF_EVENT_TYPES),
+                "table": "bookings",
+            },
         )
         return [history(account.given_to(bookings_history))]

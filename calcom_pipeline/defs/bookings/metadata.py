@@ -4,7 +4,8 @@ from typing import Any
 
 from calcom_pipeline.app.bookings.deletions import Proven
 from calcom_pipeline.app.bookings.ports import Stored
-from calcom_pipeline.defs.metadata import change_metadata, table
+from calcom_pipeline.defs.markdown import table
+from calcom_pipeline.defs.metadata import change_metadata
 
 
 def stored_metadata(stored: Stored, proven: Proven) -> dict[str, Any]:
@@ -12,14 +13,13 @@ def stored_metadata(stored: Stored, proven: Proven) -> dict[str, Any]:
     return {
         **change_metadata(stored.changes),
         "facts for caches": stored.facts,
-        "no longer listed": stored.unlisted,
-        "proven deleted": proven.gone,
-        "out of scope": proven.out_of_scope,
-        **({"not settled": f"{proven.open} or more: {proven.why_open}"} if proven.open else {}),
+        "bookings no longer listed": stored.unlisted,
+        "bookings proven deleted": proven.gone,
+        "bookings out of scope": proven.out_of_scope,
+        **({"bookings not settled": f"{proven.open} or more: {proven.why_open}"} if proven.open else {}),
     }
 
 
 def unknown_fields(fields: Any) -> dict[str, Any]:
     """Fields of Cal.com's that nothing here reads, and in how many bookings they stood."""
-    rows = [{"field": name, "bookings": count} for name, count in fields.items()]
-    return {"fields we do not know": table(rows)} if rows else {}
+    return {"fields we do not know": table(("field", "bookings"), fields.items())} if fields else {}

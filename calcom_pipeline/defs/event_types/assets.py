@@ -5,14 +5,15 @@ from typing import Any
 import dagster as dg
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
-from calcom_pipeline.app.event_types.mirror import pull_event_types
+from calcom_pipeline.app.event_types.mirror import EventTypesReport, pull_event_types
 from calcom_pipeline.app.event_types.ports import EventTypeMirror
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import OWNERS, Account
-from calcom_pipeline.defs.columns import column_schema
+from calcom_pipeline.defs.columns import column_lineage, column_schema, shared_lineage
 from calcom_pipeline.defs.failures import dagster_failures
-from calcom_pipeline.defs.metadata import LIMITER_PICTURE, Meter, change_metadata, limiter_use, table
+from calcom_pipeline.defs.freshness import EVENT_TYPES
+from calcom_pipeline.defs.metadata import Meter, change_metadata
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.defs.reports import hand_over
 
@@ -25,7 +26,10 @@ def event_types(
     event_type_mirror: dg.ResourceParam[EventTypeMirror],
     container: dg.ResourceParam[Container],
 ) -> dg.MaterializeResult[Any]:
-    """What Cal.com offers now: one row per event type, unchanged ones left alone."""
+    """What can be booked at Cal.com now: one row per event type of the key's user and its teams.
+
+    An event type that is listed no more is kept until it is proven gone.
+    """
     meter = Meter(calcom)
     with dagster_failures("Reading event types"):
         report = pull_event_types(
@@ -36,22 +40,26 @@ def event_types(
             now=utc_now,
             progress=progress_of(context),
         )
-        now = utc_now()
-        calls = container.reports.overview.calls_by_minute(since=now - LIMITER_PICTURE)
     hand_over(report, meter.spent())
     return dg.MaterializeResult(
         metadata={
+            "summary": _summary(report),
+            **({"to know": "\n".join(report.notes)} if report.notes else {}),
             "dagster/row_count": report.event_types,
             "owners": report.owners,
-            "missing and kept": report.missing,
-            "quarantined": report.quarantined,
-            "listed twice": report.repeated,
-            **({"to know": table([{"note": note} for note in report.notes])} if report.notes else {}),
+            "event types missing and kept": report.missing,
+            "rows quarantined": report.quarantined,
+            "event types listed twice": report.repeated,
             **change_metadata(report.changes),
             **meter.metadata(),
-            **limiter_use(calls, container.settings, now=now),
         }
     )
+
+
+def _summary(report: EventTypesReport) -> str:
+    changes = report.changes
+    told = f"{report.event_types} event types of {report.owners} owners; {changes.added} new, {changes.changed} changed"
+    return f"{told}, {changes.gone} gone." + (f" {report.missing} are missing and kept." if report.missing else "")
 
 
 def assets(account: Account) -> list[dg.AssetsDefinition]:
@@ -61,9 +69,16 @@ def assets(account: Account) -> list[dg.AssetsDefinition]:
         group_name="calcom",
         kinds={"calcom", "postgres"},
         owners=OWNERS,
+        tags={"account": account.name, "made": "from_cal_com"},
+        freshness_policy=EVENT_TYPES.policy,
         pool=account.pool,
         # Read after services were written, so that one run of the loop sees its own work.
-        deps=[account.key("service_sync")],
-        metadata=column_schema("event_types"),
+        deps=[account.key("service_sync"), account.key("cal_com")],
+        metadata={
+            **column_schema("event_types"),
+            **column_lineage(account.key, shared_lineage()),
+            "table": "event_types",
+            **EVENT_TYPES.metadata(),
+        },
     )
     return [mirror(account.given_to(event_types))]

@@ -5,27 +5,35 @@ import dagster as dg
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.failures import dagster_failures
-from calcom_pipeline.defs.metadata import table
+from calcom_pipeline.defs.markdown import rows
 
 
 def linked_event_types_exist(container: dg.ResourceParam[Container]) -> dg.AssetCheckResult:
     """A missing one is parked by the next plan, after it was proven gone."""
     with dagster_failures("Reading links"):
         missing = container.reports.overview.dangling_links()
-    rows = [{"service": service, "event type": number} for service, number in missing]
-    return dg.AssetCheckResult(passed=not rows, metadata={"missing": table(rows)} if rows else {})
+    text = f"These services are linked to event types that are gone:\n\n{rows(('service', 'event type'), missing)}"
+    return dg.AssetCheckResult(
+        passed=not missing,
+        description=text if missing else "Every linked service has its event type.",
+        metadata={"services without their event type": len(missing)},
+    )
 
 
 def mirrored_event_types_are_listed(container: dg.ResourceParam[Container]) -> dg.AssetCheckResult:
     """What is missing is kept until that is proven or seen again; meanwhile the mirror may be ahead or behind."""
     with dagster_failures("Reading missing event types"):
         missing = container.reports.overview.missing_event_types()
-    rows = [
-        {"owner": m.owner, "event types": m.event_types, "since (UTC)": f"{m.since:%Y-%m-%d %H:%M}", "why": m.why}
-        for m in missing
-    ]
-    metadata = {"missing and kept": table(rows)} if rows else {}
-    return dg.AssetCheckResult(passed=not rows, severity=dg.AssetCheckSeverity.WARN, metadata=metadata)
+    cells = [(m.owner, m.event_types, f"{m.since:%Y-%m-%d %H:%M}", m.why) for m in missing]
+    table = rows(("owner", "event types", "since (UTC)", "why they are kept"), cells)
+    return dg.AssetCheckResult(
+        passed=not missing,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"Cal.com lists these no more; they are kept until that is proven:\n\n{table}"
+        if missing
+        else "Cal.com lists every mirrored event type.",
+        metadata={"event types missing and kept": sum(m.event_types for m in missing)},
+    )
 
 
 def checks(account: Account) -> list[dg.AssetChecksDefinition]:

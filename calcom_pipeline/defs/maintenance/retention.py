@@ -18,7 +18,7 @@ from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.maintenance.dagster_records import FinishedRuns, OrphanedFiles, Ticks
-from calcom_pipeline.defs.metadata import table
+from calcom_pipeline.defs.markdown import table
 from calcom_pipeline.defs.timing import running
 from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.settings import Settings
@@ -54,9 +54,11 @@ def forget_old_runs(context: dg.OpExecutionContext, container: dg.ResourceParam[
 
 
 def _told(context: dg.OpExecutionContext, found: Sequence[Forgotten]) -> int:
-    rows = [{"records": f.kind, "kept for days": f.days, "deleted": f.records, "error": f.error} for f in found]
+    rows = [(f.kind, f.days, f.records, f.error) for f in found]
     deleted = sum(f.records for f in found)
-    context.add_output_metadata({"deleted": deleted, "kinds": table(rows)})
+    context.add_output_metadata(
+        {"records deleted": deleted, "kinds": table(("records", "kept for days", "deleted", "error"), rows)}
+    )
     failed = [f"{f.kind}: {f.error}" for f in found if f.error]
     if failed:
         raise StoreError("; ".join(failed), advice="The other kinds are done; tomorrow's run tries again.")

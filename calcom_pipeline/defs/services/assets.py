@@ -1,6 +1,6 @@
 """Services against event types: the plan as a person wants to read it, and what came of it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -8,132 +8,161 @@ import dagster as dg
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
 from calcom_pipeline.adapters.postgres.services.store import PostgresServiceStore
+from calcom_pipeline.app.services.choices import SyncRules, sync_chosen
 from calcom_pipeline.app.services.planning import PlanRequest, make_plan
-from calcom_pipeline.app.services.ports import ActionResult
-from calcom_pipeline.app.services.sync import apply_latest
+from calcom_pipeline.app.services.ports import ActionResult, ServiceStore
+from calcom_pipeline.app.services.sync import LatestApplied
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import OWNERS, Account
+from calcom_pipeline.defs.columns import column_lineage, column_schema
 from calcom_pipeline.defs.failures import dagster_failures
-from calcom_pipeline.defs.metadata import Meter, table
+from calcom_pipeline.defs.freshness import SERVICES
+from calcom_pipeline.defs.markdown import table
+from calcom_pipeline.defs.metadata import Meter
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.defs.reports import hand_over
+from calcom_pipeline.defs.services.config import ServicePlanConfig, ServiceSyncConfig
+from calcom_pipeline.defs.services.shown import (
+    plan_sentence,
+    plan_table,
+    result_sentence,
+    result_table,
+)
 from calcom_pipeline.domain.cleaning import printable
-from calcom_pipeline.domain.services.plans import Action
 
-# The UI renders tables of a few hundred rows well; all of them stand in `sync_actions`.
-_ROWS_SHOWN = 200
+_OF_PLANS = {"service_id": ("services_table", "service_id"), "service_version": ("services_table", "version")}
+_OF_LINKS = {name: ("service_plan", name) for name in ("service_id", "owner", "event_type_id")}
+_KINDS = ("create", "adopt", "push", "pull", "hide", "show", "park", "import", "conflict", "refuse", "wait")
 
 
 def service_plan(
     context: dg.AssetExecutionContext,
+    config: ServicePlanConfig,
     calcom: dg.ResourceParam[CalcomClient],
     service_store: dg.ResourceParam[PostgresServiceStore],
     plan_store: dg.ResourceParam[PostgresPlanStore],
     container: dg.ResourceParam[Container],
 ) -> dg.MaterializeResult[Any]:
-    """What has to happen so that services and event types agree: per service, field by field, with the reason."""
+    """What has to happen so that your services and Cal.com's event types agree: per service, field by field, and why.
+
+    Reads both sides, writes to neither. `service_sync` applies it; so does `calcom-pipeline apply PLAN`.
+    """
     meter = Meter(calcom)
     with dagster_failures("Planning services"):
-        request = PlanRequest(f"dagster run {context.run.run_id}", container.event_types.teams)
+        request = PlanRequest(
+            f"dagster run {context.run.run_id}", container.event_types.teams, tuple(config.services) or None
+        )
         stored, plan = make_plan(
             calcom, service_store, plan_store, request, rules=container.services.plan_rules, now=utc_now
         )
+        names = _names(service_store, [action.service_id for action in plan.actions])
     hand_over(stored, meter.spent())
-    metadata: dict[str, Any] = {
-        "plan": stored.id if plan.actions else "nothing to say",
-        "nothing to do": plan.is_empty,
-        **{kind: number for kind, number in stored.counts.items() if number},
-        **meter.metadata(),
-    }
+    may_write = container.services.apply_mode == "auto"
+    metadata: dict[str, Any] = {"summary": plan_sentence(stored, may_write=may_write)}
     if plan.actions:
-        metadata["actions"] = table([_action_row(a) for a in plan.actions[:_ROWS_SHOWN]])
+        metadata["actions"] = plan_table(stored, names, container.settings)
+    if stored.held:
+        metadata["held until applied by name"] = table(("action", "why"), stored.held.items())
     if notes := sorted({note for action in plan.actions for note in action.notes}):
         metadata["notes"] = "; ".join(notes)
-    if stored.held:
-        metadata["held until applied by name"] = table([{"kind": k, "why": why} for k, why in stored.held.items()])
-    return dg.MaterializeResult(metadata=metadata)
-
-
-def service_sync(
-    context: dg.AssetExecutionContext,
-    calcom: dg.ResourceParam[CalcomClient],
-    service_store: dg.ResourceParam[PostgresServiceStore],
-    plan_store: dg.ResourceParam[PostgresPlanStore],
-    container: dg.ResourceParam[Container],
-) -> dg.MaterializeResult[Any]:
-    """The latest plan, applied: a result per service. Writes only to the sandbox, or with CALCOM_APPLY=auto."""
-    meter = Meter(calcom)
-    with dagster_failures("Applying a plan"):
-        applied = apply_latest(
-            calcom,
-            service_store,
-            plan_store,
-            rules=container.services.apply_rules,
-            may_write=container.services.apply_mode == "auto",
-            now=utc_now,
-            progress=progress_of(context),
-        )
-    hand_over(applied, meter.spent())
-    plan, report = applied.plan, applied.report
-    if plan is None:
-        return dg.MaterializeResult(metadata={"result": "nothing to do", **meter.metadata()})
-    if report is None:
-        result = f"nothing written (CALCOM_APPLY=plan); review it and run: calcom-pipeline apply {plan.id}"
-        return dg.MaterializeResult(metadata={"plan": plan.id, "result": result, **meter.metadata()})
-    for result in _failed(report.results):
-        context.log.warning(printable(f"Service {result.service_id}: {result.message}"))
+    metadata["plan"] = stored.id if plan.actions else "none"
     return dg.MaterializeResult(
         metadata={
-            "plan": plan.id,
-            **report.counts,
-            "results": table([_result_row(r) for r in _failures_first(report.results)[:_ROWS_SHOWN]]),
-            "seconds between listing and last write": round(report.gap_seconds, 2),
+            **metadata,
+            **{f"services to {kind}": stored.counts.get(kind, 0) for kind in _KINDS},
+            "services in sync": plan.unchanged,
             **meter.metadata(),
         }
     )
 
 
-def _action_row(action: Action) -> dict[str, Any]:
-    fields = "; ".join(f"{d.field}: {d.verdict}, here {d.local!r}, Cal.com {d.remote!r}" for d in action.fields)
+def service_sync(
+    context: dg.AssetExecutionContext,
+    config: ServiceSyncConfig,
+    calcom: dg.ResourceParam[CalcomClient],
+    service_store: dg.ResourceParam[PostgresServiceStore],
+    plan_store: dg.ResourceParam[PostgresPlanStore],
+    container: dg.ResourceParam[Container],
+) -> dg.MaterializeResult[Any]:
+    """The newest plan, applied: event types follow your services, your services follow Cal.com, a result for each.
+
+    Writes to the sandbox by itself, to a real account only with CALCOM_APPLY=auto or by a plan's name. The check
+    `services_in_sync` says which services need somebody, and what to press.
+    """
+    meter = Meter(calcom)
+    group = container.services
+    with dagster_failures("Applying a plan"):
+        applied = sync_chosen(
+            calcom,
+            service_store,
+            plan_store,
+            config.choice,
+            PlanRequest(f"dagster run {context.run.run_id}", container.event_types.teams),
+            rules=SyncRules(group.plan_rules, group.apply_rules, group.apply_mode == "auto" and not config.only_plans),
+            now=utc_now,
+            progress=progress_of(context),
+        )
+        names = _names(service_store, [r.service_id for r in applied.report.results] if applied.report else [])
+    hand_over(applied, meter.spent())
+    for result in _failed(applied.report.results if applied.report else ()):
+        context.log.warning(printable(f"Service {result.service_id}: {result.message}"))
+    return dg.MaterializeResult(metadata={**_outcome(applied, names, container), **meter.metadata()})
+
+
+def _outcome(applied: LatestApplied, names: dict[str, str], container: Container) -> dict[str, Any]:
+    """What came of it: a sentence, a table, numbers."""
+    plan, report = applied.plan, applied.report
+    counts = report.counts if report else {}
+    numbers = {f"services {outcome}": counts.get(outcome, 0) for outcome in ("done", "failed", "held", "left")}
+    if plan is None:
+        return {"summary": "Nothing to do: no plan is open that wants anything written.", **numbers}
+    if report is None:
+        result = f"Nothing written, as was asked for. Review the plan and run: calcom-pipeline apply {plan.id}"
+        return {"summary": result, "plan": plan.id, **numbers}
     return {
-        "service": action.service_id,
-        "action": action.kind,
-        "event type": action.event_type_id or 0,
-        "why": action.reason,
-        "fields": fields if action.kind != "create" else "",
+        "summary": result_sentence(counts, report.results, names),
+        "results": result_table(report.results, names, container.settings),
+        "plan": plan.id,
+        **numbers,
+        "seconds between listing and last write": round(report.gap_seconds, 2),
     }
 
 
-def _result_row(result: ActionResult) -> dict[str, Any]:
-    return {
-        "service": result.service_id,
-        "action": result.kind,
-        "outcome": result.outcome,
-        "event type": result.event_type_id or 0,
-        "message": result.message,
-    }
+def _names(services: ServiceStore, ids: Iterable[str]) -> dict[str, str]:
+    """Names of services, for people."""
+    wanted = sorted({service_id for service_id in ids if service_id})
+    return {service.id: service.name or "" for service in services.services(wanted)} if wanted else {}
 
 
 def _failed(results: Iterable[ActionResult]) -> list[ActionResult]:
     return [r for r in results if r.outcome == "failed"]
 
 
-def _failures_first(results: Sequence[ActionResult]) -> list[ActionResult]:
-    return sorted(results, key=lambda r: (r.outcome == "done", r.position))
-
-
 def assets(account: Account) -> list[dg.AssetsDefinition]:
     """Both, of an account."""
 
-    def made(function: Callable[..., Any], deps: Sequence[dg.AssetKey] = ()) -> dg.AssetsDefinition:
+    def made(
+        function: Callable[..., Any], table: str, deps: Sequence[str], lineage: Mapping[str, tuple[str, str]]
+    ) -> dg.AssetsDefinition:
         return dg.asset(
             key_prefix=account.key_prefix,
             group_name="services",
             kinds={"calcom", "postgres"},
             owners=OWNERS,
+            tags={"account": account.name, "made": "of_both_sides"},
             pool=account.pool,
-            deps=deps,
+            deps=[account.key(name) for name in deps],
+            freshness_policy=SERVICES.policy,
+            metadata={
+                **column_schema(table),
+                **column_lineage(account.key, lineage),
+                "table": table,
+                **SERVICES.metadata(),
+            },
         )(account.given_to(function))
 
-    return [made(service_plan), made(service_sync, [account.key("service_plan")])]
+    return [
+        made(service_plan, "sync_actions", ["services_table", "cal_com"], _OF_PLANS),
+        made(service_sync, "service_links", ["service_plan"], _OF_LINKS),
+    ]

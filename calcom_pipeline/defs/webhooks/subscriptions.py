@@ -9,9 +9,13 @@ from calcom_pipeline.app.webhooks.supervise import ScopeResult, supervise
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import OWNERS, Account
+from calcom_pipeline.defs.columns import column_lineage, column_schema
 from calcom_pipeline.defs.failures import dagster_failures
-from calcom_pipeline.defs.metadata import Meter, table
+from calcom_pipeline.defs.freshness import WEBHOOKS
+from calcom_pipeline.defs.markdown import rows, table
+from calcom_pipeline.defs.metadata import Meter
 from calcom_pipeline.defs.progress import progress_of
+from calcom_pipeline.domain.webhooks.arrivals import Arrivals
 
 _ROWS_SHOWN = 200
 _UNWANTED = "CALCOM_WEBHOOK_URL is not set: no subscriptions are kept, changes are found by polling."
@@ -20,10 +24,13 @@ _UNWANTED = "CALCOM_WEBHOOK_URL is not set: no subscriptions are kept, changes a
 def webhooks(
     context: dg.AssetExecutionContext, calcom: dg.ResourceParam[CalcomClient], container: dg.ResourceParam[Container]
 ) -> dg.MaterializeResult[Any]:
-    """One subscription per scope, put right where that is allowed (CALCOM_WEBHOOK_APPLY); others are left alone."""
+    """Cal.com's messages to us about bookings: one subscription per user or event type, put right where allowed.
+
+    CALCOM_WEBHOOK_URL names our address, CALCOM_WEBHOOK_APPLY allows; subscriptions of others are left alone.
+    """
     group = container.subscriptions
     if not group.is_wanted:
-        return dg.MaterializeResult(metadata={"result": _UNWANTED})
+        return dg.MaterializeResult(metadata={"summary": _UNWANTED})
     meter = Meter(calcom)
     with dagster_failures("Looking after webhook subscriptions"):
         found = supervise(
@@ -35,15 +42,19 @@ def webhooks(
             now=utc_now,
             progress=progress_of(context),
         )
+    wrong = found.number("wrong") + found.number("failed")
+    summary = f"{found.number('right')} subscriptions are right, {wrong} are not; {found.written} were written."
+    cells = [_row(result) for result in found.results[:_ROWS_SHOWN]]
     return dg.MaterializeResult(
         metadata={
-            "right": found.number("right"),
-            "wrong": found.number("wrong"),
-            "failed": found.number("failed"),
-            "written": found.written,
-            "sign with a previous secret": found.rotation_due,
-            "scopes": table([_row(result) for result in found.results[:_ROWS_SHOWN]]),
+            "summary": summary,
+            "scopes": table(("scope", "state", "done", "to do", "why"), cells),
             **({"waiting": f"{len(found.waiting)}: {found.waiting_for}"} if found.waiting else {}),
+            "subscriptions right": found.number("right"),
+            "subscriptions wrong": found.number("wrong"),
+            "subscriptions failed": found.number("failed"),
+            "subscriptions written": found.written,
+            "subscriptions that sign with a previous secret": found.rotation_due,
             **meter.metadata(),
         }
     )
@@ -57,31 +68,37 @@ def webhooks_alive(container: dg.ResourceParam[Container]) -> dg.AssetCheckResul
     with dagster_failures("Looking whether webhooks are alive"):
         known = group.store.known()
         arrivals = group.arrivals(utc_now())
-    bad = [{"scope": str(k.scope), "state": k.state, "why": str(k.reason)} for k in known if k.state != "right"]
+    bad = [(str(k.scope), k.state, k.reason) for k in known if k.state != "right"]
     borne = container.settings.webhook_lost_percent
     is_heard = arrivals is None or not (arrivals.are_silent or arrivals.lost_percent > borne)
-    metadata: dict[str, Any] = {"not right": table(bad)} if bad else {}
+    text = [_arrivals_sentence(arrivals) if known else "No subscription was looked at yet: materialize webhooks."]
+    if bad:
+        text += ["These are not as they should be:", rows(("scope", "state", "why"), bad[:_ROWS_SHOWN])]
+    metadata: dict[str, Any] = {"subscriptions not right": len(bad)}
     if arrivals is not None:
         metadata |= {
-            "changes": arrivals.expected,
-            "delivered": arrivals.named,
-            "lost": arrivals.lost,
+            "changes that had to be delivered": arrivals.expected,
+            "changes delivered": arrivals.named,
+            "changes lost": arrivals.lost,
             "lost %": round(arrivals.lost_percent, 1),
-            "borne %": borne,
+            "lost % that is borne": borne,
         }
     return dg.AssetCheckResult(
-        passed=bool(known) and not bad and is_heard, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
+        passed=bool(known) and not bad and is_heard,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="\n\n".join(text),
+        metadata=metadata,
     )
 
 
-def _row(result: ScopeResult) -> dict[str, Any]:
-    return {
-        "scope": str(result.scope),
-        "state": result.state,
-        "done": ", ".join(result.done),
-        "to do": ", ".join(result.planned),
-        "why": str(result.reason),
-    }
+def _arrivals_sentence(arrivals: Arrivals | None) -> str:
+    if arrivals is None:
+        return "Subscribed; nothing takes deliveries in here."
+    return f"{arrivals.named} of {arrivals.expected} changes of bookings were delivered lately."
+
+
+def _row(result: ScopeResult) -> tuple[object, ...]:
+    return result.scope, result.state, ", ".join(result.done), ", ".join(result.planned), result.reason
 
 
 def assets(account: Account) -> list[dg.AssetsDefinition]:
@@ -91,8 +108,19 @@ def assets(account: Account) -> list[dg.AssetsDefinition]:
         group_name="calcom",
         kinds={"calcom", "postgres"},
         owners=OWNERS,
+        tags={"account": account.name, "made": "of_both_sides"},
+        metadata={
+            **column_schema("webhook_scopes"),
+            **column_lineage(account.key, {"scope": ("event_types", "id")}),
+            "table": "webhook_scopes",
+            **WEBHOOKS.metadata(),
+        },
+        freshness_policy=WEBHOOKS.policy,
         pool=account.pool,
-        deps=[account.key("event_types")],  # each event type of a team has a subscription of its own
+        deps=[
+            account.key("event_types"),
+            account.key("cal_com"),
+        ],  # each event type of a team has a subscription of its own
     )
     return [kept(account.given_to(webhooks))]
 

@@ -38,7 +38,7 @@ class EventType:
     """What can be booked at Cal.com, and the columns of the table `event_types`."""
 
     id: Annotated[int, Column("bigint", "Cal.com's id")]
-    owner: Annotated[Owner, Column("text", "user:<id> or team:<id>; slugs are unique within it")]
+    owner: Annotated[Owner, Column("text", "user:ID or team:ID; slugs are unique within it")]
     slug: Annotated[str, Column("text", "last part of the booking page's address")]
     title: Annotated[str, Column("text", "name shown to people who book")]
     duration_minutes: Annotated[int, Column("integer", "default length")]

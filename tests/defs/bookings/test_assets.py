@@ -17,7 +17,7 @@ from calcom_pipeline.domain.bookings.listing import MINE
 from calcom_pipeline.domain.bookings.positions import Month
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from tests.support.booking_rows import months_of_creation, stamp
-from tests.support.dagster_runs import metadata, run
+from tests.support.dagster_runs import metadata, rows_in, run
 
 pytestmark = pytest.mark.timeout(180)
 ACCOUNT = Account.from_environment()
@@ -60,9 +60,9 @@ class TestHistory:
         keys = [e.partition for e in result.get_asset_materialization_events()]
         assert set(keys) >= {f"{month}-01" for month in made}
         told = metadata_of_history(result)
-        assert (told["rows added"], told["quarantined"]) == (60, 0)
+        assert (told["rows added"], told["rows quarantined"]) == (60, 0)
         assert told["forecast"].startswith("60 bookings, at most ")
-        assert {r.data["month"]: r.data["added"] for r in told["by month"] if r.data["added"]} == made
+        assert {month: int(new) for month, _, new in rows_in(told["by month"]) if int(new)} == made
         done = [month for month in made if is_done(container.bookings.mirror, Month.parse(month))]
         assert sorted(done) == sorted(set(made) - {f"{utc_now():%Y-%m}"})
 
@@ -129,10 +129,10 @@ class TestChecks:
         run(instance, "bookings_mirror")
         found = self.looked(instance)
         assert {name: one.passed for name, one in found.items()} == dict.fromkeys(
-            ("no_host_is_booked_twice", "bookings_are_fresh", "bookings_are_as_many_as_at_cal_com"), True
+            ("no_host_is_booked_twice", "bookings_are_fresh", "mirror_complete"), True
         )
-        counts = {name: value.value for name, value in found["bookings_are_as_many_as_at_cal_com"].metadata.items()}
-        assert counts == {"at Cal.com": 60, "here": 60}
+        counts = {name: value.value for name, value in found["mirror_complete"].metadata.items()}
+        assert counts == {"bookings at Cal.com": 60, "bookings here": 60, "rows in quarantine": 0}
 
     def test_a_host_who_is_booked_twice_is_named_with_the_booking(self, instance, container: Container, sandbox):
         event_type = next(e for e in sandbox.control.account()["eventTypes"] if e["ownerId"])
@@ -143,9 +143,9 @@ class TestChecks:
         run(instance, "bookings_mirror")
         found = self.looked(instance)["no_host_is_booked_twice"]
         assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-        (shown,) = found.metadata["the first 1"].records
-        assert shown.data["booking"] in uids
-        assert shown.data["host"] == event_type["ownerId"]
+        ((booking, host, *_),) = rows_in(found.description)
+        assert booking in uids
+        assert host == str(event_type["ownerId"])
 
     def test_a_mirror_that_was_never_read_or_not_lately_is_stale(self, instance, container: Container):
         assert container.require_schema()
@@ -156,7 +156,7 @@ class TestChecks:
             cursor.execute("UPDATE booking_listings SET polled_at = polled_at - interval '16 minutes'")
         late = self.looked(instance)["bookings_are_fresh"]
         assert not late.passed
-        assert late.metadata["seconds since the last read"].value > late.metadata["allowed"].value == 900
+        assert late.metadata["seconds since the last read"].value > late.metadata["seconds allowed"].value == 900
 
     def test_a_position_in_the_future_fails_the_check_until_the_next_read_has_set_it_anew(
         self, instance, container: Container
@@ -166,7 +166,7 @@ class TestChecks:
             cursor.execute("UPDATE watermarks SET position = now() + interval '6 hours' WHERE stream = 'bookings'")
         found = self.looked(instance)["bookings_are_fresh"]
         assert not found.passed
-        assert [shown.data["partition"] for shown in found.metadata["in the future"].records] == ["mine"]
+        assert [part for _, part, _ in rows_in(found.description)] == ["mine"]
         told = metadata(run(instance, "bookings_mirror"), "bookings")
         assert told["why everything was read"] == "its position lay ahead of this clock"
         assert self.looked(instance)["bookings_are_fresh"].passed
@@ -177,15 +177,37 @@ class TestChecks:
         run(instance, "bookings_mirror")
         sandbox.control.delete_bookings(count=3)
         run(instance, "bookings_mirror")
-        found = self.looked(instance)["bookings_are_as_many_as_at_cal_com"]
+        found = self.looked(instance)["mirror_complete"]
         assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
         assert "bookings_full_read" in (found.description or "")
-        assert (found.metadata["at Cal.com"].value, found.metadata["here"].value) == (57, 60)
-        assert metadata(run(instance, "bookings_full_read"), "bookings")["proven deleted"] == 3
-        assert self.looked(instance)["bookings_are_as_many_as_at_cal_com"].passed
+        assert (found.metadata["bookings at Cal.com"].value, found.metadata["bookings here"].value) == (57, 60)
+        assert metadata(run(instance, "bookings_full_read"), "bookings")["bookings proven deleted"] == 3
+        assert self.looked(instance)["mirror_complete"].passed
 
     def test_where_old_bookings_are_dropped_counts_are_not_compared(self, instance, container: Container, monkeypatch):
         monkeypatch.setenv("CALCOM_BOOKING_RETENTION_DAYS", "1")
         assert container.require_schema()
-        found = self.looked(instance)["bookings_are_as_many_as_at_cal_com"]
-        assert (found.passed, found.description) == (True, "Old bookings are dropped here, so counts must differ.")
+        found = self.looked(instance)["mirror_complete"]
+        assert found.passed
+        assert "older ones are dropped on purpose" in (found.description or "")
+
+    def test_a_row_in_quarantine_warns_with_its_reason_and_what_to_do(self, instance, container: Container):
+        run(instance, "bookings_mirror")
+        with container.require_schema().transaction("Testing") as cursor:
+            cursor.execute(
+                "INSERT INTO quarantine (stream, hash, raw, reason, first_seen_at, last_seen_at) "
+                "VALUES ('bookings', 'x', '', 'start: is no instant', now(), now())"
+            )
+        found = self.looked(instance)["mirror_complete"]
+        assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+        assert rows_in(found.description) == [["bookings", "1", "start: is no instant"]]
+        assert "calcom-pipeline quarantine replay" in (found.description or "")
+
+    def test_while_cal_com_cannot_be_asked_completeness_is_not_claimed(
+        self, instance, container: Container, sandbox: RunningSandbox
+    ):
+        run(instance, "bookings_mirror")
+        sandbox.control.add_fault("error", "GET /v2/bookings", status=500, count=100)
+        found = self.looked(instance)["mirror_complete"]
+        assert not found.passed
+        assert "could not be asked" in (found.description or "")

@@ -10,7 +10,7 @@ import pytest
 
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute, PostgresOverview
-from calcom_pipeline.defs.metadata import LIMITER_PICTURE, limiter_use
+from calcom_pipeline.defs.pictures import LIMITER_PICTURE, limiter_use
 from calcom_pipeline.settings import Settings
 from tests.support.commands import bare
 
@@ -50,7 +50,7 @@ import sys
 from datetime import UTC, datetime
 import calcom_pipeline.definitions
 from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute
-from calcom_pipeline.defs.metadata import limiter_use
+from calcom_pipeline.defs.pictures import limiter_use
 from calcom_pipeline.settings import load_settings
 assert "matplotlib" not in sys.modules
 now = datetime.now(UTC)

@@ -14,7 +14,7 @@ from calcom_pipeline.definitions import defs
 from calcom_pipeline.defs.bookings import sensors
 from calcom_pipeline.defs.webhooks import subscriptions
 from tests.support.commands import command
-from tests.support.dagster_runs import metadata, run, sensor_named
+from tests.support.dagster_runs import metadata, rows_in, run, sensor_named
 from tests.support.hook_receiver import hook_receiver
 from tests.support.inbox import arrive
 
@@ -83,7 +83,7 @@ class TestCommands:
         assert json_of("status", environment=planning)[0] == exit_codes.UNHEALTHY
         assert json_of("ensure", "--apply", environment=planning)[1]["written"] == 1
         looked_after = {**planning, "CALCOM_WEBHOOK_APPLY": "auto", "CALCOM_WEBHOOK_URL": URL + "2"}
-        assert json_of("ensure", environment=looked_after)[1]["written"] == 1
+        assert json_of("ensure", environment=looked_after)[1]["subscriptions written"] == 1
 
     def test_rotate_says_why_nothing_was_changed_or_that_it_is_over(self, environment: dict[str, str]):
         with hook_receiver(SECRET) as receiver:
@@ -112,11 +112,12 @@ class TestDagster:
         self, instance: dg.DagsterInstance, mirrored: Container
     ):
         first = metadata(run(instance, "webhook_subscriptions"), "webhooks")
-        assert (first["right"], first["written"]) == (len(first["scopes"]), len(first["scopes"]))
+        scopes = len(rows_in(first["scopes"]))
+        assert (first["subscriptions right"], first["subscriptions written"]) == (scopes, scopes)
         (one,) = mirrored.calcom.list_webhooks()
         mirrored.calcom.delete_webhook(one.id)
         done = run(instance, "webhook_subscriptions")
-        assert metadata(done, "webhooks")["written"] == 1
+        assert metadata(done, "webhooks")["subscriptions written"] == 1
         assert [e.passed for e in done.get_asset_check_evaluations()] == [True]
 
     def test_what_was_lost_is_found_and_polling_looks_more_often(
@@ -138,7 +139,7 @@ class TestDagster:
         assert isinstance(looked, dg.SkipReason)
         assert looked.skip_message == "No look yet; deliveries arrive: the last 6 changes were named by one"
         (check,) = run(instance, "webhook_subscriptions").get_asset_check_evaluations()
-        assert (check.passed, check.metadata["lost"].value) == (True, 0)
+        assert (check.passed, check.metadata["changes lost"].value) == (True, 0)
 
         happen(container, "cancelled", began + 20 * MINUTE, created_at=began - 9 * MINUTE)
         sensor_named("changed_bookings")(
@@ -146,7 +147,7 @@ class TestDagster:
         )
         assert container.subscriptions.sweep.looked_at() == now
         (check,) = run(instance, "webhook_subscriptions").get_asset_check_evaluations()
-        assert (check.passed, check.metadata["lost"].value, check.metadata["lost %"].value) == (False, 1, 14.3)
+        assert (check.passed, check.metadata["changes lost"].value, check.metadata["lost %"].value) == (False, 1, 14.3)
 
 
 class TestFindings:
