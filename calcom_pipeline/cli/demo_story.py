@@ -50,7 +50,7 @@ def tell_what_came_of_it(output: Output, container: "Container", reports: "StepR
 
 
 def book_a_time(output: Output, container: "Container") -> dict[str, Any] | None:
-    """Book the first free start of an event type that takes one booking a time, and show that no cache offers it any more."""
+    """Book the first free start of a type that takes one booking a time, and show that no cache offers it any more."""
     from calcom_pipeline.facade import CalcomService
 
     calcom = CalcomService(container)
