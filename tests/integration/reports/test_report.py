@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import psycopg
 import pytest
 import redis
 from pydantic import SecretStr
 
 from calcom_pipeline.adapters.postgres.database import Database
-from calcom_pipeline.app.reports.models import AccountReport, LastRun
+from calcom_pipeline.app.reports.models import AccountReport
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.bootstrap.reports import report_of
 from calcom_pipeline.domain.redaction import know_secrets
@@ -38,7 +37,7 @@ def settings(servers: Servers, schema_name: str, redis_url: str) -> Settings:
         base_url=NOWHERE,
         database_url=SecretStr(servers.database_url),
         redis_url=SecretStr(redis_url),
-        dagster_pg_url=SecretStr(servers.dagster_pg_url),
+        dagster_pg_url=SecretStr(servers.database_url),  # where no Dagster has run, unlike in that of other tests
         database_schema=schema_name,
         apply="auto",
         webhook_url="https://hooks.example.org/webhooks/calcom",
@@ -55,7 +54,7 @@ def variables(servers: Servers, schema_name: str, redis_url: str) -> dict[str, s
         "CALCOM_BASE_URL": NOWHERE,
         "DATABASE_URL": servers.database_url,
         "REDIS_URL": redis_url,
-        "DAGSTER_PG_URL": servers.dagster_pg_url,
+        "DAGSTER_PG_URL": servers.database_url,
         "CALCOM_DATABASE_SCHEMA": schema_name,
     }
 
@@ -154,37 +153,6 @@ def test_a_service_that_was_just_written_is_in_sync_before_cal_com_is_read_again
             (NOW,),
         )
     assert report_of(container, now=NOW).headline.verdict == "in_sync"
-
-
-def test_runs_of_dagster_are_listed_newest_first(container: Container, servers: Servers):
-    url = servers.dagster_pg_url.replace("+psycopg2", "")
-    with psycopg.connect(url, autocommit=True) as connection:
-        # Dagster's own table, or one like it where Dagster has not run yet.
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS runs (id bigserial PRIMARY KEY, run_id text, pipeline_name text, status text,"
-            " run_body text, start_time double precision, end_time double precision)"
-        )
-        existed = connection.execute("SELECT count(*) FROM runs").fetchall()[0][0]
-        try:
-            for number, status in ((1, "SUCCESS"), (2, "FAILURE")):
-                connection.execute(
-                    "INSERT INTO runs (run_id, pipeline_name, status, run_body, start_time, end_time)"
-                    " VALUES (%s, 'report_test', %s, '', 1000, 1000 + 7)",
-                    (f"report-test-{number}", status),
-                )
-            made = report_of(container, now=NOW)
-        finally:
-            connection.execute("DELETE FROM runs WHERE pipeline_name = 'report_test'")
-            if not existed:
-                connection.execute("DROP TABLE runs CASCADE")
-    began = datetime(1970, 1, 1, 0, 16, 40, tzinfo=UTC)
-    ours = [run for run in made.runs.value or () if run.job == "report_test"]
-    assert ours == [
-        LastRun("report-test-2", "report_test", "FAILURE", began, began + timedelta(seconds=7)),
-        LastRun("report-test-1", "report_test", "SUCCESS", began, began + timedelta(seconds=7)),
-    ]
-    page = report_page(made, PageOptions.of(container.settings))
-    assert 'href="https://dagster.example.org/runs/report-test-2"' in page
 
 
 class TestThePage:
