@@ -18,11 +18,13 @@ from calcom_pipeline.app.reports.models import AccountReport
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.bootstrap.reports import report_of
 from calcom_pipeline.domain.redaction import know_secrets
+from calcom_pipeline.facade import CalcomService
 from calcom_pipeline.local import Servers
 from calcom_pipeline.settings import Settings
 from calcom_pipeline.web.report.page import PageOptions, report_page
 from tests.support.commands import command, said
 from tests.support.report_world import ATTENDEE, FAILURE, HOSTILE, busy, in_sync, in_trouble
+from tests.support.web import asking
 
 NOW = datetime.now(UTC)
 WEEK = NOW.date() + timedelta(days=7)
@@ -201,6 +203,15 @@ class TestThePage:
         assert len(rows) == 15
         assert [row[0] for row in rows[:2]] == ["13", "12"]  # the worst are in it
         assert "25 more are not listed here" in page
+
+
+def test_the_page_of_serve_shows_what_the_service_knows_without_a_call(container: Container, database: Database):
+    in_trouble(database, NOW)
+    with asking(CalcomService(container)) as asker:
+        answer = asker.get("/")
+    assert answer.status == 200
+    assert "Not in sync: 1 service is parked, 1 failed" in answer.raw.decode()
+    assert len(data_of(answer.raw.decode())["rows"]) == 40
 
 
 def data_of(page: str) -> Any:
