@@ -85,7 +85,7 @@ def settings(servers: Servers, schema_name: str, redis_url: str) -> Settings:
         api_key=SecretStr("cal_live_0123456789abcdef"),
         database_url=SecretStr(servers.database_url),
         redis_url=SecretStr(redis_url),
-        dagster_pg_url=SecretStr(servers.dagster_pg_url),
+        dagster_pg_url=SecretStr(servers.database_url),  # where no Dagster has run
         database_schema=schema_name,
         apply="auto",
         ui_url="https://dagster.example.org",

@@ -70,7 +70,7 @@ def _limited(traffic: Traffic) -> Iterator[Concern]:
 
 
 def _not_delivered(webhooks: Webhooks) -> Iterator[Concern]:
-    if webhooks.wrong:
+    if webhooks.wanted and webhooks.wrong:
         first = webhooks.wrong[0]
         more = f", and {len(webhooks.wrong) - 1} more" if len(webhooks.wrong) > 1 else ""
         sentence = f"Webhook subscription {first.scope}{more}: {first.reason}."
@@ -81,7 +81,7 @@ def _not_delivered(webhooks: Webhooks) -> Iterator[Concern]:
     given_up = _sum(webhooks.deliveries, "quarantined")
     if given_up:
         sentence = f"{_number(given_up, 'delivery', 'deliveries')} could not be dealt with."
-        yield Concern("deliveries_given_up", sentence, "calcom-pipeline quarantine list", serious=False)
+        yield Concern("deliveries_given_up", sentence, serious=False)
 
 
 def _failed(runs: ReportPart[Sequence[LastRun]]) -> Iterator[Concern]:
@@ -92,7 +92,8 @@ def _failed(runs: ReportPart[Sequence[LastRun]]) -> Iterator[Concern]:
         newest.setdefault(run.job, run)
     for job, run in newest.items():
         if run.status == "FAILURE":
-            yield Concern("run_failed", f"The last run of {job} failed.", "calcom-pipeline runs")
+            sentence = f"The last run of {job} failed; Dagster's UI says why."
+            yield Concern("run_failed", sentence, "calcom-pipeline up")
 
 
 def _sum(numbers: Mapping[str, int], *names: str) -> int:

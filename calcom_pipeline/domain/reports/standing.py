@@ -10,11 +10,11 @@ from typing import Literal, get_args
 
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.reasons import NO_REASON, Reason
-from calcom_pipeline.domain.services.fields import FIELD_NAMES
+from calcom_pipeline.domain.services.fields import FIELD_NAMES, Side, local_values, remote_values
 from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.domain.services.models import Service
 from calcom_pipeline.domain.services.plans import Action, ActionKind, FieldDecision
-from calcom_pipeline.domain.services.reconcile import Situation, plan_services
+from calcom_pipeline.domain.services.reconcile import Situation, decide, plan_services
 
 #: Worst first. parked and failed: a write was tried and did not work; conflict, refused and held wait for a person;
 #: waiting and pending are dealt with by the next runs.
@@ -51,12 +51,34 @@ def standings(situation: Situation, held: Mapping[str, Reason]) -> list[ServiceS
     """
     planned = {action.service_id: action for action in plan_services(situation).actions}
     links = {link.service_id: link for link in situation.links}
+    types = {event_type.id: event_type for event_type in situation.event_types}
     found: list[ServiceStanding] = []
     for service in situation.services:
         link, action = links.get(service.id), planned.pop(service.id, None)
-        found.append(_of_service(service, link, action, held, str(service.owner(situation.me))))
+        one = _of_service(service, link, action, held, str(service.owner(situation.me)))
+        if one.action == "wait" and link is not None and (there := types.get(link.event_type_id or 0)):
+            # What waits is not compared by the planner; a person wants to know what it waits with.
+            one = replace(one, fields=drift(service, link, there, situation.field_owners))
+        found.append(one)
     found += [_of_lost(action, links.get(action.service_id), held) for action in planned.values()]
     return sorted(found, key=lambda one: (STANDINGS.index(one.standing), len(one.service_id), one.service_id))
+
+
+def drift(
+    service: Service, link: Link, there: EventType, field_owners: Mapping[str, Side]
+) -> tuple[FieldDecision, ...]:
+    """The fields of a linked service that differ from its event type, each with what would be done about it."""
+    remote, found = remote_values(there), list[FieldDecision]()
+    for name, value in local_values(service).items():
+        if value == remote[name]:
+            continue
+        verdict, reason = decide(
+            local=value, remote=remote[name], base=link.base.get(name), owner=field_owners.get(name)
+        )
+        if name not in link.base:
+            verdict, reason = "conflict", Reason("never_agreed")
+        found.append(FieldDecision(name, verdict, value, remote[name], link.base.get(name), reason))
+    return tuple(found)
 
 
 def known_event_types(

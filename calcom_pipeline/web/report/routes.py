@@ -116,9 +116,8 @@ class ReportPages:
     def _caller(self, request: Request) -> tuple[str, bool]:
         """Who asks, and whether by a session. Raises ProblemError."""
         callers = self._context.callers
-        given = request.headers.get("authorization")
-        if given is not None or not callers.are_named:
-            return callers.admit(given), False
+        if _has_bearer(request) or not callers.are_named:
+            return callers.admit(request.headers.get("authorization")), False
         name = self._sessions.holder_of(request.cookies.get(COOKIE, ""))
         if not name:
             raise ProblemError(NO_TOKEN)
@@ -178,7 +177,7 @@ def _html(text: str, status: int = 200) -> Response:
 
 def _refusal(request: Request, error: ProblemError) -> Response:
     """A browser is shown the form; a program is told as everywhere."""
-    browses = "text/html" in request.headers.get("accept", "") and "authorization" not in request.headers
+    browses = "text/html" in request.headers.get("accept", "") and not _has_bearer(request)
     if browses and error.kind is NO_TOKEN:
         return RedirectResponse("/sign-in", 303, headers={"Cache-Control": "no-store"})
     if browses and error.kind is TOO_MANY:
@@ -186,6 +185,11 @@ def _refusal(request: Request, error: ProblemError) -> Response:
     told = problem_of(error)
     assert told is not None
     return told
+
+
+def _has_bearer(request: Request) -> bool:
+    """Whether it names a token of ours; a proxy's Basic authentication, which browsers send on, does not."""
+    return request.headers.get("authorization", "")[:7].lower() == "bearer "
 
 
 def _is_from_here(request: Request) -> bool:

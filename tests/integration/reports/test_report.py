@@ -9,21 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import psycopg
 import pytest
 import redis
 from pydantic import SecretStr
 
 from calcom_pipeline.adapters.postgres.database import Database
-from calcom_pipeline.app.reports.models import AccountReport, LastRun
+from calcom_pipeline.app.reports.models import AccountReport
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.bootstrap.reports import report_of
 from calcom_pipeline.domain.redaction import know_secrets
+from calcom_pipeline.facade import CalcomService
 from calcom_pipeline.local import Servers
 from calcom_pipeline.settings import Settings
 from calcom_pipeline.web.report.page import PageOptions, report_page
 from tests.support.commands import command, said
 from tests.support.report_world import ATTENDEE, FAILURE, HOSTILE, busy, in_sync, in_trouble
+from tests.support.web import asking
 
 NOW = datetime.now(UTC)
 WEEK = NOW.date() + timedelta(days=7)
@@ -38,7 +39,7 @@ def settings(servers: Servers, schema_name: str, redis_url: str) -> Settings:
         base_url=NOWHERE,
         database_url=SecretStr(servers.database_url),
         redis_url=SecretStr(redis_url),
-        dagster_pg_url=SecretStr(servers.dagster_pg_url),
+        dagster_pg_url=SecretStr(servers.database_url),  # where no Dagster has run, unlike in that of other tests
         database_schema=schema_name,
         apply="auto",
         webhook_url="https://hooks.example.org/webhooks/calcom",
@@ -55,7 +56,7 @@ def variables(servers: Servers, schema_name: str, redis_url: str) -> dict[str, s
         "CALCOM_BASE_URL": NOWHERE,
         "DATABASE_URL": servers.database_url,
         "REDIS_URL": redis_url,
-        "DAGSTER_PG_URL": servers.dagster_pg_url,
+        "DAGSTER_PG_URL": servers.database_url,
         "CALCOM_DATABASE_SCHEMA": schema_name,
     }
 
@@ -156,37 +157,6 @@ def test_a_service_that_was_just_written_is_in_sync_before_cal_com_is_read_again
     assert report_of(container, now=NOW).headline.verdict == "in_sync"
 
 
-def test_runs_of_dagster_are_listed_newest_first(container: Container, servers: Servers):
-    url = servers.dagster_pg_url.replace("+psycopg2", "")
-    with psycopg.connect(url, autocommit=True) as connection:
-        # Dagster's own table, or one like it where Dagster has not run yet.
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS runs (id bigserial PRIMARY KEY, run_id text, pipeline_name text, status text,"
-            " run_body text, start_time double precision, end_time double precision)"
-        )
-        existed = connection.execute("SELECT count(*) FROM runs").fetchall()[0][0]
-        try:
-            for number, status in ((1, "SUCCESS"), (2, "FAILURE")):
-                connection.execute(
-                    "INSERT INTO runs (run_id, pipeline_name, status, run_body, start_time, end_time)"
-                    " VALUES (%s, 'report_test', %s, '', 1000, 1000 + 7)",
-                    (f"report-test-{number}", status),
-                )
-            made = report_of(container, now=NOW)
-        finally:
-            connection.execute("DELETE FROM runs WHERE pipeline_name = 'report_test'")
-            if not existed:
-                connection.execute("DROP TABLE runs CASCADE")
-    began = datetime(1970, 1, 1, 0, 16, 40, tzinfo=UTC)
-    ours = [run for run in made.runs.value or () if run.job == "report_test"]
-    assert ours == [
-        LastRun("report-test-2", "report_test", "FAILURE", began, began + timedelta(seconds=7)),
-        LastRun("report-test-1", "report_test", "SUCCESS", began, began + timedelta(seconds=7)),
-    ]
-    page = report_page(made, PageOptions.of(container.settings))
-    assert 'href="https://dagster.example.org/runs/report-test-2"' in page
-
-
 class TestThePage:
     def test_it_names_nobody_who_booked_and_holds_no_secret(self, made: AccountReport, settings: Settings):
         page = report_page(made, PageOptions.of(settings))
@@ -233,6 +203,15 @@ class TestThePage:
         assert len(rows) == 15
         assert [row[0] for row in rows[:2]] == ["13", "12"]  # the worst are in it
         assert "25 more are not listed here" in page
+
+
+def test_the_page_of_serve_shows_what_the_service_knows_without_a_call(container: Container, database: Database):
+    in_trouble(database, NOW)
+    with asking(CalcomService(container)) as asker:
+        answer = asker.get("/")
+    assert answer.status == 200
+    assert "Not in sync: 1 service is parked, 1 failed" in answer.raw.decode()
+    assert len(data_of(answer.raw.decode())["rows"]) == 40
 
 
 def data_of(page: str) -> Any:

@@ -61,8 +61,16 @@ def test_a_program_sees_it_with_its_token_and_is_told_without():
         assert asker.get("/", headers={"Authorization": f"Bearer {TOKEN}"}).raw.startswith(b"<!doctype html>")
         assert asker.get("/").kind == "no-token"
         for wrong in (f"Bearer {TOKEN}x", f"Basic {TOKEN}", TOKEN):
-            refused = asker.get("/", headers={**BROWSER, "Authorization": wrong})
+            refused = asker.get("/", headers={"Authorization": wrong})
             assert (refused.status, refused.kind) == (401, "no-token")
+
+
+def test_behind_a_proxy_s_own_password_a_browser_signs_in_all_the_same():
+    sent = {**BROWSER, "Authorization": "Basic dXNlcjpwYXNzd29yZA=="}
+    with open_page() as asker:
+        assert asker.get("/", headers=sent).headers["location"] == "/sign-in"
+        value = cookie_of(sign_in(asker, headers={**FORM, "Authorization": sent["Authorization"]}))
+        assert asker.get("/", headers={**sent, **with_cookie(value)}).status == 200
 
 
 def test_a_browser_signs_in_once_and_signs_out():

@@ -144,6 +144,8 @@ def test_what_else_a_person_should_know_is_told_once(sources: FakeReportSources,
         FakeReportSources(waiting=Backlogs(3, NOW - timedelta(minutes=4))),
         FakeReportSources(hooks=Webhooks(wanted=True, arrivals=Arrivals(named=9, lost=1))),
         FakeReportSources(hooks=Webhooks(wanted=True, deliveries={"done": 41})),
+        # Nobody wants one any more.
+        FakeReportSources(hooks=Webhooks(wanted=False, wrong=(WRONG,))),
         # It has worked since.
         FakeReportSources(ran=(LastRun("r3", "services_sync", "SUCCESS", NOW, NOW), FAILED_RUN)),
     ],

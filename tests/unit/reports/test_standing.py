@@ -226,3 +226,16 @@ class TestRemedies:
     )
     def test_an_id_is_one_word_of_a_command(self, given: str, word: str):
         assert quoted(given) == word
+
+
+def test_a_service_that_waits_after_a_failure_says_what_it_waits_with():
+    later = NOW + timedelta(hours=1)
+    link = linked(1, attempts=3, reason=FAILED, failed_version="1", next_attempt_at=later)
+    agreed = {name: value for name, value in link.base.items() if name != "description"}
+    edited = service(1, name="New", description="here")
+    found = judged(edited, replace(link, base=agreed), there=event_type(1, description="there", duration_minutes=45))
+    assert [(f.field, f.verdict, f.local, f.remote, f.reason.code) for f in found.fields] == [
+        ("title", "push", "New", "Service 1", "local_changed"),
+        ("duration_minutes", "pull", 30, 45, "remote_changed"),
+        ("description", "conflict", "here", "there", "never_agreed"),
+    ]
