@@ -38,7 +38,7 @@ MEANING = {
     REDIS: "Redis",
     EMBEDDED: "the embedded servers or Dagster did not start",
     PARTIAL: "done in part, see the output",
-    UNHEALTHY: "doctor found a problem",
+    UNHEALTHY: "doctor or a check found a problem",
     BUSY: "another apply is running, try again",
     INTERRUPTED: "interrupted",
     NOBODY_READS: "whoever read the output has left",

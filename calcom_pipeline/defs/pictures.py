@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from calcom_pipeline.adapters.postgres.reports.figures import DayCount, FreeHour, GroupLatency, HourLag
+from calcom_pipeline.adapters.postgres.reports.figures import DayBookings, FreeHour, GroupLatency, HourLag
 from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute
 from calcom_pipeline.bootstrap.locations import data_folder
 from calcom_pipeline.settings import Settings
@@ -108,7 +108,7 @@ def latencies(found: Sequence[GroupLatency], settings: Settings) -> dict[str, dg
 
 
 def bookings_by_day(
-    days: Sequence[DayCount], settings: Settings, *, now: datetime
+    days: Sequence[DayBookings], settings: Settings, *, now: datetime
 ) -> dict[str, dg.MarkdownMetadataValue]:
     """Bookings of each day around now, by status, and where today is."""
     if not days:

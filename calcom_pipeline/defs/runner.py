@@ -10,9 +10,9 @@ from calcom_pipeline.app.calls import Progress
 from calcom_pipeline.defs.progress import listening
 from calcom_pipeline.defs.reports import StepReports, receiving
 
-# The UI files runs under their code location by this tag; runs it did not launch itself lack it.
-_REPOSITORY_TAG = {".dagster/repository": "__repository__@calcom_pipeline"}
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+#: The UI files runs under their code location by this tag; runs it did not launch itself lack it.
+REPOSITORY_TAG = {".dagster/repository": "__repository__@calcom_pipeline"}
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def run_job(definitions: dg.Definitions, name: str, progress: Progress) -> JobRe
     job = definitions.resolve_job_def(name)
     with dg.DagsterInstance.get() as instance, listening(progress), receiving() as reports:
         result = job.execute_in_process(
-            instance=instance, raise_on_error=False, tags=_REPOSITORY_TAG, run_config=_QUIET
+            instance=instance, raise_on_error=False, tags=REPOSITORY_TAG, run_config=QUIET
         )
     # Numbers and short texts: tables and pictures are for the UI.
     steps = {
@@ -40,11 +40,12 @@ def run_job(definitions: dg.Definitions, name: str, progress: Progress) -> JobRe
         for event in result.get_asset_materialization_events()
         if (m := event.materialization)
     }
-    failures = {event.step_key or name: _cause(event) for event in result.all_events if event.is_step_failure}
+    failures = {event.step_key or name: cause_of(event) for event in result.all_events if event.is_step_failure}
     return JobResult(result.success, result.run_id, reports, steps, failures)
 
 
-def _cause(event: dg.DagsterEvent) -> str:
+def cause_of(event: dg.DagsterEvent) -> str:
+    """Why a step failed, in the words of whoever raised it."""
     failure = event.step_failure_data
     if failure.user_failure_data and failure.user_failure_data.description:
         return failure.user_failure_data.description

@@ -60,7 +60,7 @@ class CircuitLook(Protocol):
         ...
 
 
-class CallRecords(Protocol):
+class CallTotalsStore(Protocol):
     """The rows of requests that were sent."""
 
     def call_totals(self, *, since: datetime) -> CallTotals:

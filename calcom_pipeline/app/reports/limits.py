@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from calcom_pipeline.app.reports.call_ports import CallRecords, CallTotals, CircuitLook, LimiterLook
+from calcom_pipeline.app.reports.call_ports import CallTotals, CallTotalsStore, CircuitLook, LimiterLook
 from calcom_pipeline.domain.errors import CacheError
 from calcom_pipeline.domain.reasons import NO_REASON, Reason
 
@@ -42,7 +42,7 @@ class LimiterNow:
 
 
 def limiter_now(
-    limiter: LimiterLook, breaker: CircuitLook, records: CallRecords, *, groups: Sequence[str], now: datetime
+    limiter: LimiterLook, breaker: CircuitLook, records: CallTotalsStore, *, groups: Sequence[str], now: datetime
 ) -> LimiterNow:
     """Look, and ask Cal.com nothing.
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
 from calcom_pipeline.app.bookings.backfill import backfill, forecast_backfill
+from calcom_pipeline.app.bookings.history import BackfillPlan, BackfillReport
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import OWNERS, Account
@@ -68,24 +69,24 @@ def bookings_history(
         if report.failures:
             raise TransientError("; ".join(f"{month}: {why}" for month, why in report.failures.items()))
     hand_over(report, meter.spent())
+    return dg.MaterializeResult(metadata={**_metadata(plan, report), **meter.metadata()})
+
+
+def _metadata(plan: BackfillPlan, report: BackfillReport) -> dict[str, Any]:
     total = report.total
     read = [(m.month, m.read, m.stored.changes.added) for m in report.months]
-    summary = f"{len(report.months)} months read: {total.read} rows, {total.stored.changes.added} new."
-    return dg.MaterializeResult(
-        metadata={
-            "summary": summary,
-            **({"by month": table(("month", "rows read", "new"), read)} if read else {}),
-            "rows read": total.read,
-            "pages read": total.pages,
-            "rows quarantined": total.quarantined,
-            "months read before": len(plan.done),
-            "months before the first booking": len(plan.empty),
-            "forecast": str(plan.cost),
-            **stored_metadata(total.stored, report.proven),
-            **unknown_fields(total.unknown_fields),
-            **meter.metadata(),
-        }
-    )
+    return {
+        "summary": f"{len(read)} months read: {total.read} rows, {total.stored.changes.added} new.",
+        **({"by month": table(("month", "rows read", "new"), read)} if read else {}),
+        "rows read": total.read,
+        "pages read": total.pages,
+        "rows quarantined": total.quarantined,
+        "months read before": len(plan.done),
+        "months before the first booking": len(plan.empty),
+        "forecast": str(plan.cost),
+        **stored_metadata(total.stored, report.proven),
+        **unknown_fields(total.unknown_fields),
+    }
 
 
 def months(account: Account) -> dg.MonthlyPartitionsDefinition:

@@ -64,7 +64,7 @@ class GroupLatency:
 
 
 @dataclass(frozen=True, slots=True)
-class DayCount:
+class DayBookings:
     """Bookings by day of their start (UTC) and status; private ones count too."""
 
     day: date
@@ -118,11 +118,11 @@ class PostgresFigures:
             cursor.execute(_LATENCIES, {"since": since})
             return [GroupLatency(*row) for row in cursor.fetchall()]
 
-    def bookings_by_day(self, *, since: datetime, before: datetime) -> list[DayCount]:
+    def bookings_by_day(self, *, since: datetime, before: datetime) -> list[DayBookings]:
         """Bookings that start in between, by day and status."""
         with self._database.transaction("Counting bookings by day", "read") as cursor:
             cursor.execute(_BOOKINGS_BY_DAY, {"since": since, "before": before})
-            return [DayCount(*row) for row in cursor.fetchall()]
+            return [DayBookings(*row) for row in cursor.fetchall()]
 
     def sync_lags(self, *, since: datetime) -> list[HourLag]:
         """How long changes since then took from Cal.com's stamp to the read that brought them, by hour."""
