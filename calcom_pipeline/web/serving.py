@@ -3,19 +3,25 @@
 import os
 import socket
 import tempfile
+import threading
 from collections.abc import Generator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from uvicorn.supervisors import Multiprocess
 
-from calcom_pipeline.bootstrap.container import Container, ready_container
-from calcom_pipeline.domain.errors import ConfigurationError, PipelineError
+from calcom_pipeline.adapters.observability.structured_log import event_logger
+from calcom_pipeline.bootstrap.container import Container, open_container
+from calcom_pipeline.domain.errors import ConfigurationError, PipelineError, SchemaOutdated, StoreError
 from calcom_pipeline.facade import CalcomService
 from calcom_pipeline.settings import Settings, load_settings
 from calcom_pipeline.web.app import build_app
+from calcom_pipeline.web.connections import BoundedConnection, ConnectionBounds, room_for
 from calcom_pipeline.web.measures import FOLDER_VARIABLE
 from calcom_pipeline.web.options import WebOptions
 from calcom_pipeline.web.webhooks import WebhookOptions, receiving, webhook_routes
@@ -23,9 +29,11 @@ from calcom_pipeline.web.webhooks import WebhookOptions, receiving, webhook_rout
 WORKERS_VARIABLE = "CALCOM_HTTP_WORKERS"
 #: Seconds that an idle connection is kept; longer than a page takes to ask for its next month.
 _KEEP_ALIVE_SECONDS = 15
-#: Connections beyond what threads and queues hold are refused at once.
-_SPARE_CONNECTIONS = 200
 _BACKLOG = 512
+# Until PostgreSQL is taken for away: those who connect meanwhile wait in the socket's queue.
+_FIRST_LOOK_SECONDS = 3.0
+
+_log = event_logger("http")
 
 
 class HttpApiEnded(PipelineError):  # noqa: N818 - says what happened
@@ -55,14 +63,17 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:
-    """Answer until a signal asks to stop.
+    """Answer until a signal asks to stop. PostgreSQL and Redis may be away: each answer says what it cannot do without.
 
     Raises:
         HttpApiEnded: it did not start.
-        PipelineError: what `ready_container` raises; checked before anything is served, also for several processes.
+        ConfigurationError: an address of a server cannot be understood; checked before anything is served, also for
+            several processes.
+        SchemaOutdated: where no deliveries are taken in, who come but once.
     """
     # Held open here too: embedded servers live as long as the longest of us, and mistakes are told by this process.
-    with ready_container(settings) as container:
+    with open_container(settings) as container:
+        _look_first(container)
         if settings.http_workers == 1:
             with ExitStack() as stack:
                 server = uvicorn.Server(server_config(_application(container, stack), settings))
@@ -79,16 +90,44 @@ def worker_app() -> Starlette:
     """The application of one of several processes, by its environment."""
     settings = load_settings()
     stack = ExitStack()
-    return _application(stack.enter_context(ready_container(settings)), stack)
+    return _application(stack.enter_context(open_container(settings)), stack)
+
+
+def _look_first(container: Container) -> None:
+    """Make the schema where there is none, and tell mistakes. A PostgreSQL that is away now is told, no more."""
+    assert container.redis is not None  # its address can be understood
+    found, database = Future[None](), container.database
+
+    def look() -> None:
+        try:
+            container.require_schema()
+        except BaseException as error:  # noqa: BLE001 - whoever waits hears of it
+            found.set_exception(error)
+        else:
+            found.set_result(None)
+
+    threading.Thread(target=look, name="first look", daemon=True).start()
+    try:
+        found.result(None if container.endpoints.embedded_database else _FIRST_LOOK_SECONDS)
+    except TimeoutError:
+        _log.warning("serving_without_postgresql", why="it does not answer", schema=database.schema)
+    except SchemaOutdated as error:
+        if not _takes_deliveries(container):
+            raise
+        _log.warning("serving_without_postgresql", why=str(error), advice=error.advice)
+    except StoreError as error:
+        _log.warning("serving_without_postgresql", why=str(error), advice=error.advice)
+
+
+def _takes_deliveries(container: Container) -> bool:
+    """Where a secret says whose deliveries are true, unless the receiver is off."""
+    return bool(container.deliveries.secrets()) and "webhooks" not in container.settings.http_off
 
 
 def _application(container: Container, stack: ExitStack) -> Starlette:
-    """The HTTP API, and the receiver of webhooks where a secret says whose deliveries are true.
-
-    `stack` is closed once nothing is asked any more.
-    """
+    """The HTTP API, and the receiver of webhooks. `stack` is closed once nothing is asked any more."""
     settings, receiver = container.settings, list[BaseRoute]()
-    if container.deliveries.secrets():
+    if _takes_deliveries(container):
         intake = stack.enter_context(receiving(container))
         receiver += webhook_routes(intake, WebhookOptions.of(settings))
     return build_app(CalcomService(container), WebOptions.of(settings), extra=receiver, on_stop=stack.close)
@@ -96,17 +135,19 @@ def _application(container: Container, stack: ExitStack) -> Starlette:
 
 def server_config(app: Starlette | str, settings: Settings) -> uvicorn.Config:
     """Lines of its own would hold addresses with what was asked; ours hold names of operations."""
+    bounds = ConnectionBounds(
+        head_bytes=settings.http_header_kilobytes * 1024,
+        head_seconds=settings.http_head_seconds,
+        most=room_for(settings.http_connections),
+    )
     return uvicorn.Config(
         app,
         factory=isinstance(app, str),
         workers=settings.http_workers,
-        # h11 stops reading a head that grows past its bound; httptools would take any.
-        http="h11",
-        h11_max_incomplete_event_size=settings.http_header_kilobytes * 1024,
+        http=cast("Any", partial(BoundedConnection, bounds=bounds)),
         access_log=False,
         log_config=None,
         server_header=False,
-        limit_concurrency=5 * (settings.http_threads + settings.http_write_threads) + _SPARE_CONNECTIONS,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.http_stop_seconds) or 1,
     )

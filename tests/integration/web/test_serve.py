@@ -5,21 +5,25 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.web.webhooks import PATH
 from tests.support import leaks
 from tests.support.commands import argv, bare, command, said
 from tests.support.deliveries import SECRET, delivery_body, post
+from tests.support.stalling import before_postgres
 from tests.support.tables import fetch
 from tests.support.web import Asker, free_port
 
 TOKEN = "website-token-0001"
+DAYS = {"eventTypeId": 1, "start": "2026-12-01", "end": "2026-12-02"}
 
 
 @contextmanager
@@ -44,6 +48,18 @@ def running(environment: dict[str, str], *options: str) -> Iterator[tuple[subpro
         if process.poll() is None:
             process.kill()
             process.communicate()
+
+
+def receiving(spool: Path) -> dict[str, str]:
+    """What makes a receiver of it."""
+    return {"CALCOM_WEBHOOK_SECRET": SECRET.decode(), "CALCOM_WEBHOOK_SPOOL_FOLDER": str(spool)}
+
+
+def eventually(look: Callable[[], Any], seconds: float = 30) -> Any:
+    until = time.monotonic() + seconds
+    while not (found := look()) and time.monotonic() < until:
+        time.sleep(0.05)
+    return found
 
 
 def _answers(port: int) -> bool:
@@ -101,9 +117,9 @@ def test_a_port_that_is_taken_is_told(environment: dict[str, str]):
 
 def test_a_mistake_is_told_by_its_exit_code_before_anything_is_served(environment: dict[str, str]):
     before = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    away = {**environment, "DATABASE_URL": f"postgresql://nobody@127.0.0.1:{free_port()}/none"}
-    done = command("serve", "--port", str(free_port()), "--workers", "2", environment=away)
-    assert done.returncode == 8
+    wrong = {**environment, "DATABASE_URL": "mysql://nobody@127.0.0.1/none"}
+    done = command("serve", "--port", str(free_port()), "--workers", "2", environment=wrong)
+    assert done.returncode == 3
     assert os.environ.get("PROMETHEUS_MULTIPROC_DIR") == before
 
 
@@ -128,9 +144,8 @@ def test_tokens_that_are_none_are_refused_without_quoting_them(environment: dict
 def test_with_a_secret_webhooks_come_in_beside_the_api_and_reach_the_inbox(
     environment: dict[str, str], database: Database, tmp_path: Path, workers: str
 ):
-    hooks = {"CALCOM_WEBHOOK_SECRET": SECRET.decode(), "CALCOM_WEBHOOK_SPOOL_FOLDER": str(tmp_path)}
     raw = delivery_body("u1")
-    with running({**environment, **hooks}, "--workers", workers) as (process, port):
+    with running(environment | receiving(tmp_path), "--workers", workers) as (process, port):
         address = f"http://127.0.0.1:{port}{PATH}"
         assert post(address, raw) == 200
         assert post(address, raw, None) == 401
@@ -141,6 +156,60 @@ def test_with_a_secret_webhooks_come_in_beside_the_api_and_reach_the_inbox(
     assert fetch(database, "SELECT trigger, uid FROM webhook_inbox") == [("BOOKING_CREATED", "u1")]
 
 
+def test_the_receiver_alone_can_be_off(environment: dict[str, str], tmp_path: Path):
+    with running(environment | receiving(tmp_path) | {"CALCOM_HTTP_OFF": "webhooks"}) as (_, port):
+        assert post(f"http://127.0.0.1:{port}{PATH}", delivery_body("u1")) == 404
+
+
 def test_without_a_secret_nobody_can_deliver(environment: dict[str, str]):
     with running(environment) as (_, port):
         assert post(f"http://127.0.0.1:{port}{PATH}", delivery_body("u1")) == 404
+
+
+def test_while_postgresql_hangs_it_starts_and_keeps_deliveries_on_disk_until_it_answers(
+    environment: dict[str, str], database: Database, servers: local.Servers, tmp_path: Path
+):
+    """Cal.com delivers once: a receiver that is started again in an outage has to take what comes."""
+    with before_postgres(servers) as (url, door):
+        door.stall()
+        quick = {"DATABASE_URL": url, "CALCOM_DATABASE_CONNECT_SECONDS": "2", "CALCOM_LOOK_SECONDS": "1"}
+        with running(environment | receiving(tmp_path) | quick) as (process, port):
+            assert post(f"http://127.0.0.1:{port}{PATH}", delivery_body("u1")) == 200
+            assert len(list(tmp_path.rglob("*.spooled"))) == 1
+            asker = Asker(port)
+            answer = asker.get("/v2/slots", **DAYS)
+            assert (answer.status, answer.kind) == (503, "store-away")
+            assert answer.headers["retry-after"]
+            assert b'calcom_webhook_deliveries_total{outcome="spooled"} 1.0' in asker.get("/metrics").raw
+            door.flow()
+            assert eventually(lambda: fetch(database, "SELECT uid FROM webhook_inbox")) == [("u1",)]
+            assert eventually(lambda: asker.get("/v2/slots", **DAYS).kind == "not-found")  # nothing is mirrored yet
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=40)
+    leaks.said("`serve`", out, err)
+    assert "serving without postgresql" in err
+
+
+def test_several_processes_start_while_postgresql_refuses(environment: dict[str, str], tmp_path: Path):
+    away = {"DATABASE_URL": f"postgresql://nobody@127.0.0.1:{free_port()}/none"}
+    with running(environment | receiving(tmp_path) | away, "--workers", "2") as (process, port):
+        for number in range(4):
+            assert post(f"http://127.0.0.1:{port}{PATH}", delivery_body(f"u{number}")) == 200
+        assert Asker(port).get("/v2/slots", **DAYS).kind == "store-away"
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=40)
+    leaks.said("`serve`", out, err)
+    assert len(list(tmp_path.rglob("*.spooled"))) == 4
+
+
+def test_while_redis_is_away_it_starts_and_deliveries_are_stored(
+    environment: dict[str, str], database: Database, tmp_path: Path
+):
+    away = {"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    with running(environment | receiving(tmp_path) | away) as (process, port):
+        assert post(f"http://127.0.0.1:{port}{PATH}", delivery_body("u1")) == 200
+        assert fetch(database, "SELECT uid FROM webhook_inbox") == [("u1",)]
+        assert Asker(port).get("/v2/slots", **DAYS).kind == "not-found"
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=40)
+    leaks.said("`serve`", out, err)
