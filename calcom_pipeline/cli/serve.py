@@ -31,7 +31,8 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     """Serve free times, holds and bookings over HTTP until Ctrl-C.
 
     /openapi.json says what there is. With CALCOM_WEBHOOK_SECRET, Cal.com's webhooks come in at /webhooks/calcom. Open
-    requests may end when it is stopped, for CALCOM_HTTP_STOP_SECONDS.
+    requests may end when it is stopped, for CALCOM_HTTP_STOP_SECONDS. SIGHUP has the webhooks' secrets read anew from
+    the .env file.
     """
     from calcom_pipeline.settings import load_settings
 

@@ -1,12 +1,14 @@
 """The HTTP API as a server: one process in this one, or several under a supervisor that replaces one that died."""
 
+import multiprocessing
 import os
+import signal
 import socket
 import tempfile
 import threading
 from collections.abc import Generator
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any, cast
 
@@ -30,6 +32,7 @@ WORKERS_VARIABLE = "CALCOM_HTTP_WORKERS"
 #: Seconds that an idle connection is kept; longer than a page takes to ask for its next month.
 _KEEP_ALIVE_SECONDS = 15
 _BACKLOG = 512
+_FIRST_HANDED_OVER = 3
 # Until PostgreSQL is taken for away: those who connect meanwhile wait in the socket's queue.
 _FIRST_LOOK_SECONDS = 3.0
 
@@ -41,11 +44,17 @@ class HttpApiEnded(PipelineError):  # noqa: N818 - says what happened
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket that listens there.
+    """A socket that listens there; the one that a service manager handed over, if it did (systemd's LISTEN_FDS).
+
+    Such a socket outlives us: who connects while we are started again waits, and is not refused.
 
     Raises:
         ConfigurationError: the port is taken, or there is no such address.
     """
+    if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS", "0") != "0":
+        listener = socket.socket(fileno=_FIRST_HANDED_OVER)
+        listener.set_inheritable(True)
+        return listener
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     try:
@@ -65,6 +74,8 @@ def listening(host: str, port: int) -> socket.socket:
 def serve(settings: Settings, listener: socket.socket) -> None:
     """Answer until a signal asks to stop. PostgreSQL and Redis may be away: each answer says what it cannot do without.
 
+    SIGHUP has the webhooks' secrets read anew, without a moment in which nobody answers.
+
     Raises:
         HttpApiEnded: it did not start.
         ConfigurationError: an address of a server cannot be understood; checked before anything is served, also for
@@ -77,20 +88,43 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         if settings.http_workers == 1:
             with ExitStack() as stack:
                 server = uvicorn.Server(server_config(_application(container, stack), settings))
+                stack.enter_context(_renewing_secrets(container))
                 server.run(sockets=[listener])
             if not server.started:
                 raise HttpApiEnded("The HTTP API did not start")
             return
         with _shared_figures():
             os.environ[WORKERS_VARIABLE] = str(settings.http_workers)
-            Multiprocess(server_config(f"{__name__}:worker_app", settings), [listener]).run()
+            _Workers(server_config(f"{__name__}:worker_app", settings), [listener]).run()
+
+
+class _Workers(Multiprocess):
+    """Several processes, of which one that died is replaced."""
+
+    def handle_hup(self) -> None:
+        """All read the secrets anew at once; started anew one by one, some would refuse what others take."""
+        for each in self.processes:
+            if each.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(each.pid, signal.SIGHUP)
 
 
 def worker_app() -> Starlette:
     """The application of one of several processes, by its environment."""
     settings = load_settings()
+    threading.Thread(target=_end_with_parent, name="parent watch", daemon=True).start()
     stack = ExitStack()
-    return _application(stack.enter_context(open_container(settings)), stack)
+    container = stack.enter_context(open_container(settings))
+    stack.enter_context(_renewing_secrets(container))
+    return _application(container, stack)
+
+
+def _end_with_parent() -> None:
+    """Nobody replaces what outlives a killed parent, and its port would be taken for the next one."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _look_first(container: Container) -> None:
@@ -117,6 +151,25 @@ def _look_first(container: Container) -> None:
         _log.warning("serving_without_postgresql", why=str(error), advice=error.advice)
     except StoreError as error:
         _log.warning("serving_without_postgresql", why=str(error), advice=error.advice)
+
+
+@contextmanager
+def _renewing_secrets(container: Container) -> Generator[None]:
+    """On SIGHUP."""
+
+    def renew(_signal: int, _frame: object) -> None:
+        try:
+            container.deliveries.renew_secrets(load_settings())
+        except ConfigurationError as error:  # it goes on as before
+            _log.warning("webhook_secrets_not_renewed", why=str(error))
+        else:
+            _log.info("webhook_secrets_renewed", number=len(container.deliveries.secrets()))
+
+    before = signal.signal(signal.SIGHUP, renew)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def _takes_deliveries(container: Container) -> bool:

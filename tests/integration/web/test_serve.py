@@ -3,10 +3,9 @@
 import os
 import signal
 import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,38 +15,15 @@ from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.web.webhooks import PATH
 from tests.support import leaks
-from tests.support.commands import argv, bare, command, said
+from tests.support.commands import command, said
 from tests.support.deliveries import SECRET, delivery_body, post
+from tests.support.serving import answers, serving
 from tests.support.stalling import before_postgres
 from tests.support.tables import fetch
 from tests.support.web import Asker, free_port
 
 TOKEN = "website-token-0001"
 DAYS = {"eventTypeId": 1, "start": "2026-12-01", "end": "2026-12-02"}
-
-
-@contextmanager
-def running(environment: dict[str, str], *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """The command in a process of its own, once it answers."""
-    port = free_port()
-    process = subprocess.Popen(
-        argv("serve", "--port", str(port), *options),
-        env=bare(environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        until = time.monotonic() + 60
-        while not _answers(port):
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        yield process, port
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
 
 
 def receiving(spool: Path) -> dict[str, str]:
@@ -62,19 +38,9 @@ def eventually(look: Callable[[], Any], seconds: float = 30) -> Any:
     return found
 
 
-def _answers(port: int) -> bool:
-    """Whether somebody answers: the port listens before anybody does."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as line:
-            line.sendall(b"GET /health HTTP/1.0\r\n\r\n")
-            return line.recv(100).startswith(b"HTTP/1.1 200")
-    except OSError:
-        return False
-
-
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_until_it_is_asked_to_stop(environment: dict[str, str], how: signal.Signals):
-    with running({**environment, "CALCOM_HTTP_TOKENS": f"website={TOKEN}"}) as (process, port):
+    with serving({**environment, "CALCOM_HTTP_TOKENS": f"website={TOKEN}"}) as (process, port):
         asker = Asker(port, token=TOKEN)
         answer = asker.get("/v2/slots", eventTypeId=1, start="2026-12-01", end="2026-12-02")
         assert answer.kind == "not-found"  # nothing is mirrored yet
@@ -88,7 +54,7 @@ def test_it_serves_until_it_is_asked_to_stop(environment: dict[str, str], how: s
 
 
 def test_several_processes_answer_and_tell_their_figures_together(environment: dict[str, str]):
-    with running(environment, "--workers", "2") as (process, port):
+    with serving(environment, "--workers", "2") as (process, port):
         asker = Asker(port)
         answers = 12
         for _ in range(answers):
@@ -145,7 +111,7 @@ def test_with_a_secret_webhooks_come_in_beside_the_api_and_reach_the_inbox(
     environment: dict[str, str], database: Database, tmp_path: Path, workers: str
 ):
     raw = delivery_body("u1")
-    with running(environment | receiving(tmp_path), "--workers", workers) as (process, port):
+    with serving(environment | receiving(tmp_path), "--workers", workers) as (process, port):
         address = f"http://127.0.0.1:{port}{PATH}"
         assert post(address, raw) == 200
         assert post(address, raw, None) == 401
@@ -157,12 +123,12 @@ def test_with_a_secret_webhooks_come_in_beside_the_api_and_reach_the_inbox(
 
 
 def test_the_receiver_alone_can_be_off(environment: dict[str, str], tmp_path: Path):
-    with running(environment | receiving(tmp_path) | {"CALCOM_HTTP_OFF": "webhooks"}) as (_, port):
+    with serving(environment | receiving(tmp_path) | {"CALCOM_HTTP_OFF": "webhooks"}) as (_, port):
         assert post(f"http://127.0.0.1:{port}{PATH}", delivery_body("u1")) == 404
 
 
 def test_without_a_secret_nobody_can_deliver(environment: dict[str, str]):
-    with running(environment) as (_, port):
+    with serving(environment) as (_, port):
         assert post(f"http://127.0.0.1:{port}{PATH}", delivery_body("u1")) == 404
 
 
@@ -173,7 +139,7 @@ def test_while_postgresql_hangs_it_starts_and_keeps_deliveries_on_disk_until_it_
     with before_postgres(servers) as (url, door):
         door.stall()
         quick = {"DATABASE_URL": url, "CALCOM_DATABASE_CONNECT_SECONDS": "2", "CALCOM_LOOK_SECONDS": "1"}
-        with running(environment | receiving(tmp_path) | quick) as (process, port):
+        with serving(environment | receiving(tmp_path) | quick) as (process, port):
             assert post(f"http://127.0.0.1:{port}{PATH}", delivery_body("u1")) == 200
             assert len(list(tmp_path.rglob("*.spooled"))) == 1
             asker = Asker(port)
@@ -192,7 +158,7 @@ def test_while_postgresql_hangs_it_starts_and_keeps_deliveries_on_disk_until_it_
 
 def test_several_processes_start_while_postgresql_refuses(environment: dict[str, str], tmp_path: Path):
     away = {"DATABASE_URL": f"postgresql://nobody@127.0.0.1:{free_port()}/none"}
-    with running(environment | receiving(tmp_path) | away, "--workers", "2") as (process, port):
+    with serving(environment | receiving(tmp_path) | away, "--workers", "2") as (process, port):
         for number in range(4):
             assert post(f"http://127.0.0.1:{port}{PATH}", delivery_body(f"u{number}")) == 200
         assert Asker(port).get("/v2/slots", **DAYS).kind == "store-away"
@@ -206,10 +172,41 @@ def test_while_redis_is_away_it_starts_and_deliveries_are_stored(
     environment: dict[str, str], database: Database, tmp_path: Path
 ):
     away = {"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
-    with running(environment | receiving(tmp_path) | away) as (process, port):
+    with serving(environment | receiving(tmp_path) | away) as (process, port):
         assert post(f"http://127.0.0.1:{port}{PATH}", delivery_body("u1")) == 200
         assert fetch(database, "SELECT uid FROM webhook_inbox") == [("u1",)]
         assert Asker(port).get("/v2/slots", **DAYS).kind == "not-found"
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=40)
     leaks.said("`serve`", out, err)
+
+
+def test_who_connects_while_it_is_started_again_waits_where_a_service_manager_holds_the_socket(
+    environment: dict[str, str], database: Database, tmp_path: Path
+):
+    """As systemd does: the socket is the first descriptor handed over, and outlives the process."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        hand_over = ["bash", "-c", f'export LISTEN_PID=$$; exec 3<&{held.fileno()}; exec "$@"', "bash"]
+        started = {
+            "environment": environment | receiving(tmp_path) | {"LISTEN_FDS": "1"},
+            "port": port,
+            "wrapped": lambda words: [*hand_over, *words],
+            "pass_fds": [held.fileno()],
+        }
+        with serving(**started) as (process, _):
+            process.kill()
+            process.communicate()
+        with ThreadPoolExecutor(1) as caller:
+            status = caller.submit(post, f"http://127.0.0.1:{port}{PATH}", delivery_body("u1"), timeout=60)
+            with serving(**started):
+                assert status.result(60) == 200
+    assert fetch(database, "SELECT uid FROM webhook_inbox") == [("u1",)]
+
+
+def test_no_process_outlives_a_parent_that_was_killed(environment: dict[str, str]):
+    with serving(environment, "--workers", "2") as (process, port):
+        process.kill()
+        process.wait(20)
+        assert eventually(lambda: not answers(port))
+        process.communicate(timeout=20)
