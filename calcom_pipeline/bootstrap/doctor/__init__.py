@@ -28,6 +28,7 @@ _LOOKS: dict[str, Callable[[Container], str]] = {
     "Cal.com's time zones": zones.zones_of_calcom,
     "Rate limit": calcom.limit,
     "Open outcomes": records.outcomes,
+    "Standing calls": records.standing,
     "Writing": records.writing,
     "Webhooks": webhooks.receiver,
 }
