@@ -15,6 +15,7 @@ from calcom_pipeline.app.availability.lookup import Availability
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.facade import CalcomService
+from calcom_pipeline.sandbox.testing import Control
 from calcom_pipeline.settings import load_settings
 from tests.support.commands import CHECKOUT
 from tests.support.tables import fetch
@@ -36,6 +37,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Up]:
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.setenv("CALCOM_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("CALCOM_ENV_FILE", "")
+    monkeypatch.setenv("CALCOM_SANDBOX_CONTROL", "true")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -111,3 +113,33 @@ def test_a_booking_is_in_the_mirror_and_its_days_are_out_of_the_cache_within_a_s
     told("from a booking at Cal.com to an answer without it", to_cache)
     assert statistics.median(to_mirror) < MIRROR_SECONDS
     assert statistics.median(to_cache) < CACHE_SECONDS
+
+
+def test_an_edit_of_a_service_reaches_cal_com_within_seconds(container: Container):
+    store = container.services.store
+    ids = [
+        store.insert({"name": f"Service {n}", "slug": f"live-{n}", "duration_minutes": 30, "description": "x"})
+        for n in range(3)
+    ]
+
+    def linked() -> dict[str, int]:
+        return {x.service_id: x.event_type_id for x in store.links() if x.event_type_id and x.service_id in ids}
+
+    wait_for(lambda: len(linked()) == len(ids), LONGEST_WAIT_SECONDS)
+    control, taken = Control(container.endpoints.base_url), list[float]()
+    for number in range(TIMES):
+        service_id, name = ids[number % len(ids)], f"Renamed {number}"
+        before, began = writes(control), time.monotonic()
+        with container.database.transaction("Testing") as cursor:
+            cursor.execute("UPDATE services SET name = %s WHERE id::text = %s", (name, service_id))
+        wait_for(lambda b=before: writes(control) > b, LONGEST_WAIT_SECONDS)
+        taken.append(time.monotonic() - began)
+        time.sleep(number % 4)  # not in step with the sensors
+    told("from an edit of a service to Cal.com", taken)
+    assert statistics.median(taken) < EDIT_SECONDS
+
+
+def writes(control: Control) -> int:
+    """Event types that were changed there. The control surface costs no call."""
+    endpoints = control.counters()["endpoints"]
+    return sum(sum(each.values()) for name, each in endpoints.items() if name.startswith("PATCH /v2/event-types"))
