@@ -129,8 +129,8 @@ def _end_with_parent() -> None:
 
 def _look_first(container: Container) -> None:
     """Make the schema where there is none, and tell mistakes. A PostgreSQL that is away now is told, no more."""
-    assert container.redis is not None  # its address can be understood
-    found, database = Future[None](), container.database
+    _, database = container.redis, container.database  # their addresses can be understood
+    found = Future[None]()
 
     def look() -> None:
         try:

@@ -122,6 +122,9 @@ def test_an_edit_of_a_service_reaches_cal_com_within_seconds(container: Containe
         for n in range(3)
     ]
 
+    with container.database.transaction("Testing") as cursor:  # somebody else's edit, so that the feed tells of them
+        cursor.execute("UPDATE services SET description = 'y'")
+
     def linked() -> dict[str, int]:
         return {x.service_id: x.event_type_id for x in store.links() if x.event_type_id and x.service_id in ids}
 

@@ -13,6 +13,8 @@ import pytest
 
 from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.database import Database
+from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
+from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.web.webhooks import PATH
 from tests.support import leaks
 from tests.support.commands import command, said
@@ -166,6 +168,18 @@ def test_several_processes_start_while_postgresql_refuses(environment: dict[str,
         out, err = process.communicate(timeout=40)
     leaks.said("`serve`", out, err)
     assert len(list(tmp_path.rglob("*.spooled"))) == 4
+
+
+def test_before_a_migration_deliveries_are_kept_and_without_a_receiver_it_is_told(
+    environment: dict[str, str], empty_database: Database, tmp_path: Path
+):
+    migrate(empty_database, shipped_migrations()[:-1])
+    done = command("serve", "--port", str(free_port()), environment=environment)
+    assert done.returncode == exit_codes.DATABASE
+    with serving(environment | receiving(tmp_path)) as (_, port):
+        assert post(f"http://127.0.0.1:{port}{PATH}", delivery_body("u1")) == 200
+        answer = Asker(port).get("/v2/slots", **DAYS)
+        assert (answer.status, answer.kind) == (503, "store-away")
 
 
 def test_while_redis_is_away_it_starts_and_deliveries_are_stored(
