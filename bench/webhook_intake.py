@@ -9,16 +9,18 @@ charged for those it kept waiting. Beside them stand idle connections and one th
 
 import argparse
 import asyncio
+import cProfile
 import json
 import multiprocessing
 import os
+import signal
 import socket
 import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,9 @@ from calcom_pipeline.adapters.postgres.webhooks.inbox import PostgresInbox
 from calcom_pipeline.app.webhooks.receive import Intake, IntakeOptions
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.bookings.people import People
+from calcom_pipeline.settings import Settings
+from calcom_pipeline.web.app import build_app
+from calcom_pipeline.web.serving import listening, server_config
 from calcom_pipeline.web.webhooks import PATH, WebhookOptions, webhook_routes
 from tests.support.deliveries import SECRET, delivery_body, signature
 
@@ -59,18 +64,33 @@ def serve_bare(port: int, core: int) -> None:
 
 
 def serve_ours(port: int, core: int, database_url: str, folder: str) -> None:
-    """The receiver, with its inbox."""
+    """The receiver with its inbox, in the application of `calcom-pipeline serve`: gate, figures, log."""
     os.sched_setaffinity(0, {core})
     with open_database(database_url, schema=SCHEMA) as database:
         inbox = PostgresInbox(database, "keep", lambda: People("keep", load_pseudonyms(database, None)))
         spool = FileSpool(Path(folder), most_bytes=100_000_000)
         with Intake(inbox, spool, IntakeOptions(lambda: [SECRET]), now=utc_now) as intake:
-            _serve(Starlette(routes=webhook_routes(intake, WebhookOptions())), port)
+            _serve(build_app(object(), extra=webhook_routes(intake, WebhookOptions())), port)
 
 
 def _serve(app: Starlette, port: int) -> None:
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False, lifespan="off")
-    uvicorn.Server(config).run()
+    """Under the server of `calcom-pipeline serve`, the bare route too."""
+    with profiled(), listening("127.0.0.1", port) as listener:
+        uvicorn.Server(server_config(app, Settings())).run(sockets=[listener])
+
+
+@contextmanager
+def profiled() -> Generator[None]:
+    """With BENCH_PROFILE, where the event loop's thread spends its time is written to that file."""
+    file = os.environ.get("BENCH_PROFILE")
+    if file is None:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda *_: None)  # which uvicorn raises again once it has stopped
+    profile = cProfile.Profile()
+    with profile:
+        yield
+    profile.dump_stats(f"{file}.{os.getpid()}")
 
 
 @dataclass

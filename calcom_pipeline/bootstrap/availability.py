@@ -152,11 +152,9 @@ class AvailabilityGroup:
 
         return MonthFetches(calcom, self.cache, self.flights, stores, now=utc_now)
 
-    @property
-    def warm_rules(self) -> "WarmRules":
-        """What a warming may promise: its part of the calls that Cal.com grants until the next one."""
+    def warm_rules(self, calls: int) -> "WarmRules":
+        """What a warming may promise: so many calls until the next one."""
         from calcom_pipeline.app.availability.warm import WarmRules
 
         s = self._settings
-        granted = s.rate_limit_per_minute * s.slot_warm_minutes * 60 / s.rate_window_seconds
-        return WarmRules(s.slot_warm_days, int(granted * s.slot_warm_share), s.cached_slot_days)
+        return WarmRules(s.slot_warm_days, calls, s.cached_slot_days)

@@ -136,7 +136,7 @@ class Container:
             stores.event_types.bookable(),
             active,
             now=utc_now,
-            rules=self.availability.warm_rules,
+            rules=self.availability.warm_rules(self.maintenance.standing_calls.warm_calls),
             progress=progress,
         )
 

@@ -36,6 +36,7 @@ class DeliveryGroup:
         self._endpoints = endpoints
         self._database = database
         self._stack = stack
+        self._secrets = _secrets_of(settings)
 
     @cached_property
     def inbox(self) -> "PostgresInbox":
@@ -104,10 +105,12 @@ class DeliveryGroup:
         )
 
     def secrets(self) -> Sequence[bytes]:
-        """What Cal.com may sign with: the secret, and the one before it while it is rotated."""
-        s = self._settings
-        known = [secret.get_secret_value() for secret in (s.webhook_secret, s.webhook_previous_secret) if secret]
-        return [secret.encode() for secret in known if secret]
+        """What Cal.com may sign with now: the secret, and the one before it while it is rotated."""
+        return self._secrets
+
+    def renew_secrets(self, settings: Settings) -> None:
+        """Take those of these settings from now on, for deliveries that are judged later."""
+        self._secrets = _secrets_of(settings)
 
     @property
     def drain_rules(self) -> "DrainRules":
@@ -121,3 +124,8 @@ class DeliveryGroup:
             attempts=s.webhook_attempts,
             patience=timedelta(seconds=s.webhook_patience_seconds),
         )
+
+
+def _secrets_of(s: Settings) -> Sequence[bytes]:
+    known = [secret.get_secret_value() for secret in (s.webhook_secret, s.webhook_previous_secret) if secret]
+    return tuple(secret.encode() for secret in known if secret)

@@ -101,11 +101,10 @@ class SubscriptionGroup:
 
     @property
     def deliveries(self) -> "PostgresDeliveries | None":
-        """What was delivered; None where no subscription is wanted or nothing takes deliveries in."""
+        """What was delivered; None where no subscription is wanted."""
         from calcom_pipeline.adapters.postgres.webhooks.arrivals import PostgresDeliveries
 
-        found = PostgresDeliveries(self._database)
-        return found if self.is_wanted and found.has_inbox else None
+        return PostgresDeliveries(self._database) if self.is_wanted else None
 
     @property
     def measure_rules(self) -> "MeasureRules":

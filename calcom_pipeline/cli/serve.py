@@ -32,7 +32,8 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
 
     The report is the page /, for whoever has one of CALCOM_HTTP_TOKENS. /openapi.json says what else there is. With
     CALCOM_WEBHOOK_SECRET, Cal.com's webhooks come in at /webhooks/calcom. Open requests may end when it is stopped, for
-    CALCOM_HTTP_STOP_SECONDS.
+    CALCOM_HTTP_STOP_SECONDS. SIGHUP has the webhooks' secrets
+    read anew from the .env file.
     """
     from calcom_pipeline.settings import load_settings
 

@@ -135,6 +135,8 @@ def _serve(settings: "Settings", address: _Address, log: "SharedLog", record: Pa
         stack.callback(watch.end)
         click.echo("\n".join(_where_to_click(address)))
         services = _services(address, stack.enter_context(_meeting_place(record.parent)), watch)
+        if container.endpoints.is_sandbox:
+            services += _receiver(settings, log)
         keeper = Keeper(services, dict(os.environ), log, record)
         if container.endpoints.servers is not None:
             stack.enter_context(_joined(settings, keeper, watch, log))
@@ -219,6 +221,29 @@ def _services(address: _Address, place: Path, watch: "InstanceWatch") -> list["S
             may_start=lambda: code.has_answered() and watch.may_run_daemon(),
         ),
     ]
+
+
+def _receiver(settings: "Settings", log: "SharedLog") -> list["SupervisedService"]:
+    """The HTTP API with the receiver, to which the sandbox delivers; none where people have set up their own."""
+    from calcom_pipeline.bootstrap.container import ready_container
+    from calcom_pipeline.bootstrap.locations import data_folder
+    from calcom_pipeline.bootstrap.own_receiver import receiver_variables, subscribe
+    from calcom_pipeline.settings import load_settings
+    from calcom_pipeline.supervising.services import SupervisedService
+    from calcom_pipeline.web.webhooks import PATH
+
+    variables = receiver_variables(settings, data_folder(settings), path=PATH)
+    if variables is None:
+        return []
+    os.environ.update(variables)  # for Dagster's processes too, which keep the subscriptions right
+    try:
+        with ready_container(load_settings()) as container:
+            log.say(f"{subscribe(container)} subscriptions of webhooks are right at the sandbox")
+    except PipelineError as error:
+        log.say(f"the sandbox's webhooks are not subscribed yet ({error}); a schedule tries again")
+    where = f"http://{variables['CALCOM_HTTP_HOST']}:{variables['CALCOM_HTTP_PORT']}"
+    click.echo(f"HTTP API: {where}  (the sandbox's webhooks are delivered to {PATH})")
+    return [SupervisedService("receiver", [sys.executable, "-m", "calcom_pipeline.cli", "serve"], essential=False)]
 
 
 class _CodeServer:

@@ -60,9 +60,9 @@ def rotate(output: Output, *, told_to: bool) -> int:
 
     \b
     1. Put the new secret into CALCOM_WEBHOOK_SECRET and the old one into CALCOM_WEBHOOK_PREVIOUS_SECRET.
-    2. Restart the receiver (all of them), which then takes both.
+    2. Have the receiver (all of them) read both: send it SIGHUP if they stand in its .env file, else restart it.
     3. Run this. It sends test deliveries first, and changes nothing unless both secrets are taken.
-    4. Two minutes later unset CALCOM_WEBHOOK_PREVIOUS_SECRET and restart the receiver.
+    4. Two minutes later unset CALCOM_WEBHOOK_PREVIOUS_SECRET and have the receiver read that, too.
     """
     from calcom_pipeline.app.webhooks.rotate import SETTLING
     from calcom_pipeline.app.webhooks.rotate import rotate as run

@@ -5,6 +5,7 @@ of the environment has the plain names; those of a further one begin with its na
 """
 
 import functools
+import hashlib
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -62,6 +63,11 @@ class Account:
     def pool(self) -> str:
         """Steps that talk to Cal.com share a pool per API key, as they share its budget."""
         return f"calcom_api_{self.at_load.key_name}"
+
+    @property
+    def shift_minutes(self) -> int:
+        """By how much its schedules come later within an hour: always the same, and another one for another key."""
+        return hashlib.sha256(f"{self.at_load.key_name}/{self.name}".encode()).digest()[0] % 60
 
     def key(self, asset: str) -> dg.AssetKey:
         """The key of one of its assets."""

@@ -1,22 +1,52 @@
 """What schedules and sensors of all rooms have in common."""
 
+from typing import Any
+
 import dagster as dg
 
+from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.defs.account import Account
 
 CAUSES_NAMED = 20  # a tag is read by people; the feed holds all of them
+_MINUTES = 60  # of an hour
 _LONGEST_TAG = 250  # Dagster keeps no longer ones
 
 
-def running(account: Account, name: str, *, job: str, cron: str, why: str) -> dg.ScheduleDefinition:
-    """A schedule of an account's job that runs out of the box; `cron` is read in UTC."""
-    return dg.ScheduleDefinition(
-        name=account.named(name),
-        job_name=account.named(job),
-        cron_schedule=cron,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=why,
-    )
+def running(
+    account: Account, name: str, *, job: str, cron: str, why: str, work: str | None = None
+) -> dg.ScheduleDefinition:
+    """A schedule of an account's job that runs out of the box; `cron` is read in UTC.
+
+    Its minutes are shifted by the account's own number, so that accounts and installations do not ask in step. `work`
+    is its name among what asks Cal.com by itself: it comes less often where that would be too much.
+    """
+    common: dict[str, Any] = {
+        "name": account.named(name),
+        "job_name": account.named(job),
+        "cron_schedule": shifted(cron, account.shift_minutes),
+        "default_status": dg.DefaultScheduleStatus.RUNNING,
+        "description": why,
+    }
+    if work is None:
+        return dg.ScheduleDefinition(**common)
+
+    def in_turn(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        with ready_container(account.settings()) as container:
+            wait = container.maintenance.standing_calls.not_yet(work, context.scheduled_execution_time)
+        return dg.SkipReason(wait) if wait else dg.RunRequest()
+
+    return dg.ScheduleDefinition(**common, execution_fn=in_turn)
+
+
+def shifted(cron: str, minutes: int) -> str:
+    """The same schedule later within its hour: its first field is minutes, of the forms 7, 7,37, */5 and 3-59/15."""
+    field, rest = cron.split(" ", maxsplit=1)
+    found = set[int]()
+    for part in field.split(","):
+        span, _, step = part.partition("/")
+        first, _, last = ("0-59" if span == "*" else span).partition("-")
+        found |= set(range(int(first), int(last or first) + 1, int(step or 1)))
+    return ",".join(map(str, sorted((minute + minutes) % _MINUTES for minute in found))) + f" {rest}"
 
 
 def requested(key: str, cause: str) -> dg.RunRequest:

@@ -100,6 +100,9 @@ SENTENCES: Mapping[str, str] = {
     "sweep_unproven": "nothing has changed lately that would prove that deliveries arrive",
     "sweep_lost": "{lost} of {expected} changes were not delivered, the last one among them",
     "sweep_proven": "deliveries arrive: the last {number} changes were named by one",
+    # --- schedules and sensors that come less often
+    "standing_stretched": "{work}: every {minutes} minutes instead of {instead}, since {event_types} event types of "
+    "{owners} owners would take more than {share} of {limit} calls a minute",
     # --- webhooks: a look that did not come about
     "webhook_stopped": "not looked at: {text}",
 }

@@ -1,4 +1,4 @@
-"""Who is told of runs that failed, and how."""
+"""Who is told of runs that failed and of what stands still, and how."""
 
 import re
 from typing import Annotated
@@ -38,6 +38,18 @@ class AlertSettings(SettingsGroup):
     )
     alert_repeat_hours: float = Field(
         default=6.0, gt=0, le=720, description="A cause that lasts is told again after so long, not at every failure."
+    )
+    alert_after_seconds: float = Field(
+        default=120.0,
+        ge=0,
+        le=86_400,
+        description="What stands still (an open circuit, a blocked key) is told after so long: most of it passes.",
+    )
+    alert_run_hours: float = Field(
+        default=3.0,
+        gt=0,
+        le=720,
+        description="A run that began so long ago and has not ended is told; most take seconds.",
     )
     alert_seconds: float = Field(
         default=5.0, gt=0, le=20, description="Longest wait for each answer on the way; a sensor has 60 s in all."

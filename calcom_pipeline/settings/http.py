@@ -9,7 +9,7 @@ from calcom_pipeline.settings.group import SettingsGroup
 from calcom_pipeline.settings.validators import Optional_, comma_list
 
 #: Parts of the HTTP API; see docs/http-api.md.
-HttpPart = Literal["slots", "finding", "holds", "bookings", "metrics", "report"]
+HttpPart = Literal["slots", "finding", "holds", "bookings", "metrics", "webhooks", "report"]
 _SHORTEST_TOKEN = 16  # of 64 characters: nobody guesses one at thousands of tries a second
 _TOKEN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 
@@ -58,7 +58,7 @@ class HttpSettings(SettingsGroup):
     )
     http_off: Annotated[tuple[HttpPart, ...], BeforeValidator(comma_list)] = Field(
         default=(),
-        description="Parts of the HTTP API that are off, of slots, finding, holds, bookings, metrics, report. "
+        description="Parts of the HTTP API that are off, of slots, finding, holds, bookings, metrics, webhooks, report. "
         "Unset: none.",
     )
     http_requests_per_minute: int = Field(
@@ -84,6 +84,15 @@ class HttpSettings(SettingsGroup):
     )
     http_header_kilobytes: int = Field(
         default=16, ge=1, le=1024, description="Request line and headers together; browsers send 1 to 4 kB."
+    )
+    http_head_seconds: float = Field(
+        default=10.0, gt=0, le=600, description="Until request line and headers are there, from the connection on."
+    )
+    http_connections: int = Field(
+        default=4000,
+        ge=10,
+        le=100_000,
+        description="Connections of a process at once; of more, those that idle longest are closed.",
     )
     http_body_seconds: float = Field(default=10.0, gt=0, le=600, description="Until the body of a request is there.")
     http_fresh_seconds: int = Field(

@@ -29,6 +29,13 @@ class LimiterSettings(SettingsGroup):
         le=50,
         description="Requests that may go out at once after a rest; big bursts got accounts locked.",
     )
+    rate_standing_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Part of the limit that schedules, sensors and warming may take by themselves; where an account "
+        "needs more, they come less often.",
+    )
     rate_wait_seconds: float = Field(
         default=300.0, gt=0, le=3600, description="Longest wait for a turn; past it the caller gets RateLimited."
     )

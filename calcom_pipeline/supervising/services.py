@@ -22,12 +22,16 @@ def _always() -> bool:
 
 @dataclass(frozen=True)
 class SupervisedService:
-    """What is to run. `may_start` is asked before every start, and while it is false the service does not run."""
+    """What is to run. `may_start` is asked before every start, and while it is false the service does not run.
+
+    One that is not `essential` is never given up: the others are worth running without it.
+    """
 
     name: str
     argv: Sequence[str]
     may_start: Callable[[], bool] = field(default=_always)
     before_start: Callable[[], object] = field(default=_always)
+    essential: bool = True
 
 
 class ServiceGivenUp(Exception):  # noqa: N818 - says what happened
@@ -116,7 +120,7 @@ class KeptService:
         assert self.process is not None
         code, self.process = self.process.returncode, None
         self._tries += 1
-        if not self._was_steady and self._tries >= FIRST_TRIES:
+        if self.service.essential and not self._was_steady and self._tries >= FIRST_TRIES:
             raise ServiceGivenUp(self.service.name, code)
         pause = min(RETRY_SECONDS * 2 ** (self._tries - 1), RETRY_SECONDS_MAX)
         self._next_start = now + pause

@@ -20,8 +20,8 @@ from calcom_pipeline.web.pool import Pool
 from calcom_pipeline.web.problems import KEY_HEADER, TOO_SLOW, UNKNOWN, ProblemError, problem_of
 
 JSON = "application/json"
-#: Where a request's operation and caller are noted, for the log and the measures.
-OPERATION, CALLER = "calcom.operation", "calcom.caller"
+#: Where a request's operation and caller, and what a delivery came to, are noted, for the log and the measures.
+OPERATION, CALLER, OUTCOME = "calcom.operation", "calcom.caller", "calcom.outcome"
 _MOST_SPELLINGS = 512
 _KEY = re.compile(r"[A-Za-z0-9_.:-]{8,200}")
 _WEAK = re.compile(r'(?:W/)?"([^"]*)"')

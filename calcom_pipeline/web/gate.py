@@ -5,7 +5,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calcom_pipeline.adapters.observability.structured_log import event_logger
-from calcom_pipeline.web.endpoint import CALLER, OPERATION
+from calcom_pipeline.web.endpoint import CALLER, OPERATION, OUTCOME
 from calcom_pipeline.web.measures import Measures
 from calcom_pipeline.web.problems import ADDRESS_TOO_LONG, BUG, HEADERS_TOO_LARGE, Kind, problem
 
@@ -61,6 +61,8 @@ class RequestGate:
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         operation = scope.get(OPERATION, _NO_OPERATION)
         self._measures.answered(operation, status, seconds)
+        if (outcome := scope.get(OUTCOME)) is not None:
+            self._measures.delivered(outcome)
         log.info(
             "http_answered",
             operation=operation,

@@ -44,6 +44,12 @@ class Measures:
             ("operation", "freshness"),
             registry=self._registry,
         )
+        self._deliveries = Counter(
+            "calcom_webhook_deliveries",
+            "Deliveries: stored, repeated, spooled to the local disk, lost (kept nowhere), or refused and why.",
+            ("outcome",),
+            registry=self._registry,
+        )
 
     def answered(self, operation: str, status: int, seconds: float) -> None:
         """A request was answered."""
@@ -53,6 +59,10 @@ class Measures:
     def told(self, operation: str, freshness: str) -> None:
         """Free times were told that were read just now, before, or too long ago."""
         self._answers.labels(operation, freshness).inc()
+
+    def delivered(self, outcome: str) -> None:
+        """A delivery of a webhook was kept, known, lost or refused."""
+        self._deliveries.labels(outcome).inc()
 
     def text(self, limiter_wait: float | None) -> bytes:
         """All of it, with the limiter's view if that is known."""

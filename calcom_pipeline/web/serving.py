@@ -1,21 +1,29 @@
 """The HTTP API as a server: one process in this one, or several under a supervisor that replaces one that died."""
 
+import multiprocessing
 import os
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from uvicorn.supervisors import Multiprocess
 
-from calcom_pipeline.bootstrap.container import Container, ready_container
-from calcom_pipeline.domain.errors import ConfigurationError, PipelineError
+from calcom_pipeline.adapters.observability.structured_log import event_logger
+from calcom_pipeline.bootstrap.container import Container, open_container
+from calcom_pipeline.domain.errors import ConfigurationError, PipelineError, SchemaOutdated, StoreError
 from calcom_pipeline.facade import CalcomService
 from calcom_pipeline.settings import Settings, load_settings
 from calcom_pipeline.web.app import build_app
+from calcom_pipeline.web.connections import BoundedConnection, ConnectionBounds, room_for
 from calcom_pipeline.web.measures import FOLDER_VARIABLE
 from calcom_pipeline.web.options import WebOptions
 from calcom_pipeline.web.webhooks import WebhookOptions, receiving, webhook_routes
@@ -23,9 +31,12 @@ from calcom_pipeline.web.webhooks import WebhookOptions, receiving, webhook_rout
 WORKERS_VARIABLE = "CALCOM_HTTP_WORKERS"
 #: Seconds that an idle connection is kept; longer than a page takes to ask for its next month.
 _KEEP_ALIVE_SECONDS = 15
-#: Connections beyond what threads and queues hold are refused at once.
-_SPARE_CONNECTIONS = 200
 _BACKLOG = 512
+_FIRST_HANDED_OVER = 3
+# Until PostgreSQL is taken for away: those who connect meanwhile wait in the socket's queue.
+_FIRST_LOOK_SECONDS = 3.0
+
+_log = event_logger("http")
 
 
 class HttpApiEnded(PipelineError):  # noqa: N818 - says what happened
@@ -33,11 +44,17 @@ class HttpApiEnded(PipelineError):  # noqa: N818 - says what happened
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket that listens there.
+    """A socket that listens there; the one that a service manager handed over, if it did (systemd's LISTEN_FDS).
+
+    Such a socket outlives us: who connects while we are started again waits, and is not refused.
 
     Raises:
         ConfigurationError: the port is taken, or there is no such address.
     """
+    if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS", "0") != "0":
+        listener = socket.socket(fileno=_FIRST_HANDED_OVER)
+        listener.set_inheritable(True)
+        return listener
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     try:
@@ -55,40 +72,115 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:
-    """Answer until a signal asks to stop.
+    """Answer until a signal asks to stop. PostgreSQL and Redis may be away: each answer says what it cannot do without.
+
+    SIGHUP has the webhooks' secrets read anew, without a moment in which nobody answers.
 
     Raises:
         HttpApiEnded: it did not start.
-        PipelineError: what `ready_container` raises; checked before anything is served, also for several processes.
+        ConfigurationError: an address of a server cannot be understood; checked before anything is served, also for
+            several processes.
+        SchemaOutdated: where no deliveries are taken in, who come but once.
     """
     # Held open here too: embedded servers live as long as the longest of us, and mistakes are told by this process.
-    with ready_container(settings) as container:
+    with open_container(settings) as container:
+        _look_first(container)
         if settings.http_workers == 1:
             with ExitStack() as stack:
                 server = uvicorn.Server(server_config(_application(container, stack), settings))
+                stack.enter_context(_renewing_secrets(container))
                 server.run(sockets=[listener])
             if not server.started:
                 raise HttpApiEnded("The HTTP API did not start")
             return
         with _shared_figures():
             os.environ[WORKERS_VARIABLE] = str(settings.http_workers)
-            Multiprocess(server_config(f"{__name__}:worker_app", settings), [listener]).run()
+            _Workers(server_config(f"{__name__}:worker_app", settings), [listener]).run()
+
+
+class _Workers(Multiprocess):
+    """Several processes, of which one that died is replaced."""
+
+    def handle_hup(self) -> None:
+        """All read the secrets anew at once; started anew one by one, some would refuse what others take."""
+        for each in self.processes:
+            if each.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(each.pid, signal.SIGHUP)
 
 
 def worker_app() -> Starlette:
     """The application of one of several processes, by its environment."""
     settings = load_settings()
+    threading.Thread(target=_end_with_parent, name="parent watch", daemon=True).start()
     stack = ExitStack()
-    return _application(stack.enter_context(ready_container(settings)), stack)
+    container = stack.enter_context(open_container(settings))
+    stack.enter_context(_renewing_secrets(container))
+    return _application(container, stack)
+
+
+def _end_with_parent() -> None:
+    """Nobody replaces what outlives a killed parent, and its port would be taken for the next one."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _look_first(container: Container) -> None:
+    """Make the schema where there is none, and tell mistakes. A PostgreSQL that is away now is told, no more."""
+    _, database = container.redis, container.database  # their addresses can be understood
+    found = Future[None]()
+
+    def look() -> None:
+        try:
+            container.require_schema()
+        except BaseException as error:  # noqa: BLE001 - whoever waits hears of it
+            found.set_exception(error)
+        else:
+            found.set_result(None)
+
+    threading.Thread(target=look, name="first look", daemon=True).start()
+    try:
+        found.result(None if container.endpoints.embedded_database else _FIRST_LOOK_SECONDS)
+    except TimeoutError:
+        _log.warning("serving_without_postgresql", why="it does not answer", schema=database.schema)
+    except SchemaOutdated as error:
+        if not _takes_deliveries(container):
+            raise
+        _log.warning("serving_without_postgresql", why=str(error), advice=error.advice)
+    except StoreError as error:
+        _log.warning("serving_without_postgresql", why=str(error), advice=error.advice)
+
+
+@contextmanager
+def _renewing_secrets(container: Container) -> Generator[None]:
+    """On SIGHUP."""
+
+    def renew(_signal: int, _frame: object) -> None:
+        try:
+            container.deliveries.renew_secrets(load_settings())
+        except ConfigurationError as error:  # it goes on as before
+            _log.warning("webhook_secrets_not_renewed", why=str(error))
+        else:
+            _log.info("webhook_secrets_renewed", number=len(container.deliveries.secrets()))
+
+    before = signal.signal(signal.SIGHUP, renew)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _takes_deliveries(container: Container) -> bool:
+    """Where a secret says whose deliveries are true, unless the receiver is off."""
+    return bool(container.deliveries.secrets()) and "webhooks" not in container.settings.http_off
 
 
 def _application(container: Container, stack: ExitStack) -> Starlette:
-    """The HTTP API, and the receiver of webhooks where a secret says whose deliveries are true.
-
-    `stack` is closed once nothing is asked any more.
-    """
+    """The HTTP API, and the receiver of webhooks. `stack` is closed once nothing is asked any more."""
     settings, receiver = container.settings, list[BaseRoute]()
-    if container.deliveries.secrets():
+    if _takes_deliveries(container):
         intake = stack.enter_context(receiving(container))
         receiver += webhook_routes(intake, WebhookOptions.of(settings))
     return build_app(CalcomService(container), WebOptions.of(settings), extra=receiver, on_stop=stack.close)
@@ -96,17 +188,19 @@ def _application(container: Container, stack: ExitStack) -> Starlette:
 
 def server_config(app: Starlette | str, settings: Settings) -> uvicorn.Config:
     """Lines of its own would hold addresses with what was asked; ours hold names of operations."""
+    bounds = ConnectionBounds(
+        head_bytes=settings.http_header_kilobytes * 1024,
+        head_seconds=settings.http_head_seconds,
+        most=room_for(settings.http_connections),
+    )
     return uvicorn.Config(
         app,
         factory=isinstance(app, str),
         workers=settings.http_workers,
-        # h11 stops reading a head that grows past its bound; httptools would take any.
-        http="h11",
-        h11_max_incomplete_event_size=settings.http_header_kilobytes * 1024,
+        http=cast("Any", partial(BoundedConnection, bounds=bounds)),
         access_log=False,
         log_config=None,
         server_header=False,
-        limit_concurrency=5 * (settings.http_threads + settings.http_write_threads) + _SPARE_CONNECTIONS,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.http_stop_seconds) or 1,
     )

@@ -29,7 +29,7 @@ from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.errors import PipelineError
 from calcom_pipeline.domain.webhooks.deliveries import Refused
 from calcom_pipeline.settings import Settings
-from calcom_pipeline.web.endpoint import OPERATION
+from calcom_pipeline.web.endpoint import OPERATION, OUTCOME
 
 PATH = "/webhooks/calcom"
 _SIGNATURE = "x-cal-signature-256"
@@ -76,8 +76,9 @@ def webhook_routes(receiver: Callable[[], Intake] | Intake, options: WebhookOpti
         taking = intake()
         found = taking.judge(raw, request.headers.get(_SIGNATURE))
         if isinstance(found, Refused):
+            request.scope[OUTCOME] = f"refused_{found.why}"
             return _answer(_STATUS[found.why], found.why)
-        outcome = await asyncio.wrap_future(taking.submit(found))
+        request.scope[OUTCOME] = outcome = await asyncio.wrap_future(taking.submit(found))
         return _answer(503, "not kept") if outcome == "lost" else _answer(200, outcome)
 
     return [Route(options.path, deliver, methods=["POST"])]
@@ -134,7 +135,8 @@ def following(container: Container) -> BackgroundThread:
         # What the reads have changed.
         apply_outbox(availability.outbox, availability.cache, limit=settings.invalidation_batch)
 
-    def failed(error: PipelineError) -> None:
-        _log.warning("following_deliveries_failed", kind=type(error).__name__)
+    def failed(error: Exception) -> None:
+        tell = _log.warning if isinstance(error, PipelineError) else _log.error
+        tell("following_deliveries_failed", kind=type(error).__name__)
 
     return BackgroundThread(work, every_seconds=float(settings.look_seconds), failed=failed)

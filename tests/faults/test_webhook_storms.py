@@ -1,6 +1,6 @@
 """Deliveries doubled, reordered, lost, forged and malformed, while receiver, PostgreSQL and drains are killed.
 
-A short share, then 10,000.
+A short share, then 10,000; the same to `calcom-pipeline serve`, which is killed too, and takes longer to come back.
 """
 
 import hashlib
@@ -38,10 +38,14 @@ class Size:
     kills: int
     restarts: int
     senders: int = 8
+    between: tuple[float, float] = (0.05, 0.6)
+    is_served: bool = False
 
 
 SHORT = Size(deliveries=400, bookings=60, kills=6, restarts=1)
 FULL = Size(deliveries=10_000, bookings=2_000, kills=60, restarts=6)
+SERVED = Size(deliveries=300, bookings=40, kills=4, restarts=1, is_served=True)
+SERVED_LONG = Size(deliveries=3000, bookings=400, kills=30, restarts=4, between=(0.2, 3.0), is_served=True)
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def storm(here: Site, crew: Crew, size: Size, ended: threading.Event) -> None:
     for number in range(size.kills):
         if ended.is_set():
             return
-        crew.storm(kills=1, seed=number, between=(0.05, 0.6))
+        crew.storm(kills=1, seed=number, between=size.between)
         if number in restarts:
             here.restart_postgres()
 
@@ -151,8 +155,8 @@ def run(size: Size) -> Counter[int | str]:
         folder, port = here.place.folder / "spool", free_port()
         spool = FileSpool(folder, most_bytes=roles.SPOOL_BYTES)
         with here.crew() as crew:
-            crew.hire(roles.receiver, port, str(folder))
-            crew.hire(roles.drainer, str(folder), count=2)
+            crew.hire(roles.serving if size.is_served else roles.receiver, port, str(folder))
+            crew.hire(roles.drainer, str(folder), count=1 if size.is_served else 2)
             wait_for(port)
             storming = threading.Thread(target=storm, args=(here, crew, size, ended))
             storming.start()
@@ -209,3 +213,13 @@ def test_what_was_answered_with_success_is_never_lost_and_no_forgery_kept():
 @pytest.mark.timeout(1200)
 def test_ten_thousand_deliveries_in_a_storm():
     assert run(FULL)[200] > 5_000
+
+
+def test_what_serve_has_answered_with_success_is_never_lost_though_it_is_killed():
+    assert run(SERVED)[200] > SERVED.deliveries / 2
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(1200)
+def test_thousands_of_deliveries_to_serve_in_a_storm():
+    assert run(SERVED_LONG)[200] > SERVED_LONG.deliveries / 2

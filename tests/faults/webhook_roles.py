@@ -1,5 +1,6 @@
 """A receiver and drains for the harness, as `serve` and Dagster would run them."""
 
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from calcom_pipeline.domain.bookings.people import People
 from calcom_pipeline.domain.errors import PipelineError
 from calcom_pipeline.web.webhooks import WebhookOptions, webhook_routes
 from tests.faults.harness import SCHEMA, Desk
+from tests.support.commands import argv, bare
 from tests.support.deliveries import SECRET
 
 QUICK = DatabaseBounds(connect_seconds=2, answer_seconds=1, lock_seconds=1, write_seconds=1, attempts=1)
@@ -46,6 +48,32 @@ def receiver(desk: Desk, port: int, folder: str) -> None:
     ):
         app = Starlette(routes=webhook_routes(intake, WebhookOptions()))
         uvicorn.run(app, host="127.0.0.1", port=port, log_config=None, access_log=False, lifespan="off")
+
+
+def serving(desk: Desk, port: int, folder: str) -> None:
+    """This process becomes `calcom-pipeline serve`, until it is killed."""
+    place = desk.place
+    variables = {
+        "CALCOM_BASE_URL": place.url,
+        "CALCOM_API_KEY": place.key,
+        "CALCOM_DATABASE_SCHEMA": SCHEMA,
+        "DATABASE_URL": place.database_url,
+        "REDIS_URL": place.redis_url,
+        "CALCOM_WEBHOOK_SECRET": SECRET.decode(),
+        "CALCOM_WEBHOOK_SPOOL_FOLDER": folder,
+        "CALCOM_WEBHOOK_PAUSE_SECONDS": "0.2",
+        "CALCOM_WEBHOOK_STORE_SECONDS": "1",
+        "CALCOM_WEBHOOK_LEASE_SECONDS": "5",
+        "CALCOM_RATE_LIMIT_PER_MINUTE": "100000",
+        "CALCOM_RATE_BURST_REQUESTS": "50",
+        "CALCOM_LOOK_SECONDS": "1",
+        "CALCOM_ENV_FILE": "",
+    }
+    log = os.open(place.folder / f"{desk.name}.out", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    words = argv("serve", "--port", str(port))
+    os.execve(words[0], words, bare(variables))
 
 
 def drainer(desk: Desk, folder: str) -> None:

@@ -8,16 +8,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from calcom_pipeline.domain.errors import PipelineError
-
 
 class BackgroundThread:
     """Does its work whenever it is woken, once for all that woke it meanwhile, and every `every_seconds` anyway."""
 
-    def __init__(
-        self, work: Callable[[], None], *, every_seconds: float, failed: Callable[[PipelineError], None]
-    ) -> None:
-        """`work` may raise any `PipelineError`, which `failed` hears of."""
+    def __init__(self, work: Callable[[], None], *, every_seconds: float, failed: Callable[[Exception], None]) -> None:
+        """`failed` hears of whatever `work` raises: any `PipelineError`, and what nobody foresaw."""
         self._work = work
         self._every_seconds = every_seconds
         self._failed = failed
@@ -49,5 +45,5 @@ class BackgroundThread:
                 return
             try:
                 self._work()
-            except PipelineError as error:
+            except Exception as error:  # noqa: BLE001 - a bug in it, or a full disk, must not end what follows deliveries
                 self._failed(error)

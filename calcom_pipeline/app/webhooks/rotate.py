@@ -1,6 +1,6 @@
 """Rotate the secret without losing a delivery.
 
-1. The receiver gets the new secret beside the old one, which becomes a previous one (two settings, one restart).
+1. The receiver gets the new secret beside the old one, which becomes a previous one (two settings, SIGHUP).
 2. It is proven here that the receiver takes both, by test deliveries; otherwise nothing is changed.
 3. Each scope's subscription is changed in place, so at no moment is there none, and none is doubled. What Cal.com signs
    meanwhile, with whichever of the two, is taken.

@@ -5,7 +5,7 @@ from functools import partial
 
 from calcom_pipeline.app.maintenance.health import Examination
 from calcom_pipeline.bootstrap.container import Container
-from calcom_pipeline.bootstrap.doctor import calcom, records, servers, zones
+from calcom_pipeline.bootstrap.doctor import calcom, records, servers, webhooks, zones
 
 #: What a health check of an application asks often: one call to Cal.com.
 _ESSENTIAL = ("PostgreSQL", "Redis", "Limiter", "Circuits", "Cal.com key")
@@ -28,7 +28,9 @@ _LOOKS: dict[str, Callable[[Container], str]] = {
     "Cal.com's time zones": zones.zones_of_calcom,
     "Rate limit": calcom.limit,
     "Open outcomes": records.outcomes,
+    "Standing calls": records.standing,
     "Writing": records.writing,
+    "Webhooks": webhooks.receiver,
 }
 
 

@@ -27,6 +27,17 @@ def outcomes(container: Container) -> str:
     return "none"
 
 
+def standing(container: Container) -> str:
+    """What schedules, sensors and warming cost, and what of them is stretched."""
+    try:
+        found = container.maintenance.standing_calls
+    except StoreError:
+        return "note: PostgreSQL could not be asked"  # why, its own line says
+    told = f"about {found.per_minute:.0f} of {found.rules.limit:g} calls a minute by schedules, sensors and warming"
+    why = "; ".join(found.why(work) for work in found.stretched)
+    return f"note: {told}; {why}" if why else told
+
+
 def writing(container: Container) -> str:
     """Whether plans are written by themselves."""
     if container.services.apply_mode == "auto":

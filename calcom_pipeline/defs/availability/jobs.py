@@ -32,7 +32,8 @@ def schedules(account: Account) -> list[dg.ScheduleDefinition]:
             account,
             "slots_every_30_minutes",
             job="slots_refresh",
-            cron="7,37 * * * *",  # off the full hour, when everybody else's schedules fire
+            cron="7,37 * * * *",
+            work="slots",
             why="One call per event type and length.",
         ),
         running(

@@ -53,6 +53,7 @@ def schedules(account: Account) -> list[dg.ScheduleDefinition]:
             "bookings_every_5_minutes",
             job="bookings_mirror",
             cron="*/5 * * * *",
+            work="bookings",
             why="Two calls while nothing changes; webhooks and sensors are faster, this one misses nothing.",
         ),
         running(

@@ -35,6 +35,8 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
             if context.cursor is None and container.bookings.mirror.state(MINE).full_done_at is None:
                 first = requested(f"bookings:{now:%Y%m%dT%H%M%S}", "no booking was read yet")
                 return dg.SensorResult([first], cursor=f"{now}")
+            if (wait := container.maintenance.standing_calls.not_yet("bookings look", now)) is not None:
+                return dg.SkipReason(wait)
             if (wait := container.subscriptions.no_look_yet(now)) is not None:
                 return dg.SkipReason(f"No look yet; {wait}")
             newest = newest_change(container.calcom, after=after, now=now)

@@ -14,8 +14,8 @@ def jobs(account: Account) -> list[UnresolvedAssetJobDefinition]:
     return [
         dg.define_asset_job(
             account.named("event_types_sync"),
-            selection=account.selection("service_plan", "service_sync", "event_types"),
+            selection=account.selection("service_plan", "service_sync", "event_types", "webhooks"),
             description="Event types that changed at Cal.com: services follow, or tell of a conflict, "
-            "and so does the mirror.",
+            "and so does the mirror; a team's new one gets its webhook subscription.",
         )
     ]

@@ -44,6 +44,8 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
         nobody starts it again.
         """
         with ready_container(account.settings()) as container:
+            if (wait := container.maintenance.standing_calls.not_yet("event types look", utc_now())) is not None:
+                return dg.SkipReason(wait)
             try:
                 calcom, links = container.calcom.within(_LOOK_DEADLINE_SECONDS), container.services.store.links()
                 drift = look_for_drift(calcom, container.event_types.mirror, links)

@@ -96,6 +96,7 @@ def schedules(account: Account) -> list[dg.ScheduleDefinition]:
             "services_every_15_minutes",
             job="services_sync",
             cron="3-59/15 * * * *",
+            work="services",
             why="Finds what changed at Cal.com, and tries again what failed; sensors are faster for own changes.",
         )
     ]

@@ -31,6 +31,7 @@ def schedules(account: Account) -> list[dg.ScheduleDefinition]:
             "webhooks_every_15_minutes",
             job="webhook_subscriptions",
             cron="11-59/15 * * * *",
+            work="subscriptions",
             why="A call per subscription, CALCOM_WEBHOOK_SCOPES at most; none without CALCOM_WEBHOOK_URL.",
         ),
     ]

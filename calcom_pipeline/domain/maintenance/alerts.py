@@ -18,6 +18,10 @@ _OF_ALL_JOBS: Mapping[str, str] = {
     "schema_outdated": "Run `calcom-pipeline migrate`.",
     "store_error": "Look at PostgreSQL: is it there, is its disk full?",
     "store_timeout": "Look at PostgreSQL: is it overloaded, does somebody hold a lock?",
+    "key_blocked": "Something spends more calls than the key has: other programs with the same key? `calcom-pipeline "
+    "status` shows ours.",
+    "position_ahead": "Set all clocks by NTP. The next `sync all` reads them anew; for months, `backfill --again`.",
+    "run_endless": "Look into the run: does it still do anything? Terminate it in the UI; the next one does its work.",
     "cache_error": "Look at Redis: is it there, is its memory full?",
     "run_died": "Its process was killed: look at memory and at the log. It is started again if it is safe to.",
 }
@@ -32,7 +36,10 @@ _ELSE = "Look into the run; what nobody foresaw is a bug: please report it with 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A run that failed for good. `code` is the kind of error in snake case, `said` its sentence."""
+    """A run that failed for good, or something that stands still without one (no `job` and `run_id` then).
+
+    `code` is the kind of error in snake case, `said` its sentence.
+    """
 
     code: str
     job: str
@@ -56,11 +63,9 @@ class AlertMessage:
 def message_about(failure: Failure, *, account: str, ui_url: str, before: int) -> AlertMessage:
     """The message. `before`: failures of this cause that were not told since the last message."""
     what_to_do = _OF_ALL_JOBS.get(failure.code) or _OF_ONE_JOB.get(failure.code) or _ELSE
-    lines = [
-        printable(redacted(failure.said, longest=_LONGEST_TEXT)),
-        f"What to do: {what_to_do}",
-        f"The run: {ui_url.rstrip('/')}/runs/{failure.run_id}",
-    ]
-    if before:
+    link = f"The run: {ui_url.rstrip('/')}/runs/{failure.run_id}" if failure.run_id else f"The UI: {ui_url}"
+    lines = [printable(redacted(failure.said, longest=_LONGEST_TEXT)), f"What to do: {what_to_do}", link]
+    if before and failure.run_id:
         lines.append(f"It had failed {before} times since the last message.")
-    return AlertMessage(f"calcom-pipeline ({account}): {failure.job} failed, {failure.code}", "\n".join(lines))
+    title = f"{failure.job} failed, {failure.code}" if failure.job else failure.code
+    return AlertMessage(f"calcom-pipeline ({account}): {title}", "\n".join(lines))

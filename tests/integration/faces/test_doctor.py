@@ -29,6 +29,7 @@ from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from calcom_pipeline.settings import Settings
 from tests.support import leaks
 from tests.support.given import ROOMY_LIMIT, settings_of, variables_of
+from tests.support.hook_receiver import hook_receiver
 
 NOBODY = "127.0.0.1:1"
 
@@ -314,3 +315,24 @@ def test_the_exit_code_says_whether_anything_is_wrong(run: Callable[..., Any]):
     assert code == exit_codes.UNHEALTHY
     assert [f["check"] for f in told["findings"] if f["verdict"] == "problem"] == ["Cal.com scope"]
     assert "Traceback" not in errors
+
+
+# --- webhooks --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("takes", "verdict", "said"),
+    [
+        (("new", "old"), "ok", "takes test deliveries"),
+        (("new",), "note", "none signed with the previous secret"),
+        (("old",), "problem", "does not take a test delivery"),
+    ],
+)
+def test_the_receiver_is_sent_a_test_delivery(
+    settings: Settings, database: Database, takes: tuple[str, ...], verdict: str, said: str
+):
+    with hook_receiver(*takes) as receiver:
+        given = {"webhook_secret": SecretStr("new"), "webhook_previous_secret": SecretStr("old")}
+        finding = with_settings(settings, webhook_url=receiver.url, **given)["Webhooks"]
+    assert finding.verdict == verdict
+    assert said in finding.finding

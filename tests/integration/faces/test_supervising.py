@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,11 @@ class TestRestarts:
         with pytest.raises(ServiceGivenUp) as given_up:
             self.ended(service, 1000.0)
         assert (given_up.value.name, given_up.value.code) == ("it", 3)
+
+    def test_one_that_others_are_worth_running_without_is_never_given_up(self, service: KeptService):
+        service.service = replace(service.service, essential=False)
+        for now in range(0, 100 * (FIRST_TRIES + 2), 100):
+            self.ended(service, float(now))
 
     def test_one_that_was_steady_is_tried_for_ever_with_growing_pauses(self, service: KeptService):
         assert service.tick(os.environ, 0.0)

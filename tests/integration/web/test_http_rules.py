@@ -257,7 +257,7 @@ def test_heads_that_are_too_large_are_refused(service: KeptService):
         assert (answer.status, answer.kind) == (414, "address-too-long")
         with socket.create_connection(("127.0.0.1", asker.port), timeout=20) as line:
             line.sendall(b"GET /health HTTP/1.1\r\nX-Endless: " + b"x" * 100_000)  # it never ends
-            assert line.recv(65_536).startswith(b"HTTP/1.1 400 ")
+            assert line.recv(65_536).startswith(b"HTTP/1.1 431 ")
 
 
 def test_unknown_addresses_and_methods_are_problems_too(service: KeptService):

@@ -17,6 +17,7 @@ from calcom_pipeline.adapters.postgres.bookings.mirror import PostgresBookingMir
 from calcom_pipeline.adapters.postgres.bookings.privacy import Eraser, load_pseudonyms
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.maintenance.records import own_records
+from calcom_pipeline.adapters.postgres.webhooks.arrivals import PostgresDeliveries
 from calcom_pipeline.adapters.postgres.webhooks.inbox import PostgresInbox
 from calcom_pipeline.app.webhooks.drain import DrainReport, DrainRules, drain
 from calcom_pipeline.domain.bookings.listing import Unreadable
@@ -385,9 +386,9 @@ def test_deliveries_have_a_lifetime_and_open_ones_stay(world: World):
 
 
 def test_when_a_booking_was_first_told_of_is_known(world: World):
-    began = world.clock()
+    began, deliveries = world.clock(), PostgresDeliveries(world.database)
     world.clock.advance(seconds=5)
     world.comes(delivery_body("new", "BOOKING_RESCHEDULED", rescheduleUid="old"))
-    assert world.inbox.seen("old", began) == world.inbox.seen("new", began) == world.clock()
-    assert world.inbox.seen("other", began) is None
-    assert world.inbox.seen("new", world.clock() + timedelta(seconds=1)) is None
+    assert deliveries.seen("old", began) == deliveries.seen("new", began) == world.clock()
+    assert deliveries.seen("other", began) is None
+    assert deliveries.seen("new", world.clock() + timedelta(seconds=1)) is None

@@ -1,13 +1,17 @@
 """The receiver over HTTP on a real PostgreSQL: what is kept, what is refused, what happens while that is away."""
 
+import hashlib
+import http.client
+import json
 import logging
 import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,9 +30,11 @@ from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.bookings.people import People
 from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.domain.webhooks.deliveries import Delivery, judge
+from calcom_pipeline.web.app import build_app
 from calcom_pipeline.web.webhooks import PATH, WebhookOptions, webhook_routes
 from tests.support.deliveries import SECRET, delivery_body, post, served, signature
 from tests.support.tables import fetch
+from tests.support.web import served as served_by_the_api
 
 OPTIONS = WebhookOptions(longest_body_bytes=10_000, body_seconds=0.3)
 
@@ -296,3 +302,32 @@ def test_no_body_and_no_signature_is_ever_logged(world: World, caplog: pytest.Lo
     post(world.url, b"x" * 20_000)
     assert "carol" not in caplog.text
     assert signature(raw) not in caplog.text
+
+
+CAPTURES = Path(__file__).parents[2] / "contract" / "captures"
+RECORDED_SECRET = json.loads((CAPTURES / "06-webhook-create.json").read_text())["request"]["body"]["secret"].encode()
+
+
+@pytest.mark.parametrize("path", sorted(CAPTURES.glob("hook-*.json")), ids=lambda p: p.stem)
+def test_each_recording_comes_in_byte_for_byte_as_cal_com_sent_it(path: Path, database: Database, spool: FileSpool):
+    """Through the whole server, with the headers that were recorded; with one byte changed it is refused."""
+    recorded = json.loads(path.read_text())
+    raw, headers = recorded["request"]["raw"].encode(), recorded["request"]["headers"]
+    is_ours = headers["X-Cal-Signature-256"] != "no-secret-provided" and recorded["request"]["path"] == "/hook"
+    options = IntakeOptions(secrets=lambda: [RECORDED_SECRET])
+    at = datetime.fromtimestamp(recorded["at"], UTC)
+    with (
+        Intake(inbox_of(database), spool, options, now=lambda: at) as intake,
+        served_by_the_api(build_app(object(), extra=webhook_routes(intake, WebhookOptions()))) as port,
+    ):
+
+        def sent(body: bytes) -> int:
+            head = {name: value for name, value in headers.items() if name.lower() not in ("content-length", "host")}
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as line:
+                line.request("POST", PATH, body, head)
+                return line.getresponse().status
+
+        assert sent(raw[:-2] + b" " + raw[-2:]) == 401
+        assert sent(raw) == (200 if is_ours else 401)
+    kept = [bytes(digest) for (digest,) in fetch(database, "SELECT digest FROM webhook_inbox")]
+    assert kept == ([hashlib.sha256(raw).digest()] if is_ours else [])

@@ -16,6 +16,7 @@ from calcom_pipeline.domain.availability.changes import Fact
 from calcom_pipeline.domain.event_types.absence import Absent
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.listed import Listed
+from calcom_pipeline.domain.maintenance.standing_calls import AccountSize
 from calcom_pipeline.domain.models import Team
 
 EVENT_TYPES_STREAM, TEAMS_STREAM, SCHEDULES_STREAM = "event_types", "teams", "schedules"
@@ -26,6 +27,11 @@ class PostgresEventTypeMirror:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def size(self) -> AccountSize:
+        """How much there is that schedules and sensors ask about."""
+        with self._database.transaction("Counting event types", "read") as cursor:
+            return AccountSize(*map(int, counts(cursor.execute(queries.SIZE))))
 
     @tried_again
     def replace(self, owner: Owner, listing: Listed[EventType], *, read_at: datetime) -> Replaced:

@@ -74,3 +74,9 @@ OWNERS = "SELECT DISTINCT owner FROM event_types WHERE deleted_at IS NULL"
 MISSING = """
 SELECT owner, count(*), min(missing_since), max(missing_why) FROM event_types
 WHERE missing_since IS NOT NULL AND deleted_at IS NULL GROUP BY owner ORDER BY owner"""
+
+# The user is an owner without event types, too.
+SIZE = """
+SELECT count(*), coalesce(sum(greatest(cardinality(duration_options), 1)), 0),
+       1 + count(DISTINCT owner) FILTER (WHERE owner LIKE 'team:%'), count(*) FILTER (WHERE owner LIKE 'team:%')
+FROM event_types WHERE deleted_at IS NULL"""

@@ -63,13 +63,6 @@ class PostgresDeliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @property
-    def has_inbox(self) -> bool:
-        """Whether there is an inbox at all."""
-        with self._database.transaction("Looking for the inbox", "read") as cursor:
-            row = cursor.execute(queries.HAS_INBOX).fetchone()
-        return bool(row and row[0])
-
     def seen(self, uid: str, since: datetime) -> datetime | None:
         """When the first delivery since then arrived that names this booking, as the one before a move, too."""
         with self._database.transaction("Looking for a delivery", "read") as cursor:

@@ -89,11 +89,6 @@ class PostgresInbox:
             is_open, due, newest, claims = counts(cursor.execute(queries.BACKLOG, {"now": now}))
             return InboxBacklog(int(is_open), int(due), f"{due}:{newest}:{claims}")
 
-    def seen(self, uid: str, since: datetime) -> datetime | None:
-        """When the first delivery since then arrived that names this booking, as the one before a move, too; UTC."""
-        with self._database.transaction("Reading the inbox", "read") as cursor:
-            return counts(cursor.execute(queries.SEEN, {"uid": uid, "since": since}))[0]
-
     def states(self) -> dict[str, int]:
         """How many deliveries are in which state."""
         with self._database.transaction("Reading the inbox", "read") as cursor:

@@ -58,10 +58,6 @@ SELECT count(*), count(*) FILTER (WHERE next_attempt_at <= %(now)s),
        coalesce(max(id) FILTER (WHERE next_attempt_at <= %(now)s), 0),
        coalesce(sum(claims) FILTER (WHERE next_attempt_at <= %(now)s), 0)
 FROM webhook_inbox WHERE state = 'open'"""
-# As the booking before a move, too.
-SEEN = """
-SELECT min(received_at) FROM webhook_inbox
-WHERE (uid = %(uid)s OR old_uid = %(uid)s) AND received_at >= %(since)s"""
 COUNTS = "SELECT state, count(*) FROM webhook_inbox GROUP BY state"
 
 # --- people ----------------------------------------------------------------------------------------------------------

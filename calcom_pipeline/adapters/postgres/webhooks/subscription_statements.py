@@ -64,7 +64,6 @@ FROM judged CROSS JOIN last_lost"""
 # The first delivery since then that names a booking, or the one that took its place.
 SEEN = """
 SELECT min(received_at) FROM webhook_inbox WHERE received_at >= %(since)s AND (uid = %(uid)s OR old_uid = %(uid)s)"""
-HAS_INBOX = "SELECT to_regclass('webhook_inbox') IS NOT NULL"
 
 LOOKED_AT = "SELECT looked_at FROM webhook_sweep"
 LOOKED = """

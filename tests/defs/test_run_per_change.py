@@ -1,0 +1,141 @@
+"""At least one run per change, none without one; what is handed over twice is done once.
+
+A daemon that is killed between a request and its cursor asks its sensor again from the old cursor.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from calcom_pipeline.bootstrap.container import Container
+from calcom_pipeline.clock import utc_now
+from calcom_pipeline.definitions import defs
+from calcom_pipeline.domain.bookings.listing import BookingQuery
+from calcom_pipeline.sandbox.testing import RunningSandbox
+from tests.support.dagster_runs import run, sensor_named
+from tests.support.deliveries import SECRET, delivery_body, signature
+from tests.support.tables import fetch
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def tick(instance: dg.DagsterInstance, name: str, cursor: str | None) -> tuple[list[dg.RunRequest], str | None]:
+    """One look: what it asks for, and its next cursor."""
+    sensor = sensor_named(name)
+    context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs)
+    answer: Any = sensor(context) if name not in ("webhook_inbox", "new_invalidations") else sensor()
+    if isinstance(answer, dg.SensorResult):
+        return list(answer.run_requests or []), answer.cursor
+    return ([answer] if isinstance(answer, dg.RunRequest) else []), cursor
+
+
+def writes(sandbox: RunningSandbox) -> int:
+    endpoints = sandbox.control.counters()["endpoints"]
+    return sum(sum(s.values()) for name, s in endpoints.items() if name.split()[0] in ("POST", "PATCH", "DELETE"))
+
+
+def eventually(look: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + 20
+    while not (found := look()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+@pytest.fixture
+def settled(
+    instance: dg.DagsterInstance, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str | None]:
+    """Everything is in sync; the cursors of sensors that have nothing to do."""
+    monkeypatch.setenv("CALCOM_WEBHOOK_SECRET", SECRET.decode())
+    container.services.store.insert({"name": "Massage", "slug": "massage", "duration_minutes": 60})
+    assert run(instance, "full_sync").success
+    assert run(instance, "cache_invalidation").success
+    cursors: dict[str, str | None] = {"webhook_inbox": None, "event_type_drift": ""}
+    cursors["changed_bookings"] = utc_now().isoformat()
+    _, cursors["service_changes"] = tick(instance, "service_changes", None)
+    for name, cursor in cursors.items():
+        assert tick(instance, name, cursor)[0] == [], f"{name}: no run without a change"
+    return cursors
+
+
+def change_service(container: Container, _sandbox: RunningSandbox) -> None:
+    with container.require_schema().transaction("Testing") as cursor:
+        cursor.execute("UPDATE services SET name = 'Massage deluxe'")
+
+
+def change_event_type(container: Container, sandbox: RunningSandbox) -> None:
+    (link,) = container.services.store.links()
+    sandbox.control.mutate("update_event_type", id=link.event_type_id, set={"title": "Theirs"})
+
+
+def cancel_a_booking(container: Container, _sandbox: RunningSandbox) -> None:
+    coming = container.calcom.page(BookingQuery(sort="start", after_start=utc_now(), take=100))
+    accepted = next(b for b in coming.bookings if b.status == "accepted")
+    container.calcom.cancel_booking(accepted.uid, reason="Testing")
+
+
+def deliver(container: Container, _sandbox: RunningSandbox) -> None:
+    (uid,) = fetch(container.database, "SELECT uid FROM bookings WHERE status = 'accepted' LIMIT 1")[0]
+    container.deliveries.renew_secrets(container.settings.model_copy(update={"webhook_secret": _Secret()}))
+    with container.deliveries.intake() as intake:
+        raw = delivery_body(uid)
+        intake.submit(intake.judge(raw, signature(raw))).result(20)  # type: ignore[arg-type]
+
+
+class _Secret:
+    def get_secret_value(self) -> str:
+        return SECRET.decode()
+
+
+@pytest.mark.parametrize(
+    ("sensor", "job", "change"),
+    [
+        ("service_changes", "services_sync", change_service),
+        ("event_type_drift", "event_types_sync", change_event_type),
+        ("changed_bookings", "bookings_mirror", cancel_a_booking),
+        ("webhook_inbox", "webhooks_drain", deliver),
+    ],
+)
+def test_a_change_is_handed_over_at_least_once_and_repeats_are_no_ops(
+    instance: dg.DagsterInstance,
+    container: Container,
+    sandbox: RunningSandbox,
+    settled: dict[str, str | None],
+    sensor: str,
+    job: str,
+    change: Callable[[Container, RunningSandbox], None],
+):
+    before = settled[sensor]
+    change(container, sandbox)
+    (first,), after = eventually(lambda: (found := tick(instance, sensor, before))[0] and found)
+    (again,), _ = tick(instance, sensor, before)
+    assert first.tags["calcom/cause"] == again.tags["calcom/cause"], "the cursor that was lost loses no change"
+
+    assert run(instance, job, tags=first.tags).success
+    done = (writes(sandbox), fetch(container.database, "SELECT uid, status, payload_hash FROM bookings ORDER BY uid"))
+    links = container.services.store.links()
+    assert run(instance, job, tags=again.tags).success
+    assert (
+        writes(sandbox),
+        fetch(container.database, "SELECT uid, status, payload_hash FROM bookings ORDER BY uid"),
+    ) == done
+    assert container.services.store.links() == links, "what is done twice is done once"
+    assert tick(instance, sensor, after)[0] == [], "no run without a change"
+
+
+def test_a_run_that_somebody_cancelled_is_made_up_for_by_the_schedules_next_one(
+    instance: dg.DagsterInstance, container: Container, sandbox: RunningSandbox, settled: dict[str, str | None]
+):
+    change_service(container, sandbox)
+    (request,), after = eventually(
+        lambda: (f := tick(instance, "service_changes", settled["service_changes"]))[0] and f
+    )
+    cancelled = instance.create_run_for_job(defs.resolve_job_def("services_sync"), tags=dict(request.tags))
+    instance.report_run_canceled(cancelled)
+    assert tick(instance, "service_changes", after)[0] == [], "it was handed over"
+    assert run(instance, "services_sync").success  # services_every_15_minutes
+    (link,) = container.services.store.links()
+    assert container.calcom.get_event_type(link.event_type_id or 0).title == "Massage deluxe"

@@ -1,0 +1,78 @@
+"""What comes by itself fits its share of the limit, for accounts of every size; where it would not, it is stretched."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from calcom_pipeline.defs.timing import shifted
+from calcom_pipeline.domain.maintenance.standing_calls import AccountSize, StandingRules, standing_calls
+from calcom_pipeline.settings import Settings
+
+SHARE = 0.5
+TEAMS = 3
+#: As `MaintenanceGroup` makes them of the defaults, of a real account and of the sandbox.
+REAL, SANDBOX = (30.0, 120.0), (10.0, 60.0)
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+
+
+def rules(looks: tuple[float, float] = REAL, *, limit: float = 120, scopes: int = 30) -> StandingRules:
+    settings = Settings()
+    return StandingRules(limit, SHARE, settings.slot_warm_share, settings.slot_warm_minutes, *looks, scopes)
+
+
+def account(event_types: int, *, teams: int = TEAMS, lengths: float = 1.2) -> AccountSize:
+    return AccountSize(event_types, int(event_types * lengths), 1 + teams, event_types // 3)
+
+
+@pytest.mark.parametrize("looks", [REAL, SANDBOX], ids=["real account", "sandbox"])
+@pytest.mark.parametrize("event_types", [0, 10, 100, 1_000, 10_000])
+def test_all_schedules_sensors_and_warming_fit_half_the_limit(event_types: int, looks: tuple[float, float]):
+    found = standing_calls(account(event_types), rules(looks))
+    told = {work.name: (round(work.per_minute, 1), work.factor) for work in found.works}
+    print(f"{event_types}: {found.per_minute:.1f} a minute, warming {found.warm_calls} a time, {told}")
+    assert found.per_minute <= SHARE * 120
+    assert found.warm_calls > 0
+    assert all(work.factor == 1 for work in found.works if work.name != "slots"), "looks come first"
+
+
+@pytest.mark.parametrize(("event_types", "minutes"), [(10, 30), (100, 30), (1_000, 90), (10_000, 600)])
+def test_reading_all_free_times_is_stretched_as_far_as_it_has_to_be(event_types: int, minutes: int):
+    found = standing_calls(account(event_types), rules(SANDBOX))
+    slots = found.work("slots")
+    assert slots.minutes * slots.factor == pytest.approx(minutes, rel=0.35)
+    assert bool(found.stretched) == (minutes > 30)
+
+
+@pytest.mark.parametrize("limit", [5, 20, 60, 120, 600])
+@pytest.mark.parametrize("teams", [0, 3, 50, 500])
+def test_no_account_is_too_large_and_no_limit_too_small(limit: int, teams: int):
+    found = standing_calls(account(1_000, teams=teams), rules(SANDBOX, limit=limit))
+    assert found.per_minute <= SHARE * limit + 0.01
+
+
+def test_what_is_stretched_says_so_and_comes_each_so_many_times():
+    found = standing_calls(account(1_000), rules())
+    slots = found.work("slots")
+    times = [NOW + n * timedelta(minutes=30) for n in range(4 * slots.factor)]
+    due = [found.not_yet("slots", at) is None for at in times]
+    assert due.count(True) == 4
+    turns = [number for number, is_due in enumerate(due) if is_due]
+    assert {b - a for a, b in pairwise(turns)} == {slots.factor}
+    (why,) = [found.why(work) for work in found.stretched]
+    assert f"every {30 * slots.factor} minutes instead of 30, since 1000 event types of 4 owners" in why
+
+
+@pytest.mark.parametrize(
+    ("cron", "minutes", "shifted_to"),
+    [
+        ("*/5 * * * *", 7, ",".join(str(m) for m in range(2, 60, 5)) + " * * * *"),
+        ("3-59/15 * * * *", 0, "3,18,33,48 * * * *"),
+        ("7,37 * * * *", 30, "7,37 * * * *"),
+        ("7,37 * * * *", 5, "12,42 * * * *"),
+        ("52 2 * * *", 20, "12 2 * * *"),
+        ("41 3 * * 0", 19, "0 3 * * 0"),
+    ],
+)
+def test_a_schedule_is_shifted_within_its_hour(cron: str, minutes: int, shifted_to: str):
+    assert shifted(cron, minutes) == shifted_to
