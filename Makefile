@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 # The suite must not hear what its caller's shell says about servers and accounts.
 DEAF := env -u DATABASE_URL -u REDIS_URL -u DAGSTER_PG_URL -u DAGSTER_HOME \
+	-u DATABASE_URL_FILE -u REDIS_URL_FILE -u DAGSTER_PG_URL_FILE \
 	$$(env | sed -n 's/^\(CALCOM_[A-Za-z0-9_]*\)=.*/-u \1/p')
 
 .DEFAULT_GOAL := help

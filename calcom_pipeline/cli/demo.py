@@ -31,7 +31,17 @@ _KINDS = {
     "refuse": "refused",
     "nothing": "unchanged",
 }
-_LEFT_ALONE = ("CALCOM_API_KEY", "CALCOM_BASE_URL", "DATABASE_URL", "REDIS_URL", "DAGSTER_PG_URL", "CALCOM_LOCAL")
+_SECRETS_LEFT_ALONE = ("CALCOM_API_KEY", "DATABASE_URL", "REDIS_URL", "DAGSTER_PG_URL")
+_LEFT_ALONE = (
+    *_SECRETS_LEFT_ALONE,
+    *(f"{name}_FILE" for name in _SECRETS_LEFT_ALONE),
+    "CALCOM_BASE_URL",
+    "CALCOM_LOCAL",
+    "CALCOM_ACCOUNT",
+    "CALCOM_ACCOUNTS_DIR",
+)
+#: The account of the sandbox, whatever others are described.
+_ALONE = {"CALCOM_ENV_FILE": "", "CALCOM_ACCOUNTS_DIR": os.devnull}
 
 
 @click.command()
@@ -49,10 +59,10 @@ def demo(output: Output) -> int:
     ignored = [name for name in _LEFT_ALONE if os.environ.pop(name, None)]
     if ignored:
         output.line(f"The demo leaves {', '.join(ignored)} alone.")
-    settings = load_settings({**os.environ, "CALCOM_ENV_FILE": ""})
+    settings = load_settings({**os.environ, **_ALONE})
     output.line("Starting PostgreSQL, Redis (Valkey) and the Cal.com sandbox ...")
     with dagster_environment(settings) as (environment, container):
-        os.environ.update({**environment, "CALCOM_ENV_FILE": ""})
+        os.environ.update({**environment, **_ALONE})
         from calcom_pipeline.cli.demo_seed import seed_services
 
         if made := seed_services(container):

@@ -9,14 +9,20 @@ _LONGEST_TAG = 250  # Dagster keeps no longer ones
 
 
 def running(account: Account, name: str, *, job: str, cron: str, why: str) -> dg.ScheduleDefinition:
-    """A schedule of an account's job that runs out of the box; `cron` is read in UTC."""
+    """A schedule of an account's job that runs out of the box, unless CALCOM_SCHEDULES is off; `cron` is in UTC."""
+    runs = account.at_load.schedules
     return dg.ScheduleDefinition(
         name=account.named(name),
         job_name=account.named(job),
         cron_schedule=cron,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        default_status=dg.DefaultScheduleStatus.RUNNING if runs else dg.DefaultScheduleStatus.STOPPED,
         description=why,
     )
+
+
+def sensor_status(account: Account) -> dg.DefaultSensorStatus:
+    """Whether an account's sensors look as soon as they are loaded (CALCOM_SENSORS)."""
+    return dg.DefaultSensorStatus.RUNNING if account.at_load.sensors else dg.DefaultSensorStatus.STOPPED
 
 
 def requested(key: str, cause: str) -> dg.RunRequest:
