@@ -108,7 +108,7 @@ class LimiterView:
 
 
 class RedisRateLimiter:
-    """Grants turns. `key_name` is a public name of the API key: the accounts that share it share its budget, in turn."""
+    """Grants turns. `key_name` is a public name of the API key: accounts that share it take turns in its budget."""
 
     def __init__(
         self,
