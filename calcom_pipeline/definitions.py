@@ -19,12 +19,14 @@ def build_definitions(
     accounts: Sequence[Account] | None = None,
     *,
     stopped: Sequence[StoppedAccount] = (),
+    executor: dg.ExecutorDefinition = dg.in_process_executor,
     resource_overrides: Mapping[str, object] | None = None,
 ) -> dg.Definitions:
     """Everything Dagster is told, of these accounts (default: all that the environment and files name).
 
     Tests replace single resources. The upkeep of the first account is that of the Dagster instance too, which all of
-    them share. Of `stopped` ones only the reason is shown.
+    them share. Of `stopped` ones only the reason is shown. `executor` runs the steps of jobs that name none, as small
+    jobs do: Celery's or Kubernetes's, for more than one machine.
 
     Raises:
         ConfigurationError: a setting is wrong, or two accounts would share names or tables.
@@ -32,7 +34,7 @@ def build_definitions(
     if accounts is None:
         accounts, stopped = known_accounts()
     require_distinct(accounts)
-    executor = leased(dg.in_process_executor)
+    executor = leased(executor)
     with _without_collection():
         each = [of_account(account, with_dagster=n == 0) for n, account in enumerate(accounts)]
         plain = [one for one, account in zip(each, accounts, strict=True) if not account.prefix]

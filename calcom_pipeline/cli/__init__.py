@@ -74,6 +74,7 @@ def _pipeline_commands() -> tuple[click.Command, ...]:
         erase,
         maintenance,
         plans,
+        program,
         quarantine,
         runs,
         schema,
@@ -102,6 +103,7 @@ def _pipeline_commands() -> tuple[click.Command, ...]:
         runs.runs,
         schema.migrate,
         maintenance.maintain,
+        program.execute,
         servers.local,
         webhooks.webhooks,
     )

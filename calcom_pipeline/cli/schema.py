@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--print", "print_only", is_flag=True, help="Show the SQL that would run, and run nothing.")
-@click.option("--all", "everyone", is_flag=True, help="The schemas of all accounts that are described by files.")
+@click.option("--all", "everyone", is_flag=True, help="Also the schemas of all accounts that files describe.")
 @with_output
 def migrate(output: Output, *, print_only: bool, everyone: bool) -> int:
     """Bring the schema to this release: every file of sql/ once, each in a transaction.
@@ -39,13 +39,11 @@ def migrate(output: Output, *, print_only: bool, everyone: bool) -> int:
 
 def _accounts(failed: dict[str, str]) -> "dict[str, Settings]":
     """Settings by account; of those that cannot be used, why."""
-    from calcom_pipeline.settings import Settings, accounts_folder, load_settings, serves_environment, variable_of
+    from calcom_pipeline.settings import Settings, accounts_folder, load_settings, variable_of
     from calcom_pipeline.settings.described import described_names
 
-    found = dict[str, Settings]()
-    if serves_environment():
-        own = load_settings()
-        found[own.account] = own
+    own = load_settings()  # also where it is no account: what people were told of failed runs stands in its schema
+    found: dict[str, Settings] = {own.account: own}
     for name in described_names(accounts_folder()):
         try:
             found[name] = load_settings({**os.environ, variable_of("account"): name})
