@@ -7,10 +7,11 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 # The suite must not hear what its caller's shell says about servers and accounts.
 DEAF := env -u DATABASE_URL -u REDIS_URL -u DAGSTER_PG_URL -u DAGSTER_HOME \
+	-u DATABASE_URL_FILE -u REDIS_URL_FILE -u DAGSTER_PG_URL_FILE \
 	$$(env | sed -n 's/^\(CALCOM_[A-Za-z0-9_]*\)=.*/-u \1/p')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test again ui live proof bench lint clean distclean
+.PHONY: help demo up test again ui live proof bench lint wheel sbom audit clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -64,10 +65,23 @@ lint: $(VENV)/.dev ## Style, types, direction of imports
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
+wheel: $(VENV)/.runtime ## The wheel, the same byte by byte wherever this commit is built
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600) $(BIN)/python -m pip wheel --quiet \
+		--disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	@cd dist && sha256sum calcom_pipeline-*.whl
+
+sbom: $(VENV)/.dev ## What it is made of, as CycloneDX: dist/sbom.cdx.json
+	@mkdir -p dist && PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
+		--mc-type application --output-reproducible --spec-version 1.6 --output-format JSON --output-file dist/sbom.cdx.json
+	@echo "Wrote dist/sbom.cdx.json"
+
+audit: $(VENV)/.runtime ## Known vulnerabilities of the locked set; skipped where no advisory service can be asked
+	@.ci/audit $(PYTHON)
+
 clean: ## Stop the embedded servers and drop their data
 	@test ! -x $(BIN)/calcom-pipeline || $(BIN)/calcom-pipeline local remove
-	@rm -rf .calcom
+	@rm -rf .calcom dist
 	@find dagster_home -mindepth 1 ! -name dagster.yaml -delete
 
 distclean: clean ## The same, and the virtual environments
-	@rm -rf $(VENV) .venv-bench-*
+	@rm -rf $(VENV) .venv-bench-* .venv-audit

@@ -10,6 +10,7 @@ for _name in [n for n in os.environ if n.startswith("CALCOM_")]:
     del os.environ[_name]
 for _name in ("DATABASE_URL", "REDIS_URL", "DAGSTER_PG_URL", "DAGSTER_HOME"):
     os.environ.pop(_name, None)
+    os.environ.pop(f"{_name}_FILE", None)
 os.environ["CALCOM_ENV_FILE"] = ""
 # The cache of fonts is made once for all workers and runs; what is under test there gets a folder of its own.
 os.environ["MPLCONFIGDIR"] = str(Path(tempfile.gettempdir()) / "calcom-tests-matplotlib")

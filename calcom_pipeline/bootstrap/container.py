@@ -21,6 +21,7 @@ from calcom_pipeline.bootstrap.reports import ReportGroup
 from calcom_pipeline.bootstrap.services import ServiceGroup
 from calcom_pipeline.bootstrap.subscriptions import SubscriptionGroup
 from calcom_pipeline.clock import utc_now
+from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -65,9 +66,18 @@ class Container:
 
     @cached_property
     def calcom(self) -> "CalcomClient":
-        """The client of Cal.com: limiter and breaker before every request, a row of `api_calls` behind it."""
+        """The client of Cal.com: limiter and breaker before every request, a row of `api_calls` behind it.
+
+        Raises:
+            ConfigurationError: these settings are those of no account.
+        """
         from calcom_pipeline.adapters.calcom.client import open_calcom
         from calcom_pipeline.adapters.postgres.call_ledger import recording_calls
+
+        if self.endpoints.api_key is None:
+            raise ConfigurationError(
+                ["Several accounts are described here, and none is named"], advice="Set CALCOM_ACCOUNT to one of them."
+            )
 
         recorder = self._stack.enter_context(recording_calls(self.database))
         return self._stack.enter_context(

@@ -36,7 +36,7 @@ class LimitGroup:
             arrival_seconds=2 * s.connect_timeout_seconds,
             processes=s.max_processes,
         )
-        return RedisRateLimiter(self._redis, key_name=s.key_name, budget=budget)
+        return RedisRateLimiter(self._redis, key_name=s.key_name, budget=budget, account=s.account)
 
     @cached_property
     def breaker(self) -> "RedisBreaker":

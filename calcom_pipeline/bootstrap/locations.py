@@ -1,7 +1,8 @@
 """Where the servers are: what the settings name, else the embedded ones of this machine.
 
 Nothing named means embedded servers and the sandbox. A given `CALCOM_API_KEY`, `DATABASE_URL` or `REDIS_URL` replaces
-its embedded counterpart. `CALCOM_LOCAL=never` was checked before anything gets here.
+its embedded counterpart. `CALCOM_LOCAL=never` was checked before anything gets here. Where accounts are described by
+files, an environment without a key is none of them: it has servers, and no Cal.com.
 """
 
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from calcom_pipeline.domain.errors import PipelineError
 from calcom_pipeline.domain.redaction import know_secrets, secrets_of_url
 from calcom_pipeline.settings import Settings
+from calcom_pipeline.settings.described import OWN_FOLDER, described_names
 
 if TYPE_CHECKING:
     from calcom_pipeline.local import Companion, Servers
@@ -35,10 +37,13 @@ class EmbeddedServersFailed(PipelineError):  # noqa: N818 - says what happened
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where everything is. `servers` are the embedded ones, where any of them is used."""
+    """Where everything is. `servers` are the embedded ones, where any of them is used.
+
+    `api_key` is None where the settings are those of no account.
+    """
 
     base_url: str
-    api_key: str
+    api_key: str | None
     database_url: str
     redis_url: str
     is_sandbox: bool
@@ -94,9 +99,13 @@ def open_endpoints(settings: Settings) -> Generator[Endpoints]:
         EmbeddedServersFailed: with the cause in one line.
     """
     with ExitStack() as stack:
-        given = (settings.api_key, settings.database_url, settings.redis_url)
-        servers = stack.enter_context(_joined(settings)) if None in given else None
+        needed = _uses_sandbox(settings) or None in (settings.database_url, settings.redis_url)
+        servers = stack.enter_context(_joined(settings)) if needed else None
         yield resolved(settings, servers)
+
+
+def _uses_sandbox(settings: Settings) -> bool:
+    return settings.api_key is None and not described_names(settings.accounts_dir or OWN_FOLDER)
 
 
 @contextmanager
@@ -120,10 +129,11 @@ def embedded_failures() -> Generator[None]:
 
 def resolved(settings: Settings, servers: "Servers | None") -> Endpoints:
     """Settings where given, else the embedded servers."""
-    if settings.api_key is not None:
-        base_url, api_key, is_sandbox = settings.base_url, settings.api_key.get_secret_value(), False
+    is_sandbox = _uses_sandbox(settings)
+    if is_sandbox:
+        base_url, api_key = _needed(servers).companions[SANDBOX], SANDBOX_KEY
     else:
-        base_url, api_key, is_sandbox = _needed(servers).companions[SANDBOX], SANDBOX_KEY, True
+        base_url, api_key = settings.base_url, settings.api_key.get_secret_value() if settings.api_key else None
     database_url, redis_url = settings.database_url, settings.redis_url
     if servers is not None:
         for url in (servers.database_url, servers.dagster_pg_url, servers.redis_url):

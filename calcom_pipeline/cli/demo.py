@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from calcom_pipeline.defs.runner import JobResult
 
 _JOB = "full_sync"
-_LEFT_ALONE = ("CALCOM_API_KEY", "CALCOM_BASE_URL", "DATABASE_URL", "REDIS_URL", "DAGSTER_PG_URL", "CALCOM_LOCAL")
+_SECRETS_LEFT_ALONE = ("CALCOM_API_KEY", "DATABASE_URL", "REDIS_URL", "DAGSTER_PG_URL")
+_LEFT_ALONE = (
+    *_SECRETS_LEFT_ALONE,
+    *(f"{name}_FILE" for name in _SECRETS_LEFT_ALONE),
+    "CALCOM_BASE_URL",
+    "CALCOM_LOCAL",
+    "CALCOM_ACCOUNT",
+    "CALCOM_ACCOUNTS_DIR",
+)
+#: The account of the sandbox, whatever others are described.
+_ALONE = {"CALCOM_ENV_FILE": "", "CALCOM_ACCOUNTS_DIR": os.devnull}
 
 
 @click.command()
@@ -41,7 +51,7 @@ def demo(output: Output) -> int:
     ignored = [name for name in _LEFT_ALONE if os.environ.pop(name, None)]
     if ignored:
         output.line(f"The demo leaves {', '.join(ignored)} alone.")
-    settings = load_settings({**os.environ, "CALCOM_ENV_FILE": ""})
+    settings = load_settings({**os.environ, **_ALONE})
     output.line("Starting PostgreSQL, Redis (Valkey) and the Cal.com sandbox ...")
     with ExitStack() as stack:
         with output.progress("Starting"):
@@ -67,7 +77,7 @@ def _started(stack: ExitStack, settings: Any) -> "Container":
     from calcom_pipeline.bootstrap.dagster_instance import dagster_environment
 
     environment, container = stack.enter_context(dagster_environment(settings))
-    os.environ.update({**environment, "CALCOM_ENV_FILE": ""})
+    os.environ.update({**environment, **_ALONE})
     return container
 
 

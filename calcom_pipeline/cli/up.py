@@ -165,8 +165,8 @@ def _where_to_click(address: _Address) -> list[str]:
 
 
 def _watching(url: str, log: "SharedLog") -> "InstanceWatch":
-    """The watch over the instance, which holds the claim on its daemon; the instance's pool is made."""
-    from calcom_pipeline.defs.account import Account  # seconds of imports
+    """The watch over the instance, which holds the claim on its daemon; the pools of all accounts are made."""
+    from calcom_pipeline.defs.described import known_accounts  # seconds of imports
     from calcom_pipeline.defs.maintenance.instance_watch import InstanceWatch
     from calcom_pipeline.defs.pools import make_pool
 
@@ -177,7 +177,8 @@ def _watching(url: str, log: "SharedLog") -> "InstanceWatch":
             [f"The daemon of this Dagster instance is run by another calcom-pipeline up ({other})"],
             advice="Use that one, stop it, or name another database with DAGSTER_PG_URL.",
         )
-    make_pool(Account.from_environment().pool)
+    for pool in sorted({account.pool for account in known_accounts()[0]}):
+        make_pool(pool)
     return watch
 
 

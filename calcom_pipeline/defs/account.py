@@ -49,6 +49,16 @@ class Account:
         """One beside that of the environment, with these settings as long as the code location is loaded."""
         return cls(settings, lambda: settings, f"{settings.account}_")
 
+    @classmethod
+    def described(cls, settings: Callable[[], Settings]) -> Self:
+        """One that a file describes, which is read anew whenever something is opened.
+
+        Raises:
+            ConfigurationError: naming everything that is wrong with it.
+        """
+        at_load = settings()
+        return cls(at_load, settings, f"{at_load.account}_")
+
     @property
     def name(self) -> str:
         """Asset keys are `<name>/<table>`."""
@@ -116,18 +126,21 @@ def require_distinct(accounts: Iterable[Account]) -> None:
     known = list(accounts)
     names = Counter(account.name for account in known)
     plain = [account.name for account in known if not account.prefix]
-    tables: dict[tuple[str | None, str], list[str]] = {}
-    for account in known:
-        url = account.at_load.database_url
-        place = (url.get_secret_value() if url else None, account.at_load.schema_name)
-        tables.setdefault(place, []).append(account.name)
     problems = [f"{number} accounts are called {name}" for name, number in names.items() if number > 1]
     problems += [
-        f"The accounts {' and '.join(sharing)} have one schema, {schema}"
-        for (_, schema), sharing in tables.items()
-        if len(set(sharing)) > 1
+        f"The accounts {' and '.join(sharing)} have one schema, {schema}" for schema, sharing in one_schema(known)
     ]
     if len(plain) > 1:
         problems.append(f"More than one account has plain names: {', '.join(plain)}")
     if problems:
         raise ConfigurationError(problems, advice="Give each a name and a schema of its own.")
+
+
+def one_schema(accounts: Iterable[Account]) -> list[tuple[str, list[str]]]:
+    """Schemas of one database that several accounts name, each with the names of those."""
+    tables: dict[tuple[str | None, str], list[str]] = {}
+    for account in accounts:
+        url = account.at_load.database_url
+        place = (url.get_secret_value() if url else None, account.at_load.schema_name)
+        tables.setdefault(place, []).append(account.name)
+    return [(schema, sharing) for (_, schema), sharing in tables.items() if len(set(sharing)) > 1]

@@ -15,16 +15,17 @@ _LONGEST_TAG = 250  # Dagster keeps no longer ones
 def running(
     account: Account, name: str, *, job: str, cron: str, why: str, work: str | None = None
 ) -> dg.ScheduleDefinition:
-    """A schedule of an account's job that runs out of the box; `cron` is read in UTC.
+    """A schedule of an account's job that runs out of the box, unless CALCOM_SCHEDULES is off; `cron` is in UTC.
 
     Its minutes are shifted by the account's own number, so that accounts and installations do not ask in step. `work`
     is its name among what asks Cal.com by itself: it comes less often where that would be too much.
     """
+    runs = account.at_load.schedules
     common: dict[str, Any] = {
         "name": account.named(name),
         "job_name": account.named(job),
         "cron_schedule": shifted(cron, account.shift_minutes),
-        "default_status": dg.DefaultScheduleStatus.RUNNING,
+        "default_status": dg.DefaultScheduleStatus.RUNNING if runs else dg.DefaultScheduleStatus.STOPPED,
         "description": why,
     }
     if work is None:
@@ -47,6 +48,11 @@ def shifted(cron: str, minutes: int) -> str:
         first, _, last = ("0-59" if span == "*" else span).partition("-")
         found |= set(range(int(first), int(last or first) + 1, int(step or 1)))
     return ",".join(map(str, sorted((minute + minutes) % _MINUTES for minute in found))) + f" {rest}"
+
+
+def sensor_status(account: Account) -> dg.DefaultSensorStatus:
+    """Whether an account's sensors look as soon as they are loaded (CALCOM_SENSORS)."""
+    return dg.DefaultSensorStatus.RUNNING if account.at_load.sensors else dg.DefaultSensorStatus.STOPPED
 
 
 def requested(key: str, cause: str) -> dg.RunRequest:

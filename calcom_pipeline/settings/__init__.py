@@ -3,12 +3,21 @@
 Settings come from the environment and from a `.env` file (the environment wins). Ours start with `CALCOM_`, and an
 unknown one of that kind is refused, so that a typing error never runs the sandbox silently. A blank one is unset,
 whichever it is. Three names belong to the servers: `DATABASE_URL`, `REDIS_URL`, `DAGSTER_PG_URL`. Nothing set means:
-embedded servers and the sandbox.
+embedded servers and the sandbox. A secret may be named by its file (`secret_files`), and an account be described by a
+file of its own (`described`).
 """
 
 from calcom_pipeline.settings.account import CALCOM_CLOUD, DEFAULT_ACCOUNT
 from calcom_pipeline.settings.example import example
-from calcom_pipeline.settings.loader import PREFIX, SERVER_VARIABLES, load_settings, variable_of
+from calcom_pipeline.settings.loader import (
+    PREFIX,
+    SERVER_VARIABLES,
+    accounts_folder,
+    described_settings,
+    load_settings,
+    serves_environment,
+    variable_of,
+)
 from calcom_pipeline.settings.model import GROUPS, Settings
 
 __all__ = [
@@ -18,7 +27,10 @@ __all__ = [
     "PREFIX",
     "SERVER_VARIABLES",
     "Settings",
+    "accounts_folder",
+    "described_settings",
     "example",
     "load_settings",
+    "serves_environment",
     "variable_of",
 ]

@@ -58,8 +58,8 @@ class HttpSettings(SettingsGroup):
     )
     http_off: Annotated[tuple[HttpPart, ...], BeforeValidator(comma_list)] = Field(
         default=(),
-        description="Parts of the HTTP API that are off, of slots, finding, holds, bookings, metrics, webhooks, report. "
-        "Unset: none.",
+        description="Parts of the HTTP API that are off, of slots, finding, holds, bookings, metrics, webhooks, "
+        "report. Unset: none.",
     )
     http_requests_per_minute: int = Field(
         default=3000,

@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,18 @@ from pydantic import ValidationError
 
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.domain.redaction import know_secrets
+from calcom_pipeline.settings.account import DEFAULT_ACCOUNT
+from calcom_pipeline.settings.described import (
+    FILE_NAME,
+    OWN_FIELDS,
+    OWN_FOLDER,
+    attributes_of,
+    described_names,
+    fields_of,
+)
 from calcom_pipeline.settings.model import SECRET_FIELDS, Settings, secrets_in
+from calcom_pipeline.settings.secret_files import SUFFIX, other_spelling, read_secrets
+from calcom_pipeline.settings.validators import sentence
 
 PREFIX = "CALCOM_"
 SERVER_VARIABLES = ("DATABASE_URL", "REDIS_URL", "DAGSTER_PG_URL")
@@ -25,23 +35,68 @@ def variable_of(field: str) -> str:
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the environment (default: the process's own) and the `.env` file.
+    """Read the environment (default: the process's own), the `.env` file, and the files that they name.
+
+    Where CALCOM_ACCOUNT names an account that is described (see `described`), that one's settings.
 
     Raises:
         ConfigurationError: naming every unknown variable and every wrong value, none of them quoted.
     """
-    values = dict(os.environ if environ is None else environ)
-    values = {**_env_file(values), **values}
-    fields = {variable_of(name): name for name in Settings.model_fields}
-    problems = _unknown(values, fields) + _contradictions(values)
+    values = _values(environ)
+    name = values.get(variable_of("account"), "").strip() or DEFAULT_ACCOUNT
+    folder = _folder(values)
+    attributes = attributes_of(folder, name) if (folder / name / FILE_NAME).is_file() else None
+    return _settings(values, name, attributes)
+
+
+def described_settings(name: str, attributes: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """Those of an account that is described by these attributes, beside the environment. Raises as above."""
+    return _settings(_values(environ), name, attributes)
+
+
+def accounts_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Where accounts are described: CALCOM_ACCOUNTS_DIR, else the folder that `dg scaffold` writes to."""
+    return _folder(_values(environ))
+
+
+def serves_environment(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the environment itself is an account: it has a key of its own, or no account is described."""
+    values = _values(environ)
+    key, name = variable_of("api_key"), values.get(variable_of("account"), "").strip() or DEFAULT_ACCOUNT
+    known = described_names(_folder(values))
+    has_key = any(values.get(spelling, "").strip() for spelling in (key, key + SUFFIX))
+    return not known or (has_key and name not in known)
+
+
+def _folder(values: Mapping[str, str]) -> Path:
+    named = values.get(variable_of("accounts_dir"), "").strip()
+    return Path(named).expanduser() if named else OWN_FOLDER
+
+
+def _settings(values: dict[str, str], name: str, attributes: Mapping[str, Any] | None) -> Settings:
+    if attributes is not None:
+        own = {spelling for field in OWN_FIELDS for spelling in (variable_of(field), variable_of(field) + SUFFIX)}
+        values = {variable: value for variable, value in values.items() if variable not in own}
+    secrets = {variable_of(field) for field in SECRET_FIELDS}
+    values, problems = read_secrets(values, secrets)
+    fields = {variable_of(field): field for field in Settings.model_fields}
+    problems += _unknown(values, fields)
     # After the file was read: a blank in the environment takes back what the file says.
     given: dict[str, Any] = {field: values[name] for name, field in fields.items() if values.get(name, "").strip()}
-    for name in given.keys() & SECRET_FIELDS:  # also where the settings turn out to be wrong
-        know_secrets(secrets_in(name, given[name]))
+    if attributes is not None:
+        given |= fields_of(name, attributes, values)
+    for field in given.keys() & SECRET_FIELDS:  # also where the settings turn out to be wrong
+        know_secrets(secrets_in(field, given[field]))
+    return _checked(given, problems + _contradictions(given, _folder(values)))
+
+
+def _checked(given: Mapping[str, Any], problems: list[str]) -> Settings:
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
-        problems += [_sentence(entry["loc"], entry["msg"]) for entry in error.errors(include_url=False)]
+        for entry in error.errors(include_url=False):
+            location = entry["loc"]
+            problems.append(sentence(variable_of(str(location[0])) if location else "", entry["msg"]))
     else:
         if settings.rate_safety_requests + settings.rate_reserve_requests >= settings.rate_limit_per_minute:
             problems.append(
@@ -51,6 +106,17 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         if not problems:
             return settings
     raise ConfigurationError(problems, advice="See .env.example for every setting, its unit and its default.")
+
+
+def _values(environ: Mapping[str, str] | None) -> dict[str, str]:
+    """The variables of the `.env` file and of the environment, which wins, also over another spelling of a secret."""
+    values = dict(os.environ if environ is None else environ)
+    secrets = {variable_of(field) for field in SECRET_FIELDS}
+    spelled = {spelling for name in secrets for spelling in (name, name + SUFFIX)}
+    file = _env_file(values)
+    return {
+        name: value for name, value in file.items() if name not in spelled or other_spelling(name) not in values
+    } | values
 
 
 def _env_file(environ: Mapping[str, str]) -> dict[str, str]:
@@ -75,21 +141,16 @@ def _unknown(values: Mapping[str, str], fields: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def _contradictions(values: Mapping[str, str]) -> list[str]:
-    def given(name: str) -> bool:
-        return bool(values.get(name, "").strip())
-
+def _contradictions(given: Mapping[str, Any], accounts: Path) -> list[str]:
     problems: list[str] = []
-    if given("CALCOM_BASE_URL") and not given("CALCOM_API_KEY"):
+    if "base_url" in given and "api_key" not in given:
         problems.append("CALCOM_BASE_URL is set, but CALCOM_API_KEY is not")
-    if given("CALCOM_WEBHOOK_URL") and not given("CALCOM_WEBHOOK_SECRET"):
+    if "webhook_url" in given and "webhook_secret" not in given:
         problems.append("CALCOM_WEBHOOK_URL is set, but CALCOM_WEBHOOK_SECRET is not")
-    if values.get("CALCOM_LOCAL", "").strip() == "never":
-        missing = [n for n in ("CALCOM_API_KEY", "DATABASE_URL", "REDIS_URL") if not given(n)]
-        problems += [f"CALCOM_LOCAL=never, but {name} is not set" for name in missing]
+    if str(given.get("local", "")).strip() == "never":
+        needed = ["database_url", "redis_url"]
+        if not described_names(accounts):  # else each of them has a key of its own
+            needed.insert(0, "api_key")
+        missing = [variable_of(field) for field in needed if field not in given]
+        problems += [f"CALCOM_LOCAL=never, but {variable} is not set" for variable in missing]
     return problems
-
-
-def _sentence(location: tuple[int | str, ...], message: str) -> str:
-    message = re.sub(r"^(Value error|Assertion failed), ", "", message)
-    return f"{variable_of(str(location[0]))}: {message}" if location else message

@@ -11,6 +11,8 @@ from calcom_pipeline.settings.validators import Optional_
 class SensorSettings(SettingsGroup):
     """How often sensors look, and how much they take at once."""
 
+    schedules: bool = Field(default=True, description="Schedules run as soon as they are loaded. false: once started.")
+    sensors: bool = Field(default=True, description="The same for sensors.")
     invalidation_batch: int = Field(default=500, ge=1, le=10_000, description="Facts applied to the caches at once.")
     look_seconds: int = Field(
         default=5, ge=1, le=3600, description="How often sensors look at PostgreSQL; a look costs a few milliseconds."

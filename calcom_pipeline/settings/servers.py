@@ -19,6 +19,11 @@ class ServerSettings(SettingsGroup):
     data_dir: Annotated[Path | None, Optional_] = Field(
         default=None, description="Folder of the embedded servers. Unset: .calcom in the checkout."
     )
+    accounts_dir: Annotated[Path | None, Optional_] = Field(
+        default=None,
+        description="Folder of accounts as data, NAME/defs.yaml each. Unset: where `dg scaffold defs "
+        "calcom_pipeline.CalcomAccount NAME` puts them. A command takes the one that CALCOM_ACCOUNT names.",
+    )
     env_file: Annotated[Path | None, Optional_] = Field(
         default=None, description="File of settings to read. Unset: .env in the working folder, if there."
     )

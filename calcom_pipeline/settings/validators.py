@@ -79,3 +79,9 @@ Url = Annotated[
     AfterValidator(_without_userinfo),
     BeforeValidator(_api_root),
 ]
+
+
+def sentence(name: str, message: str) -> str:
+    """What pydantic says about a setting, for a person; `name` is empty where it is about several."""
+    message = re.sub(r"^(Value error|Assertion failed), ", "", message)
+    return f"{name}: {message}" if name else message

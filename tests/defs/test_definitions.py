@@ -161,6 +161,17 @@ def test_every_job_resolves_and_every_schedule_has_one():
         assert repository.has_job(schedule.job_name)
 
 
+def test_steps_run_under_the_executor_that_is_asked_for_and_stay_leased():
+    """Celery's or Kubernetes's, on more machines than one; small jobs name their own."""
+    repository = build_definitions(executor=dg.multiprocess_executor).get_repository_def()
+    executors = {job.name: job.executor_def for job in repository.get_all_jobs()}
+    assert executors["full_sync"].name == "multiprocess"
+    assert executors["cache_invalidation"].name == "in_process"
+    made = executors["full_sync"].executor_creation_fn
+    assert made is not None
+    assert made.__module__ == "calcom_pipeline.defs.maintenance.leases"
+
+
 def test_one_resource_can_be_replaced_for_a_test():
     replaced = build_definitions(resource_overrides={"calcom": dg.ResourceDefinition.hardcoded_resource(7)})
     assert replaced.get_repository_def().get_top_level_resources()["calcom"] is not None

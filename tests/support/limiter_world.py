@@ -93,6 +93,7 @@ class Worker:
     name: str
     lane: Lane
     pause_seconds: float = 0.0
+    account: str = ""
     alive: bool = True
     waiter: str = ""
     turn: int = 0
@@ -124,20 +125,24 @@ class World:
         self._order = itertools.count()
         self._ids = itertools.count()
         self._set_clock()
+        self.budget = budget
         self.scripts = scripts_with_fake_clock(client, budget)
+        self._of_accounts = {"": self.scripts}
 
     # --- who is there ------------------------------------------------------------------------------------
 
-    def worker(self, lane: Lane = "sync", *, pause_seconds: float = 0.0, at: float = 0.0) -> Worker:
+    def worker(self, lane: Lane = "sync", *, pause_seconds: float = 0.0, at: float = 0.0, account: str = "") -> Worker:
         """A worker that makes one call after the other, from `at` seconds from now on."""
-        worker = Worker(f"w{len(self.workers)}", lane, pause_seconds)
+        worker = Worker(f"w{len(self.workers)}", lane, pause_seconds, account)
+        if account not in self._of_accounts:
+            self._of_accounts[account] = scripts_with_fake_clock(self.client, self.budget, account=account)
         self.workers.append(worker)
         self.after(at, lambda: self._begin(worker))
         return worker
 
-    def one_call(self, lane: Lane, *, at: float) -> Worker:
+    def one_call(self, lane: Lane, *, at: float, account: str = "") -> Worker:
         """A worker that makes a single call."""
-        worker = self.worker(lane, at=at)
+        worker = self.worker(lane, at=at, account=account)
         worker.pause_seconds = math.inf
         return worker
 
@@ -204,7 +209,7 @@ class World:
     def _ask(self, worker: Worker) -> None:
         if not worker.alive:
             return
-        reply = self.scripts.ask(worker.lane, worker.waiter, worker.turn)
+        reply = self._of_accounts[worker.account].ask(worker.lane, worker.waiter, worker.turn)
         worker.turn = reply.turn
         if not reply.granted:
             late = self.random.uniform(0, 0.003)  # a sleeping thread wakes a little late
@@ -229,11 +234,13 @@ class World:
             self.after(worker.pause_seconds, lambda: self._begin(worker))
 
 
-def scripts_with_fake_clock(client: redis.Redis, budget: Budget, key_name: str = "test") -> LimiterScripts:
+def scripts_with_fake_clock(
+    client: redis.Redis, budget: Budget, key_name: str = "test", account: str = ""
+) -> LimiterScripts:
     """The scripts as they ship, but for where they read the time."""
     plain = rate_limiter.script
     rate_limiter.script = lambda name: plain(name).replace(_REAL_CLOCK, _FAKE_CLOCK)
     try:
-        return LimiterScripts(client, key_name=key_name, budget=budget)
+        return LimiterScripts(client, key_name=key_name, budget=budget, account=account)
     finally:
         rate_limiter.script = plain

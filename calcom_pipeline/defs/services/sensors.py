@@ -11,7 +11,7 @@ import dagster as dg
 
 from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.timing import CAUSES_NAMED, requested
+from calcom_pipeline.defs.timing import CAUSES_NAMED, requested, sensor_status
 
 _FEED_READER = "service_changes"  # what it has not dealt with is not deleted from the feed
 
@@ -23,7 +23,7 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
         name=account.named("service_changes"),
         job_name=account.named("services_sync"),
         minimum_interval_seconds=account.at_load.look_seconds,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=sensor_status(account),
         description="Services that somebody changed are planned and synced.",
     )
     def service_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:

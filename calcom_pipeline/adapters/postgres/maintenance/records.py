@@ -35,13 +35,16 @@ class CallRecords:
         self._database = database
 
     def forget(self, *, before: datetime, limit: int) -> int:
-        """Drop the partitions that ended before then, and delete at most `limit` older rows from each of the others."""
+        """Drop the partitions that ended before then, and delete at most `limit` older rows from each of the others.
+
+        Where the tables are somebody else's, none is dropped: old ones are emptied piece by piece.
+        """
         with self._database.transaction("Making partitions of calls") as cursor:
             cursor.execute(queries.MAKE_PARTITIONS, {"months": MONTHS_AHEAD})
         with self._database.transaction("Looking for old partitions of calls") as cursor:
             partitions = cursor.execute(queries.PARTITIONS, {"before": before}).fetchall()
-        dropped = sum(self._drop(name) for name, ended, _ in partitions if ended)
-        left = (name for name, ended, holds_older in partitions if holds_older and not ended)
+        dropped = sum(self._drop(name) for name, ended, _, is_ours in partitions if ended and is_ours)
+        left = (name for name, ended, holds_older, is_ours in partitions if holds_older and not (ended and is_ours))
         return dropped + sum(self._thin(name, before, limit) for name in left)
 
     def _thin(self, name: str, before: datetime, limit: int) -> int:

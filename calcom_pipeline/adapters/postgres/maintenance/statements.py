@@ -10,10 +10,11 @@ MAKE_PARTITIONS = "SELECT make_api_calls_partitions(%(months)s)"
 
 # Whole months are dropped, for which nobody is to wait: whoever asks the table for something waits behind the drop.
 DROP_PATIENCE = "SET LOCAL lock_timeout TO '2s'"
-# With the end of what each may hold, which the default one does not have, and whether it has to be looked into.
+# With the end of what each may hold, which the default one does not have, whether it has to be looked into, and whether
+# we may drop it: a user who owns no table (see sql/roles.sql) deletes its rows instead.
 PARTITIONS = r"""
-SELECT name, until <= %(before)s, coalesce(since < %(before)s, true) FROM (
-    SELECT child.relname AS name,
+SELECT name, until <= %(before)s, coalesce(since < %(before)s, true), is_ours FROM (
+    SELECT child.relname AS name, pg_has_role(child.relowner, 'USAGE') AS is_ours,
            (regexp_match(bound, 'FROM \(''([^'']+)''\)'))[1]::timestamptz AS since,
            (regexp_match(bound, 'TO \(''([^'']+)''\)'))[1]::timestamptz AS until
     FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid, pg_get_expr(child.relpartbound, child.oid) bound

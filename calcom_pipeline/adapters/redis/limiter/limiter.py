@@ -13,6 +13,9 @@ know beyond our own requests comes from Cal.com's headers, which may only lower 
 * cold (first start, Redis flushed, after a block) one request goes out and is learned from before others follow;
 * a window of the key's own is learned from them where that grants no more than the settings do;
 * what they tell is waited out for a window and a block at most, and a 429 for a second at least, then for longer.
+
+Several accounts may use one key. Interactive requests of all go first; within a lane the accounts take turns, so that
+the many waiters of one account's backfill keep another's waiting for two of them at most.
 """
 
 import math
@@ -105,7 +108,7 @@ class LimiterView:
 
 
 class RedisRateLimiter:
-    """Grants turns. `key_name` is a public name of the API key, so accounts that share a key share its budget."""
+    """Grants turns. `key_name` is a public name of the API key: accounts that share it take turns in its budget."""
 
     def __init__(
         self,
@@ -113,10 +116,11 @@ class RedisRateLimiter:
         *,
         key_name: str,
         budget: Budget,
+        account: str = "",
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._scripts = LimiterScripts(client, key_name=key_name, budget=budget)
+        self._scripts = LimiterScripts(client, key_name=key_name, budget=budget, account=account)
         self._budget = budget
         self._sleep = sleep
         self._clock = clock
@@ -263,10 +267,11 @@ class RedisRateLimiter:
 class LimiterScripts:
     """The scripts with their keys and numbers; no waiting, no fallback."""
 
-    def __init__(self, client: Client, *, key_name: str, budget: Budget) -> None:
+    def __init__(self, client: Client, *, key_name: str, budget: Budget, account: str = "") -> None:
         prefix = f"calcom:v1:{{limit-{key_name}}}:"
         self._client = client
         self._budget = budget
+        self._account = account
         self._lanes = [prefix + "waiting:" + lane for lane in LANES]
         self._leases = prefix + "leases"
         self._state, self._log, self._foreign = prefix + "state", prefix + "log", prefix + "foreign"
@@ -285,6 +290,7 @@ class LimiterScripts:
             _ms(LEASE_SECONDS),
             self._ttl_ms(),
             _ms(budget.longest_pause_seconds),
+            self._account,
         ]
         with redis_failures("Asking for a turn"):
             answer = cast("list[int]", self._acquire(keys=self._keys, args=arguments))

@@ -1,13 +1,13 @@
 -- acquire.lua KEYS={log, state, leases, foreign, interactive, sync, warm, backfill}
 -- ARGV={mode ask|peek, lane 1..4, id, turn (0: none yet), limit, safety, reserve, window_ms, burst, arrival_ms, lease_ms, ttl_ms,
---       longest_ms (what an answer told is waited out no longer)}
+--       longest_ms (what an answer told is waited out no longer), account}
 -- answers {1 granted | 0, ms until to ask again, ms until the lane is free without its queue, turn}; Redis's own clock
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local mode, lane, id, turn = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local limit, safety, reserve = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local window, burst, arrival = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local lease, ttl, longest = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
+local lease, ttl, longest, account = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13]), ARGV[14]
 local LOG, STATE, LEASES, FOREIGN, LANES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], 4
 local INTERACTIVE, WARM, BACKFILL = 1, 3, 4
 local OTHERS_BETWEEN = 9     -- a waiting lower lane gets every tenth grant that is not interactive
@@ -162,7 +162,15 @@ if mode == "peek" then
   return {0, available + queued, available, 0}
 end
 
-if turn == 0 then turn = redis.call("HINCRBY", STATE, "turn", 1) end
+-- Accounts of one key take turns within a lane: each has a count of its own, which begins where the lane is by now, so
+-- that who comes late is neither behind all the waiters of another nor before those who waited. One account alone is
+-- served in the order in which its waiters came.
+local SERVED, OWN = "served" .. lane, "turn" .. lane .. ":" .. account
+if turn == 0 then
+  local newest = tonumber(redis.call("ZREVRANGE", KEYS[4 + lane], 0, 0, "WITHSCORES")[2] or 0)
+  turn = math.max(state[SERVED] or 0, math.min(state[OWN] or 0, newest)) + 1
+  redis.call("HSET", STATE, OWN, turn)
+end
 redis.call("ZADD", KEYS[4 + lane], turn, id)
 redis.call("ZADD", LEASES, now + lease, id)
 for _, gone in ipairs(redis.call("ZRANGEBYSCORE", LEASES, "-inf", now)) do
@@ -178,6 +186,7 @@ if available == 0 and place == 0 and next_lane() == lane then
   redis.call("ZREM", KEYS[4 + lane], id)
   redis.call("ZREM", LEASES, id)
   redis.call("ZADD", LOG, now + arrival, id)
+  redis.call("HSET", STATE, SERVED, math.max(state[SERVED] or 0, turn))
   redis.call("HSET", STATE, "tat", math.max(state.tat or 0, now) + pace_of(lane))
   if not state.learned then redis.call("HSET", STATE, "probe", now + lease, "prober", id) end
   if lane ~= INTERACTIVE then

@@ -1,0 +1,1 @@
+"""Accounts as data, a folder each, made by `dg scaffold defs calcom_pipeline.CalcomAccount NAME`; none is shipped."""

@@ -1,0 +1,5 @@
+"""What `dagster-celery worker start -A deploy.celery.app` loads; an example, which needs `dagster-celery[redis]`."""
+
+from dagster_celery.app import app
+
+__all__ = ["app"]
