@@ -15,7 +15,7 @@ class CallTotals:
     failed: int = 0
 
 
-class LimiterState(Protocol):
+class LimiterReading(Protocol):
     """The limiter as it stands; requests, seconds."""
 
     @property
@@ -47,7 +47,7 @@ class LimiterState(Protocol):
 class LimiterLook(Protocol):
     """Something that knows the limiter."""
 
-    def view(self) -> LimiterState:
+    def view(self) -> LimiterReading:
         """As it stands. Raises CacheError."""
         ...
 

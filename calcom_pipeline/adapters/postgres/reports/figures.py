@@ -92,7 +92,7 @@ class FreeHour:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceTable:
+class ServicesSize:
     """The business's own table: rows, its newest change (UTC) in the feed, and changes of the last day."""
 
     rows: int
@@ -149,9 +149,9 @@ class PostgresFigures:
             row = cursor.fetchone()
             return row[0] if row else None
 
-    def service_table(self, *, since: datetime) -> ServiceTable:
+    def service_table(self, *, since: datetime) -> ServicesSize:
         """How many services there are, and when the last of them changed."""
         with self._database.transaction("Looking at the services", "read") as cursor:
             cursor.execute(_SERVICE_TABLE, {"since": since})
             row: tuple[int, datetime | None, int] = cursor.fetchone() or (0, None, 0)
-            return ServiceTable(*row)
+            return ServicesSize(*row)
