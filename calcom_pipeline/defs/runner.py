@@ -31,9 +31,7 @@ def run_job(definitions: dg.Definitions, name: str, progress: Progress) -> JobRe
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     job = definitions.resolve_job_def(name)
     with dg.DagsterInstance.get() as instance, listening(progress), receiving() as reports:
-        result = job.execute_in_process(
-            instance=instance, raise_on_error=False, tags=REPOSITORY_TAG, run_config=QUIET
-        )
+        result = job.execute_in_process(instance=instance, raise_on_error=False, tags=REPOSITORY_TAG, run_config=QUIET)
     # Numbers and short texts: tables and pictures are for the UI.
     steps = {
         m.asset_key.path[-1]: {k: v.value for k, v in m.metadata.items() if isinstance(v.value, int | float | str)}
