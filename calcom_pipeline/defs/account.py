@@ -102,9 +102,20 @@ def _asking_for(function: Any, prefix: str) -> Any:
     own = {prefix + name: name for name, p in signature.parameters.items() if _takes_resource(p)}
     ours = {name: key for key, name in own.items()}
 
-    @functools.wraps(function)
-    def renamed(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **{own.get(name, name): value for name, value in kwargs.items()})
+    def asked(given: dict[str, Any]) -> dict[str, Any]:
+        return {own.get(name, name): value for name, value in given.items()}
+
+    if inspect.isgeneratorfunction(function):  # Dagster looks whether it is one
+
+        @functools.wraps(function)
+        def renamed(*args: Any, **kwargs: Any) -> Any:
+            yield from function(*args, **asked(kwargs))
+
+    else:
+
+        @functools.wraps(function)
+        def renamed(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **asked(kwargs))
 
     parameters = [p.replace(name=ours.get(name, name)) for name, p in signature.parameters.items()]
     renamed.__signature__ = signature.replace(parameters=parameters)  # pyright: ignore[reportAttributeAccessIssue]

@@ -159,7 +159,7 @@ def test_a_run_whose_settings_name_another_account_than_the_keys_fails(
 ):
     definitions = build_definitions()
     monkeypatch.setenv("CALCOM_ACCOUNT", "paris")
-    job = definitions.resolve_job_def("services_sync")
+    job = definitions.resolve_job_def("bookings_mirror")
     result = job.execute_in_process(instance=instance, run_config=QUIET, raise_on_error=False)
     assert not result.success
     errors = [str(event.event_specific_data) for event in result.all_events if event.is_failure]

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, sync_playwright
 from tests.support.chromium import ARGUMENTS, CHROMIUM
 
 WIDE, NARROW = {"width": 1440, "height": 1000}, {"width": 390, "height": 844}
-_SHOWN_MS = 60_000  # the first page of each kind loads a chunk of the UI, on a machine that does other work as well
+_SHOWN_MS = 120_000  # the first page of each kind loads a chunk of the UI, on a machine that does other work as well
 _SETTLE_MS = 1500  # for a picture: the page still moves after its text is there
 _RUN_SECONDS = 240
 
@@ -60,6 +60,11 @@ class DagsterUi:
         """States of a job's runs, newest first."""
         query = f'{{ runsOrError(filter: {{pipelineName: "{job}"}}) {{ ... on Runs {{ results {{ status }} }} }} }}'
         return [run["status"] for run in self.ask(query)["runsOrError"]["results"]]
+
+    def until_quiet(self) -> None:
+        """No run is under way: a check that is being run again shows nothing of the last time."""
+        query = "{ runsOrError(filter: {statuses: [QUEUED, STARTING, STARTED]}) { ... on Runs { results { id } } } }"
+        self.until(lambda: not self.ask(query)["runsOrError"]["results"], "all runs ended")
 
     def materialized(self) -> dict[str, bool]:
         """Assets that are made here, and whether each ever was."""

@@ -39,7 +39,7 @@ def trouble_sentence(now: ServicesNow) -> str:
     if now.unread:
         return f"Cal.com could not be asked, so this is as of the last plan: {shown(now.unread)}"
     if not now.troubles:
-        return f"All {now.services} services agree with Cal.com, or are about to be written."
+        return f"All services ({now.services}) agree with Cal.com, or are about to be written."
     counts = Counter(trouble.kind for trouble in now.troubles)
     kinds = ", ".join(f"{number} {_COUNTED[kind]}" for kind, number in counts.items())
     verb = "needs" if len(now.troubles) == 1 else "need"
@@ -65,7 +65,7 @@ def trouble_table(
 
 
 def _matter(trouble: ServiceTrouble) -> Markup:
-    tried = f", {trouble.attempts} failures" if trouble.attempts else ""
+    tried = f", {trouble.attempts} failure{'s' * (trouble.attempts > 1)}" if trouble.attempts else ""
     values = "; ".join(f"{d.field}: {d.local!r} here, {d.remote!r} at Cal.com" for d in trouble.fields)
     reason = values or trouble.reason
     return Markup(f"**{shown(_SAID[trouble.kind])}**{tried}: {shown(reason)}")

@@ -83,7 +83,7 @@ class TestCommands:
         assert json_of("status", environment=planning)[0] == exit_codes.UNHEALTHY
         assert json_of("ensure", "--apply", environment=planning)[1]["written"] == 1
         looked_after = {**planning, "CALCOM_WEBHOOK_APPLY": "auto", "CALCOM_WEBHOOK_URL": URL + "2"}
-        assert json_of("ensure", environment=looked_after)[1]["subscriptions written"] == 1
+        assert json_of("ensure", environment=looked_after)[1]["written"] == 1
 
     def test_rotate_says_why_nothing_was_changed_or_that_it_is_over(self, environment: dict[str, str]):
         with hook_receiver(SECRET) as receiver:

@@ -136,3 +136,19 @@ def test_what_servers_are_waited_for_is_said_once_and_the_same_everywhere():
 
 def test_the_bound_that_an_error_names_is_a_setting():
     assert {setting_of(work) for work in WORKS} <= {variable_of(name) for name in Settings.model_fields}
+
+
+@pytest.mark.parametrize(
+    ("variables", "page"),
+    [
+        ({}, None),
+        ({"CALCOM_API_KEY": "cal_x"}, "https://app.cal.com/event-types/7"),
+        ({"CALCOM_API_KEY": "cal_x", "CALCOM_BASE_URL": "https://api.example.org/v2"}, None),
+        (
+            {"CALCOM_API_KEY": "cal_x", "CALCOM_WEB_URL": "https://cal.example.org/"},
+            "https://cal.example.org/event-types/7",
+        ),
+    ],
+)
+def test_an_event_type_has_a_page_where_people_edit_it_unless_it_is_the_sandboxs(variables, page):
+    assert load_settings({"CALCOM_ENV_FILE": "", **variables}).event_type_page(7) == page
