@@ -41,12 +41,14 @@ class CalcomAccountScaffolder(dg.Scaffolder[Any]):
     """Writes the `defs.yaml` of a new account."""
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
-        """Raises ConfigurationError if the folder's name, which is the account's, is not fit to be one."""
+        """Raises ConfigurationError if the folder's name, which is the account's, is not fit or taken."""
         name = request.target_path.name
         if not ACCOUNT_NAME.fullmatch(name):
             raise ConfigurationError(
                 [f"{name} is no name of an account: small letters, digits and _, at most 31, a letter first"]
             )
+        if (request.target_path / FILE_NAME).exists():
+            raise ConfigurationError([f"The account {name} is described already"])
         request.target_path.mkdir(parents=True, exist_ok=True)
         text = _SCAFFOLD.format(type=COMPONENT, name=name, variable=f"{name.upper()}_API_KEY")
         (request.target_path / FILE_NAME).write_text(text)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from calcom_pipeline.adapters.observability.structured_log import event_logger
 from calcom_pipeline.defs.account import Account, one_schema
+from calcom_pipeline.defs.run_process import account_of_job, job_of_this_process
 from calcom_pipeline.defs.stopped import StoppedAccount
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.settings import (
@@ -22,10 +23,15 @@ _log = event_logger("accounts")
 def known_accounts() -> tuple[list[Account], list[StoppedAccount]]:
     """All that this process's environment and files name, and those of them whose settings are wrong.
 
+    In a process that runs one account's job, that account alone.
+
     Raises:
         ConfigurationError: what all of them need is wrong, or the environment is an account and wrong itself.
     """
     folder = accounts_folder()
+    only = account_of_job(job_of_this_process(), described_names(folder))
+    if only is not None:
+        return [Account.described(partial(_read, folder, only))], []
     own = [Account.from_environment()] if serves_environment() else []
     if not own:
         load_settings()  # what all share: an unknown variable or a missing server stops the location

@@ -7,19 +7,22 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import dagster as dg
 import psycopg
 import pytest
 
+import calcom_pipeline
 from calcom_pipeline import local
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.bootstrap.limits import LimitGroup
 from calcom_pipeline.definitions import build_definitions
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.component import CalcomAccount
-from calcom_pipeline.domain.errors import ConfigurationError
+from calcom_pipeline.defs.component import CalcomAccount, CalcomAccountScaffolder
+from calcom_pipeline.defs.run_process import account_of_job
+from calcom_pipeline.domain.errors import CircuitOpen, ConfigurationError, TransientError
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import Settings, load_settings
 from tests.support.commands import CHECKOUT, command
@@ -178,6 +181,24 @@ def test_a_location_whose_accounts_are_all_wrong_loads_and_says_so(folder: Path)
     assert names(found) >= {"broken_is_stopped", "failed_runs"}
 
 
+def test_a_cal_com_that_is_away_for_one_account_is_there_for_the_other(
+    folder: Path, two: tuple[str, str], schema_name: str, instance: dg.DagsterInstance
+):
+    """Circuits belong to a key: one that is open for the first account stops no call of the second."""
+    away = {"base_url": "http://127.0.0.1:1", "retry_attempts": 1, "breaker_failures": 1}
+    describe(folder, "agency_a", key="another-key", database_schema=f"{schema_name}_a", **away)
+    found = build_definitions()
+
+    def look(account: str) -> object:
+        context = dg.build_sensor_context(instance=instance, definitions=found, cursor="2026-01-01T00:00:00+00:00")
+        return found.get_repository_def().get_sensor_def(f"{account}_changed_bookings")(context)
+
+    for error in (TransientError, CircuitOpen):
+        with pytest.raises(error):
+            look("agency_a")
+        assert isinstance(look("agency_b"), dg.SensorResult | dg.SkipReason)
+
+
 def test_accounts_that_share_tables_are_stopped_and_the_environment_s_is_not(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -263,6 +284,35 @@ def project(tmp_path: Path) -> Path:
     return package.parent
 
 
+def test_dg_finds_the_component_where_it_looks_and_scaffolds_an_account(tmp_path: Path, folder: Path):
+    modules = [point.value for point in entry_points(group="dagster_dg_cli.registry_modules")]
+    assert "calcom_pipeline" in modules
+    assert "CalcomAccount" in dir(calcom_pipeline)
+    assert calcom_pipeline.CalcomAccount is CalcomAccount
+    with pytest.raises(AttributeError):
+        calcom_pipeline.NoSuchComponent  # noqa: B018
+
+    def scaffold(name: str) -> Path:
+        request = dg.ScaffoldRequest(
+            type_name="calcom_pipeline.CalcomAccount",
+            target_path=folder / name,
+            scaffold_format="yaml",
+            project_root=None,
+            params=None,
+        )
+        CalcomAccountScaffolder().scaffold(request)
+        return folder / name / "defs.yaml"
+
+    assert "variable: AGENCY_A_API_KEY" in scaffold("agency_a").read_text()
+    settings = load_settings({**os.environ, "CALCOM_ACCOUNT": "agency_a", "AGENCY_A_API_KEY": "k"})
+    assert (settings.account, settings.rate_limit_per_minute) == ("agency_a", 100_000), "the environment's limit"
+    with pytest.raises(ConfigurationError, match="is no name of an account"):
+        scaffold("Agency A")
+    with pytest.raises(ConfigurationError, match="is described already"):
+        scaffold("agency_a")
+
+
+@pytest.mark.proof
 def test_dg_lists_scaffolds_and_checks_accounts(project: Path):
     listed = dg_says("list", "components", cwd=project)
     assert "calcom_pipeline.CalcomAccount" in listed.stdout, listed.stderr
@@ -270,7 +320,6 @@ def test_dg_lists_scaffolds_and_checks_accounts(project: Path):
     assert made.returncode == 0, made.stderr + made.stdout
     file = project / "agencies" / "defs" / "agency_a" / "defs.yaml"
     assert "variable: AGENCY_A_API_KEY" in file.read_text()
-    assert dg_says("check", "yaml", cwd=project).returncode == 0
     with file.open("a") as text:
         text.write("  rate_limit_per_minute: 1\n  no_such_setting: 7\n")
     refused = dg_says("check", "yaml", cwd=project)
@@ -359,6 +408,65 @@ def test_a_location_starts_without_a_server(tmp_path: Path):
     _, _, few = start_of(tmp_path / "accounts", 0)
     _, _, many = start_of(tmp_path / "accounts", 3)
     assert many == 1 + 4 * (few - 1), "each has the same jobs"
+
+
+_JOBS_IN_A_RUN = """
+import multiprocessing, sys
+
+class Job:
+    def __init__(self, name): self.job_name = name
+
+def tell(serialized, job, queue):
+    import calcom_pipeline.definitions as location
+    jobs = {j.name for j in location.defs.get_repository_def().get_all_jobs()} - {"__ASSET_JOB"}
+    queue.put((len(jobs), len({n for n in jobs if n.startswith("agency_1_")})))
+
+if __name__ == "__main__":
+    spawning = multiprocessing.get_context("spawn")
+    for name in sys.argv[1:]:
+        queue = spawning.Queue()
+        process = spawning.Process(target=tell, args=["{}", Job(name), queue])
+        process.start()
+        print(*queue.get())
+        process.join()
+"""
+
+
+def test_the_process_of_a_run_loads_the_account_of_its_job_alone(folder: Path, tmp_path: Path):
+    """As Dagster's code server starts it: spawned, the job among its arguments."""
+    for n in range(3):
+        describe(folder, f"agency_{n}", key="k")
+    program = tmp_path / "run.py"
+    program.write_text(_JOBS_IN_A_RUN)
+    jobs = ["agency_1_full_sync", "agency_1_retention"]
+    ran = subprocess.run([sys.executable, program, *jobs], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    (all_loaded, of_the_account), (everything, again) = [map(int, line.split()) for line in ran.stdout.splitlines()]
+    assert all_loaded == of_the_account == again
+    assert everything == 3 * again, "its ops depend on which account is the first"
+
+
+@pytest.mark.parametrize(
+    ("job", "account"),
+    [
+        ("agency_a_full_sync", "agency_a"),
+        ("agency_a_b_full_sync", "agency_a_b"),
+        ("agency_a_retention", None),
+        ("__ASSET_JOB", None),
+        ("full_sync", None),
+        ("agency_c_full_sync", None),
+        (None, None),
+    ],
+)
+def test_a_job_belongs_to_the_account_whose_whole_name_it_begins_with(job: str | None, account: str | None):
+    assert account_of_job(job, ["agency_a", "agency_a_b"]) == account
+
+
+def test_a_launcher_of_containers_names_the_job_in_a_variable(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    describe(folder, "agency_a", key="k")
+    describe(folder, "agency_b", key="k")
+    monkeypatch.setenv("DAGSTER_RUN_JOB_NAME", "agency_b_bookings_mirror")
+    assert {key.split("/")[0] for key in keys(build_definitions())} == {"agency_b"}
 
 
 @pytest.mark.proof

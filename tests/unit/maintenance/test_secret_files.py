@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from calcom_pipeline.bootstrap.locations import _uses_sandbox
+from calcom_pipeline.cli import demo
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.domain.redaction import without_secrets
 from calcom_pipeline.settings import example, load_settings, variable_of
 from calcom_pipeline.settings.model import SECRET_FIELDS
+from tests.support.described import describe
 
 FIT = {
     "database_url": "postgresql://me:geheim-von-uns@host/shop",
@@ -104,3 +107,18 @@ def test_what_is_no_secret_has_no_file_and_production_takes_files_for_what_it_ne
         "REDIS_URL_FILE": written(tmp_path / "redis", FIT["redis_url"]),
     }
     assert load_settings({"CALCOM_ENV_FILE": "", "CALCOM_LOCAL": "never", **files}).local == "never"
+
+
+def test_the_demo_leaves_a_real_account_alone_however_it_is_named(tmp_path: Path):
+    """Its key in a variable, in a file, or in an account that a file describes."""
+    describe(tmp_path, "calcom", key="cal_live")
+    given = {
+        "CALCOM_API_KEY_FILE": written(tmp_path / "key", "cal_live"),
+        "DATABASE_URL_FILE": written(tmp_path / "database", FIT["database_url"]),
+        "CALCOM_ACCOUNTS_DIR": str(tmp_path),
+        "CALCOM_ACCOUNT": "calcom",
+    }
+    kept = {name: value for name, value in given.items() if name not in demo._LEFT_ALONE}
+    settings = load_settings({**kept, **demo._ALONE})
+    assert (settings.api_key, settings.database_url) == (None, None)
+    assert _uses_sandbox(settings)
