@@ -40,8 +40,8 @@ def of_account(account: Account, *, with_dagster: bool) -> dg.Definitions:
     """Everything of an account; `with_dagster`: its upkeep deletes the instance's old runs too."""
     full_sync = dg.define_asset_job(
         account.named("full_sync"),
-        selection=account.selection("service_plan", "service_sync", "event_types", "bookings", "slots", "webhooks"),
-        description="The whole loop, once: services, event types, slots, bookings, webhook subscriptions.",
+        selection=account.selection("service_plan", "service_sync", "event_types", "bookings", "slots"),
+        description="The whole loop, once: services, event types, slots, bookings.",
     )
     return dg.Definitions(
         assets=[each for room in _ASSETS for each in room.assets(account)],
