@@ -38,5 +38,6 @@ def schedules(account: Account) -> list[dg.ScheduleDefinition]:
             job="health",
             cron="8-59/10 * * * *",  # between the reads, so that it looks at what they left
             why="All checks, also of what could not be read; about 6 calls.",
+            work="health",
         )
     ]

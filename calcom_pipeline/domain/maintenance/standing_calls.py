@@ -18,10 +18,13 @@ _SHARE_OF_SLOTS = 0.4
 #: Besides a listing per owner: the account, its teams, its schedules.
 _BEFORE_LISTING = 3
 _SYNC_MINUTES, _SLOTS_MINUTES, _BOOKINGS_MINUTES, _SUBSCRIPTIONS_MINUTES, _REREAD_MINUTES = 15, 30, 5, 15, 60
+_HEALTH_MINUTES = 10
 #: A page of changes and the look that nothing came in between; its check looks, too.
 _BOOKINGS_CALLS = 4
 #: Services are planned, and planned again by the check.
 _PLANNINGS = 2
+#: Checks of the mirror and of the cache, beside the planning of theirs.
+_HEALTH_CALLS = 2
 #: Of 250 bookings each: nearly nobody has more around now.
 _REREAD_CALLS = 10
 
@@ -139,6 +142,7 @@ def _looks(size: AccountSize, rules: StandingRules) -> list[StandingWork]:
         StandingWork("bookings", _BOOKINGS_MINUTES, _BOOKINGS_CALLS),
         StandingWork("services", _SYNC_MINUTES, _PLANNINGS * _listing(size)),
         StandingWork("subscriptions", _SUBSCRIPTIONS_MINUTES, subscribed),
+        StandingWork("health", _HEALTH_MINUTES, _HEALTH_CALLS + _listing(size)),
     ]
 
 

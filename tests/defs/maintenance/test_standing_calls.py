@@ -20,6 +20,7 @@ JOBS = {
     "services": "services_sync",
     "bookings": "bookings_mirror",
     "bookings reread": "bookings_reread",
+    "health": "health",
 }
 SENSORS = {"bookings look": "changed_bookings", "event types look": "event_type_drift"}
 
