@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode, urlsplit
 
-from bench.ground import UNLIMITED, Ground, cpu_seconds, ground, machine, table
+from bench.ground import UNLIMITED, Ground, cpu_seconds, ground, machine, percentile, table
 
 ASKERS = (1, 8, 32)
 ROUNDS = 400  # answers of each; p99 is the fourth from the end
@@ -175,11 +175,6 @@ def compared(bare: Place, ours: Place, live: Place, askers: int, rounds: int) ->
         )
         for name, seconds in found.items()
     ]
-
-
-def percentile(seconds: list[float], share: int) -> float:
-    """The value that so many of a hundred do not exceed."""
-    return sorted(seconds)[min(len(seconds) - 1, len(seconds) * share // 100)]
 
 
 ratio: Callable[[float, float], str] = lambda one, other: f"{one / other:.1f}"  # noqa: E731

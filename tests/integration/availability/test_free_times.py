@@ -10,7 +10,9 @@ import pytest
 import redis
 
 from calcom_pipeline.adapters.redis.coalescing.flights import FlightRules
-from calcom_pipeline.app.availability.lookup import Availability, FreeTimes, LookupRules, Wanted
+from calcom_pipeline.app.availability.looking import Wanted
+from calcom_pipeline.app.availability.lookup import Availability, FreeTimes, LookupRules
+from calcom_pipeline.app.availability.window import facts_for_lookup
 from calcom_pipeline.domain.availability.changes import Stain
 from calcom_pipeline.domain.availability.models import SlotKey
 from calcom_pipeline.domain.errors import CircuitOpen, InvalidInput, NotFound, StoreError, TransientError
@@ -128,6 +130,49 @@ class TestMonths:
     def test_an_unknown_event_type_is_not_found(self, world: World):
         with pytest.raises(NotFound):
             world.ask(event_type_id=99)
+
+
+class TestLooking:
+    """What a process believes of an event type is looked at together with the days that are cut by it."""
+
+    def test_an_event_type_that_is_another_now_is_answered_as_it_is_now(self, world: World):
+        longer = replace(facts_for_lookup(BERLIN), duration_minutes=60)
+        assert hours(world.ask()) == [8, 9, 13]
+        world.types.known[7] = replace(BERLIN, duration_minutes=60)
+        other = World(world.client)
+        other.types.known[7] = world.types.known[7]
+        world.clear()
+        other.ask()
+        assert world.ask() == other.ask()
+        assert world.free_times.event_type(7) == longer
+        assert world.calls == [(date(2026, 12, 1), date(2026, 12, 31))], "the other has fetched the new length"
+
+    def test_many_questions_take_one_look_and_what_is_not_warm_is_left_to_others(self, world: World):
+        warm, cold = Wanted(7, FIRST, FIRST + timedelta(2)), Wanted(8, FIRST, FIRST)
+        refused, unknown = Wanted(7, FIRST, FIRST, 77), Wanted(99, FIRST, FIRST)
+        known = world.free_times.free_slots(warm)
+        assert world.free_times.cached([warm, cold, refused, unknown, warm]) == [known, None, None, None, known]
+        assert len(world.calls) == 1
+        world.clear(FIRST)
+        assert world.free_times.cached([warm]) == [None]
+        world.ask()
+        world.clock.advance(2.9)
+        assert world.free_times.cached([warm])[0] is not None
+        world.clock.advance(310)
+        assert world.free_times.cached([warm]) == [None], "past its life"
+
+    def test_who_asks_is_counted_once_however_many_ask_together(self, world: World):
+        wanted = Wanted(7, FIRST, FIRST)
+        world.free_times.free_slots(wanted)
+        world.free_times.cached([wanted] * 4)
+        world.cache._flushed = -1e9
+        world.free_times.cached([wanted])
+        assert world.cache.hottest(5) == [((7, 30), 5.0)]
+
+    def test_without_redis_nothing_is_cached(self, world: World):
+        away = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=1)
+        lookups = free_times(world.calendar, world.types, world.slots, slot_cache(away), away, now=world.clock.now)
+        assert lookups.cached([Wanted(7, FIRST, FIRST)]) == [None]
 
 
 def query_key(event_type_id: int, day: date) -> SlotKey:

@@ -13,7 +13,8 @@ from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
 from calcom_pipeline.adapters.postgres.reports.overview import PostgresOverview
 from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
-from calcom_pipeline.app.availability.lookup import Availability, Wanted
+from calcom_pipeline.app.availability.looking import Wanted
+from calcom_pipeline.app.availability.lookup import Availability
 from calcom_pipeline.app.availability.ports import Standing
 from calcom_pipeline.app.availability.refresh import SlotOptions, refresh_slots
 from calcom_pipeline.domain.availability.changes import Stain

@@ -12,16 +12,15 @@ from itertools import groupby
 from threading import Lock
 from typing import Any, cast
 
+from calcom_pipeline.adapters.redis.availability.sights import Sights, cached_days
 from calcom_pipeline.adapters.redis.availability.values import (
     Names,
     members,
     packed_day,
     packed_type,
-    unpacked_day,
-    unpacked_type,
 )
 from calcom_pipeline.adapters.redis.connection import Client, redis_failures, script
-from calcom_pipeline.app.availability.ports import CacheClearResult, Standing
+from calcom_pipeline.app.availability.ports import CacheClearResult, DaysLook, DaysSeen, Standing
 from calcom_pipeline.domain.availability.changes import Stain
 from calcom_pipeline.domain.availability.models import BookableType, CachedDay, SlotDay, SlotKey
 from calcom_pipeline.domain.errors import CacheError
@@ -62,6 +61,7 @@ class RedisSlotCache:
         self._clear_days = client.register_script(script("clear_days"))
         self._read_generations = client.register_script(script("read_generations"))
         self._store_type = client.register_script(script("store_type"))
+        self._sights = Sights(self._names)
         self._lock = Lock()
         self._spoiled = 0
         self._asked: Counter[str] = Counter()
@@ -86,14 +86,6 @@ class RedisSlotCache:
             found = self._read_generations(keys=[*keys, *(self._names.settling(i) for i in event_type_ids)])
         standings = [Standing(int(value), ms / 1000) for value, ms in cast("list[tuple[bytes, int]]", found)]
         return dict(zip(event_type_ids, standings, strict=True))
-
-    def type_facts(self, event_type_id: int) -> BookableType | None:
-        """What is cached of an event type; None when it is not there or cannot be read."""
-        with redis_failures("Reading an event type"):
-            # MGET takes a key of another kind for missing, GET refuses it.
-            (value,) = cast("list[bytes | None]", self._client.mget([self._names.type(event_type_id)]))
-        found = unpacked_type(value) if value is not None else None
-        return found if found is not None and found.id == event_type_id else None
 
     def store_type(self, event_type: BookableType, *, standing: Standing) -> bool:
         """Keep an event type, unless it was cleared since `standing` was read; whether it was kept."""
@@ -125,17 +117,32 @@ class RedisSlotCache:
                 kept += int(self._store_days(keys=keys, args=[standing.number, _INDEX_SECONDS, *pairs]))  # pyright: ignore[reportArgumentType]
         return kept
 
-    def read(self, keys: Sequence[SlotKey], *, count_as: tuple[int, int] | None = None) -> Mapping[SlotKey, CachedDay]:
-        """The days that are there, fresh or past their life, in one round trip; a value that cannot be read is not.
+    def look(self, looks: Sequence[DaysLook]) -> list[DaysSeen]:
+        """See the port. MGET takes a key of another kind for missing. A value that cannot be read is counted."""
+        sights = [self._sights.of(look) for look in looks]
+        with redis_failures("Reading slots"):
+            values = self._fetched([name for sight in sights for name in sight.names], self._due_counts())
+        now, at, found = self._clock(), 0, list[DaysSeen]()
+        for sight in sights:
+            seen, spoiled = sight.seen(values[at : at + len(sight.names)], now)
+            found.append(seen)
+            at += len(sight.names)
+            if spoiled:
+                self._note_spoiled(spoiled)
+        return found
 
-        `count_as` is an event type and a length that somebody asked for; unreadable values are counted then too, and
-        not again by those who look once more.
-        """
-        return self._read(keys, self._counted(count_as), notes_spoiled=count_as is not None)
+    def count(self, event_type_id: int, duration_minutes: int, times: int) -> None:
+        """See the port: handed over with one of the next looks."""
+        with self._lock:
+            self._asked[f"{event_type_id}:{duration_minutes}"] += times
+
+    def read(self, keys: Sequence[SlotKey]) -> Mapping[SlotKey, CachedDay]:
+        """The days that are there, fresh or past their life, in one round trip; a value that cannot be read is not."""
+        return self._read(keys, notes_spoiled=False)
 
     def get(self, keys: Sequence[SlotKey]) -> Mapping[SlotKey, SlotDay]:
         """The fresh days that are there; a value that cannot be read is not, and is counted."""
-        found = self._read(keys, Counter(), notes_spoiled=True)
+        found = self._read(keys, notes_spoiled=True)
         return {key: cached.day for key, cached in found.items() if cached.is_fresh}
 
     def spoiled(self) -> int:
@@ -162,24 +169,19 @@ class RedisSlotCache:
 
     # --- inside ------------------------------------------------------------------------------------------
 
-    def _read(
-        self, keys: Sequence[SlotKey], counts: Counter[str], *, notes_spoiled: bool
-    ) -> Mapping[SlotKey, CachedDay]:
+    def _read(self, keys: Sequence[SlotKey], *, notes_spoiled: bool) -> Mapping[SlotKey, CachedDay]:
         if not keys:
             return {}
         with redis_failures("Reading slots"):
-            values = self._fetched([self.key(k) for k in keys], counts)
-        now, days, there = self._clock(), dict[SlotKey, CachedDay](), 0
-        for key, value in zip(keys, values, strict=True):
-            if value is not None:
-                there += 1
-                found = unpacked_day(key, value)
-                if found is not None:
-                    days[key] = CachedDay(found[0], now - found[1])
-        if notes_spoiled and len(days) < there:
-            with self._lock:
-                self._spoiled += there - len(days)
+            values = self._fetched([self.key(k) for k in keys], Counter())
+        days, spoiled = cached_days(keys, values, self._clock())
+        if notes_spoiled and spoiled:
+            self._note_spoiled(spoiled)
         return days
+
+    def _note_spoiled(self, number: int) -> None:
+        with self._lock:
+            self._spoiled += number
 
     def _cleared(self, layer: str, stained: Sequence[Stain], clear_one: Callable[[Stain], int]) -> CacheClearResult:
         keys = 0
@@ -223,13 +225,10 @@ class RedisSlotCache:
             raise found[0]
         return found[0]  # a count that was not taken (a replica, a full server) costs nobody an answer
 
-    def _counted(self, asked_for: tuple[int, int] | None) -> Counter[str]:
-        """One more; all that is to be handed over when it is time for that, else nothing."""
-        if asked_for is None:
+    def _due_counts(self) -> Counter[str]:
+        """All that is to be handed over when it is time for that, else nothing."""
+        if time.monotonic() - self._flushed < _FLUSH_SECONDS:
             return Counter()
         with self._lock:
-            self._asked[f"{asked_for[0]}:{asked_for[1]}"] += 1
-            if time.monotonic() - self._flushed < _FLUSH_SECONDS:
-                return Counter()
             due, self._asked, self._flushed = self._asked, Counter(), time.monotonic()
             return due
