@@ -10,8 +10,8 @@ Everything is delegated; nothing else lives here. Calls are made in the interact
 that come out are UTC; errors are those of `domain/errors.py`.
 """
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from calcom_pipeline.app.availability.fetching import Stores
 from calcom_pipeline.app.availability.first_free import FirstFree, first_free
 from calcom_pipeline.app.availability.free_days import FreeDays, LookedUpDays
 from calcom_pipeline.app.availability.holds import Held, Holds, Released
-from calcom_pipeline.app.availability.lookup import Availability
+from calcom_pipeline.app.availability.lookup import Availability, WarmTimes
 from calcom_pipeline.app.availability.month import MonthView, month_view
 from calcom_pipeline.app.bookings.commands import Appointment, Appointments
 from calcom_pipeline.app.bookings.held import book_held
@@ -159,6 +159,12 @@ class CalcomService:
             TransientError: Cal.com cannot be asked, and no older days are there.
         """
         return self._free_times.days(event_type_id, first_day, last_day, duration_minutes)
+
+    @asynccontextmanager
+    async def warm_times(self) -> "AsyncGenerator[WarmTimes]":
+        """For the running event loop, as long as the block: what is warm, of Redis alone."""
+        async with self._container.availability.soon_looks() as looks:
+            yield WarmTimes(self._free_times, looks.look)
 
     def alternatives(
         self,

@@ -11,6 +11,7 @@ from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
 
     from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
     from calcom_pipeline.adapters.postgres.availability.slots import PostgresSlotMirror
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
     from calcom_pipeline.adapters.redis.availability.holds import RedisHeldDays
     from calcom_pipeline.adapters.redis.availability.shadow_book import RedisShadowBook
+    from calcom_pipeline.adapters.redis.availability.soon import SoonLooks
     from calcom_pipeline.adapters.redis.coalescing.flights import Flights
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
     from calcom_pipeline.app.availability.fetching import MonthFetches, Stores
@@ -35,8 +37,11 @@ _BACKGROUND_THREADS = 4
 class AvailabilityGroup:
     """What use cases about free times work with."""
 
-    def __init__(self, settings: Settings, database: "Database", redis: "RedisClient", stack: ExitStack) -> None:
+    def __init__(
+        self, settings: Settings, database: "Database", redis: "RedisClient", redis_url: str, stack: ExitStack
+    ) -> None:
         self._settings = settings
+        self._redis_url = redis_url
         self._database = database
         self._redis = redis
         self._stack = stack
@@ -56,6 +61,14 @@ class AvailabilityGroup:
         s = self._settings
         lifetimes = Lifetimes(s.slot_ttl_seconds, s.slot_empty_ttl_seconds, s.slot_stale_seconds, s.slot_settle_seconds)
         return RedisSlotCache(self._redis, prefix=s.redis_prefix, lifetimes=lifetimes)
+
+    def soon_looks(self) -> "AbstractAsyncContextManager[SoonLooks]":
+        """Looks at the days from the running event loop, as long as the block."""
+        from calcom_pipeline.adapters.redis.availability.soon import open_soon_looks
+        from calcom_pipeline.adapters.redis.connection import RedisBounds
+
+        s = self._settings
+        return open_soon_looks(self.cache, self._redis_url, RedisBounds(s.redis_seconds, s.redis_pause_seconds))
 
     @cached_property
     def flights(self) -> "Flights":

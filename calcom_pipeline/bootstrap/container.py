@@ -94,7 +94,7 @@ class Container:
     @cached_property
     def availability(self) -> AvailabilityGroup:
         """Slots, cached days, the outbox of changes."""
-        return AvailabilityGroup(self.settings, self.database, self.redis, self._stack)
+        return AvailabilityGroup(self.settings, self.database, self.redis, self.endpoints.redis_url, self._stack)
 
     @cached_property
     def services(self) -> ServiceGroup:

@@ -1,5 +1,6 @@
 """What every request passes first: bounds on its head; and last: a line in the log, a count, no traceback outside."""
 
+import logging
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -61,6 +62,8 @@ class RequestGate:
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         operation = scope.get(OPERATION, _NO_OPERATION)
         self._measures.answered(operation, status, seconds)
+        if not log.isEnabledFor(logging.INFO):  # asked first: it is most of what a line costs that nobody reads
+            return
         log.info(
             "http_answered",
             operation=operation,

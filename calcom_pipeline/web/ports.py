@@ -5,9 +5,11 @@ aware and in UTC, days are local to the event type's schedule.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime, time
 from typing import Any, Protocol, runtime_checkable
 
+from calcom_pipeline.app.availability.looking import Wanted
 from calcom_pipeline.domain.availability.models import Slot
 from calcom_pipeline.domain.bookings.models import Booking
 
@@ -151,6 +153,23 @@ class ReadsTimes(Protocol):
         self, event_type_id: int, *, first_day: date, last_day: date, duration_minutes: int | None = None
     ) -> FreeSlots:
         """Free starts of whole local days."""
+        ...
+
+
+class WarmTimes(Protocol):
+    """Looks at what is warm, from one event loop."""
+
+    async def availability(self, questions: Sequence[Wanted]) -> Sequence[FreeSlots | None]:
+        """Answers whose every day is cached and fresh, in one look for all; None for the others. Raises CacheError."""
+        ...
+
+
+@runtime_checkable
+class TellsWarmTimes(Protocol):
+    """What part `slots` asks first, if the service answers it."""
+
+    def warm_times(self) -> AbstractAsyncContextManager[WarmTimes]:
+        """For the running event loop, as long as the block."""
         ...
 
 

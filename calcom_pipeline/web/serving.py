@@ -1,5 +1,6 @@
 """The HTTP API as a server: one process in this one, or several under a supervisor that replaces one that died."""
 
+import gc
 import os
 import socket
 import tempfile
@@ -18,6 +19,7 @@ from calcom_pipeline.settings import Settings, load_settings
 from calcom_pipeline.web.app import build_app
 from calcom_pipeline.web.measures import FOLDER_VARIABLE
 from calcom_pipeline.web.options import WebOptions
+from calcom_pipeline.web.protocol import bounded_protocol
 from calcom_pipeline.web.webhooks import WebhookOptions, receiving, webhook_routes
 
 WORKERS_VARIABLE = "CALCOM_HTTP_WORKERS"
@@ -91,7 +93,9 @@ def _application(container: Container, stack: ExitStack) -> Starlette:
     if container.deliveries.secrets():
         intake = stack.enter_context(receiving(container))
         receiver += webhook_routes(intake, WebhookOptions.of(settings))
-    return build_app(CalcomService(container), WebOptions.of(settings), extra=receiver, on_stop=stack.close)
+    app = build_app(CalcomService(container), WebOptions.of(settings), extra=receiver, on_stop=stack.close)
+    gc.freeze()  # what was made until now stays; looking through it again and again is a tenth of a warm answer
+    return app
 
 
 def server_config(app: Starlette | str, settings: Settings) -> uvicorn.Config:
@@ -100,9 +104,8 @@ def server_config(app: Starlette | str, settings: Settings) -> uvicorn.Config:
         app,
         factory=isinstance(app, str),
         workers=settings.http_workers,
-        # h11 stops reading a head that grows past its bound; httptools would take any.
-        http="h11",
-        h11_max_incomplete_event_size=settings.http_header_kilobytes * 1024,
+        http=bounded_protocol(settings.http_header_kilobytes * 1024),
+        loop="auto",  # uvloop, wherever there is one
         access_log=False,
         log_config=None,
         server_header=False,

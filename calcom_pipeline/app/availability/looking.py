@@ -4,11 +4,11 @@ Which days are to be looked at depends on the event type (its zone, its length).
 it, as it was seen last in this process; where it turns out to be another, once more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from calcom_pipeline.app.availability.ports import DaysLook, LookupCache, WholeDays
+from calcom_pipeline.app.availability.ports import DaysLook, DaysSeen, LookupCache, SoonLook, WholeDays
 from calcom_pipeline.app.availability.window import Window, window_of
 from calcom_pipeline.domain.availability.models import BookableType, CachedDay, SlotKey
 from calcom_pipeline.domain.errors import InvalidInput
@@ -57,19 +57,24 @@ class Looking:
 
     def of(self, questions: Sequence[Wanted], now: datetime) -> list[Seen]:
         """What the cache has of each question. Raises CacheError."""
-        believed = [self._types.get(one.event_type_id) for one in questions]
-        found = self._seen(questions, believed, now)
-        others = [
-            at for at, seen in enumerate(found) if seen.event_type is not None and seen.event_type != believed[at]
-        ]
-        if others:
-            again = [found[at].event_type for at in others]
-            for event_type in again:
-                self._remember(event_type)
-            for at, seen in zip(others, self._seen([questions[at] for at in others], again, now), strict=True):
-                # Changed again meanwhile: the days are of another window.
-                found[at] = seen if seen.event_type == found[at].event_type else Seen()
-        return found
+        steps = self._steps(questions, now)
+        looks = next(steps)
+        while True:
+            try:
+                looks = steps.send(self._cache.look(looks))
+            except StopIteration as ended:
+                return ended.value
+
+    async def soon(self, questions: Sequence[Wanted], now: datetime, look: SoonLook) -> list[Seen]:
+        """The same, without a thread that waits."""
+        steps = self._steps(questions, now)
+        looks = next(steps)
+        while True:
+            seen = await look(looks)
+            try:
+                looks = steps.send(seen)
+            except StopIteration as ended:
+                return ended.value
 
     def window(self, wanted: Wanted, event_type: BookableType, now: datetime) -> Window:
         """The days of a question. Raises InvalidInput."""
@@ -90,18 +95,34 @@ class Looking:
         self._windows[wanted] = made
         return made
 
-    def _seen(self, questions: Sequence[Wanted], believed: Sequence[BookableType | None], now: datetime) -> list[Seen]:
-        windows = [
-            None if kind is None else self._askable(wanted, kind, now)
-            for wanted, kind in zip(questions, believed, strict=True)
-        ]
-        looks = [
-            DaysLook(wanted.event_type_id, window.keys if window is not None else ())
-            for wanted, window in zip(questions, windows, strict=True)
-        ]
+    def _steps(
+        self, questions: Sequence[Wanted], now: datetime
+    ) -> Generator[Sequence[DaysLook], Sequence[DaysSeen], list[Seen]]:
+        """What is to be looked at, one or two times; whoever drives this sends what was seen."""
+        believed = [self._types.get(one.event_type_id) for one in questions]
+        windows = self._windows_of(questions, believed, now)
+        looked = yield _looks(questions, windows)
+        found = [Seen(seen.event_type, w, seen.whole, seen.days) for w, seen in zip(windows, looked, strict=True)]
+        others = [at for at, seen in enumerate(looked) if seen.event_type not in (None, believed[at])]
+        if not others:
+            return found
+        kinds = [looked[at].event_type for at in others]
+        for kind in kinds:
+            self._remember(kind)
+        again = [questions[at] for at in others]
+        windows = self._windows_of(again, kinds, now)
+        looked = yield _looks(again, windows)
+        for at, kind, window, seen in zip(others, kinds, windows, looked, strict=True):
+            # Changed again meanwhile: the days are of another window.
+            found[at] = Seen(kind, window, seen.whole, seen.days) if seen.event_type == kind else Seen()
+        return found
+
+    def _windows_of(
+        self, questions: Sequence[Wanted], kinds: Sequence[BookableType | None], now: datetime
+    ) -> list[Window | None]:
         return [
-            Seen(seen.event_type, window, seen.whole, seen.days)
-            for window, seen in zip(windows, self._cache.look(looks), strict=True)
+            None if kind is None else self._askable(wanted, kind, now)
+            for wanted, kind in zip(questions, kinds, strict=True)
         ]
 
     def _askable(self, wanted: Wanted, event_type: BookableType, now: datetime) -> Window | None:
@@ -116,3 +137,10 @@ class Looking:
             if len(self._types) >= _MOST_TYPES:
                 self._types.clear()
             self._types[event_type.id] = event_type
+
+
+def _looks(questions: Sequence[Wanted], windows: Sequence[Window | None]) -> list[DaysLook]:
+    return [
+        DaysLook(wanted.event_type_id, window.keys if window is not None else ())
+        for wanted, window in zip(questions, windows, strict=True)
+    ]

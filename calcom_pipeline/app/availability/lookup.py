@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from calcom_pipeline.app.availability.fetching import Fetched, MonthFetches, Stores
 from calcom_pipeline.app.availability.looking import Looking, Seen, Wanted
-from calcom_pipeline.app.availability.ports import LookupCache, Sharing, SlotApi, Standing, WholeDays
+from calcom_pipeline.app.availability.ports import LookupCache, Sharing, SlotApi, SoonLook, Standing, WholeDays
 from calcom_pipeline.app.availability.window import MonthWindow, Window, facts_for_lookup
 from calcom_pipeline.domain.availability.models import BookableType, CachedDay, Slot, SlotDay, SlotKey
 from calcom_pipeline.domain.errors import CacheError, NotFound, PipelineError, StoreError, TransientError
@@ -136,18 +136,17 @@ class FreeTimes:
             return self._from_cache(window, seen.whole, now)
         return self._answer(window, self._found(window, seen.known), now)
 
-    def cached(self, questions: Sequence[Wanted]) -> list[Availability | None]:
-        """Answers of which every day is cached and fresh, in one look for all; None for the others. Never waits."""
-        now, distinct = self._now(), list(dict.fromkeys(questions))
-        try:
-            looked = dict(zip(distinct, self._looking.of(distinct, now), strict=True))
-        except CacheError:
-            return [None] * len(questions)
+    async def cached(self, questions: Sequence[Wanted], look: SoonLook) -> list[Availability | None]:
+        """Answers of which every day is cached and fresh, in one look for all; None for the others.
+
+        Asks nobody else. Raises CacheError.
+        """
+        now, times = self._now(), Counter(questions)
+        looked = await self._looking.soon(list(times), now, look)
         answers: dict[Wanted, Availability] = {}
-        for wanted, times in Counter(questions).items():
-            seen = looked[wanted]
+        for wanted, seen in zip(times, looked, strict=True):
             if seen.whole is not None and seen.window is not None:
-                self._cache.count(wanted.event_type_id, seen.window.duration_minutes, times)
+                self._cache.count(wanted.event_type_id, seen.window.duration_minutes, times[wanted])
                 answers[wanted] = self._from_cache(seen.window, seen.whole, now)
         return [answers.get(wanted) for wanted in questions]
 
@@ -268,3 +267,15 @@ class FreeTimes:
         except StoreError as error:
             _LOG.warning("No older slots of event type %s: %s", window.event_type.id, error)
             return {}
+
+
+class WarmTimes:
+    """Free starts that are warm, asked for from an event loop. `look` is the cache's."""
+
+    def __init__(self, free_times: FreeTimes, look: SoonLook) -> None:
+        self._free_times = free_times
+        self._look = look
+
+    async def availability(self, questions: Sequence[Wanted]) -> list[Availability | None]:
+        """Answers whose every day is cached and fresh, in one look for all; None for the others. Raises CacheError."""
+        return await self._free_times.cached(questions, self._look)

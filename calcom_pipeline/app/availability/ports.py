@@ -1,6 +1,6 @@
 """What use cases need of slots: Cal.com, their mirror, the cached days, the outbox of changes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
@@ -103,6 +103,10 @@ class DaysSeen:
     event_type: BookableType | None
     whole: WholeDays | None = None
     days: Mapping[SlotKey, CachedDay] = field(default_factory=dict[SlotKey, CachedDay])
+
+
+#: As `LookupCache.look`, without a thread that waits.
+SoonLook = Callable[[Sequence[DaysLook]], Awaitable[Sequence[DaysSeen]]]
 
 
 class LookupCache(SlotCache, Protocol):

@@ -1,6 +1,8 @@
 """Lookups of free times: what is asked for, kept, shared, and answered while Cal.com cannot be asked."""
 
+import asyncio
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -11,7 +13,8 @@ import redis
 
 from calcom_pipeline.adapters.redis.coalescing.flights import FlightRules
 from calcom_pipeline.app.availability.looking import Wanted
-from calcom_pipeline.app.availability.lookup import Availability, FreeTimes, LookupRules
+from calcom_pipeline.app.availability.lookup import Availability, FreeTimes, LookupRules, WarmTimes
+from calcom_pipeline.app.availability.ports import DaysLook, DaysSeen
 from calcom_pipeline.app.availability.window import facts_for_lookup
 from calcom_pipeline.domain.availability.changes import Stain
 from calcom_pipeline.domain.availability.models import SlotKey
@@ -51,6 +54,14 @@ class World:
         self, first: date = FIRST, days: int = 1, event_type_id: int = 7, minutes: int | None = None
     ) -> Availability:
         return self.free_times.free_slots(Wanted(event_type_id, first, first + timedelta(days - 1), minutes))
+
+    def cached(self, questions: list[Wanted]) -> list[Availability | None]:
+        """As an event loop asks; the look itself is the threads' one."""
+
+        async def look(looks: Sequence[DaysLook]) -> Sequence[DaysSeen]:
+            return self.cache.look(looks)
+
+        return asyncio.run(WarmTimes(self.free_times, look).availability(questions))
 
     def clear(self, *days: date, event_type_id: int = 7) -> int:
         zone = self.types.known[event_type_id].schedule_zone or "UTC"
@@ -151,28 +162,23 @@ class TestLooking:
         warm, cold = Wanted(7, FIRST, FIRST + timedelta(2)), Wanted(8, FIRST, FIRST)
         refused, unknown = Wanted(7, FIRST, FIRST, 77), Wanted(99, FIRST, FIRST)
         known = world.free_times.free_slots(warm)
-        assert world.free_times.cached([warm, cold, refused, unknown, warm]) == [known, None, None, None, known]
+        assert world.cached([warm, cold, refused, unknown, warm]) == [known, None, None, None, known]
         assert len(world.calls) == 1
         world.clear(FIRST)
-        assert world.free_times.cached([warm]) == [None]
+        assert world.cached([warm]) == [None]
         world.ask()
         world.clock.advance(2.9)
-        assert world.free_times.cached([warm])[0] is not None
+        assert world.cached([warm])[0] is not None
         world.clock.advance(310)
-        assert world.free_times.cached([warm]) == [None], "past its life"
+        assert world.cached([warm]) == [None], "past its life"
 
     def test_who_asks_is_counted_once_however_many_ask_together(self, world: World):
         wanted = Wanted(7, FIRST, FIRST)
         world.free_times.free_slots(wanted)
-        world.free_times.cached([wanted] * 4)
+        world.cached([wanted] * 4)
         world.cache._flushed = -1e9
-        world.free_times.cached([wanted])
+        world.cached([wanted])
         assert world.cache.hottest(5) == [((7, 30), 5.0)]
-
-    def test_without_redis_nothing_is_cached(self, world: World):
-        away = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=1)
-        lookups = free_times(world.calendar, world.types, world.slots, slot_cache(away), away, now=world.clock.now)
-        assert lookups.cached([Wanted(7, FIRST, FIRST)]) == [None]
 
 
 def query_key(event_type_id: int, day: date) -> SlotKey:

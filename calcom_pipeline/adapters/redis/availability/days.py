@@ -12,7 +12,7 @@ from itertools import groupby
 from threading import Lock
 from typing import Any, cast
 
-from calcom_pipeline.adapters.redis.availability.sights import Sights, cached_days
+from calcom_pipeline.adapters.redis.availability.sights import Sight, Sights, cached_days
 from calcom_pipeline.adapters.redis.availability.values import (
     Names,
     members,
@@ -119,9 +119,17 @@ class RedisSlotCache:
 
     def look(self, looks: Sequence[DaysLook]) -> list[DaysSeen]:
         """See the port. MGET takes a key of another kind for missing. A value that cannot be read is counted."""
-        sights = [self._sights.of(look) for look in looks]
+        sights = self.sights_of(looks)
         with redis_failures("Reading slots"):
-            values = self._fetched([name for sight in sights for name in sight.names], self._due_counts())
+            values = self._fetched([name for sight in sights for name in sight.names], self.count_commands())
+        return self.seen(sights, values)
+
+    def sights_of(self, looks: Sequence[DaysLook]) -> list[Sight]:
+        """The keys that these looks take, one after the other."""
+        return [self._sights.of(look) for look in looks]
+
+    def seen(self, sights: Sequence[Sight], values: Sequence[bytes | None]) -> list[DaysSeen]:
+        """What their values are."""
         now, at, found = self._clock(), 0, list[DaysSeen]()
         for sight in sights:
             seen, spoiled = sight.seen(values[at : at + len(sight.names)], now)
@@ -135,6 +143,16 @@ class RedisSlotCache:
         """See the port: handed over with one of the next looks."""
         with self._lock:
             self._asked[f"{event_type_id}:{duration_minutes}"] += times
+
+    def count_commands(self) -> list[tuple[str | int, ...]]:
+        """What hands all counts over, when it is time for that; else nothing."""
+        if time.monotonic() - self._flushed < _FLUSH_SECONDS:
+            return []
+        with self._lock:
+            due, self._asked, self._flushed = self._asked, Counter(), time.monotonic()
+        asked = self._names.asked(int(self._clock() // _DAY_SECONDS))
+        commands: list[tuple[str | int, ...]] = [("ZINCRBY", asked, count, member) for member, count in due.items()]
+        return [*commands, ("EXPIRE", asked, _ASKED_SECONDS)] if commands else []
 
     def read(self, keys: Sequence[SlotKey]) -> Mapping[SlotKey, CachedDay]:
         """The days that are there, fresh or past their life, in one round trip; a value that cannot be read is not."""
@@ -173,7 +191,7 @@ class RedisSlotCache:
         if not keys:
             return {}
         with redis_failures("Reading slots"):
-            values = self._fetched([self.key(k) for k in keys], Counter())
+            values = self._fetched([self.key(k) for k in keys])
         days, spoiled = cached_days(keys, values, self._clock())
         if notes_spoiled and spoiled:
             self._note_spoiled(spoiled)
@@ -211,24 +229,14 @@ class RedisSlotCache:
             life, kept = min(life, standing.settles_seconds), 0.0
         return packed_day(day, fresh_until=self._clock() + life), max(1, int((life + kept) * 1000))
 
-    def _fetched(self, names: list[str], counts: Counter[str]) -> list[bytes | None]:
+    def _fetched(self, names: list[str], counts: Sequence[tuple[str | int, ...]] = ()) -> list[bytes | None]:
         if not counts:
             return cast("list[bytes | None]", self._client.mget(names))
-        asked = self._names.asked(int(self._clock() // _DAY_SECONDS))
         pipeline: Any = self._client.pipeline(transaction=False)  # pyright: ignore[reportUnknownMemberType]  # loosely typed
         pipeline.mget(names)
-        for member, count in counts.items():
-            pipeline.zincrby(asked, count, member)
-        pipeline.expire(asked, _ASKED_SECONDS)
+        for command in counts:
+            pipeline.execute_command(*command)
         found: Any = pipeline.execute(raise_on_error=False)
         if isinstance(found[0], Exception):
             raise found[0]
         return found[0]  # a count that was not taken (a replica, a full server) costs nobody an answer
-
-    def _due_counts(self) -> Counter[str]:
-        """All that is to be handed over when it is time for that, else nothing."""
-        if time.monotonic() - self._flushed < _FLUSH_SECONDS:
-            return Counter()
-        with self._lock:
-            due, self._asked, self._flushed = self._asked, Counter(), time.monotonic()
-            return due
