@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.redis.availability.alternatives import RedisAlternativesCache
     from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
+    from calcom_pipeline.adapters.redis.availability.epoch import Epoch
     from calcom_pipeline.adapters.redis.availability.holds import RedisHeldDays
     from calcom_pipeline.adapters.redis.availability.shadow_book import RedisShadowBook
     from calcom_pipeline.adapters.redis.availability.soon import SoonLooks
@@ -34,16 +36,23 @@ if TYPE_CHECKING:
 _BACKGROUND_THREADS = 4
 
 
+@dataclass(frozen=True, slots=True)
+class RedisAccess:
+    """Redis as threads ask it, and what an event loop needs to ask it too."""
+
+    client: "RedisClient"
+    url: str
+    epoch: "Epoch"
+
+
 class AvailabilityGroup:
     """What use cases about free times work with."""
 
-    def __init__(
-        self, settings: Settings, database: "Database", redis: "RedisClient", redis_url: str, stack: ExitStack
-    ) -> None:
+    def __init__(self, settings: Settings, database: "Database", access: RedisAccess, stack: ExitStack) -> None:
         self._settings = settings
-        self._redis_url = redis_url
+        self._access = access
         self._database = database
-        self._redis = redis
+        self._redis = access.client
         self._stack = stack
 
     @cached_property
@@ -68,7 +77,8 @@ class AvailabilityGroup:
         from calcom_pipeline.adapters.redis.connection import RedisBounds
 
         s = self._settings
-        return open_soon_looks(self.cache, self._redis_url, RedisBounds(s.redis_seconds, s.redis_pause_seconds))
+        bounds = RedisBounds(s.redis_seconds, s.redis_pause_seconds)
+        return open_soon_looks(self.cache, self._access.url, bounds, epoch=self._access.epoch)
 
     @cached_property
     def flights(self) -> "Flights":

@@ -102,7 +102,7 @@ class Looking:
         believed = [self._types.get(one.event_type_id) for one in questions]
         windows = self._windows_of(questions, believed, now)
         looked = yield _looks(questions, windows)
-        found = [Seen(seen.event_type, w, seen.whole, seen.days) for w, seen in zip(windows, looked, strict=True)]
+        found = [_seen(window, seen) for window, seen in zip(windows, looked, strict=True)]
         others = [at for at, seen in enumerate(looked) if seen.event_type not in (None, believed[at])]
         if not others:
             return found
@@ -114,7 +114,7 @@ class Looking:
         looked = yield _looks(again, windows)
         for at, kind, window, seen in zip(others, kinds, windows, looked, strict=True):
             # Changed again meanwhile: the days are of another window.
-            found[at] = Seen(kind, window, seen.whole, seen.days) if seen.event_type == kind else Seen()
+            found[at] = _seen(window, seen) if seen.event_type == kind else Seen()
         return found
 
     def _windows_of(
@@ -137,6 +137,11 @@ class Looking:
             if len(self._types) >= _MOST_TYPES:
                 self._types.clear()
             self._types[event_type.id] = event_type
+
+
+def _seen(window: Window | None, seen: DaysSeen) -> Seen:
+    """Nothing where the event type is not cached: what it was believed to be may be over, and its days with it."""
+    return Seen() if seen.event_type is None else Seen(seen.event_type, window, seen.whole, seen.days)
 
 
 def _looks(questions: Sequence[Wanted], windows: Sequence[Window | None]) -> list[DaysLook]:

@@ -1,6 +1,6 @@
 """What use cases need of slots: Cal.com, their mirror, the cached days, the outbox of changes."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
@@ -62,10 +62,12 @@ class SlotCache(Protocol):
         *,
         generations: Mapping[int, Standing],
         at_most: Mapping[SlotKey, float] | None = None,
+        still_empty: Collection[SlotKey] = (),
     ) -> int:
         """Keep whole days for their lifetime, unless they were cleared since; how many were kept.
 
-        `at_most`: seconds that some days may live at most.
+        `at_most`: seconds that some days may live at most. `still_empty`: days that had no free start before either;
+        they live as long as others.
         """
         ...
 

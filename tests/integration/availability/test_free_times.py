@@ -158,6 +158,13 @@ class TestLooking:
         assert world.free_times.event_type(7) == longer
         assert world.calls == [(date(2026, 12, 1), date(2026, 12, 31))], "the other has fetched the new length"
 
+    def test_days_of_an_event_type_that_is_not_cached_any_more_are_not_believed(self, world: World):
+        first = world.ask()
+        world.types.known[7] = replace(BERLIN, schedule_zone="Asia/Kolkata")
+        world.client.delete("calcom:v1:{a}:slots:type:7")  # its own life is over, or it was cleared
+        assert world.cached([Wanted(7, FIRST, FIRST)]) == [None]
+        assert hours(world.ask()) == [3, 4, 8] != hours(first)
+
     def test_many_questions_take_one_look_and_what_is_not_warm_is_left_to_others(self, world: World):
         warm, cold = Wanted(7, FIRST, FIRST + timedelta(2)), Wanted(8, FIRST, FIRST)
         refused, unknown = Wanted(7, FIRST, FIRST, 77), Wanted(99, FIRST, FIRST)

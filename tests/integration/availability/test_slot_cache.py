@@ -21,7 +21,7 @@ from calcom_pipeline.domain.availability.changes import Stain
 from calcom_pipeline.domain.availability.models import Slot, SlotDay, SlotKey, SlotQuery
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.listed import Listed
-from tests.support.free_times import PREFIX, free_times, slot_cache
+from tests.support.free_times import PREFIX, free_times, long_there, slot_cache
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 ME = Owner("user", 101)
@@ -208,6 +208,7 @@ class TestSeats:
         assert ask(Calendar({9: 0})).slots == ()
         assert redis_client.ttl(cache.key(key())) <= 60 + stale
         redis_client.flushdb()
+        long_there(redis_client)
         assert len(ask(Calendar({9: 2})).slots) == 2
         assert redis_client.ttl(cache.key(key())) > 60 + stale
 

@@ -10,17 +10,19 @@ import pytest
 import redis
 
 from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
+from calcom_pipeline.adapters.redis.availability.epoch import Epoch
 from calcom_pipeline.adapters.redis.availability.soon import SoonLooks, open_soon_looks
 from calcom_pipeline.adapters.redis.connection import RedisBounds
 from calcom_pipeline.app.availability.ports import DaysLook
 from calcom_pipeline.domain.availability.models import BookableType, Slot, SlotDay, SlotKey
 from calcom_pipeline.domain.errors import CacheError
-from tests.support.free_times import slot_cache
+from tests.support.free_times import PREFIX, slot_cache
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TALK = BookableType(7, "UTC", 30)
 DAYS = [SlotDay(SlotKey(7, 30, "UTC", date(2026, 12, n)), (Slot(NOW + timedelta(n)),), NOW) for n in (1, 2, 3)]
 LOOKS = [DaysLook(7, tuple(day.key for day in DAYS)), DaysLook(7), DaysLook(9, (SlotKey(9, 30, "UTC", NOW.date()),))]
+EPOCH = Epoch(prefix=PREFIX, settle_seconds=3)
 SHORT = RedisBounds(total_seconds=0.2, pause_seconds=0.0)
 
 
@@ -35,7 +37,7 @@ def cache(redis_client: redis.Redis) -> RedisSlotCache:
 
 def soon(cache: RedisSlotCache, url: str, bounds: RedisBounds, work: Callable[[SoonLooks], Awaitable[Any]]) -> Any:
     async def run() -> Any:
-        async with open_soon_looks(cache, url, bounds) as looks:
+        async with open_soon_looks(cache, url, bounds, epoch=EPOCH) as looks:
             return await work(looks)
 
     return asyncio.run(run())
@@ -81,7 +83,7 @@ def test_after_a_failure_it_leaves_redis_alone_for_a_while_and_then_asks_again(c
     seconds = [0.0]
 
     async def run() -> Any:
-        looks = SoonLooks(cache, redis_url, RedisBounds(3, pause_seconds=10), clock=lambda: seconds[0])
+        looks = SoonLooks(cache, redis_url, RedisBounds(3, pause_seconds=10), epoch=EPOCH, clock=lambda: seconds[0])
         await looks.look(LOOKS)
         await looks._connection.disconnect()
         looks._connection.port = looks._connection.path = "/nowhere"

@@ -6,7 +6,7 @@ settle for a while: what is fetched meanwhile is kept no longer than that.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from threading import Lock
@@ -39,7 +39,10 @@ _FLUSH_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """Seconds. `stale`: how long past its life a day is kept, to be answered where Cal.com cannot be asked."""
+    """Seconds. `empty`: of a day that has no free start any more, until it was found so again.
+
+    `stale`: how long past its life a day is kept, to be answered where Cal.com cannot be asked.
+    """
 
     full: float = 300.0
     empty: float = 60.0
@@ -48,7 +51,7 @@ class Lifetimes:
 
 
 class RedisSlotCache:
-    """Whole days, each for its lifetime: shorter for a day without a free start, since one may be freed soon."""
+    """Whole days, each for its lifetime: shorter for a day whose last start is gone, since one may be freed soon."""
 
     def __init__(
         self, client: Client, *, prefix: str, lifetimes: Lifetimes | None = None, clock: Callable[[], float] = time.time
@@ -56,11 +59,12 @@ class RedisSlotCache:
         self._client = client
         self._names = Names(prefix)
         self._lifetimes = lifetimes or Lifetimes()
+        self._settle_ms = int(self._lifetimes.settle * 1000)
         self._clock = clock
-        self._store_days = client.register_script(script("store_days"))
-        self._clear_days = client.register_script(script("clear_days"))
-        self._read_generations = client.register_script(script("read_generations"))
-        self._store_type = client.register_script(script("store_type"))
+        self._store_days = client.register_script(script("standing", "store_days"))
+        self._clear_days = client.register_script(script("standing", "clear_days"))
+        self._read_generations = client.register_script(script("standing", "read_generations"))
+        self._store_type = client.register_script(script("standing", "store_type"))
         self._sights = Sights(self._names)
         self._lock = Lock()
         self._spoiled = 0
@@ -81,15 +85,16 @@ class RedisSlotCache:
         """
         if not event_type_ids:
             return {}
-        keys = [self._names.generation(i) for i in event_type_ids]
+        names = self._names
+        keys = [name for i in event_type_ids for name in (names.generation(i), names.settling(i))]
         with redis_failures("Reading slots"):
-            found = self._read_generations(keys=[*keys, *(self._names.settling(i) for i in event_type_ids)])
+            found = self._read_generations(keys=[names.epoch, names.settling_of_all, *keys], args=[self._settle_ms])
         standings = [Standing(int(value), ms / 1000) for value, ms in cast("list[tuple[bytes, int]]", found)]
         return dict(zip(event_type_ids, standings, strict=True))
 
     def store_type(self, event_type: BookableType, *, standing: Standing) -> bool:
         """Keep an event type, unless it was cleared since `standing` was read; whether it was kept."""
-        keys = [self._names.generation(event_type.id), self._names.type(event_type.id)]
+        keys = [self._names.generation(event_type.id), self._names.type(event_type.id), self._names.epoch]
         with redis_failures("Storing an event type"):
             return bool(self._store_type(keys=keys, args=[standing.number, packed_type(event_type), _TYPE_SECONDS]))
 
@@ -101,18 +106,18 @@ class RedisSlotCache:
         *,
         generations: Mapping[int, Standing],
         at_most: Mapping[SlotKey, float] | None = None,
+        still_empty: Collection[SlotKey] = (),
     ) -> int:
-        """Keep whole days for their lifetime, unless they were cleared since; how many were kept.
-
-        `at_most` are days that live no longer than so many seconds and are not kept past that either.
-        """
+        """See the port. Days of `at_most` are not kept past that either."""
         kept = 0
         with redis_failures("Storing slots"):
             for event_type_id, group in groupby(days, key=lambda day: day.key.event_type_id):
                 found = list(group)
                 standing = generations.get(event_type_id, Standing())
-                names = [self._names.generation(event_type_id), self._names.index(event_type_id)]
-                pairs = [part for d in found for part in self._valued(d, standing, (at_most or {}).get(d.key))]
+                names = [self._names.generation(event_type_id), self._names.index(event_type_id), self._names.epoch]
+                lives = [self._life(d, still_empty) for d in found]
+                most = [(at_most or {}).get(d.key) for d in found]
+                pairs = [p for each in zip(found, lives, most, strict=True) for p in self._valued(*each, standing)]
                 keys = [*names, *(self.key(d.key) for d in found)]
                 kept += int(self._store_days(keys=keys, args=[standing.number, _INDEX_SECONDS, *pairs]))  # pyright: ignore[reportArgumentType]
         return kept
@@ -216,13 +221,16 @@ class RedisSlotCache:
         if stain.days is not None and not endings:
             return 0
         number, names = stain.event_type_id, self._names
-        keys = [names.generation(number), names.index(number), names.settling(number), names.type(number)]
-        settle_ms, forget = int(self._lifetimes.settle * 1000), int(stain.days is None)
-        return int(self._clear_days(keys=keys, args=[settle_ms, forget, *endings]))  # pyright: ignore[reportArgumentType]
+        keys = [names.generation(number), names.index(number), names.settling(number), names.type(number), names.epoch]
+        args = [self._settle_ms, int(stain.days is None), *endings]
+        return int(self._clear_days(keys=keys, args=args))  # pyright: ignore[reportArgumentType]
 
-    def _valued(self, day: SlotDay, standing: Standing, at_most: float | None) -> tuple[bytes, int]:
+    def _life(self, day: SlotDay, still_empty: Collection[SlotKey]) -> float:
+        return self._lifetimes.full if day.free or day.key in still_empty else self._lifetimes.empty
+
+    def _valued(self, day: SlotDay, life: float, at_most: float | None, standing: Standing) -> tuple[bytes, int]:
         """A day's value, and how long Redis keeps it (ms)."""
-        life, kept = self._lifetimes.full if day.free else self._lifetimes.empty, self._lifetimes.stale
+        kept = self._lifetimes.stale
         if at_most is not None and at_most < life:
             life, kept = at_most, 0.0
         if standing.settles_seconds > 0:

@@ -10,6 +10,7 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import RedisError, ResponseError
 
 from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
+from calcom_pipeline.adapters.redis.availability.epoch import Epoch
 from calcom_pipeline.adapters.redis.connection import RedisBounds
 from calcom_pipeline.app.availability.ports import DaysLook, DaysSeen
 from calcom_pipeline.domain.errors import CacheError
@@ -21,11 +22,18 @@ class SoonLooks:
     """Looks of one event loop, one after the other: on one connection, which is made anew after any failure."""
 
     def __init__(
-        self, cache: RedisSlotCache, url: str, bounds: RedisBounds, *, clock: Callable[[], float] = time.monotonic
+        self,
+        cache: RedisSlotCache,
+        url: str,
+        bounds: RedisBounds,
+        *,
+        epoch: Epoch,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cache = cache
         self._url = url
         self._bounds = bounds
+        self._epoch = epoch
         self._clock = clock
         self._connection: Any = None
         self._alone_until = 0.0
@@ -62,7 +70,9 @@ class SoonLooks:
         connection = self._connection
         if connection is None:
             # One bound for all of it: redis-py would make a task for each piece that has one of its own.
-            pool: Any = ConnectionPool.from_url(self._url, socket_timeout=None, socket_connect_timeout=None)  # pyright: ignore[reportUnknownMemberType]  # loosely typed
+            pool: Any = ConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]  # loosely typed
+                self._url, socket_timeout=None, socket_connect_timeout=None, redis_connect_func=self._epoch.greet_soon
+            )
             connection = self._connection = pool.make_connection()
             await connection.connect()
         counts = self._cache.count_commands()
@@ -78,9 +88,11 @@ class SoonLooks:
 
 
 @asynccontextmanager
-async def open_soon_looks(cache: RedisSlotCache, url: str, bounds: RedisBounds) -> AsyncGenerator[SoonLooks]:
+async def open_soon_looks(
+    cache: RedisSlotCache, url: str, bounds: RedisBounds, *, epoch: Epoch
+) -> AsyncGenerator[SoonLooks]:
     """Looks of the running event loop, as long as the block."""
-    looks = SoonLooks(cache, url, bounds)
+    looks = SoonLooks(cache, url, bounds, epoch=epoch)
     try:
         yield looks
     finally:

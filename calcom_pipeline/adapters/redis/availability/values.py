@@ -24,6 +24,9 @@ class Names:
 
     def __init__(self, prefix: str) -> None:
         self._slots = f"{prefix}slots:"
+        #: When the epoch began, on which server, and that it settles; see `epoch.py`.
+        self.epoch, self.process = f"{self._slots}epoch", f"{self._slots}process"
+        self.settling_of_all = f"{self._slots}settling"
 
     def day(self, key: SlotKey) -> str:
         """A cached day."""
