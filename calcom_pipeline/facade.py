@@ -11,9 +11,9 @@ that come out are UTC; errors are those of `domain/errors.py`.
 """
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from calcom_pipeline.app.availability.alternatives import alternatives
 from calcom_pipeline.app.availability.fetching import Stores
@@ -41,6 +41,9 @@ from calcom_pipeline.domain.bookings.requests import BookingRules, booking_reque
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from calcom_pipeline.adapters.redis.request_budget import RequestBudget
 
 #: A person waits for these calls: they give up after so long, waiting for the rate limit included.
 INTERACTIVE_SECONDS = 30.0
@@ -165,6 +168,10 @@ class CalcomService:
         """For the running event loop, as long as the block: what is warm, of Redis alone."""
         async with self._container.availability.soon_looks() as looks:
             yield WarmTimes(self._free_times, looks.look)
+
+    def request_budget(self) -> "AbstractAsyncContextManager[RequestBudget]":
+        """For the running event loop, as long as the block: what callers of the HTTP API have left, in Redis."""
+        return self._container.request_budget()
 
     def alternatives(
         self,

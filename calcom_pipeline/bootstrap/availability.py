@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.redis.availability.alternatives import RedisAlternativesCache
     from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
-    from calcom_pipeline.adapters.redis.availability.epoch import Epoch
     from calcom_pipeline.adapters.redis.availability.holds import RedisHeldDays
     from calcom_pipeline.adapters.redis.availability.shadow_book import RedisShadowBook
     from calcom_pipeline.adapters.redis.availability.soon import SoonLooks
     from calcom_pipeline.adapters.redis.coalescing.flights import Flights
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
+    from calcom_pipeline.adapters.redis.soon import SoonConnection
     from calcom_pipeline.app.availability.fetching import MonthFetches, Stores
     from calcom_pipeline.app.availability.lookup import FreeTimes
     from calcom_pipeline.app.availability.ports import SlotApi
@@ -38,11 +38,10 @@ _BACKGROUND_THREADS = 4
 
 @dataclass(frozen=True, slots=True)
 class RedisAccess:
-    """Redis as threads ask it, and what an event loop needs to ask it too."""
+    """Redis as threads ask it, and a connection of the running event loop."""
 
     client: "RedisClient"
-    url: str
-    epoch: "Epoch"
+    soon: "Callable[[], SoonConnection]"
 
 
 class AvailabilityGroup:
@@ -74,11 +73,8 @@ class AvailabilityGroup:
     def soon_looks(self) -> "AbstractAsyncContextManager[SoonLooks]":
         """Looks at the days from the running event loop, as long as the block."""
         from calcom_pipeline.adapters.redis.availability.soon import open_soon_looks
-        from calcom_pipeline.adapters.redis.connection import RedisBounds
 
-        s = self._settings
-        bounds = RedisBounds(s.redis_seconds, s.redis_pause_seconds)
-        return open_soon_looks(self.cache, self._access.url, bounds, epoch=self._access.epoch)
+        return open_soon_looks(self.cache, self._access.soon())
 
     @cached_property
     def flights(self) -> "Flights":

@@ -24,10 +24,14 @@ from calcom_pipeline.clock import utc_now
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from calcom_pipeline.adapters.calcom.client import CalcomClient
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.redis.availability.epoch import Epoch
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
+    from calcom_pipeline.adapters.redis.request_budget import RequestBudget
+    from calcom_pipeline.adapters.redis.soon import SoonConnection
     from calcom_pipeline.app.availability.warm import WarmReport
     from calcom_pipeline.app.calls import Progress
 
@@ -58,6 +62,20 @@ class Container:
 
         bounds = RedisBounds(self.settings.redis_seconds, self.settings.redis_pause_seconds)
         return self._stack.enter_context(open_redis(self.endpoints.redis_url, bounds, greet=self.epoch.greet))
+
+    def soon_redis(self) -> "SoonConnection":
+        """A connection of the running event loop."""
+        from calcom_pipeline.adapters.redis.connection import RedisBounds
+        from calcom_pipeline.adapters.redis.soon import SoonConnection
+
+        bounds = RedisBounds(self.settings.redis_seconds, self.settings.redis_pause_seconds)
+        return SoonConnection(self.endpoints.redis_url, bounds, greet=self.epoch.greet_soon)
+
+    def request_budget(self) -> "AbstractAsyncContextManager[RequestBudget]":
+        """What callers of the HTTP API have left, for the running event loop, as long as the block."""
+        from calcom_pipeline.adapters.redis.request_budget import open_request_budget
+
+        return open_request_budget(self.soon_redis(), prefix=self.settings.redis_prefix)
 
     @cached_property
     def epoch(self) -> "Epoch":
@@ -102,7 +120,7 @@ class Container:
     @cached_property
     def availability(self) -> AvailabilityGroup:
         """Slots, cached days, the outbox of changes."""
-        access = RedisAccess(self.redis, self.endpoints.redis_url, self.epoch)
+        access = RedisAccess(self.redis, self.soon_redis)
         return AvailabilityGroup(self.settings, self.database, access, self._stack)
 
     @cached_property

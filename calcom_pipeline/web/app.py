@@ -28,7 +28,15 @@ from calcom_pipeline.web.openapi import document
 from calcom_pipeline.web.operations import Operation
 from calcom_pipeline.web.options import WebOptions
 from calcom_pipeline.web.pool import Pool
-from calcom_pipeline.web.ports import Books, FindsTimes, HoldsStarts, ReadsTimes, TellsWaiting, TellsWarmTimes
+from calcom_pipeline.web.ports import (
+    Books,
+    CountsRequests,
+    FindsTimes,
+    HoldsStarts,
+    ReadsTimes,
+    TellsWaiting,
+    TellsWarmTimes,
+)
 from calcom_pipeline.web.problems import KEY_HEADER, MALFORMED, NO_METHOD, NO_ROUTE, ProblemError, problem, problem_of
 from calcom_pipeline.web.times import FindingPart, SlotsPart
 from calcom_pipeline.web.warm import WarmAnswers
@@ -53,7 +61,7 @@ def build_app(
     options = options or WebOptions()
     context = EndpointContext(
         options,
-        Callers(options.tokens, per_minute=options.requests_per_minute),
+        Callers(options.tokens, per_minute=options.requests_per_minute, share=options.share_per_minute),
         Pool("read", threads=options.threads, seconds=options.read_seconds),
         Pool("write", threads=options.write_threads, seconds=options.write_seconds),
         measures.Measures(),
@@ -71,8 +79,10 @@ def build_app(
             if isinstance(service, TellsWarmTimes):
                 warm = await stack.enter_async_context(service.warm_times())
                 context.warm = WarmAnswers(warm.availability)
+            if isinstance(service, CountsRequests):
+                context.callers.budget = await stack.enter_async_context(service.request_budget())
             yield
-            context.warm = None
+            context.warm = context.callers.budget = None
         context.reads.close(seconds=options.stop_seconds)
         context.writes.close(seconds=options.stop_seconds)
         on_stop()

@@ -44,7 +44,7 @@ class EndpointContext:
     async def admit(self, request: Request, name: str) -> None:
         """Note what is asked and by whom. Raises ProblemError."""
         request.scope[OPERATION] = name
-        request.scope[CALLER] = self.callers.admit(request.headers.get("authorization"))
+        request.scope[CALLER] = await self.callers.admit(request.headers.get("authorization"))
 
 
 class Endpoint:

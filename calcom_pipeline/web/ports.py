@@ -173,6 +173,23 @@ class TellsWarmTimes(Protocol):
         ...
 
 
+class TakesRequests(Protocol):
+    """Counts the requests of callers for all processes."""
+
+    async def take(self, caller: str, wanted: int, *, per_minute: float) -> tuple[int, float]:
+        """So many of the wanted requests, and seconds until there is one if there is none. Raises CacheError."""
+        ...
+
+
+@runtime_checkable
+class CountsRequests(Protocol):
+    """What counts callers' requests, if the service answers it; else each process counts for itself."""
+
+    def request_budget(self) -> AbstractAsyncContextManager[TakesRequests]:
+        """For the running event loop, as long as the block."""
+        ...
+
+
 @runtime_checkable
 class FindsTimes(Protocol):
     """Part `finding`."""

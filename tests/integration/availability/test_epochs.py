@@ -18,6 +18,7 @@ from calcom_pipeline.adapters.redis.coalescing.cache import RequestCoalescingCac
 from calcom_pipeline.adapters.redis.coalescing.errors import PipelineErrors
 from calcom_pipeline.adapters.redis.coalescing.flights import Flights
 from calcom_pipeline.adapters.redis.connection import RedisBounds, open_redis
+from calcom_pipeline.adapters.redis.soon import SoonConnection
 from calcom_pipeline.app.availability.ports import DaysLook
 from calcom_pipeline.domain.availability.changes import Stain
 from calcom_pipeline.domain.availability.finding import Alternatives
@@ -135,7 +136,8 @@ class TestStartedAnew:
         server.start(from_snapshot=True)
 
         async def look() -> Any:
-            async with open_soon_looks(cache, server.url, RedisBounds(), epoch=epoch()) as looks:
+            connection = SoonConnection(server.url, RedisBounds(), greet=epoch().greet_soon)
+            async with open_soon_looks(cache, connection) as looks:
                 return await looks.look([DaysLook(7, (KEY,))])
 
         assert asyncio.run(look())[0].days == {}

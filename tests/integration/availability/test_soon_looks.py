@@ -13,6 +13,7 @@ from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
 from calcom_pipeline.adapters.redis.availability.epoch import Epoch
 from calcom_pipeline.adapters.redis.availability.soon import SoonLooks, open_soon_looks
 from calcom_pipeline.adapters.redis.connection import RedisBounds
+from calcom_pipeline.adapters.redis.soon import SoonConnection
 from calcom_pipeline.app.availability.ports import DaysLook
 from calcom_pipeline.domain.availability.models import BookableType, Slot, SlotDay, SlotKey
 from calcom_pipeline.domain.errors import CacheError
@@ -37,7 +38,7 @@ def cache(redis_client: redis.Redis) -> RedisSlotCache:
 
 def soon(cache: RedisSlotCache, url: str, bounds: RedisBounds, work: Callable[[SoonLooks], Awaitable[Any]]) -> Any:
     async def run() -> Any:
-        async with open_soon_looks(cache, url, bounds, epoch=EPOCH) as looks:
+        async with open_soon_looks(cache, SoonConnection(url, bounds, greet=EPOCH.greet_soon)) as looks:
             return await work(looks)
 
     return asyncio.run(run())
@@ -83,17 +84,18 @@ def test_after_a_failure_it_leaves_redis_alone_for_a_while_and_then_asks_again(c
     seconds = [0.0]
 
     async def run() -> Any:
-        looks = SoonLooks(cache, redis_url, RedisBounds(3, pause_seconds=10), epoch=EPOCH, clock=lambda: seconds[0])
+        connection = SoonConnection(redis_url, RedisBounds(3, pause_seconds=10), clock=lambda: seconds[0])
+        looks = SoonLooks(cache, connection)
         await looks.look(LOOKS)
-        await looks._connection.disconnect()
-        looks._connection.port = looks._connection.path = "/nowhere"
-        with pytest.raises(CacheError):
+        await connection._connection.disconnect()
+        connection._connection.port = connection._connection.path = "/nowhere"
+        with pytest.raises(CacheError, match="cannot be asked"):
             await looks.look(LOOKS)
         with pytest.raises(CacheError, match="left alone"):
             await looks.look(LOOKS)
         seconds[0] = 11.0
         found = await looks.look(LOOKS)
-        await looks.close()
+        await connection.close()
         return found
 
     assert asyncio.run(run()) == cache.look(LOOKS)
