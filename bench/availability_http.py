@@ -160,6 +160,7 @@ def measured(field: Ground, given: argparse.Namespace) -> list[tuple[str, ...]]:
         CALCOM_HTTP_REQUESTS_PER_MINUTE="1000000",
         CALCOM_SLOT_TTL_SECONDS="3600",
         CALCOM_SLOT_EMPTY_TTL_SECONDS="3600",
+        CALCOM_SLOT_SETTLE_SECONDS="0",
     )
     cli = [sys.executable, "-m", "calcom_pipeline.cli"]
     subprocess.run([*cli, "sync", "event-types"], env=environment, check=True, stdout=subprocess.DEVNULL)

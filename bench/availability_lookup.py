@@ -121,6 +121,7 @@ def rows_of(event_types: int, askers: Sequence[int], rounds: int) -> list[tuple[
                 CALCOM_SLOT_TTL_SECONDS="3600",
                 CALCOM_SLOT_EMPTY_TTL_SECONDS="3600",
                 CALCOM_SLOT_SHADOW_SHARE="0",
+                CALCOM_SLOT_SETTLE_SECONDS="0",
             )
         )
         with ready_container(settings) as container, closing(redis.Redis.from_url(field.servers.redis_url)) as plain:

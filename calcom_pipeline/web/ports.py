@@ -156,7 +156,7 @@ class ReadsTimes(Protocol):
         ...
 
 
-class WarmTimes(Protocol):
+class LooksAtWarmTimes(Protocol):
     """Looks at what is warm, from one event loop."""
 
     async def availability(self, questions: Sequence[Wanted]) -> Sequence[FreeSlots | None]:
@@ -168,7 +168,7 @@ class WarmTimes(Protocol):
 class TellsWarmTimes(Protocol):
     """What part `slots` asks first, if the service answers it."""
 
-    def warm_times(self) -> AbstractAsyncContextManager[WarmTimes]:
+    def warm_times(self) -> AbstractAsyncContextManager[LooksAtWarmTimes]:
         """For the running event loop, as long as the block."""
         ...
 
