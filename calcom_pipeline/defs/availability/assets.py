@@ -12,6 +12,7 @@ from calcom_pipeline.app.event_types.ports import EventTypeMirror
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import OWNERS, Account
+from calcom_pipeline.defs.availability.pictures import slot_pictures
 from calcom_pipeline.defs.columns import column_schema
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.metadata import Meter, change_metadata, picture, plotter, table
@@ -41,6 +42,7 @@ def slots(
             progress=progress_of(context),
         )
         free = container.reports.overview.free_starts_by_day()
+        pictures = slot_pictures(container, now=utc_now())
     hand_over(report, meter.spent())
     metadata = {
         "days fetched": report.days,
@@ -54,6 +56,7 @@ def slots(
         "days in Redis": report.cached_days,
         **change_metadata(report.changes),
         **meter.metadata(),
+        **pictures,
     }
     if report.cache_error:
         metadata["why not all days are in Redis"] = report.cache_error

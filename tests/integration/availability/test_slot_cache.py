@@ -221,6 +221,9 @@ class TestSeats:
         overview = PostgresOverview(database)
         assert (overview.counts().slots, overview.counts().slot_days) == (6, 3)
         assert [row["free"] for row in overview.free_starts_by_day()] == [2, 2, 2]
+        by_hour = overview.free_starts_by_hour()
+        assert by_hour == [(weekday, hour, 1) for weekday in (1, 2, 3) for hour in (10, 12)], "Tuesday to Thursday"
+        assert overview.slot_keys() == [key(FIRST + timedelta(n)) for n in (-1, 0, 1)]
 
     def test_days_of_full_starts_count_as_fresh_although_they_are_no_longer_cached(
         self, cache: RedisSlotCache, redis_client: redis.Redis, database: Database

@@ -9,6 +9,7 @@ from calcom_pipeline.adapters.postgres.database import Database, statement
 from calcom_pipeline.adapters.postgres.event_types import statements as event_type_queries
 from calcom_pipeline.adapters.postgres.services import statements as service_queries
 from calcom_pipeline.adapters.postgres.streams import counts
+from calcom_pipeline.domain.availability.models import SlotKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,18 @@ class PostgresOverview:
         with self._database.transaction("Counting free starts", "read") as cursor:
             cursor.execute(queries.FREE_STARTS_BY_DAY)
             return [{"event type": name, "day": day, "free": free} for name, day, free in cursor.fetchall()]
+
+    def free_starts_by_hour(self) -> list[tuple[int, int, int]]:
+        """Weekday (0 is Monday), hour and number of free starts, local to the schedules, for a picture."""
+        with self._database.transaction("Counting free starts", "read") as cursor:
+            cursor.execute(queries.FREE_STARTS_BY_HOUR)
+            return [(weekday, hour, free) for weekday, hour, free in cursor.fetchall()]
+
+    def slot_keys(self) -> list[SlotKey]:
+        """The days that are stored."""
+        with self._database.transaction("Reading slots", "read") as cursor:
+            cursor.execute(queries.SLOT_KEYS)
+            return [SlotKey(*row) for row in cursor.fetchall()]
 
     def links(self) -> dict[str, int]:
         """Links by state."""
