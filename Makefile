@@ -55,7 +55,8 @@ proof: $(VENV)/.dev ## Every must-show of the issues at full size, with figures;
 	@$(DEAF) $(BIN)/python -m pytest -m proof -s -q
 
 bench: $(VENV)/.dev ## Every figure of bench/RESULTS.md once more; an hour, and makes environments for the peers
-	@for one in planner pushes bookings.side_by_side bookings.growth bookings.under_the_limit availability_http; do \
+	@for one in planner pushes bookings.side_by_side bookings.growth bookings.under_the_limit \
+		availability_lookup availability_http availability_calls; do \
 		echo "# $$one"; $(DEAF) $(BIN)/python -m bench.$$one || exit 1; echo; \
 	done
 

@@ -1,6 +1,6 @@
 """The least that an HTTP answer costs: one route of Starlette, the bytes of BENCH_BODY from memory, no checks at all.
 
-Run by `bench.availability_http` under the same uvicorn, h11 included, as ours.
+Run by `bench.availability_http` under the same uvicorn, httptools and uvloop included, as ours.
 """
 
 import os
@@ -21,4 +21,4 @@ async def answer(_request: Request) -> Response:
 if __name__ == "__main__":
     routes = [Route("/v2/slots", answer), Route("/health", answer)]
     port = int(os.environ["BENCH_PORT"])
-    uvicorn.run(Starlette(routes=routes), port=port, http="h11", access_log=False, log_config=None)
+    uvicorn.run(Starlette(routes=routes), port=port, http="httptools", loop="auto", access_log=False, log_config=None)

@@ -104,6 +104,11 @@ def machine() -> str:
     )
 
 
+def percentile(seconds: Sequence[float], share: int) -> float:
+    """The value that so many of a hundred do not exceed."""
+    return sorted(seconds)[min(len(seconds) - 1, len(seconds) * share // 100)]
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table in Markdown, as it is pasted into RESULTS.md."""
     lines = [head, ["---"] * len(head), *rows]

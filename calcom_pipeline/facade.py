@@ -10,17 +10,17 @@ Everything is delegated; nothing else lives here. Calls are made in the interact
 that come out are UTC; errors are those of `domain/errors.py`.
 """
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from calcom_pipeline.app.availability.alternatives import alternatives
 from calcom_pipeline.app.availability.fetching import Stores
 from calcom_pipeline.app.availability.first_free import FirstFree, first_free
 from calcom_pipeline.app.availability.free_days import FreeDays, LookedUpDays
 from calcom_pipeline.app.availability.holds import Held, Holds, Released
-from calcom_pipeline.app.availability.lookup import Availability
+from calcom_pipeline.app.availability.lookup import Availability, WarmTimes
 from calcom_pipeline.app.availability.month import MonthView, month_view
 from calcom_pipeline.app.bookings.commands import Appointment, Appointments
 from calcom_pipeline.app.bookings.held import book_held
@@ -43,6 +43,9 @@ from calcom_pipeline.domain.bookings.requests import BookingRules, booking_reque
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from calcom_pipeline.adapters.redis.request_budget import RequestBudget
 
 #: A person waits for these calls: they give up after so long, waiting for the rate limit included.
 INTERACTIVE_SECONDS = 30.0
@@ -161,6 +164,16 @@ class CalcomService:
             TransientError: Cal.com cannot be asked, and no older days are there.
         """
         return self._free_times.days(event_type_id, first_day, last_day, duration_minutes)
+
+    @asynccontextmanager
+    async def warm_times(self) -> "AsyncGenerator[WarmTimes]":
+        """For the running event loop, as long as the block: what is warm, of Redis alone."""
+        async with self._container.availability.soon_looks() as looks:
+            yield WarmTimes(self._free_times, looks.look)
+
+    def request_budget(self) -> "AbstractAsyncContextManager[RequestBudget]":
+        """For the running event loop, as long as the block: what callers of the HTTP API have left, in Redis."""
+        return self._container.request_budget()
 
     def alternatives(
         self,

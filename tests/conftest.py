@@ -25,6 +25,7 @@ from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
 from calcom_pipeline.domain.redaction import forget_secrets
+from tests.support.free_times import long_there
 from tests.support.leaks import nothing_leaked_anywhere, nothing_leaks
 from tests.support.schemas import Schemas
 
@@ -94,9 +95,10 @@ def redis_url(servers: local.Servers, worker_id: str) -> str:
 
 @pytest.fixture
 def redis_client(redis_url: str) -> Iterator[redis.Redis]:
-    """An empty Redis."""
+    """An empty Redis that has been there for long: what is fetched does not settle."""
     client = redis.Redis.from_url(redis_url)
     client.flushdb()
+    long_there(client)
     yield client
     client.close()
 

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
 
     from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
     from calcom_pipeline.adapters.postgres.availability.slots import PostgresSlotMirror
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
     from calcom_pipeline.adapters.redis.availability.holds import RedisHeldDays
     from calcom_pipeline.adapters.redis.availability.shadow_book import RedisShadowBook
+    from calcom_pipeline.adapters.redis.availability.soon import SoonLooks
     from calcom_pipeline.adapters.redis.coalescing.flights import Flights
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
+    from calcom_pipeline.adapters.redis.soon import SoonConnection
     from calcom_pipeline.app.availability.fetching import MonthFetches, Stores
     from calcom_pipeline.app.availability.lookup import FreeTimes
     from calcom_pipeline.app.availability.ports import SlotApi
@@ -32,13 +36,22 @@ if TYPE_CHECKING:
 _BACKGROUND_THREADS = 4
 
 
+@dataclass(frozen=True, slots=True)
+class RedisAccess:
+    """Redis as threads ask it, and a connection of the running event loop."""
+
+    client: "RedisClient"
+    soon: "Callable[[], SoonConnection]"
+
+
 class AvailabilityGroup:
     """What use cases about free times work with."""
 
-    def __init__(self, settings: Settings, database: "Database", redis: "RedisClient", stack: ExitStack) -> None:
+    def __init__(self, settings: Settings, database: "Database", access: RedisAccess, stack: ExitStack) -> None:
         self._settings = settings
+        self._access = access
         self._database = database
-        self._redis = redis
+        self._redis = access.client
         self._stack = stack
 
     @cached_property
@@ -56,6 +69,12 @@ class AvailabilityGroup:
         s = self._settings
         lifetimes = Lifetimes(s.slot_ttl_seconds, s.slot_empty_ttl_seconds, s.slot_stale_seconds, s.slot_settle_seconds)
         return RedisSlotCache(self._redis, prefix=s.redis_prefix, lifetimes=lifetimes)
+
+    def soon_looks(self) -> "AbstractAsyncContextManager[SoonLooks]":
+        """Looks at the days from the running event loop, as long as the block."""
+        from calcom_pipeline.adapters.redis.availability.soon import open_soon_looks
+
+        return open_soon_looks(self.cache, self._access.soon())
 
     @cached_property
     def flights(self) -> "Flights":

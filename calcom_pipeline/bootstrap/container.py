@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from calcom_pipeline.bootstrap.availability import AvailabilityGroup
+from calcom_pipeline.bootstrap.availability import AvailabilityGroup, RedisAccess
 from calcom_pipeline.bootstrap.bookings import BookingGroup
 from calcom_pipeline.bootstrap.connections import client_options, database_bounds, transport_options
 from calcom_pipeline.bootstrap.deliveries import DeliveryGroup
@@ -25,9 +25,14 @@ from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from calcom_pipeline.adapters.calcom.client import CalcomClient
     from calcom_pipeline.adapters.postgres.database import Database
+    from calcom_pipeline.adapters.redis.availability.epoch import Epoch
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
+    from calcom_pipeline.adapters.redis.request_budget import RequestBudget
+    from calcom_pipeline.adapters.redis.soon import SoonConnection
     from calcom_pipeline.app.availability.warm import WarmReport
     from calcom_pipeline.app.calls import Progress
 
@@ -57,7 +62,28 @@ class Container:
         from calcom_pipeline.adapters.redis.connection import RedisBounds, open_redis
 
         bounds = RedisBounds(self.settings.redis_seconds, self.settings.redis_pause_seconds)
-        return self._stack.enter_context(open_redis(self.endpoints.redis_url, bounds))
+        return self._stack.enter_context(open_redis(self.endpoints.redis_url, bounds, greet=self.epoch.greet))
+
+    def soon_redis(self) -> "SoonConnection":
+        """A connection of the running event loop."""
+        from calcom_pipeline.adapters.redis.connection import RedisBounds
+        from calcom_pipeline.adapters.redis.soon import SoonConnection
+
+        bounds = RedisBounds(self.settings.redis_seconds, self.settings.redis_pause_seconds)
+        return SoonConnection(self.endpoints.redis_url, bounds, greet=self.epoch.greet_soon)
+
+    def request_budget(self) -> "AbstractAsyncContextManager[RequestBudget]":
+        """What callers of the HTTP API have left, for the running event loop, as long as the block."""
+        from calcom_pipeline.adapters.redis.request_budget import open_request_budget
+
+        return open_request_budget(self.soon_redis(), prefix=self.settings.redis_prefix)
+
+    @cached_property
+    def epoch(self) -> "Epoch":
+        """What tells whether Redis may have lost something."""
+        from calcom_pipeline.adapters.redis.availability.epoch import Epoch
+
+        return Epoch(prefix=self.settings.redis_prefix, settle_seconds=self.settings.slot_settle_seconds)
 
     @cached_property
     def limits(self) -> LimitGroup:
@@ -104,7 +130,8 @@ class Container:
     @cached_property
     def availability(self) -> AvailabilityGroup:
         """Slots, cached days, the outbox of changes."""
-        return AvailabilityGroup(self.settings, self.database, self.redis, self._stack)
+        access = RedisAccess(self.redis, self.soon_redis)
+        return AvailabilityGroup(self.settings, self.database, access, self._stack)
 
     @cached_property
     def services(self) -> ServiceGroup:

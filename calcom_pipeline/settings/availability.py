@@ -10,7 +10,12 @@ class AvailabilitySettings(SettingsGroup):
 
     slot_horizon_days: int = Field(default=28, ge=1, le=366, description="Days of slots that are kept, from today.")
     slot_ttl_seconds: int = Field(default=300, ge=1, le=86_400, description="Life of a cached day with slots.")
-    slot_empty_ttl_seconds: int = Field(default=60, ge=1, le=86_400, description="Life of a cached day without.")
+    slot_empty_ttl_seconds: int = Field(
+        default=60,
+        ge=1,
+        le=86_400,
+        description="Life of a cached day without, until it was found so again: what is booked out may be freed soon.",
+    )
     slot_cache_days: int = Field(
         default=366,
         ge=1,

@@ -65,7 +65,8 @@ class HttpSettings(SettingsGroup):
         default=3000,
         ge=1,
         le=1_000_000,
-        description="Requests of one token; as many at once. Counted by each process for its share.",
+        description="Requests of one token; as many at once. Counted in Redis; while it is away each process has its "
+        "share.",
     )
     http_threads: int = Field(
         default=16, ge=1, le=500, description="Reads answered at once in a process; four times as many may wait."

@@ -4,7 +4,7 @@ A further part is a class with `operations()` and a line in `_parts`; one that i
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 
 import orjson
@@ -28,10 +28,20 @@ from calcom_pipeline.web.openapi import document
 from calcom_pipeline.web.operations import Operation
 from calcom_pipeline.web.options import WebOptions
 from calcom_pipeline.web.pool import Pool
-from calcom_pipeline.web.ports import Books, FindsTimes, HoldsStarts, ReadsTimes, TellsAll, TellsWaiting
+from calcom_pipeline.web.ports import (
+    Books,
+    CountsRequests,
+    FindsTimes,
+    HoldsStarts,
+    ReadsTimes,
+    TellsAll,
+    TellsWaiting,
+    TellsWarmTimes,
+)
 from calcom_pipeline.web.problems import KEY_HEADER, MALFORMED, NO_METHOD, NO_ROUTE, ProblemError, problem, problem_of
 from calcom_pipeline.web.report.routes import ReportPages
 from calcom_pipeline.web.times import FindingPart, SlotsPart
+from calcom_pipeline.web.warm import WarmAnswers
 
 _ASKED_WITH = ("Authorization", "Content-Type", KEY_HEADER, "If-None-Match", "cal-api-version")
 _TOLD_WITH = ("ETag", "Age", "Calcom-Stale", "Retry-After", KEY_HEADER)
@@ -53,7 +63,7 @@ def build_app(
     options = options or WebOptions()
     context = EndpointContext(
         options,
-        Callers(options.tokens, per_minute=options.requests_per_minute),
+        Callers(options.tokens, per_minute=options.requests_per_minute, share=options.share_per_minute),
         Pool("read", threads=options.threads, seconds=options.read_seconds),
         Pool("write", threads=options.write_threads, seconds=options.write_seconds),
         measures.Measures(),
@@ -69,7 +79,14 @@ def build_app(
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
-        yield
+        async with AsyncExitStack() as stack:
+            if isinstance(service, TellsWarmTimes):
+                warm = await stack.enter_async_context(service.warm_times())
+                context.warm = WarmAnswers(warm.availability)
+            if isinstance(service, CountsRequests):
+                context.callers.budget = await stack.enter_async_context(service.request_budget())
+            yield
+            context.warm = context.callers.budget = None
         context.reads.close(seconds=options.stop_seconds)
         context.writes.close(seconds=options.stop_seconds)
         on_stop()

@@ -18,6 +18,7 @@ from calcom_pipeline.web.operations import CheckedRequest, JsonReply, Operation,
 from calcom_pipeline.web.options import WebOptions
 from calcom_pipeline.web.pool import Pool
 from calcom_pipeline.web.problems import KEY_HEADER, TOO_SLOW, UNKNOWN, ProblemError, problem_of
+from calcom_pipeline.web.warm import WarmAnswers
 
 JSON = "application/json"
 #: Where a request's operation and caller, and what a delivery came to, are noted, for the log and the measures.
@@ -27,7 +28,7 @@ _KEY = re.compile(r"[A-Za-z0-9_.:-]{8,200}")
 _WEAK = re.compile(r'(?:W/)?"([^"]*)"')
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EndpointContext:
     """What all operations share."""
 
@@ -37,11 +38,13 @@ class EndpointContext:
     writes: Pool
     measures: Measures
     now: Callable[[], datetime]
+    #: There while the server runs, if the service tells what is warm.
+    warm: WarmAnswers | None = None
 
     async def admit(self, request: Request, name: str) -> None:
         """Note what is asked and by whom. Raises ProblemError."""
         request.scope[OPERATION] = name
-        request.scope[CALLER] = self.callers.admit(request.headers.get("authorization"))
+        request.scope[CALLER] = await self.callers.admit(request.headers.get("authorization"))
 
 
 class Endpoint:
@@ -79,11 +82,13 @@ class Endpoint:
         if self._operation.addressed is not None:
             return read_query(self._operation, request)
         spelled: bytes = request.scope["query_string"]
-        if spelled not in self._read:
+        query = self._read.get(spelled)
+        if query is None:
+            query, _ = read_query(self._operation, request)
             if len(self._read) >= _MOST_SPELLINGS:
                 self._read.clear()
-            self._read[spelled], _ = read_query(self._operation, request)
-        return self._read[spelled], ""
+            self._read[spelled] = query
+        return query, ""
 
     async def _answer(self, request: Request, key: str, *, keyed: bool) -> Response:
         context, operation = self._context, self._operation
@@ -94,7 +99,7 @@ class Endpoint:
         call = CheckedRequest(query, body, uid, key, keyed, context.now())
         pool = context.writes if operation.writes else context.reads
         try:
-            reply = await pool.run(partial(operation.handle, call))
+            reply = await self._warm(call) or await pool.run(partial(operation.handle, call))
         except TimeoutError:
             if operation.keyed:
                 raise ProblemError(UNKNOWN, "It goes on; ask again with the same key to find out") from None
@@ -105,6 +110,15 @@ class Endpoint:
         if operation.keyed:
             headers[KEY_HEADER] = key
         return Response(reply.body, operation.status, headers=headers, media_type=JSON)
+
+    async def _warm(self, call: CheckedRequest) -> JsonReply | None:
+        """The answer where it is at hand. What has to be written anew is written in a thread."""
+        warm, way = self._context.warm, self._operation.warm
+        wanted = None if warm is None or way is None else way.wanted(call)
+        if warm is None or way is None or wanted is None:
+            return None
+        found = await warm.ask(wanted)
+        return None if found is None else way.at_hand(call, found)
 
     def _aged(self, request: Request, reply: JsonReply, *, began: datetime) -> Response:
         """Free times: with their age, and nothing but that to a caller who has them already."""

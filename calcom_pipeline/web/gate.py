@@ -1,5 +1,6 @@
 """What every request passes first: bounds on its head; and last: a line in the log, a count, no traceback outside."""
 
+import logging
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -63,6 +64,8 @@ class RequestGate:
         self._measures.answered(operation, status, seconds)
         if (outcome := scope.get(OUTCOME)) is not None:
             self._measures.delivered(outcome)
+        if not log.isEnabledFor(logging.INFO):  # asked first: it is most of what a line costs that nobody reads
+            return
         log.info(
             "http_answered",
             operation=operation,

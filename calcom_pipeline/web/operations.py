@@ -10,9 +10,11 @@ import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from calcom_pipeline.app.availability.looking import Wanted
 from calcom_pipeline.domain.cleaning import one_line
 from calcom_pipeline.domain.errors import InvalidInput
 from calcom_pipeline.domain.redaction import redacted
+from calcom_pipeline.web.ports import FreeSlots
 from calcom_pipeline.web.problems import MALFORMED, NO_JSON, TOO_LARGE, TOO_SLOW, ProblemError
 
 _LONGEST_NAME = 40
@@ -43,6 +45,17 @@ class JsonReply:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmWay:
+    """How an operation is answered from the event loop: what is looked for, None if nothing; and the answer.
+
+    `at_hand` is None where the answer takes long to write.
+    """
+
+    wanted: Callable[[CheckedRequest], Wanted | None]
+    at_hand: Callable[[CheckedRequest, FreeSlots], JsonReply | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """A method at an address. `handle` runs in a thread; it raises our errors."""
 
@@ -62,6 +75,7 @@ class Operation:
     keyed: bool = False
     #: Free times: with ETag, Age and how fresh they are.
     aged: bool = False
+    warm: WarmWay | None = None
     problems: tuple[int, ...] = field(default=())
 
 

@@ -17,6 +17,8 @@ class WebOptions:
     origins: tuple[str, ...] = ()
     off: frozenset[str] = frozenset()
     requests_per_minute: float = 3000.0
+    #: What a process lets in by itself while requests cannot be counted together. None: all.
+    share_per_minute: float | None = None
     threads: int = 16
     write_threads: int = 8
     read_seconds: float = 35.0
@@ -32,13 +34,14 @@ class WebOptions:
 
     @classmethod
     def of(cls, settings: Settings) -> "WebOptions":
-        """As set. A process's share of the limit is what the tokens have in all, by the number of processes."""
+        """As set."""
         s = settings
         return cls(
             tokens=s.http_named_tokens,
             origins=s.http_origins,
             off=frozenset(s.http_off),
-            requests_per_minute=s.http_requests_per_minute / s.http_workers,
+            requests_per_minute=s.http_requests_per_minute,
+            share_per_minute=s.http_requests_per_minute / s.http_workers,
             threads=s.http_threads,
             write_threads=s.http_write_threads,
             read_seconds=s.http_read_seconds,

@@ -5,9 +5,11 @@ aware and in UTC, days are local to the event type's schedule.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime, time
 from typing import Any, Protocol, runtime_checkable
 
+from calcom_pipeline.app.availability.looking import Wanted
 from calcom_pipeline.app.reports.models import AccountReport
 from calcom_pipeline.domain.availability.models import Slot
 from calcom_pipeline.domain.bookings.models import Booking
@@ -161,6 +163,40 @@ class ReadsTimes(Protocol):
         self, event_type_id: int, *, first_day: date, last_day: date, duration_minutes: int | None = None
     ) -> FreeSlots:
         """Free starts of whole local days."""
+        ...
+
+
+class LooksAtWarmTimes(Protocol):
+    """Looks at what is warm, from one event loop."""
+
+    async def availability(self, questions: Sequence[Wanted]) -> Sequence[FreeSlots | None]:
+        """Answers whose every day is cached and fresh, in one look for all; None for the others. Raises CacheError."""
+        ...
+
+
+@runtime_checkable
+class TellsWarmTimes(Protocol):
+    """What part `slots` asks first, if the service answers it."""
+
+    def warm_times(self) -> AbstractAsyncContextManager[LooksAtWarmTimes]:
+        """For the running event loop, as long as the block."""
+        ...
+
+
+class TakesRequests(Protocol):
+    """Counts the requests of callers for all processes."""
+
+    async def take(self, caller: str, wanted: int, *, per_minute: float) -> tuple[int, float]:
+        """So many of the wanted requests, and seconds until there is one if there is none. Raises CacheError."""
+        ...
+
+
+@runtime_checkable
+class CountsRequests(Protocol):
+    """What counts callers' requests, if the service answers it; else each process counts for itself."""
+
+    def request_budget(self) -> AbstractAsyncContextManager[TakesRequests]:
+        """For the running event loop, as long as the block."""
         ...
 
 

@@ -1,5 +1,6 @@
 """The HTTP API as a server: one process in this one, or several under a supervisor that replaces one that died."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -183,7 +184,9 @@ def _application(container: Container, stack: ExitStack) -> Starlette:
     if _takes_deliveries(container):
         intake = stack.enter_context(receiving(container))
         receiver += webhook_routes(intake, WebhookOptions.of(settings))
-    return build_app(CalcomService(container), WebOptions.of(settings), extra=receiver, on_stop=stack.close)
+    app = build_app(CalcomService(container), WebOptions.of(settings), extra=receiver, on_stop=stack.close)
+    gc.freeze()  # what was made until now stays; looking through it again and again is a tenth of a warm answer
+    return app
 
 
 def server_config(app: Starlette | str, settings: Settings) -> uvicorn.Config:
@@ -198,6 +201,7 @@ def server_config(app: Starlette | str, settings: Settings) -> uvicorn.Config:
         factory=isinstance(app, str),
         workers=settings.http_workers,
         http=cast("Any", partial(BoundedConnection, bounds=bounds)),
+        loop="auto",  # uvloop, wherever there is one
         access_log=False,
         log_config=None,
         server_header=False,

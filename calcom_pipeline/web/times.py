@@ -1,5 +1,6 @@
 """Parts `slots` and `finding`: free times as Cal.com tells them, and what booking pages ask beyond."""
 
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from calcom_pipeline.app.availability.looking import Wanted
 from calcom_pipeline.domain.availability.models import Slot
 from calcom_pipeline.web import answers, asked
-from calcom_pipeline.web.operations import CheckedRequest, JsonReply, Operation, success
-from calcom_pipeline.web.ports import Aged, FindsTimes, FreeStart, ReadsTimes
+from calcom_pipeline.web.operations import CheckedRequest, JsonReply, Operation, WarmWay, success
+from calcom_pipeline.web.ports import Aged, FindsTimes, FreeSlots, FreeStart, ReadsTimes
 
 #: A day in any zone lies within so many days of its instants' days in UTC, whatever zone the schedule has.
 _BOTH_SIDES = timedelta(days=1)
@@ -42,6 +44,7 @@ class SlotsPart:
                 answers.SlotsAnswer,
                 query=asked.SlotsQuery,
                 aged=True,
+                warm=WarmWay(self._slots_wanted, self._slots_at_hand),
                 problems=(404,),
             ),
             Operation(
@@ -60,30 +63,51 @@ class SlotsPart:
 
     def slots(self, call: CheckedRequest) -> JsonReply:
         """Whole days are asked for, whatever the schedule's zone; what lies outside of the window is left out."""
-        query: asked.SlotsQuery = call.query
-        first = max(query.start, call.now)
-        if query.end < first:
+        wanted = self._slots_wanted(call)
+        if wanted is None:
             return JsonReply(success({}), as_of=call.now, tag=_tag(b"{}"))
-        found = self._service.availability(
-            query.eventTypeId,
-            first_day=(first - _BOTH_SIDES).date(),
-            last_day=(query.end + _BOTH_SIDES).date(),
-            duration_minutes=query.duration,
-        )
-        # One that would end later is not among them at Cal.com, to the second; how long it takes only `duration` says.
-        last = query.end - timedelta(minutes=query.duration) + timedelta(seconds=1) if query.duration else query.end
-        within = tuple(slot for slot in found.slots if query.start <= slot.start <= last)
-        body, tag = self._rendered.slots(query, within)
-        return JsonReply(body, found.as_of, found.stale, tag)
+        return self._slots_told(call, self._answered(wanted))
 
     def availability(self, call: CheckedRequest) -> JsonReply:
         """Straight from the facade."""
         query: asked.AvailabilityQuery = call.query
-        found = self._service.availability(
-            query.eventTypeId, first_day=query.firstDay, last_day=query.lastDay, duration_minutes=query.duration
-        )
+        found = self._answered(Wanted(query.eventTypeId, query.firstDay, query.lastDay, query.duration))
         slots = [{"start": utc(slot.start), **answers.seats_of(slot)} for slot in found.slots]
         return aged({"slots": slots, "unread": [day.isoformat() for day in found.unread]}, found)
+
+    def _answered(self, wanted: Wanted) -> FreeSlots:
+        return self._service.availability(
+            wanted.event_type_id,
+            first_day=wanted.first_day,
+            last_day=wanted.last_day,
+            duration_minutes=wanted.duration_minutes,
+        )
+
+    def _slots_wanted(self, call: CheckedRequest) -> Wanted | None:
+        query: asked.SlotsQuery = call.query
+        first = max(query.start, call.now)
+        if query.end < first:
+            return None
+        last_day = (query.end + _BOTH_SIDES).date()
+        return Wanted(query.eventTypeId, (first - _BOTH_SIDES).date(), last_day, query.duration)
+
+    def _slots_told(self, call: CheckedRequest, found: FreeSlots) -> JsonReply:
+        kept = self._rendered.slots(call.query, _within(call.query, found.slots))
+        return JsonReply(kept.body, found.as_of, found.stale, kept.tag)
+
+    def _slots_at_hand(self, call: CheckedRequest, found: FreeSlots) -> JsonReply | None:
+        kept = self._rendered.kept(call.query, _within(call.query, found.slots))
+        return None if kept is None else JsonReply(kept.body, found.as_of, found.stale, kept.tag)
+
+
+def _within(query: asked.SlotsQuery, slots: Sequence[Slot]) -> Sequence[Slot]:
+    """Those of the window. At Cal.com one that would end later is not among them, to the second.
+
+    How long it takes only `duration` says.
+    """
+    last = query.end - timedelta(minutes=query.duration) + timedelta(seconds=1) if query.duration else query.end
+    first_at = bisect_left(slots, query.start, key=_start_of)
+    return slots[first_at : bisect_right(slots, last, key=_start_of)]
 
 
 class FindingPart:
@@ -157,7 +181,9 @@ class FindingPart:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class KeptBody:
+    """A body of /v2/slots and what it was made of."""
+
     slots: Sequence[Slot]
     body: bytes
     tag: str
@@ -167,23 +193,32 @@ class Rendered:
     """Bodies of `/v2/slots` by query. The starts are always asked for anew; the same ones are not written anew."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[asked.SlotsQuery, _Kept] = OrderedDict()
+        self._kept: OrderedDict[asked.SlotsQuery, KeptBody] = OrderedDict()
         self._lock = Lock()
 
-    def slots(self, query: asked.SlotsQuery, slots: Sequence[Slot]) -> tuple[bytes, str]:
+    def slots(self, query: asked.SlotsQuery, slots: Sequence[Slot]) -> KeptBody:
         """Body and tag of these starts."""
-        with self._lock:
-            kept = self._kept.get(query)
-        if kept is not None and kept.slots == slots:
-            return kept.body, kept.tag
+        kept = self.kept(query, slots)
+        if kept is not None:
+            return kept
         body = success(_by_day(slots, query))
-        made = _Kept(slots, body, _tag(body))
+        made = KeptBody(slots, body, _tag(body))
         with self._lock:
             self._kept[query] = made
             self._kept.move_to_end(query)
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
-        return made.body, made.tag
+        return made
+
+    def kept(self, query: asked.SlotsQuery, slots: Sequence[Slot]) -> KeptBody | None:
+        """The same, if they are written already."""
+        with self._lock:
+            kept = self._kept.get(query)
+        return kept if kept is not None and kept.slots == slots else None
+
+
+def _start_of(slot: Slot) -> datetime:
+    return slot.start
 
 
 def utc(moment: datetime) -> str:

@@ -18,6 +18,13 @@ from calcom_pipeline.app.availability.ports import SlotApi
 PREFIX = "calcom:v1:{a}:"
 
 
+def long_there(client: redis.Redis, *prefixes: str) -> None:
+    """An epoch that has settled, so that nothing that is fetched is provisional."""
+    info: Any = client.info("server")
+    for prefix in prefixes or (PREFIX, "calcom:v1:{calcom}:", "calcom:v1:{shop}:"):
+        client.mset({f"{prefix}slots:epoch": 0, f"{prefix}slots:process": info["run_id"]})
+
+
 class AtOnce:
     """An executor that does its work before it answers."""
 

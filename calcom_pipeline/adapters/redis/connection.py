@@ -1,6 +1,6 @@
 """One way to open Redis and to read a script; errors of the driver become `CacheError` with a sentence."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -37,8 +37,12 @@ class RedisBounds:
 
 
 @contextmanager
-def open_redis(url: str, bounds: RedisBounds | None = None) -> Generator[Client]:
+def open_redis(
+    url: str, bounds: RedisBounds | None = None, *, greet: Callable[[Any], None] | None = None
+) -> Generator[Client]:
     """A client that is open as long as the block. `url` is redis://, rediss:// or unix://.
+
+    `greet` is called with every new connection instead of its `on_connect`.
 
     Raises:
         ConfigurationError: when the URL cannot be understood.
@@ -51,6 +55,7 @@ def open_redis(url: str, bounds: RedisBounds | None = None) -> Generator[Client]
             # Once more at once: connections that idled through a restart of the server are dead. No patience beyond
             # that, since callers have better things to do without Redis than to wait for it.
             retry=Retry(NoBackoff(), 1),
+            redis_connect_func=greet,
         )
     except ValueError:
         raise ConfigurationError(["REDIS_URL is no redis://, rediss:// or unix:// address"]) from None
@@ -152,6 +157,7 @@ def _explained(error: RedisError) -> tuple[str, str]:
 
 
 @cache
-def script(name: str) -> str:
-    """The text of a Lua script of this package."""
-    return (resources.files("calcom_pipeline.adapters.redis") / "scripts" / f"{name}.lua").read_text()
+def script(*names: str) -> str:
+    """The text of a Lua script of this package; of several they are parts, in order."""
+    folder = resources.files("calcom_pipeline.adapters.redis") / "scripts"
+    return "\n".join((folder / f"{name}.lua").read_text() for name in names)

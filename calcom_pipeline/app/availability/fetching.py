@@ -11,7 +11,7 @@ from threading import Lock
 from calcom_pipeline.app.availability.ports import LookupCache, Sharing, SlotApi, SlotMirror, Standing
 from calcom_pipeline.app.availability.window import MonthWindow, short_lives, spelled
 from calcom_pipeline.app.event_types.ports import EventTypeMirror
-from calcom_pipeline.domain.availability.models import SlotDay, SlotKey
+from calcom_pipeline.domain.availability.models import CachedDay, SlotDay, SlotKey
 from calcom_pipeline.domain.errors import CacheError, StoreError
 from calcom_pipeline.domain.listed import Listed
 
@@ -89,20 +89,21 @@ class MonthFetches:
     def _flown(self, month: MonthWindow) -> Fetched:
         """Ask Cal.com for the days of the month that are missing, from the first to the last of them."""
         began, kind = time.monotonic(), month.window.event_type
-        known: dict[SlotKey, SlotDay] = {}
+        read: Mapping[SlotKey, CachedDay] = {}
         standing: Standing | None = None
         try:
             standing = self._cache.generations([kind.id])[kind.id]
             read = self._cache.read(month.keys)
-            known = {key: cached.day for key, cached in read.items() if cached.is_fresh}
         except CacheError as error:
             _LOG.warning("Slots of event type %s are fetched without a cache: %s", kind.id, error)
+        known = {key: cached.day for key, cached in read.items() if cached.is_fresh}
         missing = [key for key in month.keys if key not in known]
         if not missing:
             return Fetched(known)
         asked_at = self._now()
         found = self._calcom.free_days(spelled(month.window.query(missing), standing))
-        self._keep(month, found, standing, asked_at)
+        was_empty = frozenset(key for key, cached in read.items() if not cached.day.free)
+        self._keep(month, found, standing, asked_at, was_empty)
         fetched = Fetched({**known, **{day.key: day for day in found}})
         with self._guard:
             self._latest[month.name] = (began, fetched)
@@ -111,14 +112,22 @@ class MonthFetches:
                 self._latest.popitem(last=False)
         return fetched
 
-    def _keep(self, month: MonthWindow, found: Listed[SlotDay], standing: Standing | None, asked_at: datetime) -> None:
+    def _keep(
+        self,
+        month: MonthWindow,
+        found: Listed[SlotDay],
+        standing: Standing | None,
+        asked_at: datetime,
+        was_empty: frozenset[SlotKey],
+    ) -> None:
         """In Redis first: what is not kept there, since a change came in between, is not kept elsewhere either."""
         kept = [day for day in found if day.key.day <= month.window.last_cached]
         kind = month.window.event_type
         if standing is not None:
             short = short_lives(kept, kind, found_at=asked_at)
             try:
-                if kept and not self._cache.store(kept, generations={kind.id: standing}, at_most=short):
+                stored = self._cache.store(kept, generations={kind.id: standing}, at_most=short, still_empty=was_empty)
+                if kept and not stored:
                     return
             except CacheError as error:
                 _LOG.warning("Slots of event type %s are not cached: %s", kind.id, error)

@@ -1,12 +1,15 @@
 """Free starts for application code: from the cache, asked for where it has none, older ones where nobody answers.
 
-A warm answer takes two looks at Redis and nothing else. What is missing is fetched month by month, once for all who ask
-at the same time in any process. What is just past its life is answered at once and refreshed behind it.
+A warm answer takes one look at Redis, two at most (`looking`), and nothing else. What is missing is fetched month by
+month, once for all who ask at the same time in any process. What is just past its life is answered at once and
+refreshed behind it.
 """
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
@@ -16,22 +19,13 @@ from threading import Lock
 from typing import Any, Protocol
 
 from calcom_pipeline.app.availability.fetching import Fetched, MonthFetches, Stores
-from calcom_pipeline.app.availability.ports import LookupCache, Sharing, SlotApi, Standing
-from calcom_pipeline.app.availability.window import MonthWindow, Window, facts_for_lookup, window_of
+from calcom_pipeline.app.availability.looking import Looking, Seen, Wanted
+from calcom_pipeline.app.availability.ports import LookupCache, Sharing, SlotApi, SoonLook, Standing, WholeDays
+from calcom_pipeline.app.availability.window import MonthWindow, Window, facts_for_lookup
 from calcom_pipeline.domain.availability.models import BookableType, CachedDay, Slot, SlotDay, SlotKey
 from calcom_pipeline.domain.errors import CacheError, NotFound, PipelineError, StoreError, TransientError
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which starts: of one event type, in whole local days of its schedule's zone, of one of its lengths."""
-
-    event_type_id: int
-    first_day: date
-    last_day: date
-    duration_minutes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +106,7 @@ class FreeTimes:
         self._shadow = shadow
         self._fetches = MonthFetches(calcom, cache, sharing, stores, now=now)
         self._refreshing: dict[str, Future[Any]] = {}
+        self._looking = Looking(cache, cached_days=self._rules.cached_days)
         self._guard = Lock()
 
     def days(
@@ -133,18 +128,50 @@ class FreeTimes:
             TransientError: Cal.com cannot be asked, and no older days are there.
         """
         now = self._now()
-        event_type = self.event_type(wanted.event_type_id)
-        window = window_of(
-            event_type,
-            first_day=wanted.first_day,
-            last_day=wanted.last_day,
-            duration_minutes=wanted.duration_minutes,
-            now=now,
-            cached_days=self._rules.cached_days,
-        )
-        return self._answer(window, self._found(window), now)
+        seen = self._seen(wanted, now)
+        event_type = seen.event_type or self._mirrored(wanted.event_type_id)
+        window = seen.window or self._looking.window(wanted, event_type, now)
+        self._cache.count(event_type.id, window.duration_minutes, 1)
+        if seen.whole is not None:
+            return self._from_cache(window, seen.whole, now)
+        return self._answer(window, self._found(window, seen.known), now)
+
+    async def cached(self, questions: Sequence[Wanted], look: SoonLook) -> list[Availability | None]:
+        """Answers of which every day is cached and fresh, in one look for all; None for the others.
+
+        Asks nobody else. Raises CacheError.
+        """
+        now, times = self._now(), Counter(questions)
+        looked = await self._looking.soon(list(times), now, look)
+        answers: dict[Wanted, Availability] = {}
+        for wanted, seen in zip(times, looked, strict=True):
+            if seen.whole is not None and seen.window is not None:
+                self._cache.count(wanted.event_type_id, seen.window.duration_minutes, times[wanted])
+                answers[wanted] = self._from_cache(seen.window, seen.whole, now)
+        return [answers.get(wanted) for wanted in questions]
+
+    def event_type(self, event_type_id: int) -> BookableType:
+        """What lookups know of an event type: from Redis; else from PostgreSQL, and kept. Raises NotFound."""
+        try:
+            (known,) = self._looking.types([event_type_id])
+        except CacheError:
+            known = None
+        return known or self._mirrored(event_type_id)
 
     # --- inside ------------------------------------------------------------------------------------------
+
+    def _seen(self, wanted: Wanted, now: datetime) -> Seen:
+        try:
+            return self._looking.of([wanted], now)[0]
+        except CacheError as error:
+            _LOG.warning("Event type %s is read from PostgreSQL: %s", wanted.event_type_id, error)
+            return Seen()
+
+    def _from_cache(self, window: Window, whole: WholeDays, now: datetime) -> Availability:
+        if self._shadow is not None:
+            self._shadow.seen(window, whole.days)
+        first = bisect_left(whole.starts, now + timedelta(minutes=window.event_type.minimum_notice_minutes))
+        return Availability(whole.free[first:], whole.as_of)
 
     def _answer(self, window: Window, found: Fetched, now: datetime) -> Availability:
         earliest = now + timedelta(minutes=window.event_type.minimum_notice_minutes)
@@ -154,16 +181,11 @@ class FreeTimes:
         as_of = min((day.fetched_at for day in days), default=None if unread else now)
         return Availability(slots, as_of, found.stale, unread, found.refreshing)
 
-    def event_type(self, event_type_id: int) -> BookableType:
-        """What lookups know of an event type: from Redis; else from PostgreSQL, and kept. Raises NotFound."""
+    def _mirrored(self, event_type_id: int) -> BookableType:
+        """An event type as PostgreSQL has it, and kept. Raises NotFound."""
         standing: Standing | None = None
-        try:
-            known = self._cache.type_facts(event_type_id)
-            if known is not None:
-                return known
+        with suppress(CacheError):  # then it is not kept
             standing = self._cache.generations([event_type_id])[event_type_id]
-        except CacheError as error:
-            _LOG.warning("Event type %s is read from PostgreSQL: %s", event_type_id, error)
         mirrored = self._stores().event_types.bookable_one(event_type_id)
         if mirrored is None:
             raise NotFound(f"Event type {event_type_id} is not mirrored, or cannot be booked")
@@ -173,15 +195,12 @@ class FreeTimes:
                 self._cache.store_type(found, standing=standing)
         return found
 
-    def _found(self, window: Window) -> Fetched:
-        known = self._known(window)
+    def _found(self, window: Window, seen: Mapping[SlotKey, CachedDay]) -> Fetched:
+        """The days, of which some are not cached or not fresh."""
+        known = {key: cached for key, cached in seen.items() if cached.late_seconds < self._rules.stale_seconds}
         late = {key: cached for key, cached in known.items() if not cached.is_fresh}
         days = {key: cached.day for key, cached in known.items()}
         missing = [key for key in window.keys if key not in known]
-        if not missing and not late:
-            if self._shadow is not None:
-                self._shadow.seen(window, days)
-            return Fetched(days)
         if missing:
             return self._fetched(window, known)
         running = [self._refresh(month) for month in window.months(late)]
@@ -189,14 +208,6 @@ class FreeTimes:
         newer = self._waited_for(running) if due else {}
         days = {key: newer.get(key, day) for key, day in days.items()}
         return Fetched(days, stale=not due <= newer.keys(), refreshing=not late.keys() <= newer.keys())
-
-    def _known(self, window: Window) -> dict[SlotKey, CachedDay]:
-        """The days that are cached and not too old to be answered at all."""
-        try:
-            found = self._cache.read(window.keys, count_as=(window.event_type.id, window.duration_minutes))
-        except CacheError:
-            return {}
-        return {key: cached for key, cached in found.items() if cached.late_seconds < self._rules.stale_seconds}
 
     def _waited_for(self, running: "list[Future[Fetched | None]]") -> dict[SlotKey, SlotDay]:
         """Newer days, waited for a moment."""
@@ -256,3 +267,15 @@ class FreeTimes:
         except StoreError as error:
             _LOG.warning("No older slots of event type %s: %s", window.event_type.id, error)
             return {}
+
+
+class WarmTimes:
+    """Free starts that are warm, asked for from an event loop. `look` is the cache's."""
+
+    def __init__(self, free_times: FreeTimes, look: SoonLook) -> None:
+        self._free_times = free_times
+        self._look = look
+
+    async def availability(self, questions: Sequence[Wanted]) -> list[Availability | None]:
+        """Answers whose every day is cached and fresh, in one look for all; None for the others. Raises CacheError."""
+        return await self._free_times.cached(questions, self._look)

@@ -1,7 +1,7 @@
 """What use cases need of slots: Cal.com, their mirror, the cached days, the outbox of changes."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
 
@@ -9,7 +9,7 @@ from calcom_pipeline.app.calls import Changes
 from calcom_pipeline.domain.availability.changes import Fact, Stain
 from calcom_pipeline.domain.availability.finding import Alternatives
 from calcom_pipeline.domain.availability.holds import Hold
-from calcom_pipeline.domain.availability.models import BookableType, CachedDay, SlotDay, SlotKey, SlotQuery
+from calcom_pipeline.domain.availability.models import BookableType, CachedDay, Slot, SlotDay, SlotKey, SlotQuery
 from calcom_pipeline.domain.availability.questions import NearestQuestion
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.listed import Listed
@@ -62,10 +62,12 @@ class SlotCache(Protocol):
         *,
         generations: Mapping[int, Standing],
         at_most: Mapping[SlotKey, float] | None = None,
+        still_empty: Collection[SlotKey] = (),
     ) -> int:
         """Keep whole days for their lifetime, unless they were cleared since; how many were kept.
 
-        `at_most`: seconds that some days may live at most.
+        `at_most`: seconds that some days may live at most. `still_empty`: days that had no free start before either;
+        they live as long as others.
         """
         ...
 
@@ -78,19 +80,54 @@ class SlotCache(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DaysLook:
+    """What to look for: an event type, and days that are cut and measured as it is believed to be; or it alone."""
+
+    event_type_id: int
+    keys: tuple[SlotKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WholeDays:
+    """Days of which every one was there and fresh. `free` are their starts that may be booked, in order."""
+
+    days: Mapping[SlotKey, SlotDay]
+    free: tuple[Slot, ...]
+    starts: tuple[datetime, ...]
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DaysSeen:
+    """What was there: the event type, and either `whole` or those of the days that can be read, fresh or not."""
+
+    event_type: BookableType | None
+    whole: WholeDays | None = None
+    days: Mapping[SlotKey, CachedDay] = field(default_factory=dict[SlotKey, CachedDay])
+
+
+#: As `LookupCache.look`, without a thread that waits.
+SoonLook = Callable[[Sequence[DaysLook]], Awaitable[Sequence[DaysSeen]]]
+
+
 class LookupCache(SlotCache, Protocol):
     """The same, as a lookup needs it: with event types, and with days that are past their life."""
 
-    def type_facts(self, event_type_id: int) -> BookableType | None:
-        """What is cached of an event type."""
+    def look(self, looks: Sequence[DaysLook]) -> Sequence[DaysSeen]:
+        """What there is, in one round trip for all. The same object comes again for what has not changed."""
+        ...
+
+    def count(self, event_type_id: int, duration_minutes: int, times: int) -> None:
+        """Somebody asked for it; costs no round trip of its own."""
         ...
 
     def store_type(self, event_type: BookableType, *, standing: Standing) -> bool:
         """Keep an event type, unless it was cleared since."""
         ...
 
-    def read(self, keys: Sequence[SlotKey], *, count_as: tuple[int, int] | None = None) -> Mapping[SlotKey, CachedDay]:
-        """The days that are there, and how fresh. `count_as`: an event type and a length that somebody asked for."""
+    def read(self, keys: Sequence[SlotKey]) -> Mapping[SlotKey, CachedDay]:
+        """The days that are there, and how fresh."""
         ...
 
 

@@ -1,6 +1,6 @@
 """A cache that may fail without stopping whoever fills it: what is stored elsewhere too gets there all the same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from calcom_pipeline.app.availability.ports import SlotCache, Standing
 from calcom_pipeline.domain.availability.models import SlotDay, SlotKey
@@ -28,10 +28,11 @@ class TolerantCache:
         *,
         generations: Mapping[int, Standing],
         at_most: Mapping[SlotKey, float] | None = None,
+        still_empty: Collection[SlotKey] = (),
     ) -> int:
         """How many days were kept."""
         try:
-            return self._cache.store(days, generations=generations, at_most=at_most)
+            return self._cache.store(days, generations=generations, at_most=at_most, still_empty=still_empty)
         except CacheError as error:
             self.error = str(error)
             return 0

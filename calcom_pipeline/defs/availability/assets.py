@@ -15,6 +15,7 @@ from calcom_pipeline.app.event_types.ports import EventTypeMirror
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import OWNERS, Account
+from calcom_pipeline.defs.availability.pictures import cache_metadata
 from calcom_pipeline.defs.columns import column_lineage, column_schema
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.freshness import SLOTS
@@ -116,6 +117,7 @@ def _pictures(container: Container) -> dict[str, Any]:
         **({"free starts, event type by day": _by_day(free, settings)} if free else {}),
         **free_by_hour(figures.free_starts_by_hour(now=now), settings),
         **cache_ages(figures.slot_ages(now=now), settings),
+        **cache_metadata(container, now=now),
     }
 
 

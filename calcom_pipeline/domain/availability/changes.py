@@ -14,6 +14,9 @@ from zoneinfo import ZoneInfo
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.zones import UnknownZoneError, zone_of
 
+#: Why of a fact about bookings that had changed already when they were first read: nobody knows who hosted them before.
+CHANGED_BEFORE_READ = "bookings changed at Cal.com before they were read"
+
 FactKind = Literal["booking", "event_type", "schedule"]
 Span = tuple[datetime, datetime]
 
@@ -28,6 +31,11 @@ class Fact:
     user_ids: tuple[int, ...] = ()
     spans: tuple[Span, ...] = ()
     id: int = 0
+
+    @property
+    def concerns_all_hosts(self) -> bool:
+        """Whether any host of its event type may have been the one, besides its users."""
+        return self.why == CHANGED_BEFORE_READ
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from calcom_pipeline.domain.addresses import canonical
-from calcom_pipeline.domain.availability.changes import Fact, Span
+from calcom_pipeline.domain.availability.changes import CHANGED_BEFORE_READ, Fact, Span
 from calcom_pipeline.domain.bookings.models import Booking
 
 ListingKind = Literal["mine", "team", "organization"]
@@ -26,6 +26,8 @@ ZONE_SLACK = timedelta(days=1)
 
 _HASH_BYTES = 16
 # Statuses that close times; a cancelled or rejected booking closes none.
+# Cal.com writes both instants of a new booking, not always at the very same one.
+_MOMENT = timedelta(seconds=1)
 _BLOCKING = frozenset({"accepted", "pending", "awaiting_host"})
 
 
@@ -148,7 +150,10 @@ class Ours:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What of a booking decides about free slots. Two equal footprints close the same times for the same people."""
+    """What of a booking decides about free slots. Two equal footprints close the same times for the same people.
+
+    `has_changed`: since it was made. It may have had another host.
+    """
 
     status: str
     start: datetime
@@ -156,6 +161,7 @@ class Footprint:
     event_type_id: int | None
     user_ids: tuple[int, ...]
     seats_taken: int
+    has_changed: bool = field(default=False, compare=False)
 
     def span_within(self, first: datetime, last: datetime) -> Span | None:
         """The part of its time between two instants; None when there is none."""
@@ -173,6 +179,7 @@ def footprint(booking: Booking) -> Footprint:
         booking.event_type_id,
         tuple(sorted(u for u in users if u is not None)),
         len(booking.attendees),
+        bool(booking.created_at and booking.updated_at and booking.updated_at - booking.created_at > _MOMENT),
     )
 
 
@@ -181,11 +188,11 @@ def facts_of(
 ) -> list[Fact]:
     """Facts for changes from an old to a new footprint; None means: was not there, or is no longer.
 
-    Coalesced: one fact per event type and group of people, its times clipped to what can be cached (from now to
+    Coalesced: one fact per event type, group of people and reason, its times clipped to what can be cached (from now to
     `horizon`). A change that concerns no such time, or nothing that decides about free slots, has no fact.
     """
     first, last = now - ZONE_SLACK, now + horizon + ZONE_SLACK
-    spans: dict[tuple[int | None, tuple[int, ...]], set[Span]] = {}
+    spans: dict[tuple[int | None, tuple[int, ...], str], set[Span]] = {}
     for old, new in changes:
         sides = [side for side in (old, new) if side is not None]
         if old == new or not any(side.status in _BLOCKING for side in sides):
@@ -193,8 +200,9 @@ def facts_of(
         users = tuple(sorted({user for side in sides for user in side.user_ids}))
         concerned = {span for side in sides if (span := side.span_within(first, last))}
         for event_type_id in {side.event_type_id for side in sides if concerned}:
-            spans.setdefault((event_type_id, users), set()).update(concerned)
+            why = CHANGED_BEFORE_READ if old is None and new and new.has_changed else "bookings changed at Cal.com"
+            spans.setdefault((event_type_id, users, why), set()).update(concerned)
     return [
-        Fact("booking", "bookings changed at Cal.com", event_type_id, users, tuple(sorted(found)))
-        for (event_type_id, users), found in spans.items()
+        Fact("booking", why, event_type_id, users, tuple(sorted(found)))
+        for (event_type_id, users, why), found in spans.items()
     ]

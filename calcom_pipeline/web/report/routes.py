@@ -64,7 +64,7 @@ class ReportPages:
     async def _page(self, request: Request) -> Response:
         request.scope[OPERATION] = "report"
         try:
-            name, signed_in = self._caller(request)
+            name, signed_in = await self._caller(request)
         except ProblemError as error:
             return _refusal(request, error)
         request.scope[CALLER] = name
@@ -113,15 +113,15 @@ class ReportPages:
             answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=request.url.scheme == "https")
         return answer
 
-    def _caller(self, request: Request) -> tuple[str, bool]:
+    async def _caller(self, request: Request) -> tuple[str, bool]:
         """Who asks, and whether by a session. Raises ProblemError."""
         callers = self._context.callers
         if _has_bearer(request) or not callers.are_named:
-            return callers.admit(request.headers.get("authorization")), False
+            return await callers.admit(request.headers.get("authorization")), False
         name = self._sessions.holder_of(request.cookies.get(COOKIE, ""))
         if not name:
             raise ProblemError(NO_TOKEN)
-        return callers.spend(name), name != ANYBODY
+        return await callers.spend(name), name != ANYBODY
 
 
 class _FreshPages:

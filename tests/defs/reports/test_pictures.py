@@ -10,6 +10,8 @@ import pytest
 
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute, PostgresOverview
+from calcom_pipeline.app.availability.ports import ShadowCounts
+from calcom_pipeline.defs.availability.pictures import freshness
 from calcom_pipeline.defs.pictures import LIMITER_PICTURE, limiter_use
 from calcom_pipeline.settings import Settings
 from tests.support.commands import bare
@@ -42,6 +44,15 @@ def test_the_use_of_the_limit_is_a_picture_and_without_calls_there_is_none():
     ).values()
     text = drawn.md_str or ""
     assert base64.b64decode(text.partition("base64,")[2].rstrip(")")).startswith(PNG)
+
+
+def test_the_ages_of_cached_days_are_drawn_and_told_by_percentiles():
+    told = freshness([float(n) for n in range(101)], 200, ShadowCounts(1, 7, 1000, 2), Settings())
+    assert told["days fresh in Redis"] == "101 of 200, 50%"
+    assert [told[f"age of fresh days, p{n}, seconds"] for n in (50, 90, 99)] == [50, 90, 99]
+    assert told["wrong-slot rate"] == 0.002
+    assert "ages of fresh days" in told
+    assert "ages of fresh days" not in freshness([], 0, ShadowCounts(), Settings())
 
 
 #: As a run does it; nothing is imported for pictures before there is something to draw.

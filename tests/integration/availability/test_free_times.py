@@ -1,6 +1,8 @@
 """Lookups of free times: what is asked for, kept, shared, and answered while Cal.com cannot be asked."""
 
+import asyncio
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -10,7 +12,10 @@ import pytest
 import redis
 
 from calcom_pipeline.adapters.redis.coalescing.flights import FlightRules
-from calcom_pipeline.app.availability.lookup import Availability, FreeTimes, LookupRules, Wanted
+from calcom_pipeline.app.availability.looking import Wanted
+from calcom_pipeline.app.availability.lookup import Availability, FreeTimes, LookupRules, WarmTimes
+from calcom_pipeline.app.availability.ports import DaysLook, DaysSeen
+from calcom_pipeline.app.availability.window import facts_for_lookup
 from calcom_pipeline.domain.availability.changes import Stain
 from calcom_pipeline.domain.availability.models import SlotKey
 from calcom_pipeline.domain.errors import CircuitOpen, InvalidInput, NotFound, StoreError, TransientError
@@ -49,6 +54,14 @@ class World:
         self, first: date = FIRST, days: int = 1, event_type_id: int = 7, minutes: int | None = None
     ) -> Availability:
         return self.free_times.free_slots(Wanted(event_type_id, first, first + timedelta(days - 1), minutes))
+
+    def cached(self, questions: list[Wanted]) -> list[Availability | None]:
+        """As an event loop asks; the look itself is the threads' one."""
+
+        async def look(looks: Sequence[DaysLook]) -> Sequence[DaysSeen]:
+            return self.cache.look(looks)
+
+        return asyncio.run(WarmTimes(self.free_times, look).availability(questions))
 
     def clear(self, *days: date, event_type_id: int = 7) -> int:
         zone = self.types.known[event_type_id].schedule_zone or "UTC"
@@ -128,6 +141,51 @@ class TestMonths:
     def test_an_unknown_event_type_is_not_found(self, world: World):
         with pytest.raises(NotFound):
             world.ask(event_type_id=99)
+
+
+class TestLooking:
+    """What a process believes of an event type is looked at together with the days that are cut by it."""
+
+    def test_an_event_type_that_is_another_now_is_answered_as_it_is_now(self, world: World):
+        longer = replace(facts_for_lookup(BERLIN), duration_minutes=60)
+        assert hours(world.ask()) == [8, 9, 13]
+        world.types.known[7] = replace(BERLIN, duration_minutes=60)
+        other = World(world.client)
+        other.types.known[7] = world.types.known[7]
+        world.clear()
+        other.ask()
+        assert world.ask() == other.ask()
+        assert world.free_times.event_type(7) == longer
+        assert world.calls == [(date(2026, 12, 1), date(2026, 12, 31))], "the other has fetched the new length"
+
+    def test_days_of_an_event_type_that_is_not_cached_any_more_are_not_believed(self, world: World):
+        first = world.ask()
+        world.types.known[7] = replace(BERLIN, schedule_zone="Asia/Kolkata")
+        world.client.delete("calcom:v1:{a}:slots:type:7")  # its own life is over, or it was cleared
+        assert world.cached([Wanted(7, FIRST, FIRST)]) == [None]
+        assert hours(world.ask()) == [3, 4, 8] != hours(first)
+
+    def test_many_questions_take_one_look_and_what_is_not_warm_is_left_to_others(self, world: World):
+        warm, cold = Wanted(7, FIRST, FIRST + timedelta(2)), Wanted(8, FIRST, FIRST)
+        refused, unknown = Wanted(7, FIRST, FIRST, 77), Wanted(99, FIRST, FIRST)
+        known = world.free_times.free_slots(warm)
+        assert world.cached([warm, cold, refused, unknown, warm]) == [known, None, None, None, known]
+        assert len(world.calls) == 1
+        world.clear(FIRST)
+        assert world.cached([warm]) == [None]
+        world.ask()
+        world.clock.advance(2.9)
+        assert world.cached([warm])[0] is not None
+        world.clock.advance(310)
+        assert world.cached([warm]) == [None], "past its life"
+
+    def test_who_asks_is_counted_once_however_many_ask_together(self, world: World):
+        wanted = Wanted(7, FIRST, FIRST)
+        world.free_times.free_slots(wanted)
+        world.cached([wanted] * 4)
+        world.cache._flushed = -1e9
+        world.cached([wanted])
+        assert world.cache.hottest(5) == [((7, 30), 5.0)]
 
 
 def query_key(event_type_id: int, day: date) -> SlotKey:

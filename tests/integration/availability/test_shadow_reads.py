@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from calcom_pipeline.adapters.redis.availability.shadow_book import RedisShadowBook
-from calcom_pipeline.app.availability.lookup import Wanted
+from calcom_pipeline.app.availability.looking import Wanted
 from calcom_pipeline.app.availability.ports import ShadowCounts
 from calcom_pipeline.app.availability.shadow import ShadowReads
 from calcom_pipeline.domain.availability.changes import Stain

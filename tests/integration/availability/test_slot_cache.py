@@ -13,14 +13,15 @@ from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
 from calcom_pipeline.adapters.postgres.reports.overview import PostgresOverview
 from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
-from calcom_pipeline.app.availability.lookup import Availability, Wanted
+from calcom_pipeline.app.availability.looking import Wanted
+from calcom_pipeline.app.availability.lookup import Availability
 from calcom_pipeline.app.availability.ports import Standing
 from calcom_pipeline.app.availability.refresh import SlotOptions, refresh_slots
 from calcom_pipeline.domain.availability.changes import Stain
 from calcom_pipeline.domain.availability.models import Slot, SlotDay, SlotKey, SlotQuery
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.listed import Listed
-from tests.support.free_times import PREFIX, free_times, slot_cache
+from tests.support.free_times import PREFIX, free_times, long_there, slot_cache
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 ME = Owner("user", 101)
@@ -207,6 +208,7 @@ class TestSeats:
         assert ask(Calendar({9: 0})).slots == ()
         assert redis_client.ttl(cache.key(key())) <= 60 + stale
         redis_client.flushdb()
+        long_there(redis_client)
         assert len(ask(Calendar({9: 2})).slots) == 2
         assert redis_client.ttl(cache.key(key())) > 60 + stale
 
@@ -219,6 +221,9 @@ class TestSeats:
         overview = PostgresOverview(database)
         assert (overview.counts().slots, overview.counts().slot_days) == (6, 3)
         assert [row["free"] for row in overview.free_starts_by_day()] == [2, 2, 2]
+        by_hour = overview.free_starts_by_hour()
+        assert by_hour == [(weekday, hour, 1) for weekday in (1, 2, 3) for hour in (10, 12)], "Tuesday to Thursday"
+        assert overview.slot_keys() == [key(FIRST + timedelta(n)) for n in (-1, 0, 1)]
 
     def test_days_of_full_starts_count_as_fresh_although_they_are_no_longer_cached(
         self, cache: RedisSlotCache, redis_client: redis.Redis, database: Database

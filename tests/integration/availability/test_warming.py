@@ -9,7 +9,7 @@ import redis
 from calcom_pipeline.adapters.redis.coalescing.errors import PipelineErrors
 from calcom_pipeline.adapters.redis.coalescing.flights import Flights
 from calcom_pipeline.app.availability.fetching import MonthFetches, Stores
-from calcom_pipeline.app.availability.lookup import Wanted
+from calcom_pipeline.app.availability.looking import Wanted
 from calcom_pipeline.app.availability.warm import WarmReport, WarmRules, forecast, warm
 from calcom_pipeline.domain.availability.changes import Stain
 from calcom_pipeline.domain.errors import Rejected, TransientError

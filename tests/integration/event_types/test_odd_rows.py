@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from calcom_pipeline.app.availability.fetching import Stores
-from calcom_pipeline.app.availability.lookup import Wanted
+from calcom_pipeline.app.availability.looking import Wanted
 from calcom_pipeline.app.event_types.mirror import TeamChoice, look_for_drift, pull_event_types
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.cli import exit_codes

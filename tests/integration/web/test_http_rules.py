@@ -13,8 +13,7 @@ import pytest
 
 from calcom_pipeline.domain import errors
 from calcom_pipeline.domain.redaction import without_secrets
-from calcom_pipeline.web.callers import Callers
-from calcom_pipeline.web.problems import KINDS, ProblemError
+from calcom_pipeline.web.problems import KINDS
 from tests.support.web import Asker, asking
 from tests.support.web_service import KeptService
 
@@ -76,20 +75,6 @@ def test_health_and_the_document_need_no_token_and_ask_nobody(service: KeptServi
 def test_a_token_is_taken_out_of_every_text_once_it_is_known(service: KeptService):
     with open_api(service, tokens=TOKENS):
         assert without_secrets(f"asked with {TOKEN}") == "asked with [redacted]"
-
-
-def test_each_token_has_requests_of_its_own_that_come_back_with_time():
-    seconds = [0.0]
-    callers = Callers(TOKENS, per_minute=3, clock=lambda: seconds[0])
-    for _ in range(3):
-        assert callers.admit(f"Bearer {TOKEN}") == "website"
-    with pytest.raises(ProblemError) as refused:
-        callers.admit(f"Bearer {TOKEN}")
-    assert refused.value.kind.status == 429
-    assert refused.value.retry_after == pytest.approx(20.0)
-    assert callers.admit(f"Bearer {OTHER}") == "shop"
-    seconds[0] = 20.0
-    assert callers.admit(f"Bearer {TOKEN}") == "website"
 
 
 def test_a_caller_past_its_limit_is_told_when_to_come_again(service: KeptService):

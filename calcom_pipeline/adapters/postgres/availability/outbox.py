@@ -48,7 +48,8 @@ FROM invalidations WHERE state = 'pending'"""
 # A fact's own type may be gone by now, and its slots are cached all the same.
 CONCERNED = f"""
 SELECT deleted_at IS NOT NULL, {COLUMNS} FROM event_types
-WHERE id = ANY(%(ids)s) OR (deleted_at IS NULL AND host_ids && %(user_ids)s::bigint[]) ORDER BY id"""  # noqa: S608 - constants
+WHERE id = ANY(%(ids)s) OR (deleted_at IS NULL AND host_ids && (%(user_ids)s::bigint[] || ARRAY(
+    SELECT unnest(host_ids) FROM event_types WHERE id = ANY(%(of_all_hosts)s)))) ORDER BY id"""  # noqa: S608 - constants
 
 
 class PostgresOutbox:
@@ -91,14 +92,15 @@ class PostgresOutbox:
         ids = {fact.event_type_id for fact in facts if fact.event_type_id is not None}
         users = {user for fact in facts for user in fact.user_ids}
         with self._database.transaction("Resolving facts", "read") as cursor:
-            cursor.execute(statement(CONCERNED), {"ids": list(ids), "user_ids": list(users)})
+            of_all = [fact.event_type_id for fact in facts if fact.concerns_all_hosts]
+            cursor.execute(statement(CONCERNED), {"ids": list(ids), "user_ids": list(users), "of_all_hosts": of_all})
             found = [(bool(gone), event_type_of(tuple(row))) for gone, *row in cursor.fetchall()]
         by_id = {event_type.id: event_type for _, event_type in found}
         hosted: dict[int, set[int]] = {}
         for gone, event_type in found:
             for user in () if gone else event_type.host_ids:
                 hosted.setdefault(user, set()).add(event_type.id)
-        return [[by_id[one] for one in sorted(_ids_of(fact, hosted)) if one in by_id] for fact in facts]
+        return [[by_id[one] for one in sorted(_ids_of(fact, hosted, by_id)) if one in by_id] for fact in facts]
 
     @tried_again
     def done(self, facts: Sequence[Fact], result: Mapping[str, Any]) -> int:
@@ -113,9 +115,13 @@ class PostgresOutbox:
             return cursor.execute(FAILED, {"ids": [f.id for f in facts], "error": error}).rowcount
 
 
-def _ids_of(fact: Fact, hosted: Mapping[int, set[int]]) -> set[int]:
-    own = set[int]() if fact.event_type_id is None else {fact.event_type_id}
-    return own.union(*(hosted.get(user, set[int]()) for user in fact.user_ids))
+def _ids_of(fact: Fact, hosted: Mapping[int, set[int]], by_id: Mapping[int, EventType]) -> set[int]:
+    if fact.event_type_id is None:
+        own, users = set[int](), fact.user_ids
+    else:
+        own, kind = {fact.event_type_id}, by_id.get(fact.event_type_id)
+        users = (*fact.user_ids, *(kind.host_ids if kind and fact.concerns_all_hosts else ()))
+    return own.union(*(hosted.get(user, set[int]()) for user in users))
 
 
 def _values(f: Fact) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from calcom_pipeline.adapters.postgres.event_types import statements as event_ty
 from calcom_pipeline.adapters.postgres.reports import statements as queries
 from calcom_pipeline.adapters.postgres.services import statements as service_queries
 from calcom_pipeline.adapters.postgres.streams import counts
+from calcom_pipeline.domain.availability.models import SlotKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,12 @@ class PostgresOverview:
         with self._database.transaction("Counting free starts", "read") as cursor:
             cursor.execute(queries.FREE_STARTS_BY_DAY)
             return [{"event type": name, "day": day, "free": free} for name, day, free in cursor.fetchall()]
+
+    def slot_keys(self) -> list[SlotKey]:
+        """The days that are stored."""
+        with self._database.transaction("Reading slots", "read") as cursor:
+            cursor.execute(queries.SLOT_KEYS)
+            return [SlotKey(*row) for row in cursor.fetchall()]
 
     def links(self) -> dict[str, int]:
         """Links by state."""

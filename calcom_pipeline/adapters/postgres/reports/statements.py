@@ -16,6 +16,8 @@ FREE_STARTS_BY_DAY = f"""
 SELECT event_types.slug || ' (' || event_types.owner || ')', day, sum({FREE_STARTS})::integer
 FROM slots JOIN event_types ON event_types.id = event_type_id GROUP BY 1, 2 ORDER BY 1, 2"""  # noqa: S608 - the same
 
+SLOT_KEYS = "SELECT event_type_id, duration_minutes, zone, day FROM slots ORDER BY 1, 2, 3, 4"
+
 CALLS_BY_MINUTE = """
 SELECT date_trunc('minute', called_at), lane, count(*)::integer FROM api_calls WHERE called_at >= %(since)s
 GROUP BY 1, 2 ORDER BY 1, 2"""

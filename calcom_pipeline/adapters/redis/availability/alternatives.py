@@ -30,12 +30,12 @@ class RedisAlternativesCache:
     def __init__(self, client: Client, *, prefix: str) -> None:
         self._client = client
         self._prefix = prefix
-        self._read = client.register_script(script("near_read"))
-        self._store = client.register_script(script("near_store"))
+        self._read = client.register_script(script("standing", "near_read"))
+        self._store = client.register_script(script("standing", "near_store"))
 
     def look(self, question: NearestQuestion) -> Kept:
         """See the port. A value that cannot be read is none."""
-        keys = [self._key("near", question.event_type_ids[0])]
+        keys = [self._key("near", question.event_type_ids[0]), f"{self._prefix}slots:epoch"]
         keys += [self._key("generation", number) for number in question.event_type_ids]
         with redis_failures("Reading alternatives"):
             value, *generations = cast("list[bytes]", self._read(keys=keys, args=[_digest(question)]))
@@ -45,7 +45,7 @@ class RedisAlternativesCache:
         self, question: NearestQuestion, found: Alternatives, *, generations: Sequence[str], seconds: float
     ) -> bool:
         """See the port."""
-        keys = [self._key("near", question.event_type_ids[0])]
+        keys = [self._key("near", question.event_type_ids[0]), f"{self._prefix}slots:epoch"]
         for number in question.event_type_ids:
             keys += [self._key("generation", number), self._key("held", number)]
         args = [_digest(question), _packed(found), int(seconds * 1000), MOST_ANSWERS, *generations]

@@ -6,22 +6,21 @@ settle for a while: what is fetched meanwhile is kept no longer than that.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from threading import Lock
 from typing import Any, cast
 
+from calcom_pipeline.adapters.redis.availability.sights import Sight, Sights, cached_days
 from calcom_pipeline.adapters.redis.availability.values import (
     Names,
     members,
     packed_day,
     packed_type,
-    unpacked_day,
-    unpacked_type,
 )
 from calcom_pipeline.adapters.redis.connection import Client, redis_failures, script
-from calcom_pipeline.app.availability.ports import CacheClearResult, Standing
+from calcom_pipeline.app.availability.ports import CacheClearResult, DaysLook, DaysSeen, Standing
 from calcom_pipeline.domain.availability.changes import Stain
 from calcom_pipeline.domain.availability.models import BookableType, CachedDay, SlotDay, SlotKey
 from calcom_pipeline.domain.errors import CacheError
@@ -40,7 +39,10 @@ _FLUSH_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """Seconds. `stale`: how long past its life a day is kept, to be answered where Cal.com cannot be asked."""
+    """Seconds. `empty`: of a day that has no free start any more, until it was found so again.
+
+    `stale`: how long past its life a day is kept, to be answered where Cal.com cannot be asked.
+    """
 
     full: float = 300.0
     empty: float = 60.0
@@ -49,7 +51,7 @@ class Lifetimes:
 
 
 class RedisSlotCache:
-    """Whole days, each for its lifetime: shorter for a day without a free start, since one may be freed soon."""
+    """Whole days, each for its lifetime: shorter for a day whose last start is gone, since one may be freed soon."""
 
     def __init__(
         self, client: Client, *, prefix: str, lifetimes: Lifetimes | None = None, clock: Callable[[], float] = time.time
@@ -57,11 +59,13 @@ class RedisSlotCache:
         self._client = client
         self._names = Names(prefix)
         self._lifetimes = lifetimes or Lifetimes()
+        self._settle_ms = int(self._lifetimes.settle * 1000)
         self._clock = clock
-        self._store_days = client.register_script(script("store_days"))
-        self._clear_days = client.register_script(script("clear_days"))
-        self._read_generations = client.register_script(script("read_generations"))
-        self._store_type = client.register_script(script("store_type"))
+        self._store_days = client.register_script(script("standing", "store_days"))
+        self._clear_days = client.register_script(script("standing", "clear_days"))
+        self._read_generations = client.register_script(script("standing", "read_generations"))
+        self._store_type = client.register_script(script("standing", "store_type"))
+        self._sights = Sights(self._names)
         self._lock = Lock()
         self._spoiled = 0
         self._asked: Counter[str] = Counter()
@@ -81,23 +85,16 @@ class RedisSlotCache:
         """
         if not event_type_ids:
             return {}
-        keys = [self._names.generation(i) for i in event_type_ids]
+        names = self._names
+        keys = [name for i in event_type_ids for name in (names.generation(i), names.settling(i))]
         with redis_failures("Reading slots"):
-            found = self._read_generations(keys=[*keys, *(self._names.settling(i) for i in event_type_ids)])
+            found = self._read_generations(keys=[names.epoch, names.settling_of_all, *keys], args=[self._settle_ms])
         standings = [Standing(int(value), ms / 1000) for value, ms in cast("list[tuple[bytes, int]]", found)]
         return dict(zip(event_type_ids, standings, strict=True))
 
-    def type_facts(self, event_type_id: int) -> BookableType | None:
-        """What is cached of an event type; None when it is not there or cannot be read."""
-        with redis_failures("Reading an event type"):
-            # MGET takes a key of another kind for missing, GET refuses it.
-            (value,) = cast("list[bytes | None]", self._client.mget([self._names.type(event_type_id)]))
-        found = unpacked_type(value) if value is not None else None
-        return found if found is not None and found.id == event_type_id else None
-
     def store_type(self, event_type: BookableType, *, standing: Standing) -> bool:
         """Keep an event type, unless it was cleared since `standing` was read; whether it was kept."""
-        keys = [self._names.generation(event_type.id), self._names.type(event_type.id)]
+        keys = [self._names.generation(event_type.id), self._names.type(event_type.id), self._names.epoch]
         with redis_failures("Storing an event type"):
             return bool(self._store_type(keys=keys, args=[standing.number, packed_type(event_type), _TYPE_SECONDS]))
 
@@ -109,33 +106,66 @@ class RedisSlotCache:
         *,
         generations: Mapping[int, Standing],
         at_most: Mapping[SlotKey, float] | None = None,
+        still_empty: Collection[SlotKey] = (),
     ) -> int:
-        """Keep whole days for their lifetime, unless they were cleared since; how many were kept.
-
-        `at_most` are days that live no longer than so many seconds and are not kept past that either.
-        """
+        """See the port. Days of `at_most` are not kept past that either."""
         kept = 0
         with redis_failures("Storing slots"):
             for event_type_id, group in groupby(days, key=lambda day: day.key.event_type_id):
                 found = list(group)
                 standing = generations.get(event_type_id, Standing())
-                names = [self._names.generation(event_type_id), self._names.index(event_type_id)]
-                pairs = [part for d in found for part in self._valued(d, standing, (at_most or {}).get(d.key))]
+                names = [self._names.generation(event_type_id), self._names.index(event_type_id), self._names.epoch]
+                lives = [self._life(d, still_empty) for d in found]
+                most = [(at_most or {}).get(d.key) for d in found]
+                pairs = [p for each in zip(found, lives, most, strict=True) for p in self._valued(*each, standing)]
                 keys = [*names, *(self.key(d.key) for d in found)]
                 kept += int(self._store_days(keys=keys, args=[standing.number, _INDEX_SECONDS, *pairs]))  # pyright: ignore[reportArgumentType]
         return kept
 
-    def read(self, keys: Sequence[SlotKey], *, count_as: tuple[int, int] | None = None) -> Mapping[SlotKey, CachedDay]:
-        """The days that are there, fresh or past their life, in one round trip; a value that cannot be read is not.
+    def look(self, looks: Sequence[DaysLook]) -> list[DaysSeen]:
+        """See the port. MGET takes a key of another kind for missing. A value that cannot be read is counted."""
+        sights = self.sights_of(looks)
+        with redis_failures("Reading slots"):
+            values = self._fetched([name for sight in sights for name in sight.names], self.count_commands())
+        return self.seen(sights, values)
 
-        `count_as` is an event type and a length that somebody asked for; unreadable values are counted then too, and
-        not again by those who look once more.
-        """
-        return self._read(keys, self._counted(count_as), notes_spoiled=count_as is not None)
+    def sights_of(self, looks: Sequence[DaysLook]) -> list[Sight]:
+        """The keys that these looks take, one after the other."""
+        return [self._sights.of(look) for look in looks]
+
+    def seen(self, sights: Sequence[Sight], values: Sequence[bytes | None]) -> list[DaysSeen]:
+        """What their values are."""
+        now, at, found = self._clock(), 0, list[DaysSeen]()
+        for sight in sights:
+            seen, spoiled = sight.seen(values[at : at + len(sight.names)], now)
+            found.append(seen)
+            at += len(sight.names)
+            if spoiled:
+                self._note_spoiled(spoiled)
+        return found
+
+    def count(self, event_type_id: int, duration_minutes: int, times: int) -> None:
+        """See the port: handed over with one of the next looks."""
+        with self._lock:
+            self._asked[f"{event_type_id}:{duration_minutes}"] += times
+
+    def count_commands(self) -> list[tuple[str | int, ...]]:
+        """What hands all counts over, when it is time for that; else nothing."""
+        if time.monotonic() - self._flushed < _FLUSH_SECONDS:
+            return []
+        with self._lock:
+            due, self._asked, self._flushed = self._asked, Counter(), time.monotonic()
+        asked = self._names.asked(int(self._clock() // _DAY_SECONDS))
+        commands: list[tuple[str | int, ...]] = [("ZINCRBY", asked, count, member) for member, count in due.items()]
+        return [*commands, ("EXPIRE", asked, _ASKED_SECONDS)] if commands else []
+
+    def read(self, keys: Sequence[SlotKey]) -> Mapping[SlotKey, CachedDay]:
+        """The days that are there, fresh or past their life, in one round trip; a value that cannot be read is not."""
+        return self._read(keys, notes_spoiled=False)
 
     def get(self, keys: Sequence[SlotKey]) -> Mapping[SlotKey, SlotDay]:
         """The fresh days that are there; a value that cannot be read is not, and is counted."""
-        found = self._read(keys, Counter(), notes_spoiled=True)
+        found = self._read(keys, notes_spoiled=True)
         return {key: cached.day for key, cached in found.items() if cached.is_fresh}
 
     def spoiled(self) -> int:
@@ -162,24 +192,19 @@ class RedisSlotCache:
 
     # --- inside ------------------------------------------------------------------------------------------
 
-    def _read(
-        self, keys: Sequence[SlotKey], counts: Counter[str], *, notes_spoiled: bool
-    ) -> Mapping[SlotKey, CachedDay]:
+    def _read(self, keys: Sequence[SlotKey], *, notes_spoiled: bool) -> Mapping[SlotKey, CachedDay]:
         if not keys:
             return {}
         with redis_failures("Reading slots"):
-            values = self._fetched([self.key(k) for k in keys], counts)
-        now, days, there = self._clock(), dict[SlotKey, CachedDay](), 0
-        for key, value in zip(keys, values, strict=True):
-            if value is not None:
-                there += 1
-                found = unpacked_day(key, value)
-                if found is not None:
-                    days[key] = CachedDay(found[0], now - found[1])
-        if notes_spoiled and len(days) < there:
-            with self._lock:
-                self._spoiled += there - len(days)
+            values = self._fetched([self.key(k) for k in keys])
+        days, spoiled = cached_days(keys, values, self._clock())
+        if notes_spoiled and spoiled:
+            self._note_spoiled(spoiled)
         return days
+
+    def _note_spoiled(self, number: int) -> None:
+        with self._lock:
+            self._spoiled += number
 
     def _cleared(self, layer: str, stained: Sequence[Stain], clear_one: Callable[[Stain], int]) -> CacheClearResult:
         keys = 0
@@ -196,40 +221,30 @@ class RedisSlotCache:
         if stain.days is not None and not endings:
             return 0
         number, names = stain.event_type_id, self._names
-        keys = [names.generation(number), names.index(number), names.settling(number), names.type(number)]
-        settle_ms, forget = int(self._lifetimes.settle * 1000), int(stain.days is None)
-        return int(self._clear_days(keys=keys, args=[settle_ms, forget, *endings]))  # pyright: ignore[reportArgumentType]
+        keys = [names.generation(number), names.index(number), names.settling(number), names.type(number), names.epoch]
+        args = [self._settle_ms, int(stain.days is None), *endings]
+        return int(self._clear_days(keys=keys, args=args))  # pyright: ignore[reportArgumentType]
 
-    def _valued(self, day: SlotDay, standing: Standing, at_most: float | None) -> tuple[bytes, int]:
+    def _life(self, day: SlotDay, still_empty: Collection[SlotKey]) -> float:
+        return self._lifetimes.full if day.free or day.key in still_empty else self._lifetimes.empty
+
+    def _valued(self, day: SlotDay, life: float, at_most: float | None, standing: Standing) -> tuple[bytes, int]:
         """A day's value, and how long Redis keeps it (ms)."""
-        life, kept = self._lifetimes.full if day.free else self._lifetimes.empty, self._lifetimes.stale
+        kept = self._lifetimes.stale
         if at_most is not None and at_most < life:
             life, kept = at_most, 0.0
         if standing.settles_seconds > 0:
             life, kept = min(life, standing.settles_seconds), 0.0
         return packed_day(day, fresh_until=self._clock() + life), max(1, int((life + kept) * 1000))
 
-    def _fetched(self, names: list[str], counts: Counter[str]) -> list[bytes | None]:
+    def _fetched(self, names: list[str], counts: Sequence[tuple[str | int, ...]] = ()) -> list[bytes | None]:
         if not counts:
             return cast("list[bytes | None]", self._client.mget(names))
-        asked = self._names.asked(int(self._clock() // _DAY_SECONDS))
         pipeline: Any = self._client.pipeline(transaction=False)  # pyright: ignore[reportUnknownMemberType]  # loosely typed
         pipeline.mget(names)
-        for member, count in counts.items():
-            pipeline.zincrby(asked, count, member)
-        pipeline.expire(asked, _ASKED_SECONDS)
+        for command in counts:
+            pipeline.execute_command(*command)
         found: Any = pipeline.execute(raise_on_error=False)
         if isinstance(found[0], Exception):
             raise found[0]
         return found[0]  # a count that was not taken (a replica, a full server) costs nobody an answer
-
-    def _counted(self, asked_for: tuple[int, int] | None) -> Counter[str]:
-        """One more; all that is to be handed over when it is time for that, else nothing."""
-        if asked_for is None:
-            return Counter()
-        with self._lock:
-            self._asked[f"{asked_for[0]}:{asked_for[1]}"] += 1
-            if time.monotonic() - self._flushed < _FLUSH_SECONDS:
-                return Counter()
-            due, self._asked, self._flushed = self._asked, Counter(), time.monotonic()
-            return due

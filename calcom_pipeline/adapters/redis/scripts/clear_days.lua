@@ -1,17 +1,17 @@
--- clear_days.lua KEYS={generation, index, settling, type} ARGV={settle_ms, "1" to forget the type or "0", ":<zone>:<day>" endings to clear, or none for all}: keys deleted
--- The generation never expires sooner than a fetch could still be under way (one day). One that is no number becomes
--- the server's time in microseconds; an index that is no set is made anew from the days that are there.
-local kind = redis.call("TYPE", KEYS[1]).ok
-local value = kind == "string" and redis.call("GET", KEYS[1]) or ""
-if kind ~= "none" and (not string.match(value, "^%d+$") or string.len(value) > 16) then
+-- clear_days.lua KEYS={generation, index, settling, type, epoch} ARGV={settle_ms, "1" to forget the type or "0", ":<zone>:<day>" endings to clear, or none for all}: keys deleted
+-- The generation never expires sooner than a fetch could still be under way (one day). One that is
+-- no number (or was flushed with its epoch) becomes the server's time in microseconds; an index that is no set is made anew from the days that are there.
+local value = standing(KEYS[1], KEYS[5])
+if value == "odd" then
   local now = redis.call("TIME")
-  redis.call("SET", KEYS[1], now[1] .. string.format("%06d", now[2]))
+  value = now[1] .. string.format("%06d", now[2])
 end
+redis.call("SET", KEYS[1], value)
 redis.call("INCR", KEYS[1])
 redis.call("EXPIRE", KEYS[1], 86400)
 if tonumber(ARGV[1]) > 0 then redis.call("SET", KEYS[3], "1", "PX", ARGV[1]) end
 if ARGV[2] == "1" then redis.call("DEL", KEYS[4]) end
-kind = redis.call("TYPE", KEYS[2]).ok
+local kind = redis.call("TYPE", KEYS[2]).ok
 if kind ~= "set" and kind ~= "none" then
   redis.call("DEL", KEYS[2])
   local pattern = string.gsub(KEYS[1], "slots:generation:(%d+)$", "slots:day:%1:*")

@@ -1,13 +1,8 @@
--- near_read.lua KEYS={answers of an event type, generation...} ARGV={question}: {answer or "", generation...}
+-- near_read.lua KEYS={answers of an event type, epoch, generation...} ARGV={question}: {answer or "", generation...}
 -- An answer is there if its time is not over and every generation is the one it was made under. A generation that is no
 -- number reads as "odd", under which nothing is kept.
 local generations = {}
-for i = 2, #KEYS do
-  local kind, value = redis.call("TYPE", KEYS[i]).ok, "0"
-  if kind == "string" then value = redis.call("GET", KEYS[i]) end
-  if (kind ~= "string" and kind ~= "none") or not string.match(value, "^%d+$") then value = "odd" end
-  generations[i - 1] = value
-end
+for i = 3, #KEYS do generations[i - 2] = standing(KEYS[i], KEYS[2]) end
 local answer = ""
 if redis.call("TYPE", KEYS[1]).ok == "hash" then
   local kept = redis.call("HGET", KEYS[1], ARGV[1])

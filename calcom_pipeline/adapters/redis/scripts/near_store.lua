@@ -1,15 +1,13 @@
--- near_store.lua KEYS={answers of an event type, (generation, held)...} ARGV={question, answer, life_ms, most answers, generation seen...}: 1 kept, 0 not
+-- near_store.lua KEYS={answers of an event type, epoch, (generation, held)...} ARGV={question, answer, life_ms, most answers, generation seen...}: 1 kept, 0 not
 -- Nothing is kept that was made of days cleared since, nor beyond the end of a hold of one of the event types.
 local generations = {}
 local now = redis.call("TIME")
 local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
 local ends = now_ms + tonumber(ARGV[3])
-for i = 2, #KEYS, 2 do
-  local kind, value = redis.call("TYPE", KEYS[i]).ok, "0"
-  if kind == "string" then value = redis.call("GET", KEYS[i]) end
-  local seen = ARGV[4 + i / 2]
-  if (kind ~= "string" and kind ~= "none") or value ~= seen then return 0 end
-  generations[i / 2] = seen
+for i = 3, #KEYS, 2 do
+  local seen = ARGV[4 + (i - 1) / 2]
+  if seen == "odd" or standing(KEYS[i], KEYS[2]) ~= seen then return 0 end
+  generations[(i - 1) / 2] = seen
   if redis.call("TYPE", KEYS[i + 1]).ok == "zset" then
     local held = redis.call("ZRANGEBYSCORE", KEYS[i + 1], "(" .. string.format("%.0f", now_ms), "+inf", "WITHSCORES", "LIMIT", 0, 1)
     if held[2] then ends = math.min(ends, tonumber(held[2])) end
