@@ -30,6 +30,6 @@ def certificate_trouble(error: BaseException) -> str | None:
     """What is wrong with the certificate, as the end of "the certificate of HOST ..."; None if that is not it."""
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            said = str(cause.verify_message or cause.reason or "it cannot be verified").lower()
-            return _TROUBLE.get(cause.verify_code, f"is not trusted ({said})")
+            reason = str(cause.verify_message or cause.reason or "it cannot be verified").lower()
+            return _TROUBLE.get(cause.verify_code, f"is not trusted ({reason})")
     return None

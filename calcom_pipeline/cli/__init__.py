@@ -58,7 +58,7 @@ def _reader_may_leave() -> Generator[None]:
     cls=_Commands,
     help=_INTRODUCTION,
     epilog="Exit codes: "
-    + "; ".join(f"{code} {said}" for code, said in exit_codes.MEANING.items())
+    + "; ".join(f"{code} {meaning}" for code, meaning in exit_codes.MEANING.items())
     + f". With plan {exit_codes.DETAILED}: 0 nothing to do, 2 something to do or to decide, 1 any error.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )

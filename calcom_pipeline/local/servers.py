@@ -12,7 +12,7 @@ from typing import Protocol
 
 from calcom_pipeline.local import probes
 from calcom_pipeline.local.folder import sync, write_whole
-from calcom_pipeline.local.logs import telling
+from calcom_pipeline.local.logs import reason_line
 from calcom_pipeline.local.places import Home, make_private
 from calcom_pipeline.local.processes import Command, Mark, spawn
 from calcom_pipeline.local.programs import POSTGRES_MAJOR
@@ -245,8 +245,8 @@ class Postgres:
             ) from None
         if not process.returncode:
             return None
-        said = telling(output.decode(errors="replace")) or "it gave no reason"
-        return full_disk(self._home.base, said) or f"PostgreSQL's data could not be made: {said}"
+        reason = reason_line(output.decode(errors="replace")) or "it gave no reason"
+        return full_disk(self._home.base, reason) or f"PostgreSQL's data could not be made: {reason}"
 
 
 class Valkey:

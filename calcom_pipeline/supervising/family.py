@@ -49,14 +49,14 @@ class Family:
         """
         groups = list(groups)
         for wish, seconds in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, KILLED_SECONDS)):
-            deadline, told = time.monotonic() + seconds, set[int]()
+            deadline, signalled = time.monotonic() + seconds, set[int]()
             if not _LINUX:
-                _tell_groups(groups, wish)
+                _signal_groups(groups, wish)
             while members := self.members() if _LINUX else [g for g in groups if _group_lives(g)]:
-                for pid in set(members) - told if _LINUX else ():  # also those that were started meanwhile
+                for pid in set(members) - signalled if _LINUX else ():  # also those that were started meanwhile
                     with suppress(ProcessLookupError):
                         os.kill(pid, wish)
-                told.update(members)
+                signalled.update(members)
                 if time.monotonic() >= deadline:
                     break
                 time.sleep(_LOOK_SECONDS)
@@ -78,7 +78,7 @@ def _lives(pid: int) -> bool:
     return False
 
 
-def _tell_groups(groups: Iterable[int], wish: signal.Signals) -> None:
+def _signal_groups(groups: Iterable[int], wish: signal.Signals) -> None:
     for group in groups:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, wish)

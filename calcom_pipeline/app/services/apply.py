@@ -103,5 +103,5 @@ def _batches(items: Sequence[tuple[int, Action]], size: int) -> Iterable[Batch]:
 
 
 def _held(position: int, action: Action, plan: StoredPlan, why: Reason) -> ActionResult:
-    said = f"not done: {why}. Review it and run: calcom-pipeline apply {plan.id}"
-    return ActionResult(position, "held", said, action.service_id, action.kind, action.event_type_id, code=why.code)
+    message = f"not done: {why}. Review it and run: calcom-pipeline apply {plan.id}"
+    return ActionResult(position, "held", message, action.service_id, action.kind, action.event_type_id, code=why.code)
