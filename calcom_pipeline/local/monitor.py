@@ -21,8 +21,8 @@ KILL_WAIT_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-class ServerKeeper:
-    """Keeps one server. `tick` is called again and again, from one thread."""
+class ServerMonitor:
+    """Keeps one server running. `tick` is called again and again, from one thread."""
 
     def __init__(self, server: Server, folder: Folder) -> None:
         self.server = server
