@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Generator
 
-# OpenSSL's numbers (X509_V_ERR_*); any other is told in OpenSSL's words.
+# OpenSSL's numbers (X509_V_ERR_*); any other is reported in OpenSSL's words.
 _EXPIRED, _NOT_YET, _OTHER_HOST, _OTHER_ADDRESS = 10, 9, 62, 64
 _TROUBLE = {
     _EXPIRED: "has expired",

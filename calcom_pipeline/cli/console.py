@@ -33,7 +33,7 @@ from calcom_pipeline.domain.redaction import redacted, without_secrets
 JSON_SCHEMA_VERSION = 1
 _WIDTH_OF_A_PIPE = 100
 
-# What ends a command is told by the command; an attempt that failed on the way to it would be a second telling.
+# What ends a command is printed by the command; an attempt that failed on the way to it would be a second message.
 _SHOWN_OTHERWISE = frozenset({"call_failed"})
 _NOT_FOR_PEOPLE = frozenset({"event", "level", "reason", "timestamp"})
 
@@ -141,7 +141,7 @@ class Output:
         say(click_output.getvalue().rstrip("\n"), err=True)
 
     def bug(self, error: BaseException) -> None:
-        """An error that nobody foresaw. Its text may hold anything, so only its kind is told."""
+        """An error that nobody foresaw. Its text may hold anything, so only its kind is printed."""
         if self.as_json:
             self.result("error", {"error": {"kind": type(error).__name__, "message": "unexpected", "advice": ""}})
         say(f"calcom-pipeline: an unexpected {type(error).__name__}; run again with --debug to see it", err=True)
@@ -165,7 +165,7 @@ class Output:
     def progress(self, title: str, turns: Turns | None = None) -> Generator[Progress]:
         """A bar on a terminal, a line now and then in a pipe, nothing in JSON: how far, how fast, how long it takes.
 
-        `turns` is the client of Cal.com: what stands still is told to wait for the limit, where it does.
+        `turns` is the client of Cal.com: a job that stands still is shown as waiting for the limit, where it does.
         """
         if self.as_json:
             yield silent
@@ -202,7 +202,7 @@ class _WarningLines(logging.Handler):
         self._all_of_them = all_of_them
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, unless the event is told otherwise."""
+        """Write a line, unless the event is shown in another way."""
         fields = _event_fields(record.getMessage())
         event = str(fields.get("event", record.getMessage()))
         if event in _SHOWN_OTHERWISE and not self._all_of_them:

@@ -1,4 +1,4 @@
-"""What the demo tells: drift that was found, what came of it, a booking, and its slot gone from the cache."""
+"""What the demo shows: drift that was found, what came of it, a booking, and its slot gone from the cache."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any

@@ -105,7 +105,7 @@ def _field(decision: FieldDecision, kind: str, width: int) -> Iterator[str]:
     if decision.field == "hidden" and kind in _SHORT_ACTIONS and decision.verdict == "push":
         return  # the action itself says so
     if decision.verdict == "conflict":
-        return  # told in the block of conflicts
+        return  # shown in the block of conflicts
     pull = decision.verdict == "pull"
     was, becomes = (decision.local, decision.remote) if pull else (decision.remote, decision.local)
     where = "  (taken over from Cal.com)" if pull else ""

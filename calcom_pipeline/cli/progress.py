@@ -14,7 +14,7 @@ from typing import Protocol
 
 from calcom_pipeline.app.calls import Progress
 
-#: A pipe is told no more often: a command that ends before says nothing on the way.
+#: A pipe gets a line no more often: a command that ends before prints none on the way.
 LINE_EVERY_SECONDS = 30.0
 # Cal.com answers within a second; what stands still for longer may be waiting for its turn.
 _STILL_SECONDS = 2.0
@@ -42,7 +42,7 @@ class Pace:
     _last: float | None = None
 
     def note(self, done: int, total: int | None, now: float) -> None:
-        """A report. One that is behind the last is of a new part, which began when the last was heard of."""
+        """A report. One that is behind the last is of a new part, which began with the last report."""
         if done < self.done:
             self.began = self._last if self._last is not None else self.began
         self.done, self.total, self._last = done, total, now

@@ -1,7 +1,7 @@
 """The owner: the detached process that keeps a data folder's servers running, and stops them in the end.
 
 Started by `joining` as `python -m calcom_pipeline.local.owner`; never imported for its functions. What it
-has to tell its starter before the servers answer goes, as one line of JSON, to its standard output; the
+has to report to its starter before the servers answer goes, as one line of JSON, to its standard output; the
 rest goes to `log/owner.log`.
 
 Signals: SIGHUP stops it once nobody uses the servers any more, without the usual linger (unless it is
@@ -43,7 +43,7 @@ _log = logging.getLogger("calcom_pipeline.local.owner")
 
 
 class Signals:
-    """What we were told by signals, and a sleep that they end."""
+    """The requests that came as signals, and a sleep that they end."""
 
     def __init__(self) -> None:
         self.stop_now = False

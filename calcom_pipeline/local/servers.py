@@ -1,4 +1,4 @@
-"""The servers: how each is prepared, started, asked whether it lives, and told to stop."""
+"""The servers: how each is prepared, started, asked whether it lives, and stopped."""
 
 import os
 import pwd
@@ -62,7 +62,7 @@ class Server(Protocol):
         ...
 
     def leaders(self, pids: list[int]) -> list[int]:
-        """Those of its processes that are told to stop; the others follow them."""
+        """Those of its processes that are asked to stop; the others follow them."""
         ...
 
     def prepare(self) -> None:

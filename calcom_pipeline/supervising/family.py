@@ -43,7 +43,7 @@ class Family:
         return [pid for pid in pids if pid != os.getpid() and mark in _environment(pid) and _lives(pid)]
 
     def end(self, *, grace_seconds: float, groups: Iterable[int] = ()) -> bool:
-        """End all members: told first, killed after the grace; False if some live on even then.
+        """End all members: asked first, killed after the grace; False if some live on even then.
 
         `groups` are the process groups of the services, for systems where members cannot be found.
         """

@@ -59,7 +59,7 @@ class Supervisor:
         self._restart = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
-        """Keep them until told to stop; then, and on any error, end them all.
+        """Keep them running until asked to stop; then, and on any error, end them all.
 
         Raises:
             ServiceGivenUp: one does not start.

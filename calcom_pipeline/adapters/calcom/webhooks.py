@@ -36,7 +36,7 @@ class WebhookEndpoints(ApiEndpoints):
                 return Listed(tuple(found.values()), tuple(unreadable), repeated)
 
     def create_webhook(self, webhook: NewWebhook, scope: WebhookScope = OWN) -> Webhook:
-        """Subscribe, exactly once: after a doubt the URL tells, and what is found there is made what it should be.
+        """Subscribe, exactly once: after a doubt it is found by its URL, and made what it should be.
 
         Raises:
             Conflict: the URL is subscribed already.

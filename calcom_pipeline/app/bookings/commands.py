@@ -1,7 +1,7 @@
 """Make, move and cancel bookings for application code, and let the cached days that this concerns go at once.
 
-The booking is what counts: once Cal.com has it, trouble with the outbox or the cache is told in the result and raised
-to nobody. What the outbox has taken is cleared by its own job; what it has not is seen by the next read of bookings.
+The booking is what counts: once Cal.com has it, trouble with the outbox or the cache is reported in the result, never
+raised. What the outbox has taken is cleared by its own job; what it has not is seen by the next read of bookings.
 """
 
 from collections.abc import Callable, Sequence

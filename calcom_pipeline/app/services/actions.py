@@ -1,4 +1,4 @@
-"""One action of a plan, carried out: checked again, written after its intent was stored, its result told."""
+"""One action of a plan, carried out: checked again, written after its intent was stored, its result returned."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ Sides = dict[str, Mapping[str, object]]
 
 
 class EventTypeWriter(AccountApi, EventTypeWrites, Protocol):
-    """What Cal.com is told here."""
+    """What is written to Cal.com here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Writer:
         self._links = links
 
     def result(self, position: int, action: Action) -> ActionResult:
-        """Carry out an action; failures are told, not raised."""
+        """Carry out an action; failures are returned, not raised."""
         plain = ActionResult(position, "done", "", action.service_id, action.kind, action.event_type_id)
         try:
             self._still_as_planned(action)

@@ -19,7 +19,7 @@ from calcom_pipeline.domain.services.plans import DOING, Action
 
 
 class ApplyApi(AccountApi, EventTypeApi, EventTypeWrites, Protocol):
-    """What Cal.com is asked and told while applying."""
+    """What is read from and written to Cal.com while applying."""
 
 
 @dataclass(frozen=True, slots=True)

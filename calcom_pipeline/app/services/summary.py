@@ -27,7 +27,7 @@ _CHANGES: Mapping[str, str] = {
     "adopt": "link",
     "import": "import",
 }
-#: Counts by name in the order they are told, with their words for one and for several.
+#: Counts by name in the order they are shown, with their words for one and for several.
 _PLANNED: Mapping[str, tuple[str, str]] = {
     "create": ("to create", "to create"),
     "change": ("to change", "to change"),

@@ -1,4 +1,4 @@
-"""The sensor that tells people of runs that failed for good: one message per cause, none per retry."""
+"""The sensor that alerts people to runs that failed for good: one message per cause, none per retry."""
 
 # Dagster leaves PathLike in its decorators untyped.
 # pyright: reportUnknownMemberType=false
@@ -30,7 +30,7 @@ _OURS = {
     description="Tells people of runs that failed (CALCOM_ALERT_WEBHOOK, CALCOM_ALERT_SMTP_URL), once per cause.",
 )
 def failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason:
-    """A run that Dagster starts again is not told of; the last of its attempts is."""
+    """A run that Dagster starts again causes no alert; the last of its attempts does."""
     if context.dagster_run.tags.get(_WILL_RETRY) == "true":
         return dg.SkipReason("It is started again")
     settings = load_settings()

@@ -29,7 +29,7 @@ _ALWAYS = dg.DataVersion("live")
 
 @dataclass(frozen=True, slots=True)
 class _Outside:
-    """What is told of one of them, and what looks at it."""
+    """What is shown of one of them, and what looks at it."""
 
     group: str
     kinds: frozenset[str]

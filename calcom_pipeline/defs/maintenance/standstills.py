@@ -1,4 +1,4 @@
-"""The sensor that tells people of what stands still without any run that fails.
+"""The sensor that alerts people to what stands still without any run that fails.
 
 Cal.com left alone, a key that is blocked, positions in the future, a run that does not end.
 """

@@ -61,7 +61,7 @@ def webhooks(
 
 
 def webhooks_alive(container: dg.ResourceParam[Container]) -> dg.AssetCheckResult:
-    """Lost deliveries are found by polling, so this warns. Without a change nothing is said of the deliveries."""
+    """Lost deliveries are found by polling, so this warns. Without a change nothing is known of the deliveries."""
     group = container.subscriptions
     if not group.is_wanted:
         return dg.AssetCheckResult(passed=True, description=_UNWANTED)

@@ -1,4 +1,4 @@
-"""What somebody may ask of free starts, checked once at the edge. All that is wrong is said at once."""
+"""What somebody may ask of free starts, checked once at the edge. All that is wrong is reported at once."""
 
 import re
 from collections.abc import Sequence

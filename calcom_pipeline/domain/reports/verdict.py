@@ -1,4 +1,4 @@
-"""Is everything in sync? One sentence, and the colour that it is said in."""
+"""Is everything in sync? One sentence, and its colour."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from calcom_pipeline.domain.reports.standing import NEEDING, STANDINGS, Standing
 #: in_sync: nothing to do; working: the next runs do it; asking: somebody has to do something; unknown: nobody can tell.
 Verdict = Literal["in_sync", "working", "asking", "unknown"]
 
-#: How a standing is said of one service and of several.
+#: The words for a standing, of one service and of several.
 _PHRASES: Mapping[Standing, tuple[str, str]] = {
     "parked": ("is parked", "are parked"),
     "failed": ("failed", "failed"),
@@ -77,7 +77,7 @@ def _phrase(standing: Standing, number: int, *, writes: bool) -> str:
 
 
 def _listed(parts: list[str]) -> str:
-    """`a`, `a and b`, `a, b and c`; the word is said once."""
+    """`a`, `a and b`, `a, b and c`; the word stands once."""
     parts = [parts[0], *(part.replace(" services", "").replace(" service", "") for part in parts[1:])]
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 

@@ -40,13 +40,13 @@ _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILU
 _LONGEST_BODY = 600
 _MOST_PROBLEMS = 5
 DEFAULT_BLOCK_SECONDS = 60.0
-# What is told to a caller; the limiter, which knows the settings and the refusals before this one, waits on its own.
+# What a caller gets; the limiter, which knows the settings and the refusals before this one, waits on its own.
 _SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 120.0
 
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 400, 401, 403, 404, 409
 _TOKEN_EXPIRED, _TOO_MANY, _SERVER_ERROR, _REDIRECT = 498, 429, 500, 300
 _REQUEST_TIMEOUT = 408
-# A full limit of the event type is told with a 401 (capture 23d); the key is fine.
+# A full limit of the event type is answered with a 401 (capture 23d); the key is fine.
 _BOOKING_LIMIT = "booking_limit_reached"
 # The router's own 404: nothing answers to this path with this version (fact sheet 1.3).
 _NO_ROUTE = ("Cannot GET ", "Cannot POST ", "Cannot PATCH ", "Cannot DELETE ")

@@ -37,7 +37,7 @@ _LONGEST_REQUEST_ID = 100
 
 @dataclass(slots=True)
 class _Outcome:
-    """What limiter and breaker are told in the end, however it ends."""
+    """What is reported to limiter and breaker in the end, however it ends."""
 
     status: int | None = None
     headers: Mapping[str, str] | None = None

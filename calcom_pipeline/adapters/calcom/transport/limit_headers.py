@@ -22,7 +22,7 @@ _OF_ONE_ENDPOINT = frozenset(
 )
 # The roomiest key that anybody speaks of has 800 requests per minute; a number past this counts as this.
 _MOST_REQUESTS = 1_000_000
-# A reset past this is no reset, whoever said it. How much of it is waited out is the limiter's business.
+# A reset past this is no reset, whoever sent it. How much of it is waited out is the limiter's business.
 _LONGEST_SECONDS = 86_400
 # Seconds since 1970 have ten digits, milliseconds thirteen; no wait is as long as the smaller of them.
 _EPOCH_SECONDS, _EPOCH_MILLISECONDS = 1e9, 1e12

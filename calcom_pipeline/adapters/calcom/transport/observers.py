@@ -1,4 +1,4 @@
-"""What the world is told of every request: one event when it starts, one when it has completed or failed.
+"""What observers get of every request: one event when it starts, one when it has completed or failed.
 
 An observer may be slow or broken without a call suffering: what it raises is logged and forgotten.
 """
@@ -16,7 +16,7 @@ from calcom_pipeline.domain.errors import CalcomError, Conflict, NotFound
 _log = event_logger("calls")
 # What a caller may expect and deals with: no business of an error tracker.
 _EXPECTED = (NotFound, Conflict)
-# What a caller is told anyway, and no trouble of the net or of Cal.com.
+# What a caller gets anyway, and no trouble of the net or of Cal.com.
 _REFUSALS = frozenset({"NotFound", "Conflict", "Rejected", "CircuitOpen"})
 
 

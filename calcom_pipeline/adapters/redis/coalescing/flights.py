@@ -82,7 +82,7 @@ class Flights:
     def _for_this_process(
         self, key: str, mine: "Future[None]", look: Callable[[], T | None], fly: Callable[[str], T]
     ) -> T:
-        """Ask Redis for all threads of this process; those that wait are told when it is over, and how."""
+        """Ask Redis for all threads of this process; those that wait learn when it is over, and how."""
         failed: PipelineError | None = None
         try:
             return self._after_others(key, look, fly)

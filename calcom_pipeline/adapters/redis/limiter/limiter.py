@@ -12,7 +12,7 @@ know beyond our own requests comes from Cal.com's headers, which may only lower 
 * requests that others make with the same key are seen in them, expected to go on, and left room for;
 * cold (first start, Redis flushed, after a block) one request goes out and is learned from before others follow;
 * a window of the key's own is learned from them where that grants no more than the settings do;
-* what they tell is waited out for a window and a block at most, and a 429 for a second at least, then for longer.
+* what they ask for is waited out for a window and a block at most, and a 429 for a second at least, then for longer.
 
 Several accounts may use one key. Interactive requests of all go first; within a lane the accounts take turns, so that
 the many waiters of one account's backfill keep another's waiting for two of them at most.
@@ -83,7 +83,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the script said: granted, or when to ask again; `available_seconds` ignores who else is waiting."""
+    """The answer of the script: granted, or when to ask again; `available_seconds` ignores who else is waiting."""
 
     granted: bool
     again_seconds: float
