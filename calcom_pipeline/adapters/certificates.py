@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Generator
 
-# OpenSSL's numbers (X509_V_ERR_*); any other is told in OpenSSL's words.
+# OpenSSL's numbers (X509_V_ERR_*); any other is reported in OpenSSL's words.
 _EXPIRED, _NOT_YET, _OTHER_HOST, _OTHER_ADDRESS = 10, 9, 62, 64
 _TROUBLE = {
     _EXPIRED: "has expired",
@@ -30,6 +30,6 @@ def certificate_trouble(error: BaseException) -> str | None:
     """What is wrong with the certificate, as the end of "the certificate of HOST ..."; None if that is not it."""
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            said = str(cause.verify_message or cause.reason or "it cannot be verified").lower()
-            return _TROUBLE.get(cause.verify_code, f"is not trusted ({said})")
+            reason = str(cause.verify_message or cause.reason or "it cannot be verified").lower()
+            return _TROUBLE.get(cause.verify_code, f"is not trusted ({reason})")
     return None

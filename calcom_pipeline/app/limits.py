@@ -47,7 +47,7 @@ class Limiter(Protocol):
         """Block until the request may be sent. Raises RateLimited past the deadline."""
         ...
 
-    def complete(self, grant: Grant, *, status: int | None, told: NamedLimit | None) -> None:
+    def complete(self, grant: Grant, *, status: int | None, named_limit: NamedLimit | None) -> None:
         """The request is over; `status` is None when no answer came. Learns from what the answer told of its limit."""
         ...
 

@@ -26,7 +26,7 @@ def alert_channels(settings: Settings) -> "list[AlertChannel]":
 
 
 def alert_rules(settings: Settings) -> "AlertRules":
-    """When a cause is told again, and where runs are looked at."""
+    """When an alert is repeated, and where runs are looked at."""
     from calcom_pipeline.app.maintenance.alerts import AlertRules
 
     ui_url = settings.ui_url or f"http://127.0.0.1:{settings.ui_port}"

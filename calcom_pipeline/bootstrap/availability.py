@@ -139,7 +139,7 @@ class AvailabilityGroup:
 
     @cached_property
     def outbox(self) -> "PostgresOutbox":
-        """Facts that the caches have not heard of yet."""
+        """Facts that have not reached the caches yet."""
         from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
 
         return PostgresOutbox(self._database)

@@ -24,7 +24,7 @@ class ServiceGroup:
 
     @property
     def apply_mode(self) -> Literal["plan", "auto"]:
-        """Whether changes may be written to Cal.com: on the sandbox always, elsewhere only when told so."""
+        """Whether changes may be written to Cal.com: on the sandbox always, elsewhere only by a setting."""
         return self._settings.apply or ("auto" if self._is_sandbox else "plan")
 
     @cached_property

@@ -35,9 +35,9 @@ class SubscriptionGroup:
 
     @property
     def may_write(self) -> bool:
-        """Whether Cal.com's subscriptions may be changed unasked: on the sandbox, elsewhere only when told so."""
-        told = self._settings.webhook_apply or self._settings.apply
-        return (told or ("auto" if self._is_sandbox else "plan")) == "auto"
+        """Whether Cal.com's subscriptions may be changed unasked: on the sandbox, elsewhere only by a setting."""
+        chosen_mode = self._settings.webhook_apply or self._settings.apply
+        return (chosen_mode or ("auto" if self._is_sandbox else "plan")) == "auto"
 
     @property
     def wanted(self) -> "WantedSubscription":

@@ -58,7 +58,7 @@ def _reader_may_leave() -> Generator[None]:
     cls=_Commands,
     help=_INTRODUCTION,
     epilog="Exit codes: "
-    + "; ".join(f"{code} {said}" for code, said in exit_codes.MEANING.items())
+    + "; ".join(f"{code} {meaning}" for code, meaning in exit_codes.MEANING.items())
     + f". With plan {exit_codes.DETAILED}: 0 nothing to do, 2 something to do or to decide, 1 any error.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code, failed = _run(argv)
         if failed and exit_codes.DETAILED in argv:
             code = exit_codes.detailed(code)
-    except BrokenPipeError:  # while an error was told
+    except BrokenPipeError:  # while an error was printed
         code = exit_codes.NOBODY_READS
     if code == exit_codes.NOBODY_READS:
         forget_unread()
@@ -163,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(argv: Sequence[str]) -> tuple[int, bool]:
-    """The exit code, and whether it tells of a failure rather than of what the command found."""
+    """The exit code, and whether it stands for a failure rather than for what the command found."""
     debug = "--debug" in argv
     output = Output(as_json="--json" in argv)
     try:
@@ -180,7 +180,7 @@ def _run(argv: Sequence[str]) -> tuple[int, bool]:
             output.traceback(error)
         output.failure(error)
         return exit_codes.of(error), True
-    except Exception as error:  # noqa: BLE001 - the outermost frame: everything else is a bug, said in one line
+    except Exception as error:  # noqa: BLE001 - the outermost frame: everything else is a bug, reported in one line
         if debug:
             output.traceback(error)
         output.bug(error)

@@ -316,5 +316,5 @@ def _blank(value: object) -> str:
 
 
 def _age(as_of: datetime | None, *, stale: bool) -> str:
-    told = "" if as_of is None else f"; as of {as_of:%Y-%m-%d %H:%M:%S} UTC"
-    return f"{told}, and Cal.com could not be asked since" if stale else told
+    age_text = "" if as_of is None else f"; as of {as_of:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{age_text}, and Cal.com could not be asked since" if stale else age_text

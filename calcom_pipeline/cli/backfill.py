@@ -64,8 +64,8 @@ def bookings(output: Output, *, first: str | None, last: str | None, again: bool
     for month, why in report.failures.items():
         output.line(f"  {month} is not complete: {why}")
     read = {str(m.month): {"read": m.read, "done": m.done, **asdict(m.stored)} for m in report.months}
-    told = {"plan": _plain(plan), "months": read, "failures": report.failures, "proven": asdict(report.proven)}
-    output.result("backfill bookings", {**told, "calls": spent.calls, "seconds": seconds})
+    output_values = {"plan": _plain(plan), "months": read, "failures": report.failures, "proven": asdict(report.proven)}
+    output.result("backfill bookings", {**output_values, "calls": spent.calls, "seconds": seconds})
     return exit_codes.PARTIAL if report.failures else exit_codes.OK
 
 

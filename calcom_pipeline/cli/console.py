@@ -33,8 +33,8 @@ from calcom_pipeline.domain.redaction import redacted, without_secrets
 JSON_SCHEMA_VERSION = 1
 _WIDTH_OF_A_PIPE = 100
 
-# What ends a command is told by the command; an attempt that failed on the way to it would be a second telling.
-_TOLD_OTHERWISE = frozenset({"call_failed"})
+# What ends a command is printed by the command; an attempt that failed on the way to it would be a second message.
+_SHOWN_OTHERWISE = frozenset({"call_failed"})
 _NOT_FOR_PEOPLE = frozenset({"event", "level", "reason", "timestamp"})
 
 # What JSON leaves as it is and a terminal or an encoder does not.
@@ -73,8 +73,8 @@ class Output:
         if not self.as_json:
             self._step = (step, before_step) if step is not None else None
             return
-        told = {"next": step.command} if step is not None else {}
-        record = {"schema_version": JSON_SCHEMA_VERSION, "command": command, **values, **told}
+        next_command = {"next": step.command} if step is not None else {}
+        record = {"schema_version": JSON_SCHEMA_VERSION, "command": command, **values, **next_command}
         text = without_secrets(json.dumps(record, default=_plain, ensure_ascii=False))
         click.echo(_UNESCAPED_BY_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
@@ -83,9 +83,9 @@ class Output:
         if self._step is None:
             return
         step, before = self._step
-        said, why = f"{before}Next: {step.command}", f"({step.why})"
-        fits = len(said) + len(why) + 3 <= self.width
-        say(f"{said}   {why}" if fits else f"{said}\n{before}      {why}")
+        command_text, why = f"{before}Next: {step.command}", f"({step.why})"
+        fits = len(command_text) + len(why) + 3 <= self.width
+        say(f"{command_text}   {why}" if fits else f"{command_text}\n{before}      {why}")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table for a person; nothing in JSON."""
@@ -125,8 +125,8 @@ class Output:
     def failure(self, error: PipelineError) -> None:
         """An error on one line, what to do on a second."""
         if self.as_json:
-            told = {"kind": type(error).__name__, "message": str(error), "advice": error.advice}
-            self.result("error", {"error": told})
+            error_values = {"kind": type(error).__name__, "message": str(error), "advice": error.advice}
+            self.result("error", {"error": error_values})
         say(f"calcom-pipeline: {error}", err=True)
         if error.advice:
             say(f"  {error.advice}", err=True)
@@ -134,14 +134,14 @@ class Output:
     def misuse(self, error: click.ClickException) -> None:
         """A command that was called wrongly: its usage, and what is wrong."""
         if self.as_json:
-            told = {"kind": type(error).__name__, "message": error.format_message(), "advice": "See --help."}
-            self.result("error", {"error": told})
-        told_by_click = io.StringIO()
-        error.show(file=told_by_click)
-        say(told_by_click.getvalue().rstrip("\n"), err=True)
+            error_values = {"kind": type(error).__name__, "message": error.format_message(), "advice": "See --help."}
+            self.result("error", {"error": error_values})
+        click_output = io.StringIO()
+        error.show(file=click_output)
+        say(click_output.getvalue().rstrip("\n"), err=True)
 
     def bug(self, error: BaseException) -> None:
-        """An error that nobody foresaw. Its text may hold anything, so only its kind is told."""
+        """An error that nobody foresaw. Its text may hold anything, so only its kind is printed."""
         if self.as_json:
             self.result("error", {"error": {"kind": type(error).__name__, "message": "unexpected", "advice": ""}})
         say(f"calcom-pipeline: an unexpected {type(error).__name__}; run again with --debug to see it", err=True)
@@ -165,7 +165,7 @@ class Output:
     def progress(self, title: str, turns: Turns | None = None) -> Generator[Progress]:
         """A bar on a terminal, a line now and then in a pipe, nothing in JSON: how far, how fast, how long it takes.
 
-        `turns` is the client of Cal.com: what stands still is told to wait for the limit, where it does.
+        `turns` is the client of Cal.com: a job that stands still is shown as waiting for the limit, where it does.
         """
         if self.as_json:
             yield silent
@@ -202,14 +202,14 @@ class _WarningLines(logging.Handler):
         self._all_of_them = all_of_them
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, unless the event is told otherwise."""
+        """Write a line, unless the event is shown in another way."""
         fields = _event_fields(record.getMessage())
         event = str(fields.get("event", record.getMessage()))
-        if event in _TOLD_OTHERWISE and not self._all_of_them:
+        if event in _SHOWN_OTHERWISE and not self._all_of_them:
             return
-        told = {name.replace("_", " "): value for name, value in fields.items() if name not in _NOT_FOR_PEOPLE}
+        shown_fields = {name.replace("_", " "): value for name, value in fields.items() if name not in _NOT_FOR_PEOPLE}
         reason = f" ({fields['reason']})" if fields.get("reason") else ""
-        details = ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
+        details = ", ".join(f"{name} {value}" for name, value in shown_fields.items() if value is not None)
         line = f"calcom-pipeline: {event.replace('_', ' ')}{reason}"
         say(f"{line}; {details}" if details else line, err=True)
 

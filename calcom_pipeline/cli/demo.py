@@ -57,19 +57,19 @@ def demo(output: Output) -> int:
         with output.progress("Starting"):
             container = _started(stack, settings)
         from calcom_pipeline.cli.demo_seed import seed_services
-        from calcom_pipeline.cli.demo_story import book_a_time, tell_drift, tell_what_came_of_it
+        from calcom_pipeline.cli.demo_story import book_a_time, show_drift, show_outcome
 
         if made := seed_services(container):
             output.line(f"Made {made} services: some as Cal.com has them, some drifted, some new, some impossible.")
         output.line(f"Running Dagster job {_JOB}, at most {settings.rate_limit_per_minute} calls a minute ...")
         result = _run(output, container)
-        tell_drift(output, container, result.reports)
-        summary = tell_what_came_of_it(output, container, result.reports)
+        show_drift(output, container, result.reports)
+        summary = show_outcome(output, container, result.reports)
         counts = container.reports.overview.counts()  # before the booking, which fetches days anew
         booked = book_a_time(output, container) if result.success else None
-        told = _tell(output, container, result, counts, time.monotonic() - began)
-        told |= {"booked": booked, "summary": summary.counts if summary else {}}
-        output.result("demo", told, then=_to_press(summary))
+        output_values = _show_counts(output, container, result, counts, time.monotonic() - began)
+        output_values |= {"booked": booked, "summary": summary.counts if summary else {}}
+        output.result("demo", output_values, then=_to_press(summary))
         return exit_codes.OK if result.success else exit_codes.PARTIAL
 
 
@@ -89,7 +89,7 @@ def _run(output: Output, container: "Container") -> "JobResult":
         return run_job(defs, _JOB, progress)
 
 
-def _tell(
+def _show_counts(
     output: Output, container: "Container", result: "JobResult", counts: "Overview", seconds: float
 ) -> dict[str, Any]:
     """What is there now and what it took, as a table and as values."""

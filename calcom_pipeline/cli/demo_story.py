@@ -1,4 +1,4 @@
-"""What the demo tells: drift that was found, what came of it, a booking, and its slot gone from the cache."""
+"""What the demo shows: drift that was found, what came of it, a booking, and its slot gone from the cache."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ _GUEST, _ADDRESS = "Ada Lovelace", "ada@example.org"
 _FIRST_DAY, _DAYS = 2, 7
 
 
-def tell_drift(output: Output, container: "Container", reports: "StepReports") -> None:
+def show_drift(output: Output, container: "Container", reports: "StepReports") -> None:
     """What the plan of the run found to change, field by field."""
     from calcom_pipeline.app.services.summary import names_of, summarize
     from calcom_pipeline.cli.plan_lines import change_lines
@@ -31,7 +31,7 @@ def tell_drift(output: Output, container: "Container", reports: "StepReports") -
     output.lines(change_lines(summary.changes, width=output.width))
 
 
-def tell_what_came_of_it(output: Output, container: "Container", reports: "StepReports") -> "ApplySummary | None":
+def show_outcome(output: Output, container: "Container", reports: "StepReports") -> "ApplySummary | None":
     """What was written, and who needs a person; None where the run did not get so far."""
     from calcom_pipeline.app.services.summary import names_of, summarize_apply
     from calcom_pipeline.app.services.sync import LatestApplied

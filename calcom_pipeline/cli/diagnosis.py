@@ -107,8 +107,8 @@ def _shadow_reads(container: "Container", output: Output) -> dict[str, Any] | No
     except CacheError as error:
         output.line(f"Shadow reads of free times: unknown; {error}")
         return None
-    told = f"{counts.wrong_starts} of {counts.starts} starts were wrong in {counts.answers} answers"
-    output.line(f"Shadow reads of free times since yesterday: {told}")
+    comparison = f"{counts.wrong_starts} of {counts.starts} starts were wrong in {counts.answers} answers"
+    output.line(f"Shadow reads of free times since yesterday: {comparison}")
     return {**asdict(counts), "wrong_rate": counts.wrong_rate}
 
 

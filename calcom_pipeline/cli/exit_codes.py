@@ -18,7 +18,7 @@ from calcom_pipeline.domain.errors import (
 OK, UNEXPECTED, USAGE, CONFIGURATION, UNAUTHORIZED, UNREACHABLE, LIMITED = range(7)
 REFUSED, DATABASE, REDIS, EMBEDDED, PARTIAL, UNHEALTHY, BUSY = range(7, 14)
 INTERRUPTED = 130
-#: As a shell tells of a program that was ended by SIGPIPE.
+#: What a shell reports for a program that was ended by SIGPIPE.
 NOBODY_READS = 141
 
 #: With this option of `plan` the codes are those that users of Terraform know, whatever the table says of 1 and 2.
@@ -65,5 +65,5 @@ def of(error: PipelineError) -> int:
 
 
 def detailed(code: int) -> int:
-    """A code of the table as --detailed-exitcode tells it: every failure is 1, so that 2 always means changes."""
+    """A code of the table as --detailed-exitcode reports it: every failure is 1, so that 2 always means changes."""
     return code if code in (OK, INTERRUPTED, NOBODY_READS) else FAILED

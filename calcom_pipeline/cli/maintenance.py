@@ -31,10 +31,10 @@ def maintain(output: Output) -> int:
         batch = container.settings.retention_batch
         with output.progress("Upkeep") as progress:
 
-            def told(done: "Forgotten") -> None:
+            def show(done: "Forgotten") -> None:
                 progress(0, None, done.kind)
 
-            found = keep_lifetimes(container.maintenance.lifetimes, now=utc_now(), batch=batch, told=told)
+            found = keep_lifetimes(container.maintenance.lifetimes, now=utc_now(), batch=batch, on_done=show)
         found += _dagster(container)
     rows = [(f.kind, f"{f.days} days", f.records, f.error) for f in found]
     output.table("Upkeep", ("records", "kept for", "deleted", "error"), rows)

@@ -40,10 +40,10 @@ def materialize(output: Output, assets: tuple[str, ...], partition: str | None, 
 
         with output.progress("Materializing") as progress:
             run = materialize_chosen(defs, assets, partition=partition, progress=progress)
-    return _tell(output, run, fail_on)
+    return _show_run(output, run, fail_on)
 
 
-def _tell(output: Output, run: "ChosenRun", fail_on: str) -> int:
+def _show_run(output: Output, run: "ChosenRun", fail_on: str) -> int:
     marks = {(True, "warn"): "ok", (True, "error"): "ok", (False, "warn"): "WARNING", (False, "error"): "FAILED"}
     rows = [(c.asset, c.check, marks[c.passed, c.severity], _first_line(c.said)) for c in run.checks]
     output.line(f"Made: {', '.join(run.assets) or 'nothing'}.")
@@ -57,6 +57,6 @@ def _tell(output: Output, run: "ChosenRun", fail_on: str) -> int:
     return exit_codes.UNHEALTHY if counted else exit_codes.OK
 
 
-def _first_line(said: str) -> str:
+def _first_line(description: str) -> str:
     """The sentence; the table behind it is for the UI and `--json`."""
-    return said.partition("\n")[0]
+    return description.partition("\n")[0]

@@ -24,7 +24,7 @@ _SIGNS: Mapping[str, tuple[str, str]] = {
     "hide": ("-", "red"),
     "park": ("-", "red"),
 }
-_SAID: Mapping[str, str] = {"show": "show", "hide": "hide", "park": "park"}
+_SHORT_ACTIONS: Mapping[str, str] = {"show": "show", "hide": "hide", "park": "park"}
 _HEADS: Mapping[str, str] = {
     "link": "to link",
     "held": "held",
@@ -75,8 +75,8 @@ def apply_lines(summary: ApplySummary, *, width: int) -> list[Line]:
 def group_lines(groups: Iterable[ReasonGroup], *, width: int, indent: int = 0) -> list[Line]:
     """What waits or failed, by reason, below another line. Links, which leave nothing open, are left out."""
     blank = " " * indent
-    told = _groups((g for g in groups if g.fate != "link"), max(width, _NARROWEST) - indent)
-    return [Line(blank + text, style) for text, style in told]
+    lines = _groups((g for g in groups if g.fate != "link"), max(width, _NARROWEST) - indent)
+    return [Line(blank + text, style) for text, style in lines]
 
 
 def wrapped(text: str, *, width: int, indent: int = 0) -> list[str]:
@@ -92,20 +92,20 @@ def _done(one: GroupMember, message: str, width: int) -> Iterator[Line]:
 
 def _change(one: GroupMember, width: int) -> Iterator[Line]:
     sign, style = _SIGNS[one.kind]
-    said = f": {_SAID[one.kind]}" if one.kind in _SAID else ""
+    details = f": {_SHORT_ACTIONS[one.kind]}" if one.kind in _SHORT_ACTIONS else ""
     if one.kind == "create":
         new = {d.field: d.local for d in one.fields}
-        said = ": new, " + ", ".join(f"{name} {_value(new[name])}" for name in _OF_A_NEW_ONE if name in new)
-    yield from _wrapped(f"{sign} {_called(one)}{said}", width, hang=4, style=style)
+        details = ": new, " + ", ".join(f"{name} {_value(new[name])}" for name in _OF_A_NEW_ONE if name in new)
+    yield from _wrapped(f"{sign} {_called(one)}{details}", width, hang=4, style=style)
     if one.kind not in ("create", "import"):
         yield from (Line(text, style) for d in one.fields for text in _field(d, one.kind, width))
 
 
 def _field(decision: FieldDecision, kind: str, width: int) -> Iterator[str]:
-    if decision.field == "hidden" and kind in _SAID and decision.verdict == "push":
+    if decision.field == "hidden" and kind in _SHORT_ACTIONS and decision.verdict == "push":
         return  # the action itself says so
     if decision.verdict == "conflict":
-        return  # told in the block of conflicts
+        return  # shown in the block of conflicts
     pull = decision.verdict == "pull"
     was, becomes = (decision.local, decision.remote) if pull else (decision.remote, decision.local)
     where = "  (taken over from Cal.com)" if pull else ""

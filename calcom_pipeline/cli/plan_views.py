@@ -29,7 +29,7 @@ def show_plan(output: Output, container: "Container", stored: "StoredPlan", *, e
     output.sentence(f"{summary.sentence}.")
     actions = [_plain(action, names) for action in stored.actions]
     head = {"plan": stored.id, "hash": stored.hash, "expires_at": stored.expires_at, "held": stored.held}
-    told = {
+    plan_values = {
         **head,
         "held_codes": {kind: why.code for kind, why in stored.held.items()},
         "empty": empty,
@@ -39,7 +39,7 @@ def show_plan(output: Output, container: "Container", stored: "StoredPlan", *, e
         "groups": plain(summary.groups),
         "actions": actions,
     }
-    output.result("plan", told, then=_after_plan(stored, summary))
+    output.result("plan", plan_values, then=_after_plan(stored, summary))
     return summary
 
 
@@ -64,7 +64,7 @@ def show_report(
     summary = summarize_apply(stored, report, names_of(container.services.store, stored))
     output.lines(apply_lines(summary, width=output.width))
     output.sentence(f"{summary.sentence}.")
-    told = {
+    report_values = {
         "plan": report.plan_id,
         "counts": report.counts,
         "summary": summary.counts,
@@ -73,7 +73,7 @@ def show_report(
     }
     failed = next((group.members[0] for group in summary.groups if group.fate == "failed"), None)
     then = NextStep(f"calcom-pipeline explain {shlex.quote(failed.service_id)}", "why it failed") if failed else None
-    output.result(command, {**told, **more}, then=then)
+    output.result(command, {**report_values, **more}, then=then)
     return exit_codes.OK if set(report.counts) <= {"done"} else exit_codes.PARTIAL
 
 

@@ -178,20 +178,20 @@ def explain(output: Output, service: str) -> None:
 
     with ready_container(load_settings()) as container:
         found = _event_type_of(container, service)
-        told = explained(container.services.store, service, found)
+        explanation = explained(container.services.store, service, found)
         history = container.services.plans.history(service, limit=_HISTORY)
-        _show_explanation(output, told, [dict(zip(_HISTORY_COLUMNS, row, strict=True)) for row in history])
+        _show_explanation(output, explanation, [dict(zip(_HISTORY_COLUMNS, row, strict=True)) for row in history])
 
 
-def _show_explanation(output: Output, told: "Explanation", history: list[dict[str, Any]]) -> None:
-    link, service = told.link, told.service
+def _show_explanation(output: Output, explanation: "Explanation", history: list[dict[str, Any]]) -> None:
+    link, service = explanation.link, explanation.service
     state = f"{link.state}, event type {link.event_type_id}" if link else "not linked"
     if link and link.reason:
         state += f", {link.attempts} failures: {link.reason}"
     if link and link.next_attempt_at:
         state += f"; next attempt from {_minute(link.next_attempt_at)} UTC"
     output.line(f"Service {service.id} ({service.name}): {state}")
-    for problem in told.problems:
+    for problem in explanation.problems:
         output.line(f"  refused: {problem}")
     last_plan = history[0] if history else None
     last_write = next((past for past in history if past["outcome"] == "done"), None)
@@ -199,7 +199,7 @@ def _show_explanation(output: Output, told: "Explanation", history: list[dict[st
         output.line(f"Last plan: {last_plan['plan']}, {last_plan['kind']}, {last_plan['outcome'] or 'not applied'}")
     if last_write:
         output.line(f"Last write: {_minute(last_write['finished_at'])} UTC, {last_write['message']}")
-    drift = [(d.field, d.local, d.remote, d.base) for d in told.drift]
+    drift = [(d.field, d.local, d.remote, d.base) for d in explanation.drift]
     output.table("What differs now", ("field", "here", "Cal.com", "last agreed"), drift)
     rows = [
         (_minute(past["finished_at"]), past["kind"], past["outcome"] or "planned", past["message"]) for past in history
@@ -207,23 +207,23 @@ def _show_explanation(output: Output, told: "Explanation", history: list[dict[st
     output.table("What happened", ("when (UTC)", "action", "outcome", "message"), rows)
     shown = {
         "service": asdict(service),
-        "problems": told.problems,
+        "problems": explanation.problems,
         "link": {**asdict(link), "owner": str(link.owner)} if link else None,
-        "drift": [asdict(d) for d in told.drift],
+        "drift": [asdict(d) for d in explanation.drift],
         "attempts": link.attempts if link else 0,
         "last_plan": last_plan,
         "last_write": last_write,
         "history": history,
     }
-    output.result("explain", shown, then=_after_explaining(told, history))
+    output.result("explain", shown, then=_after_explaining(explanation, history))
 
 
-def _after_explaining(told: "Explanation", history: list[dict[str, Any]]) -> NextStep | None:
+def _after_explaining(explanation: "Explanation", history: list[dict[str, Any]]) -> NextStep | None:
     """What settles it, if anything has to be settled."""
-    service = shlex.quote(told.service.id)
-    if told.drift and history and history[0]["kind"] == "conflict":
+    service = shlex.quote(explanation.service.id)
+    if explanation.drift and history and history[0]["kind"] == "conflict":
         return NextStep(f"calcom-pipeline resolve {service} --take local", "the service's values count; or remote")
-    if told.link is not None and told.link.reason:
+    if explanation.link is not None and explanation.link.reason:
         return NextStep(f"calcom-pipeline resolve {service} --retry", "once the cause is mended")
     return None
 

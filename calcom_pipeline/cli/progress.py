@@ -14,12 +14,12 @@ from typing import Protocol
 
 from calcom_pipeline.app.calls import Progress
 
-#: A pipe is told no more often: a command that ends before says nothing on the way.
+#: A pipe gets a line no more often: a command that ends before prints none on the way.
 LINE_EVERY_SECONDS = 30.0
 # Cal.com answers within a second; what stands still for longer may be waiting for its turn.
 _STILL_SECONDS = 2.0
 # A wait that is shorter is no news.
-_WAIT_WORTH_TELLING_SECONDS = 1.0
+_SHORTEST_SHOWN_WAIT_SECONDS = 1.0
 _BAR_CELLS = 16
 _MINUTE, _HOUR = 60, 3600
 
@@ -42,7 +42,7 @@ class Pace:
     _last: float | None = None
 
     def note(self, done: int, total: int | None, now: float) -> None:
-        """A report. One that is behind the last is of a new part, which began when the last was heard of."""
+        """A report. One that is behind the last is of a new part, which began with the last report."""
         if done < self.done:
             self.began = self._last if self._last is not None else self.began
         self.done, self.total, self._last = done, total, now
@@ -62,13 +62,13 @@ class Pace:
         """Seconds since the last report."""
         return now - (self._last if self._last is not None else self.began)
 
-    def told(self, now: float) -> str:
+    def summary(self, now: float) -> str:
         """`1,180 a minute, 41 s left`; as much of it as is known, nothing of a part that is done."""
         if self.done == self.total:
             return ""
         rate, left = self.per_minute(now), self.seconds_left(now)
-        said = [f"{rate:,.0f} a minute"] if rate is not None else []
-        return ", ".join([*said, f"{duration(left)} left"] if left else said)
+        parts = [f"{rate:,.0f} a minute"] if rate is not None else []
+        return ", ".join([*parts, f"{duration(left)} left"] if left else parts)
 
 
 def duration(seconds: float) -> str:
@@ -86,17 +86,17 @@ class WaitForTurn:
     def __init__(self, turns: Turns | None) -> None:
         self._turns = turns
         self._asked: float | None = None
-        self._said = ""
+        self._message = ""
 
-    def told(self, pace: Pace, now: float) -> str:
+    def message(self, pace: Pace, now: float) -> str:
         """`waiting for the limit, 43 s`; nothing while the job moves."""
         if self._turns is None or pace.still_for(now) < _STILL_SECONDS:
             return ""
         if self._asked is None or now - self._asked >= 1:
             self._asked = now
             wait = self._turns.seconds_until_available()
-            self._said = f"waiting for the limit, {duration(wait)}" if wait >= _WAIT_WORTH_TELLING_SECONDS else ""
-        return self._said
+            self._message = f"waiting for the limit, {duration(wait)}" if wait >= _SHORTEST_SHOWN_WAIT_SECONDS else ""
+        return self._message
 
 
 @contextmanager
@@ -116,7 +116,7 @@ def bar(title: str, shown: Callable[[str], str], turns: Turns | None) -> Generat
         def render(self, task: Task) -> Text:
             del task
             now = time.monotonic()
-            return Text(waiting.told(pace, now) or pace.told(now), no_wrap=True, overflow="ellipsis")
+            return Text(waiting.message(pace, now) or pace.summary(now), no_wrap=True, overflow="ellipsis")
 
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -143,18 +143,18 @@ def lines(
 ) -> Progress:
     """A line for a pipe, at most every `LINE_EVERY_SECONDS`, the first one after as long."""
     pace, waiting = Pace(clock()), WaitForTurn(turns)
-    told_at = clock()
+    printed_at = clock()
 
     def report(done: int, total: int | None, what: str) -> None:
-        nonlocal told_at
+        nonlocal printed_at
         now = clock()
-        wait = waiting.told(pace, now)
+        wait = waiting.message(pace, now)
         pace.note(done, total, now)
-        if now - told_at < LINE_EVERY_SECONDS:
+        if now - printed_at < LINE_EVERY_SECONDS:
             return
-        told_at = now
+        printed_at = now
         far = f"{done:,} of {total:,}" if total else f"{done:,}"
-        say(", ".join(part for part in (f"{title}: {far} {what}", pace.told(now), wait) if part))
+        say(", ".join(part for part in (f"{title}: {far} {what}", pace.summary(now), wait) if part))
 
     return report
 

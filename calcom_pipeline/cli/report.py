@@ -48,7 +48,7 @@ def report(output: Output, target: Path | None) -> None:
             click.echo(page)
             return
         _write(target, page)
-    _tell(output, made, target)
+    _show_report(output, made, target)
     output.result("report", _as_json(made))
 
 
@@ -74,7 +74,7 @@ def _write(target: Path, page: str) -> None:
         ) from None
 
 
-def _tell(output: Output, made: "AccountReport", target: Path | None) -> None:
+def _show_report(output: Output, made: "AccountReport", target: Path | None) -> None:
     from calcom_pipeline.domain.reports.standing import NEEDING
 
     output.line(made.headline.sentence)
@@ -92,9 +92,9 @@ def _tell(output: Output, made: "AccountReport", target: Path | None) -> None:
 
 def _as_json(made: "AccountReport") -> dict[str, Any]:
     """The report for programs: every reason as a sentence and as a code."""
-    told = _plain(asdict(made))
-    assert isinstance(told, dict)
-    return {**told, "open_plan": made.open_plan}
+    report_values = _plain(asdict(made))
+    assert isinstance(report_values, dict)
+    return {**report_values, "open_plan": made.open_plan}
 
 
 def _plain(value: Any) -> Any:

@@ -32,7 +32,7 @@ def local_up(output: Output) -> None:
     with embedded_failures():
         servers = embedded.up(data_folder(settings), companions=[sandbox_companion(settings)])
     migrate_embedded(settings)
-    _tell(output, "local up", servers)
+    _show_servers(output, "local up", servers)
 
 
 @local.command("remove")
@@ -89,7 +89,7 @@ def local_env(output: Output) -> None:
     output.result("local env", {"environment": variables}, before_step="# ")
 
 
-def _tell(output: Output, command: str, servers: "Servers") -> None:
+def _show_servers(output: Output, command: str, servers: "Servers") -> None:
     rows = [("PostgreSQL", servers.database_url), ("Redis", servers.redis_url), *servers.companions.items()]
     output.table("Running on this machine", ("server", "address"), rows)
     output.result(command, {"data": servers.data, "servers": dict(rows)})

@@ -50,5 +50,5 @@ def attach(output: Output, mapping: Path, *, print_only: bool) -> None:
             attaching.attach(container.require_schema(), wanted)
             found = len(container.services.store.services())
             output.line(f"Attached {wanted.table}: {found} services.")
-        told = {"table": wanted.table, "statements": statements, "attached": not print_only}
-        output.result("services attach", told, before_step="-- " if print_only else "  ")
+        output_values = {"table": wanted.table, "statements": statements, "attached": not print_only}
+        output.result("services attach", output_values, before_step="-- " if print_only else "  ")

@@ -128,10 +128,10 @@ def _services(container: "Container", output: Output) -> tuple[str, str, dict[st
             now=utc_now,
             progress=progress,
         )
-    return "services", *_services_told(container, output, synced)
+    return "services", *_show_services(container, output, synced)
 
 
-def _services_told(container: "Container", output: Output, synced: "ServicesSynced") -> tuple[str, dict[str, Any]]:
+def _show_services(container: "Container", output: Output, synced: "ServicesSynced") -> tuple[str, dict[str, Any]]:
     """The plan's or the apply's line, with what needs somebody below it."""
     from calcom_pipeline.app.services.summary import names_of, plain, summarize, summarize_apply
     from calcom_pipeline.cli.plan_lines import group_lines

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from calcom_pipeline.bootstrap.joined_servers import JoinedServers
     from calcom_pipeline.defs.maintenance.instance_watch import InstanceWatch
     from calcom_pipeline.settings import Settings
-    from calcom_pipeline.supervising.keeper import Keeper
     from calcom_pipeline.supervising.services import SupervisedService
     from calcom_pipeline.supervising.shared_log import SharedLog
+    from calcom_pipeline.supervising.supervisor import Supervisor
 
 _LINES_OF_TROUBLE = 15
 _SOCKET_PATH_BYTES = 100  # the kernel takes 107 (Linux) or 103 (macOS)
@@ -91,8 +91,8 @@ def _prepared(settings: "Settings", record: Path) -> Generator["SharedLog"]:
     from calcom_pipeline import local
     from calcom_pipeline.bootstrap.locations import embedded_failures
     from calcom_pipeline.local.values import explained
-    from calcom_pipeline.supervising.keeper import end_leftovers
     from calcom_pipeline.supervising.shared_log import SharedLog
+    from calcom_pipeline.supervising.supervisor import end_leftovers
 
     with ExitStack() as stack:
         with embedded_failures(), explained("Working in", record.parent):
@@ -120,8 +120,8 @@ def _alone(lock: Path) -> Generator[None]:
 
 def _serve(settings: "Settings", address: _Address, log: "SharedLog", record: Path) -> None:
     from calcom_pipeline.bootstrap.dagster_instance import dagster_environment
-    from calcom_pipeline.supervising.keeper import Keeper, stop_on_signals
     from calcom_pipeline.supervising.services import ServiceGivenUp
+    from calcom_pipeline.supervising.supervisor import Supervisor, stop_on_signals
 
     begins = log.size()
     with ExitStack() as stack:
@@ -137,12 +137,12 @@ def _serve(settings: "Settings", address: _Address, log: "SharedLog", record: Pa
         services = _services(address, stack.enter_context(_meeting_place(record.parent)), watch)
         if container.endpoints.is_sandbox:
             services += _receiver(settings, log)
-        keeper = Keeper(services, dict(os.environ), log, record)
+        supervisor = Supervisor(services, dict(os.environ), log, record)
         if container.endpoints.servers is not None:
-            stack.enter_context(_joined(settings, keeper, watch, log))
+            stack.enter_context(_joined(settings, supervisor, watch, log))
         watch.start()
         try:
-            keeper.run(stop)
+            supervisor.run(stop)
         except ServiceGivenUp as ended:
             click.echo("\n".join(log.last_lines(_LINES_OF_TROUBLE, since=begins)), err=True)
             raise DagsterEnded(
@@ -267,14 +267,16 @@ class _CodeServer:
         return self._answered
 
 
-def _joined(settings: "Settings", keeper: "Keeper", watch: "InstanceWatch", log: "SharedLog") -> "JoinedServers":
+def _joined(
+    settings: "Settings", supervisor: "Supervisor", watch: "InstanceWatch", log: "SharedLog"
+) -> "JoinedServers":
     """The embedded servers, joined again when their owner is killed; at a new address, everything is started anew."""
     from calcom_pipeline.bootstrap.joined_servers import JoinedServers
 
     def moved(url: str) -> None:
         os.environ["DAGSTER_PG_URL"] = url
-        keeper.environment = dict(os.environ)
+        supervisor.environment = dict(os.environ)
         watch.moved(url)
-        keeper.restart_all()
+        supervisor.restart_all()
 
     return JoinedServers(settings, os.environ["DAGSTER_PG_URL"], say=log.say, moved=moved)

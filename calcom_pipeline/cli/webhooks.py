@@ -13,7 +13,7 @@ from calcom_pipeline.cli.deliveries import drain
 if TYPE_CHECKING:
     from calcom_pipeline.app.webhooks.supervise import ScopeResult, Supervised
 
-_WRITE = click.option("--apply", "told_to", is_flag=True, help="Write, also where CALCOM_APPLY does not say auto.")
+_WRITE = click.option("--apply", is_flag=True, help="Write, also where CALCOM_APPLY does not say auto.")
 
 
 @click.group()
@@ -30,7 +30,7 @@ webhooks.add_command(drain)
 @webhooks.command("ensure")
 @_WRITE
 @with_output
-def ensure(output: Output, *, told_to: bool) -> int:
+def ensure(output: Output, *, apply: bool) -> int:
     """Make what is missing, put right what somebody edited, remove what is there twice.
 
     Written is only with CALCOM_WEBHOOK_APPLY=auto (unset: as CALCOM_APPLY), on the sandbox, or with --apply; else it
@@ -43,11 +43,11 @@ def ensure(output: Output, *, told_to: bool) -> int:
 
     with ready_container(load_settings()) as container, output.progress("Webhooks", container.calcom) as progress:
         group = container.subscriptions
-        rules = group.rules(may_write=True if told_to else None)
+        rules = group.rules(may_write=True if apply else None)
         found = supervise(
             container.calcom, group.store, group.scopes, group.wanted, rules=rules, now=utc_now, progress=progress
         )
-    _tell(output, found)
+    _show_results(output, found)
     output.result("webhooks ensure", _as_json(found))
     return _code(found, wrong_is_fine=not rules.may_write)
 
@@ -55,7 +55,7 @@ def ensure(output: Output, *, told_to: bool) -> int:
 @webhooks.command("rotate")
 @_WRITE
 @with_output
-def rotate(output: Output, *, told_to: bool) -> int:
+def rotate(output: Output, *, apply: bool) -> int:
     r"""Replace the previous secret by CALCOM_WEBHOOK_SECRET in every subscription, without losing a delivery.
 
     \b
@@ -72,7 +72,7 @@ def rotate(output: Output, *, told_to: bool) -> int:
 
     with ready_container(load_settings()) as container, output.progress("Webhooks", container.calcom) as progress:
         group = container.subscriptions
-        may_write = told_to or group.may_write
+        may_write = apply or group.may_write
         wanted, scopes = group.wanted, group.scopes
         done = run(
             container.calcom,
@@ -85,12 +85,12 @@ def rotate(output: Output, *, told_to: bool) -> int:
             progress=progress,
         )
     changed = _as_json(done.changed) if done.changed else {}
-    told = {"over": done.is_over, "refused": str(done.refused), "refused_code": done.refused.code, **changed}
-    output.result("webhooks rotate", told)
+    output_values = {"over": done.is_over, "refused": str(done.refused), "refused_code": done.refused.code, **changed}
+    output.result("webhooks rotate", output_values)
     if done.changed is None:
         output.line(f"Nothing was changed: {done.refused}")
         return exit_codes.UNHEALTHY
-    _tell(output, done.changed)
+    _show_results(output, done.changed)
     if done.is_over:
         minutes = round(SETTLING.total_seconds() / 60)
         output.line(f"Every subscription signs with the new secret. In {minutes} minutes the old one may go.")
@@ -138,9 +138,9 @@ def status(output: Output) -> int:
         }
         for k in known.values()
     ]
-    told = {"url": url, "scopes": shown, "unseen": [str(scope) for scope in unseen]}
+    output_values = {"url": url, "scopes": shown, "unseen": [str(scope) for scope in unseen]}
     delivered = {**asdict(arrivals), "lost_percent": round(arrivals.lost_percent, 1)} if arrivals else None
-    output.result("webhooks status", {**told, "deliveries": delivered})
+    output.result("webhooks status", {**output_values, "deliveries": delivered})
     is_right = not unseen and all(k.state == "right" for k in known.values())
     return exit_codes.OK if is_right or not group.is_wanted else exit_codes.UNHEALTHY
 
@@ -149,8 +149,8 @@ def _minute(instant: Any) -> str:
     return f"{instant:%Y-%m-%d %H:%M}"
 
 
-def _tell(output: Output, found: "Supervised") -> None:
-    rows = [(r.scope, r.state, _said(r.done), _said(r.planned), r.reason) for r in found.results]
+def _show_results(output: Output, found: "Supervised") -> None:
+    rows = [(r.scope, r.state, _listed(r.done), _listed(r.planned), r.reason) for r in found.results]
     output.table("Webhooks", ("scope", "state", "done", "to do", "why"), rows)
     if found.waiting:
         output.line(f"{len(found.waiting)} more: {found.waiting_for}")
@@ -160,7 +160,7 @@ def _tell(output: Output, found: "Supervised") -> None:
         output.line(f"{found.rotation_due} sign with a previous secret: calcom-pipeline webhooks rotate")
 
 
-def _said(kinds: Iterable[str]) -> str:
+def _listed(kinds: Iterable[str]) -> str:
     return ", ".join(kinds) or "-"
 
 

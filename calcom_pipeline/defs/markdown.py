@@ -56,7 +56,7 @@ def rows(columns: Sequence[str], cells: Iterable[Sequence[object]]) -> str:
 
 
 def table(columns: Sequence[str], cells: Iterable[Sequence[object]], *, more: int = 0) -> dg.MarkdownMetadataValue:
-    """A table as metadata; `more` rows are left out and told of."""
+    """A table as metadata; `more` rows are left out and counted."""
     text = rows(columns, cells)
     return dg.MetadataValue.md(f"{text}\n\n... and {more} more." if more else text)
 

@@ -18,8 +18,8 @@ def opened_instance() -> Generator[dg.DagsterInstance]:
     try:
         opened = dg.DagsterInstance.get()
     except dg.DagsterInvalidConfigError as error:
-        said = " ".join(str(error).split())
-        raise ConfigurationError([f"Dagster refuses its dagster.yaml: {said}"], advice="Correct it.") from None
+        reason = " ".join(str(error).split())
+        raise ConfigurationError([f"Dagster refuses its dagster.yaml: {reason}"], advice="Correct it.") from None
     with opened as instance:
         yield instance
 

@@ -27,7 +27,7 @@ class JobResult:
 
 
 def run_job(definitions: dg.Definitions, name: str, progress: Progress) -> JobResult:
-    """Run one job to its end; failures are told, not raised."""
+    """Run one job to its end; failures are returned, not raised."""
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     job = definitions.resolve_job_def(name)
     with dg.DagsterInstance.get() as instance, listening(progress), receiving() as reports:

@@ -54,7 +54,7 @@ def definitions_of_stopped(account: StoppedAccount) -> dg.Definitions:
     @dg.asset_check(asset=account.key, name=_CHECK, description="The account's settings can be used.")
     def settings_are_right() -> dg.AssetCheckResult:
         problems = account.look()
-        return dg.AssetCheckResult(passed=not problems, description=_said(problems))
+        return dg.AssetCheckResult(passed=not problems, description=_problem_text(problems))
 
     return dg.Definitions(assets=[spec], asset_checks=[settings_are_right], sensors=[_sensor(account)])
 
@@ -68,16 +68,16 @@ def _sensor(account: StoppedAccount) -> dg.SensorDefinition:
     )
     def is_stopped(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         problems = account.look()
-        found = short_hash(_said(problems))
+        found = short_hash(_problem_text(problems))
         if context.cursor == found:
-            return dg.SensorResult(skip_reason=_said(problems))
+            return dg.SensorResult(skip_reason=_problem_text(problems))
         evaluation = dg.AssetCheckEvaluation(
-            asset_key=account.key, check_name=_CHECK, passed=not problems, description=_said(problems)
+            asset_key=account.key, check_name=_CHECK, passed=not problems, description=_problem_text(problems)
         )
         return dg.SensorResult(asset_events=[evaluation], cursor=found)
 
     return is_stopped
 
 
-def _said(problems: list[str]) -> str:
+def _problem_text(problems: list[str]) -> str:
     return "; ".join(problems) or _MENDED

@@ -29,7 +29,7 @@ _SECRETS = re.compile(
 _SHORTEST_SECRET = 4
 # Up to here only whole words count: "calcom" may be a password, and it is in the name of every module.
 _WHOLE_WORDS = 8
-# What is told of a text is cut; behind the cut only so much is read that a secret on the edge is still seen whole.
+# What is shown of a text is cut; behind the cut only so much is read that a secret on the edge is still seen whole.
 _READ_AHEAD = 2_000
 _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
 _PERCENT = re.compile(r"%[0-9A-F]{2}")

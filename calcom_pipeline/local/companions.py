@@ -61,6 +61,6 @@ class CompanionServer:
 
 
 def mark_of(folder: Folder, name: str) -> Mark:
-    """What a companion's process is known by: its folder, and the ready file it was told to write."""
+    """What a companion's process is known by: its folder, and the ready file that it was given to write."""
     place = folder.companions / name
     return Mark(place, frozenset(), READY_FILE)

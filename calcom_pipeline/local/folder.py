@@ -177,7 +177,7 @@ class Folder:
                     os.utime(lock.fd)
 
     def owner(self) -> int | None:
-        """The living owner's process id (0 if it has not said it yet); None: there is no owner."""
+        """The living owner's process id (0 if it is not written yet); None: there is no owner."""
         try:
             with Lock(self.owner_lock, create=False) as lock:
                 return None if lock.share() else lock.pid() or 0

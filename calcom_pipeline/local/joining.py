@@ -14,7 +14,7 @@ from calcom_pipeline.local import logs, probes
 from calcom_pipeline.local.clearing import delete_all, end_leftovers
 from calcom_pipeline.local.folder import FORMAT, Folder, FolderRecord, FolderRequest, Lock
 from calcom_pipeline.local.launch import OWNER_MODULE, Launch
-from calcom_pipeline.local.processes import runs_module, tell
+from calcom_pipeline.local.processes import runs_module, signal_process
 from calcom_pipeline.local.values import (
     DATABASE,
     Companion,
@@ -233,8 +233,10 @@ class _Joiner:
 
     def _start(self) -> None:
         if self._launches == LAUNCHES_MAX:
-            said = logs.last_line(self._folder.log("owner"))
-            raise LocalServerError(f"The owner of the local servers keeps dying: {said} ({self._folder.log('owner')})")
+            last_line = logs.last_line(self._folder.log("owner"))
+            raise LocalServerError(
+                f"The owner of the local servers keeps dying: {last_line} ({self._folder.log('owner')})"
+            )
         self._launches += 1
         self._asked = {name: FolderRequest.of(companion) for name, companion in self._wanted.items()}
         self._asked_owner = 0
@@ -250,11 +252,11 @@ class _Joiner:
             title, log = "Valkey", self._folder.log("valkey")
         else:
             title, log = "PostgreSQL", self._folder.log("postgres")
-        said = logs.last_line(log) or "it said nothing"
-        full = full_disk(self._folder.path, said)
+        last_line = logs.last_line(log) or "it said nothing"
+        full = full_disk(self._folder.path, last_line)
         if full:
             return full
-        return f"{title} did not answer {within}; its last word: {said} ({log}). Try again, or give it more time"
+        return f"{title} did not answer {within}; its last word: {last_line} ({log}). Try again, or give it more time"
 
 
 def _living(folder: Folder, record: FolderRecord) -> Servers | None:
@@ -271,13 +273,13 @@ def _postgres_lives(record: FolderRecord) -> bool:
 def _wait_for_stop(folder: Folder, lock: Lock, deadline: Deadline, *, force: bool) -> None:
     """Tell the owner to stop, until its lock is ours."""
     busy = Deadline(BUSY_SECONDS)
-    told: int | None = None
+    signalled_owner: int | None = None
     while not lock.take():
         owner = lock.pid()
-        if owner and owner != told:
+        if owner and owner != signalled_owner:
             wish = signal.SIGTERM if force else signal.SIGHUP
-            tell(owner, wish, lambda owner=owner: runs_module(owner, OWNER_MODULE))
-            told = owner
+            signal_process(owner, wish, lambda owner=owner: runs_module(owner, OWNER_MODULE))
+            signalled_owner = owner
         users = [] if force or not busy.passed else _users(folder)
         if users:
             raise LocalServerError(

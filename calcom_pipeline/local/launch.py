@@ -39,7 +39,7 @@ class Launch:
         argv += [] if terms.keep_data else ["--delete-data"]
         for request in requests:
             argv += ["--companion", request.text()]
-        self._said = b""
+        self._output = b""
         self._pipe, writer = os.pipe()
         errors = logs.open_log(folder.log("owner"))
         try:
@@ -63,15 +63,15 @@ class Launch:
     def poll(self) -> Outcome | None:
         """How it ended; None while it is starting."""
         try:
-            said = os.read(self._pipe, _READ_BYTES)
+            chunk = os.read(self._pipe, _READ_BYTES)
         except BlockingIOError:
             return None
-        if said:
-            self._said += said
+        if chunk:
+            self._output += chunk
             return None
         report: dict[str, str] = {}
         with suppress(ValueError):
-            report = json.loads(self._said)
+            report = json.loads(self._output)
         return Outcome(ready="ready" in report, error=report.get("error"))
 
     def forget(self) -> None:

@@ -7,8 +7,8 @@ LOG_BYTES = 1 << 20  # a log longer than this is cut...
 LOG_BYTES_KEPT = 100 << 10  # ...to this much of its end
 _LAST_BYTES = 4 << 10  # where a last line is looked for
 
-_SAYS_WHY = ("PANIC:", "FATAL:", "ERROR:", "error:", "Error")
-_SAYS_LITTLE = ("HINT:", "DETAIL:", "LOG:  database system is shut down", "child process exited")
+_REASON_MARKS = ("PANIC:", "FATAL:", "ERROR:", "error:", "Error")
+_AFTERMATH_MARKS = ("HINT:", "DETAIL:", "LOG:  database system is shut down", "child process exited")
 
 
 def open_log(path: Path) -> int:
@@ -44,13 +44,15 @@ def last_line(path: Path, since: int = 0) -> str:
     try:
         with path.open("rb") as log:
             log.seek(max(since, size(path) - _LAST_BYTES))
-            return telling(log.read().decode(errors="replace"))
+            return reason_line(log.read().decode(errors="replace"))
     except OSError:
         return ""
 
 
-def telling(text: str) -> str:
+def reason_line(text: str) -> str:
     """The last line of a server's words that says why."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    lines = [line for line in lines if not any(little in line for little in _SAYS_LITTLE)] or lines
-    return next((line for line in reversed(lines) if any(why in line for why in _SAYS_WHY)), lines[-1] if lines else "")
+    lines = [line for line in lines if not any(little in line for little in _AFTERMATH_MARKS)] or lines
+    return next(
+        (line for line in reversed(lines) if any(why in line for why in _REASON_MARKS)), lines[-1] if lines else ""
+    )

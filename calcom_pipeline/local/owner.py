@@ -1,7 +1,7 @@
 """The owner: the detached process that keeps a data folder's servers running, and stops them in the end.
 
 Started by `joining` as `python -m calcom_pipeline.local.owner`; never imported for its functions. What it
-has to tell its starter before the servers answer goes, as one line of JSON, to its standard output; the
+has to report to its starter before the servers answer goes, as one line of JSON, to its standard output; the
 rest goes to `log/owner.log`.
 
 Signals: SIGHUP stops it once nobody uses the servers any more, without the usual linger (unless it is
@@ -28,7 +28,7 @@ from calcom_pipeline.local import places, programs
 from calcom_pipeline.local.clearing import delete_all, end_leftovers
 from calcom_pipeline.local.companions import CompanionServer
 from calcom_pipeline.local.folder import Folder, FolderRecord, FolderRequest, Lock, identity, wait_until
-from calcom_pipeline.local.keeper import ServerKeeper
+from calcom_pipeline.local.monitor import ServerMonitor
 from calcom_pipeline.local.servers import Postgres, Valkey
 from calcom_pipeline.local.values import Deadline, LocalServerError, Terms, explained
 
@@ -43,7 +43,7 @@ _log = logging.getLogger("calcom_pipeline.local.owner")
 
 
 class Signals:
-    """What we were told by signals, and a sleep that they end."""
+    """The requests that came as signals, and a sleep that they end."""
 
     def __init__(self) -> None:
         self.stop_now = False
@@ -94,8 +94,8 @@ class FolderOwner:
         self._users = users
         self._signals = signals
         self._terms = terms
-        self._servers: list[ServerKeeper] = []
-        self._companions: dict[str, ServerKeeper] = {}
+        self._servers: list[ServerMonitor] = []
+        self._companions: dict[str, ServerMonitor] = {}
         self._askers: dict[str, list[str]] = {}  # name of a companion -> ids of the requests for it
         self._failures: dict[str, str] = {}
         self._home: places.Home | None = None
@@ -111,12 +111,12 @@ class FolderOwner:
         folder.asked()  # of a former owner
         self._home = places.settle(folder, programs.installed(), durable=self._terms.durable)
         postgres = Postgres(self._home, durable=self._terms.durable)
-        self._servers = [ServerKeeper(Valkey(self._home, durable=self._terms.durable), folder)]
+        self._servers = [ServerMonitor(Valkey(self._home, durable=self._terms.durable), folder)]
         for request in requests:
             self._keep_companion(request)
         self._tick_all()  # these start while the cluster is made
         postgres.make_cluster()
-        self._servers.append(ServerKeeper(postgres, folder))
+        self._servers.append(ServerMonitor(postgres, folder))
 
     def tick(self) -> None:
         """One round: servers, requests, what is published."""
@@ -130,18 +130,18 @@ class FolderOwner:
         now = time.monotonic()
         if now >= self._next_housekeeping:
             self._next_housekeeping = now + HOUSEKEEPING_SECONDS
-            for keeper in self._keepers:
-                keeper.cut_log()
+            for monitor in self._monitors:
+                monitor.cut_log()
 
     @property
     def is_ready(self) -> bool:
         """Whether both servers have answered."""
-        return all(keeper.ever_lived for keeper in self._servers)
+        return all(monitor.ever_lived for monitor in self._servers)
 
     @property
     def pause_seconds(self) -> float:
         """How long to sleep between rounds."""
-        return TICK_SECONDS if all(keeper.lives for keeper in self._keepers) else STARTING_TICK_SECONDS
+        return TICK_SECONDS if all(monitor.lives for monitor in self._monitors) else STARTING_TICK_SECONDS
 
     def stop_reason(self) -> str | None:
         """Why to stop now, if so; then nobody uses the servers, or it does not matter."""
@@ -166,10 +166,10 @@ class FolderOwner:
         still_there = identity(self._folder.path) == self._identity
         if still_there:
             self._folder.withdraw()
-        for keeper in self._keepers:
-            keeper.ask_to_stop()
-        for keeper in self._keepers:
-            keeper.stop()
+        for monitor in self._monitors:
+            monitor.ask_to_stop()
+        for monitor in self._monitors:
+            monitor.stop()
         if still_there:
             places.discard_sockets(self._folder)
         if self._home and (still_there or self._home.sockets.parent != self._home.base):
@@ -179,14 +179,14 @@ class FolderOwner:
             delete_all(self._folder)
 
     @property
-    def _keepers(self) -> list[ServerKeeper]:
+    def _monitors(self) -> list[ServerMonitor]:
         return [*self._servers, *self._companions.values()]
 
     def _tick_all(self) -> bool:
-        changed = [keeper.tick() for keeper in self._servers]
-        for name, keeper in list(self._companions.items()):
+        changed = [monitor.tick() for monitor in self._servers]
+        for name, monitor in list(self._companions.items()):
             try:
-                changed.append(keeper.tick())
+                changed.append(monitor.tick())
             except (LocalServerError, OSError) as error:
                 del self._companions[name]
                 for asker in self._askers.pop(name, []):
@@ -198,12 +198,12 @@ class FolderOwner:
         kept = self._companions.get(request.name)
         if kept is None:
             server = CompanionServer(self._folder, request)
-            self._companions[request.name] = ServerKeeper(server, self._folder)
+            self._companions[request.name] = ServerMonitor(server, self._folder)
         self._askers.setdefault(request.name, []).append(request.id)
 
     def _publish(self) -> None:
         assert self._home is not None
-        companions = {name: keeper.server for name, keeper in self._companions.items()}
+        companions = {name: monitor.server for name, monitor in self._companions.items()}
         servers = {name: server for name, server in companions.items() if isinstance(server, CompanionServer)}
         record = FolderRecord(
             owner_pid=os.getpid(),

@@ -110,7 +110,7 @@ def find(mark: Mark) -> list[int]:
     return [pid for pid in pids if _carries(pid, mark, place)]
 
 
-def tell(pid: int, wish: signal.Signals, is_right: Callable[[], bool]) -> bool:
+def signal_process(pid: int, wish: signal.Signals, is_right: Callable[[], bool]) -> bool:
     """Signal a process if it is (still) the right one; False if it is not, or is gone.
 
     The check is made with the process held open, so that the id cannot change hands in between.
@@ -146,13 +146,13 @@ def end(mark: Mark, ways: Sequence[tuple[signal.Signals, float]], leaders: Calla
     if not pids:
         return False
     for wish, seconds in ways:
-        told = [pid for pid in leaders(pids) if tell(pid, wish, lambda pid=pid: _still(pid, mark))]
-        if told and wait_until(lambda: not find(mark), Deadline(seconds), ENDING_POLL_SECONDS):
+        signalled = [pid for pid in leaders(pids) if signal_process(pid, wish, lambda pid=pid: _still(pid, mark))]
+        if signalled and wait_until(lambda: not find(mark), Deadline(seconds), ENDING_POLL_SECONDS):
             return True
         pids = find(mark)
     if not wait_until(lambda: not find(mark), Deadline(LEAVING_SECONDS), ENDING_POLL_SECONDS):
         for pid in find(mark):
-            tell(pid, signal.SIGKILL, lambda pid=pid: _still(pid, mark))
+            signal_process(pid, signal.SIGKILL, lambda pid=pid: _still(pid, mark))
         wait_until(lambda: not find(mark), Deadline(KILLED_SECONDS), ENDING_POLL_SECONDS)
     return True
 

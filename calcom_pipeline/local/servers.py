@@ -1,4 +1,4 @@
-"""The servers: how each is prepared, started, asked whether it lives, and told to stop."""
+"""The servers: how each is prepared, started, asked whether it lives, and stopped."""
 
 import os
 import pwd
@@ -12,7 +12,7 @@ from typing import Protocol
 
 from calcom_pipeline.local import probes
 from calcom_pipeline.local.folder import sync, write_whole
-from calcom_pipeline.local.logs import telling
+from calcom_pipeline.local.logs import reason_line
 from calcom_pipeline.local.places import Home, make_private
 from calcom_pipeline.local.processes import Command, Mark, spawn
 from calcom_pipeline.local.programs import POSTGRES_MAJOR
@@ -62,7 +62,7 @@ class Server(Protocol):
         ...
 
     def leaders(self, pids: list[int]) -> list[int]:
-        """Those of its processes that are told to stop; the others follow them."""
+        """Those of its processes that are asked to stop; the others follow them."""
         ...
 
     def prepare(self) -> None:
@@ -245,8 +245,8 @@ class Postgres:
             ) from None
         if not process.returncode:
             return None
-        said = telling(output.decode(errors="replace")) or "it gave no reason"
-        return full_disk(self._home.base, said) or f"PostgreSQL's data could not be made: {said}"
+        reason = reason_line(output.decode(errors="replace")) or "it gave no reason"
+        return full_disk(self._home.base, reason) or f"PostgreSQL's data could not be made: {reason}"
 
 
 class Valkey:

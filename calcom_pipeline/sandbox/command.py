@@ -64,7 +64,7 @@ def cli() -> None:
 )
 @click.option("--ready-file", type=click.Path(dir_okay=False), help="Written as JSON (url, port, pid) when it answers.")
 def serve(**options: object) -> None:
-    """Serves an account until it is told to end."""
+    """Serves an account until it is asked to end."""
     from calcom_pipeline.sandbox.server import Options, run
 
     try:

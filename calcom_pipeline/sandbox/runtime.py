@@ -85,7 +85,7 @@ class Sandbox:
         }
 
     def resume(self, found: Json) -> None:
-        """Lets the generators go on from where an earlier life left them; one that is not told begins anew."""
+        """Lets the generators go on from where an earlier life left them; one that is not restored begins anew."""
         if "rows" in found:
             version, words, spare = found["rows"]
             self._rows.setstate((version, tuple(words), spare))

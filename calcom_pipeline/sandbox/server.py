@@ -150,7 +150,7 @@ class SandboxServer(uvicorn.Server):
         )
 
     async def startup(self, sockets: Any = None) -> None:
-        """Opens the port, then tells where it is."""
+        """Opens the port, then reports where it is."""
         await super().startup(sockets)
         if not self.started:
             return

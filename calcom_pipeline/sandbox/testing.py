@@ -218,9 +218,9 @@ def _in_process(options: dict[str, Any]) -> Generator[tuple[str, int]]:
             yield found["url"], found["pid"]
         finally:
             _stop(process)
-        said = errors.read_text("utf-8", "replace").strip()
-        if said:
-            raise RuntimeError(f"The sandbox said:\n{said}")
+        error_text = errors.read_text("utf-8", "replace").strip()
+        if error_text:
+            raise RuntimeError(f"The sandbox said:\n{error_text}")
 
 
 @cache

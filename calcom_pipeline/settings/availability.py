@@ -73,5 +73,5 @@ class AvailabilitySettings(SettingsGroup):
 
     @property
     def cached_slot_days(self) -> int:
-        """How far ahead days of slots may be cached, and changes of bookings be told to the cache."""
+        """How far ahead days of slots may be cached, and changes of bookings reach the cache."""
         return max(self.slot_cache_days, self.slot_horizon_days)

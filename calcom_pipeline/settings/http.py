@@ -15,7 +15,7 @@ _TOKEN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 
 
 def _named_tokens(value: SecretStr | None) -> SecretStr | None:
-    """`name=token,name=token`; what is wrong is told without quoting any."""
+    """`name=token,name=token`; what is wrong is reported without quoting any."""
     if value is None:
         return None
     parts = [part.strip().partition("=") for part in value.get_secret_value().split(",") if part.strip()]

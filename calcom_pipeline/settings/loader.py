@@ -1,4 +1,4 @@
-"""Settings from the environment and the `.env` file: checked as a whole, all problems told at once."""
+"""Settings from the environment and the `.env` file: checked as a whole, all problems reported at once."""
 
 import difflib
 import os

@@ -52,7 +52,7 @@ class Settings(
 
     @model_validator(mode="after")
     def _secrets_are_known(self) -> Self:
-        """From here on they are taken out of everything that is told; see `domain.redaction`."""
+        """From here on they are taken out of everything that is shown; see `domain.redaction`."""
         for name in type(self).model_fields:
             value = getattr(self, name)
             if isinstance(value, SecretStr):

@@ -43,20 +43,20 @@ class Family:
         return [pid for pid in pids if pid != os.getpid() and mark in _environment(pid) and _lives(pid)]
 
     def end(self, *, grace_seconds: float, groups: Iterable[int] = ()) -> bool:
-        """End all members: told first, killed after the grace; False if some live on even then.
+        """End all members: asked first, killed after the grace; False if some live on even then.
 
         `groups` are the process groups of the services, for systems where members cannot be found.
         """
         groups = list(groups)
         for wish, seconds in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, KILLED_SECONDS)):
-            deadline, told = time.monotonic() + seconds, set[int]()
+            deadline, signalled = time.monotonic() + seconds, set[int]()
             if not _LINUX:
-                _tell_groups(groups, wish)
+                _signal_groups(groups, wish)
             while members := self.members() if _LINUX else [g for g in groups if _group_lives(g)]:
-                for pid in set(members) - told if _LINUX else ():  # also those that were started meanwhile
+                for pid in set(members) - signalled if _LINUX else ():  # also those that were started meanwhile
                     with suppress(ProcessLookupError):
                         os.kill(pid, wish)
-                told.update(members)
+                signalled.update(members)
                 if time.monotonic() >= deadline:
                     break
                 time.sleep(_LOOK_SECONDS)
@@ -78,7 +78,7 @@ def _lives(pid: int) -> bool:
     return False
 
 
-def _tell_groups(groups: Iterable[int], wish: signal.Signals) -> None:
+def _signal_groups(groups: Iterable[int], wish: signal.Signals) -> None:
     for group in groups:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, wish)

@@ -1,7 +1,7 @@
-"""The guard: ends the family when its keeper is gone. `python -m calcom_pipeline.supervising.guard FAMILY GRACE`.
+"""The guard: ends the family when its supervisor is gone. `python -m calcom_pipeline.supervising.guard FAMILY GRACE`.
 
-Its standard input is a pipe whose other end the keeper alone has; nothing is ever written to it. Signals that are meant
-for the keeper, by a terminal or a service manager, do not end it before its work is done.
+Its standard input is a pipe whose other end the supervisor alone has; nothing is ever written to it. Signals that are
+meant for the supervisor, by a terminal or a service manager, do not end it before its work is done.
 """
 
 import os
@@ -12,7 +12,7 @@ from calcom_pipeline.supervising.family import Family
 
 
 def main() -> None:
-    """Wait for the keeper's end, however it comes, then leave nothing of the family."""
+    """Wait for the supervisor's end, however it comes, then leave nothing of the family."""
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     name, grace_seconds = sys.argv[1:]

@@ -1,4 +1,4 @@
-"""Becomes another program that the kernel tells (SIGTERM) when its parent dies: `leash PARENT_PID PROGRAM ARGUMENT...`.
+"""Becomes another program that gets SIGTERM when its parent dies: `leash PARENT_PID PROGRAM ARGUMENT...`.
 
 A program of its own, since what runs between fork and exec in a process with threads may hang. Only Linux has this;
 elsewhere it just becomes the program. The parent's thread that starts it must be the one that lives on.

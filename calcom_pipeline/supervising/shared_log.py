@@ -23,7 +23,7 @@ class SharedLog:
         return self._fd
 
     def say(self, what: str) -> None:
-        """Append a line of the keeper's own; on a full disk nothing is said."""
+        """Append a line of the supervisor's own; on a full disk nothing is written."""
         with suppress(OSError):
             os.write(self._fd, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} +0000 - calcom-pipeline up - {what}\n".encode())
 

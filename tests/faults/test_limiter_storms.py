@@ -44,7 +44,7 @@ def nothing_is_stuck(here: Site) -> None:
         limiter = RedisRateLimiter(store, key_name="test", budget=here.place.budget)
         for lane in LANES:
             grant = limiter.acquire(lane, deadline_seconds=10)
-            limiter.complete(grant, status=200, told=None)
+            limiter.complete(grant, status=200, named_limit=None)
         assert set(limiter.view().waiting.values()) == {0}
         assert store.zcard("calcom:v1:{limit-test}:leases") == 0
 

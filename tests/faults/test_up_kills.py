@@ -18,7 +18,7 @@ from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.maintenance.run_leases import RunLeases
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.sandbox.testing import RunningSandbox
-from calcom_pipeline.supervising.keeper import GRACE_SECONDS
+from calcom_pipeline.supervising.supervisor import GRACE_SECONDS
 from tests.support.commands import CHECKOUT, process, said
 from tests.support.up import Up, executing, wait_for
 
@@ -163,7 +163,7 @@ def test_nothing_outlives_a_killed_up_and_the_next_one_starts_at_once_on_the_sam
 
 
 def test_a_second_one_started_over_what_a_killed_one_left_ends_that_first(up: Up, port: int):
-    """Keeper and guard are killed in one instant; the webserver still holds the port for a moment."""
+    """Supervisor and guard are killed in one instant; the webserver still holds the port for a moment."""
     family = up.family()
     os.kill(up.process.pid, signal.SIGSTOP)
     for pid in (up.pids()["guard"], up.process.pid):

@@ -43,7 +43,7 @@ class GraceRules:
 
 @dataclass(frozen=True, slots=True)
 class Made(Generic[T]):
-    """What a create came to. `adopted`: found by looking, not told by the answer."""
+    """What a create came to. `adopted`: found by looking, not in the answer."""
 
     value: T
     adopted: bool

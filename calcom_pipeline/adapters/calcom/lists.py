@@ -33,7 +33,7 @@ Id = Annotated[int, Field(ge=0, lt=2**63)]
 Small = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(max_length=LONGEST_INDEXED)]
 
-_REASONS_TOLD = 3
+_REASONS_NAMED = 3
 
 
 class Wire(BaseModel):
@@ -45,12 +45,12 @@ class Wire(BaseModel):
 class WrongRowError(ValueError):
     """A row cannot be read. Says which field and what is wrong, never the value.
 
-    `tells_shape`: it is of another shape than promised, rather than one of its values wrong.
+    `wrong_shape`: it is of another shape than promised, rather than one of its values wrong.
     """
 
-    def __init__(self, reason: str, *, tells_shape: bool = False) -> None:
+    def __init__(self, reason: str, *, wrong_shape: bool = False) -> None:
         super().__init__(reason)
-        self.tells_shape = tells_shape
+        self.wrong_shape = wrong_shape
 
 
 def checked(adapter: TypeAdapter[T], data: Any, exchange: Exchange) -> T:
@@ -72,8 +72,8 @@ def checked_row(adapter: TypeAdapter[T], row: Any) -> T:
     except ValidationError as error:
         errors = error.errors(include_input=False, include_url=False)
         wrong = [f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in errors]
-        tells_shape = any(e["type"] == "missing" or e["type"].endswith("_type") for e in errors)
-        raise WrongRowError("; ".join(wrong[:_REASONS_TOLD]), tells_shape=tells_shape) from None
+        wrong_shape = any(e["type"] == "missing" or e["type"].endswith("_type") for e in errors)
+        raise WrongRowError("; ".join(wrong[:_REASONS_NAMED]), wrong_shape=wrong_shape) from None
 
 
 def listed(
@@ -106,7 +106,7 @@ def listed(
             rows.setdefault(key(found), found)
             continue
         unreadable.append(found.row)
-        if found.tells_shape:
+        if found.wrong_shape:
             shapes.append(found.row.reason)
     if not rows and len(shapes) == len(unreadable) >= ROWS_OF_A_NEW_SHAPE:
         raise ContractBroken(
@@ -122,7 +122,7 @@ class Odd:
     """A row that could not be read, and whether its shape is to blame."""
 
     row: UnreadableRow
-    tells_shape: bool = False
+    wrong_shape: bool = False
 
 
 def read_row(
@@ -133,8 +133,8 @@ def read_row(
     if without and isinstance(row, dict):
         kept = {name: value for name, value in cast("Row", row).items() if name not in without}
 
-    def odd(raw: bytes, reason: str, *, tells_shape: bool = False) -> Odd:
-        return Odd(UnreadableRow(stream, raw, reason, key), tells_shape)
+    def odd(raw: bytes, reason: str, *, wrong_shape: bool = False) -> Odd:
+        return Odd(UnreadableRow(stream, raw, reason, key), wrong_shape)
 
     try:
         raw = payload(kept, intact=intact)
@@ -147,7 +147,7 @@ def read_row(
     try:
         return read(row)
     except WrongRowError as wrong:
-        return odd(raw, str(wrong), tells_shape=wrong.tells_shape)
+        return odd(raw, str(wrong), wrong_shape=wrong.wrong_shape)
 
 
 def data_of(content: bytes, exchange: Exchange) -> tuple[Any, bool]:

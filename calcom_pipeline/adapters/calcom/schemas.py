@@ -141,7 +141,7 @@ class ScheduleZones:
         """A team's types fall back to the team's zone, whatever the reader's own default schedule says."""
         zones = cls(schedules, team.time_zone)
         zones._default, zones._default_id = team.time_zone, None
-        zones.unreadable = ()  # told with the personal listing
+        zones.unreadable = ()  # reported with the personal listing
         return zones
 
     def of(self, schedule_id: int | None) -> str:

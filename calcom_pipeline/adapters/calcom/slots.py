@@ -110,7 +110,7 @@ def slot_days(content: bytes, query: SlotQuery, fetched_at: datetime, exchange: 
             odd.append(found)
         else:
             days.append(SlotDay(key, found, fetched_at))
-    another_shape = len(odd) >= ROWS_OF_A_NEW_SHAPE and all(one.tells_shape for one in odd)
+    another_shape = len(odd) >= ROWS_OF_A_NEW_SHAPE and all(one.wrong_shape for one in odd)
     if entries and not any(day.slots for day in days) and (another_shape or len(stray) == len(entries)):
         raise _no_days(exchange)
     return Listed(tuple(days), (*(one.row for one in odd), *stray))

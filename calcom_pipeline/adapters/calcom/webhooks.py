@@ -36,7 +36,7 @@ class WebhookEndpoints(ApiEndpoints):
                 return Listed(tuple(found.values()), tuple(unreadable), repeated)
 
     def create_webhook(self, webhook: NewWebhook, scope: WebhookScope = OWN) -> Webhook:
-        """Subscribe, exactly once: after a doubt the URL tells, and what is found there is made what it should be.
+        """Subscribe, exactly once: after a doubt it is found by its URL, and made what it should be.
 
         Raises:
             Conflict: the URL is subscribed already.
@@ -63,7 +63,7 @@ class WebhookEndpoints(ApiEndpoints):
         )
         made = once.run()
         # The URL alone was looked for: what was found may be an older subscription of it.
-        return made.value if _says(made.value, webhook) else self.update_webhook(made.value.id, webhook, scope)
+        return made.value if _is_as_wanted(made.value, webhook) else self.update_webhook(made.value.id, webhook, scope)
 
     def update_webhook(self, webhook_id: str, webhook: NewWebhook, scope: WebhookScope = OWN) -> Webhook:
         """Make a subscription what it should be."""
@@ -86,7 +86,7 @@ class WebhookEndpoints(ApiEndpoints):
             return
 
 
-def _says(found: Webhook, wanted: NewWebhook) -> bool:
+def _is_as_wanted(found: Webhook, wanted: NewWebhook) -> bool:
     same = (found.active, found.secret, found.template or "") == (wanted.active, wanted.secret, "")
     return same and set(found.triggers) == set(wanted.triggers)
 

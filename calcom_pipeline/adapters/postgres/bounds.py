@@ -46,7 +46,7 @@ class DatabaseBounds:
         return self.statement_seconds(work) + self.longest_lock_seconds(work) + self.answer_seconds
 
     def connection_options(self) -> dict[str, int]:
-        """What the driver and TCP are told: a line that acknowledges nothing is dead after twice the silence."""
+        """The options of the driver and of TCP: a line that acknowledges nothing is dead after twice the silence."""
         silence = max(1, round(self.answer_seconds))
         return {
             "connect_timeout": self.connect_seconds,

@@ -187,7 +187,7 @@ def driver_url(url: str) -> URL:
 
 
 def connect_options(url: str | URL) -> dict[str, Any]:
-    """What psycopg is told of a URL: part by part, so that nothing in them has to be quoted for anybody."""
+    """What psycopg gets of a URL: part by part, so that nothing in them has to be quoted for anybody."""
     parsed = driver_url(url) if isinstance(url, str) else url
     dialect: Any = PGDialect_psycopg()
     return dict(dialect.create_connect_args(parsed)[1])

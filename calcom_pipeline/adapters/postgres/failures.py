@@ -98,7 +98,7 @@ _CERTIFICATES = {
 _TRUST = "Name the authority's file in DATABASE_URL: ?sslmode=verify-full&sslrootcert=/path/to/ca.pem."
 
 # Errors before a session have no SQLSTATE, only text; it may hold host and user, never the password.
-_SAID_WITHOUT_A_STATE = {
+_CONNECTION_TROUBLES = {
     "password authentication failed": "the database refuses the password",
     "authentication failed": "the database refuses the user",
     "pooling mode": "the pooler before the database works in statement mode, which knows no transactions",
@@ -154,16 +154,16 @@ def _store_error(doing: str, work: Work, error: BaseException) -> StoreError:
         if isinstance(error, kind):
             return becomes(f"{doing}: {sentence}", advice=advice)
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
-        certificate = next((said for part, said in _CERTIFICATES.items() if part in str(error)), None)
+        certificate = next((trouble for part, trouble in _CERTIFICATES.items() if part in str(error)), None)
         if certificate is not None:
             return StoreError(f"{doing}: {certificate}", advice=_TRUST)
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     if isinstance(error, psycopg.OperationalError) and (error.sqlstate is None or "pooling mode" in (primary or "")):
-        return StoreError(f"{doing}: {_said(error)}", advice=_CHECK)
+        return StoreError(f"{doing}: {_connection_trouble(error)}", advice=_CHECK)
     return StoreError(f"{doing}: PostgreSQL refuses ({primary or type(error).__name__})")
 
 
-def _said(error: psycopg.OperationalError) -> str:
+def _connection_trouble(error: psycopg.OperationalError) -> str:
     text = str(error)
-    found = (said for part, said in _SAID_WITHOUT_A_STATE.items() if part in text)
+    found = (trouble for part, trouble in _CONNECTION_TROUBLES.items() if part in text)
     return next(found, "the connection to the database broke")

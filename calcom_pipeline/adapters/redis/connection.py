@@ -147,13 +147,13 @@ def _explained(error: RedisError) -> tuple[str, str]:
     for kind, sentence, advice in _KNOWN:
         if isinstance(error, kind):
             return sentence, advice
-    said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    error_text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     # A script passes on what stopped it in words alone.
-    if "maxmemory" in said:
+    if "maxmemory" in error_text:
         return "Redis is full and drops nothing (maxmemory, noeviction)", _ROOM
-    if "read only replica" in said:
+    if "read only replica" in error_text:
         return "Redis is a replica that only reads", "Point REDIS_URL at the primary server."
-    return f"Redis refuses ({said})", _CHECK
+    return f"Redis refuses ({error_text})", _CHECK
 
 
 @cache

@@ -1,4 +1,4 @@
-"""One backfill: what it would cost is said first, then the months that are left are read, behind everything else."""
+"""One backfill: its cost is announced first, then the months that are left are read, behind everything else."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime

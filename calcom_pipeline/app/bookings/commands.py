@@ -1,7 +1,7 @@
 """Make, move and cancel bookings for application code, and let the cached days that this concerns go at once.
 
-The booking is what counts: once Cal.com has it, trouble with the outbox or the cache is told in the result and raised
-to nobody. What the outbox has taken is cleared by its own job; what it has not is seen by the next read of bookings.
+The booking is what counts: once Cal.com has it, trouble with the outbox or the cache is reported in the result, never
+raised. What the outbox has taken is cleared by its own job; what it has not is seen by the next read of bookings.
 """
 
 from collections.abc import Callable, Sequence
@@ -67,33 +67,35 @@ class Appointments:
         """
         booked = book(self._calcom, self._outcomes, self._locks, request, now=self._now())
         changes = [(None, footprint(one)) for one in booked.series or (booked.booking,)]
-        return replace(self._told(booked.booking, changes, adopted=booked.adopted), ignored=booked.ignored)
+        return replace(
+            self._with_cache_cleared(booked.booking, changes, adopted=booked.adopted), ignored=booked.ignored
+        )
 
     def cancel(self, uid: str, *, reason: str = "", seat_uid: str | None = None) -> Appointment:
         """Cancel a booking, or one seat of it."""
         cancelled = self._calcom.cancel_booking(uid, reason=reason, seat_uid=seat_uid)
         after = footprint(cancelled)
-        return self._told(cancelled, [(_as_it_stood(after), after)])
+        return self._with_cache_cleared(cancelled, [(_as_it_stood(after), after)])
 
     def reschedule(self, uid: str, start: datetime, *, reason: str = "") -> Appointment:
         """Move a booking to another start (UTC); the result is the new one, with another uid."""
         before = footprint(self._calcom.get_booking(uid))
         moved = self._calcom.reschedule_booking(uid, start, reason=reason)
         changes = [(before, replace(before, status="cancelled")), (None, footprint(moved.booking))]
-        return self._told(moved.booking, changes, adopted=moved.adopted)
+        return self._with_cache_cleared(moved.booking, changes, adopted=moved.adopted)
 
     def confirm(self, uid: str) -> Appointment:
         """Accept a pending booking."""
         confirmed = self._calcom.confirm_booking(uid)
-        return self._told(confirmed, [(None, footprint(confirmed))])
+        return self._with_cache_cleared(confirmed, [(None, footprint(confirmed))])
 
     def decline(self, uid: str, *, reason: str = "") -> Appointment:
         """Reject a pending booking."""
         declined = self._calcom.decline_booking(uid, reason=reason)
         after = footprint(declined)
-        return self._told(declined, [(_as_it_stood(after), after)])
+        return self._with_cache_cleared(declined, [(_as_it_stood(after), after)])
 
-    def _told(
+    def _with_cache_cleared(
         self, booking: Booking, changes: Sequence[tuple[Footprint | None, Footprint | None]], *, adopted: bool = False
     ) -> Appointment:
         facts = facts_of(changes, now=self._now(), horizon=self._horizon)

@@ -13,7 +13,7 @@ from calcom_pipeline.domain.errors import CalcomError
 
 
 def book_held(appointments: Appointments, holds: Holds, request: BookingRequest, *, hold_uid: str) -> Appointment:
-    """Book, then release the hold. The booking is what counts: trouble with the hold, which ends by itself, is told.
+    """Book, then release the hold. The booking is what counts: trouble with the hold, which expires, is reported.
 
     Raises: what `Appointments.book` does; the hold then stays as it is.
     """

@@ -100,8 +100,8 @@ def _book(calcom: BookingWrites, outcomes: OutcomeStore, request: BookingRequest
             outcomes.open(OpenOutcome(unknown.key, request.event_type_id, request.start, opened_at=now))
         except StoreError as error:
             # What the caller has to know is the doubt, not what else went wrong.
-            told = f"{unknown}, and it could not be written down for the next sync ({error})"
-            raise OutcomeUnknown(told, key=unknown.key, exchange=unknown.exchange) from error
+            message = f"{unknown}, and it could not be written down for the next sync ({error})"
+            raise OutcomeUnknown(message, key=unknown.key, exchange=unknown.exchange) from error
         raise
 
 

@@ -26,7 +26,7 @@ class AlertOutcome:
     failed: tuple[str, ...] = ()
 
 
-def tell(
+def send_alert(
     failure: Failure, log: AlertLog, channels: Sequence[AlertChannel], *, rules: AlertRules, now: datetime
 ) -> AlertOutcome:
     """Send a message unless its cause was told already. Where none gets out, the next failure of it tries again.

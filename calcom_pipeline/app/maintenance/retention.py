@@ -27,17 +27,17 @@ class Forgotten:
 
 
 def keep_lifetimes(
-    lifetimes: Sequence[Lifetime], *, now: datetime, batch: int, told: Callable[[Forgotten], None] | None = None
+    lifetimes: Sequence[Lifetime], *, now: datetime, batch: int, on_done: Callable[[Forgotten], None] | None = None
 ) -> list[Forgotten]:
     """Delete what is past its lifetime, `batch` records at a time. A kind that fails does not stop the others.
 
-    `told` hears of each kind when it is done. Running it twice at once, or again after a kill, does no harm.
+    `on_done` is called with each kind when it is done. Running it twice at once, or again after a kill, does no harm.
     """
     found: list[Forgotten] = []
     for lifetime in lifetimes:
         found.append(_kept(lifetime, now - lifetime.keep, batch))
-        if told is not None:
-            told(found[-1])
+        if on_done is not None:
+            on_done(found[-1])
     return found
 
 

@@ -13,7 +13,7 @@ LONGEST_WAIT = timedelta(minutes=5)
 
 
 class WaitingFacts(Protocol):
-    """Facts of changes that the caches have not heard of."""
+    """Facts of changes that have not reached the caches."""
 
     def oldest_pending_fact(self) -> datetime | None:
         """When the oldest of them was written, UTC."""

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ReportPart(Generic[T]):
-    """A part of the report, or why it cannot be told: another server than PostgreSQL is asked for it."""
+    """A part of the report, or why it is not known: another server than PostgreSQL is asked for it."""
 
     value: T | None = None
     why_not: str = ""

@@ -63,7 +63,7 @@ def make_report(sources: ReportSources, *, rules: ReportRules, now: datetime) ->
     backlogs = sources.reads.backlogs()
     traffic = _traffic(sources, rules, now)
     webhooks = sources.webhooks.webhooks(now=now)
-    runs = _told(lambda: sources.runs.last_runs(limit=_RUNS_SHOWN))
+    runs = _report_part(lambda: sources.runs.last_runs(limit=_RUNS_SHOWN))
     reads = _reads(positions, rules, now)
     return AccountReport(
         account=rules.account,
@@ -134,8 +134,8 @@ def _traffic(sources: ReportSources, rules: ReportRules, now: datetime) -> Traff
         limit=rules.calls_per_minute,
         minutes=sources.reads.calls_by_minute(since=since),
         groups=sources.reads.calls_by_group(since=since),
-        limiter=_told(sources.limits.limiter),
-        circuits=_told(sources.limits.circuits),
+        limiter=_report_part(sources.limits.limiter),
+        circuits=_report_part(sources.limits.circuits),
     )
 
 
@@ -153,7 +153,7 @@ def _pictures(reads: ReportReads, rules: ReportRules, now: datetime) -> Pictures
     )
 
 
-def _told(read: Callable[[], _T]) -> ReportPart[_T]:
+def _report_part(read: Callable[[], _T]) -> ReportPart[_T]:
     try:
         return ReportPart(read())
     except (CacheError, StoreError) as error:

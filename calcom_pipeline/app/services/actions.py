@@ -1,4 +1,4 @@
-"""One action of a plan, carried out: checked again, written after its intent was stored, its result told."""
+"""One action of a plan, carried out: checked again, written after its intent was stored, its result returned."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ Sides = dict[str, Mapping[str, object]]
 
 
 class EventTypeWriter(AccountApi, EventTypeWrites, Protocol):
-    """What Cal.com is told here."""
+    """What is written to Cal.com here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Writer:
         self._links = links
 
     def result(self, position: int, action: Action) -> ActionResult:
-        """Carry out an action; failures are told, not raised."""
+        """Carry out an action; failures are returned, not raised."""
         plain = ActionResult(position, "done", "", action.service_id, action.kind, action.event_type_id)
         try:
             self._still_as_planned(action)
@@ -141,9 +141,9 @@ class Writer:
         written = self._calcom.create_event_type(owner, {**fields, **self._hosting(owner)}, above_id=above)
         link = replace(link, event_type_id=written.event_type.id, base=remote_values(written.event_type))
         self._finish(link, written, "created for a service")
-        said = "adopted what an earlier attempt had created" if written.adopted else "created"
+        message = "adopted what an earlier attempt had created" if written.adopted else "created"
         number = written.event_type.id
-        return f"{said} as event type {number}", number, {}, {"remote": remote_values(written.event_type)}
+        return f"{message} as event type {number}", number, {}, {"remote": remote_values(written.event_type)}
 
     def _hosting(self, owner: Owner) -> dict[str, object]:
         """What a team's event type needs beside the service's own fields: who takes its bookings."""
@@ -159,16 +159,16 @@ class Writer:
         state = "retired" if action.service_id not in self._rows else "linked"
         link = replace(link, base={**link.base, **kept}, state=state)
         self._finish(link, written, f"{action.kind} of a service")
-        said = f"wrote {', '.join(changes)}"
+        message = f"wrote {', '.join(changes)}"
         before: Sides = {"remote": _subset(action.remote, changes)}
         after: Sides = {"remote": changes}
         if pulled := action.values("pull"):
             try:
-                pull_said, _, was, became = self._pull(action)
+                pull_message, _, was, became = self._pull(action)
             except (Stale, StoreError) as error:  # the push is done and keeps its inverse, whatever became of the pull
-                return f"{said}; {', '.join(pulled)} left for the next plan: {error}", found.id, before, after
-            said, before, after = f"{said}; {pull_said}", {**before, **was}, {**after, **became}
-        return said, found.id, before, after
+                return f"{message}; {', '.join(pulled)} left for the next plan: {error}", found.id, before, after
+            message, before, after = f"{message}; {pull_message}", {**before, **was}, {**after, **became}
+        return message, found.id, before, after
 
     def _pull(self, action: Action) -> tuple[str, int | None, Sides, Sides]:
         pulled, link = action.values("pull"), self._link(action)

@@ -19,7 +19,7 @@ from calcom_pipeline.domain.services.plans import DOING, Action
 
 
 class ApplyApi(AccountApi, EventTypeApi, EventTypeWrites, Protocol):
-    """What Cal.com is asked and told while applying."""
+    """What is read from and written to Cal.com while applying."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,5 +103,5 @@ def _batches(items: Sequence[tuple[int, Action]], size: int) -> Iterable[Batch]:
 
 
 def _held(position: int, action: Action, plan: StoredPlan, why: Reason) -> ActionResult:
-    said = f"not done: {why}. Review it and run: calcom-pipeline apply {plan.id}"
-    return ActionResult(position, "held", said, action.service_id, action.kind, action.event_type_id, code=why.code)
+    message = f"not done: {why}. Review it and run: calcom-pipeline apply {plan.id}"
+    return ActionResult(position, "held", message, action.service_id, action.kind, action.event_type_id, code=why.code)

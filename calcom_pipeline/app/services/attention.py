@@ -93,10 +93,10 @@ _EXPLAIN = "calcom-pipeline explain {service}"
 
 
 def command_for(trouble: ServiceTrouble) -> str:
-    """What to type about it: what settles it, or what tells all about it."""
+    """What to type about it: what settles it, or what explains it."""
     return _COMMANDS.get(trouble.remedy, _EXPLAIN).format(service=shlex.quote(trouble.service_id))
 
 
 def explain_command(service_id: str) -> str:
-    """What to type to be told all about a service."""
+    """The command that explains a service."""
     return _EXPLAIN.format(service=shlex.quote(service_id))

@@ -78,10 +78,10 @@ def _put_back(services: Undoing, result: ActionResult, row: Service) -> Undone:
     columns = service_columns({name: _value(before[name]) for name in untouched})
     if untouched and not services.restore(row.id, columns, version=row.version):
         return Undone(row.id, done=False, message=_EDITED_MEANWHILE)
-    said = f"put back {', '.join(sorted(untouched))}" if untouched else "nothing put back"
+    message = f"put back {', '.join(sorted(untouched))}" if untouched else "nothing put back"
     if edited:
-        said += f"; edited since and left alone: {', '.join(edited)}"
-    return Undone(row.id, done=bool(untouched), message=said)
+        message += f"; edited since and left alone: {', '.join(edited)}"
+    return Undone(row.id, done=bool(untouched), message=message)
 
 
 def _value(value: object) -> str | int | bool | None:

@@ -27,7 +27,7 @@ _CHANGES: Mapping[str, str] = {
     "adopt": "link",
     "import": "import",
 }
-#: Counts by name in the order they are told, with their words for one and for several.
+#: Counts by name in the order they are shown, with their words for one and for several.
 _PLANNED: Mapping[str, tuple[str, str]] = {
     "create": ("to create", "to create"),
     "change": ("to change", "to change"),
@@ -107,7 +107,7 @@ class PlanSummary:
         """`2 to create, 1 to change, 3 need a decision, 36 in sync`."""
         if self.agrees:
             return f"Nothing to do: {self.counts.get('in_sync', 0)} in sync"
-        return _told(self.counts, _PLANNED)
+        return _counts_sentence(self.counts, _PLANNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class ApplySummary:
     @property
     def sentence(self) -> str:
         """`2 created, 1 changed, 3 need a decision, 36 in sync already`."""
-        return _told(self.counts, _DONE) or "nothing was to be done"
+        return _counts_sentence(self.counts, _DONE) or "nothing was to be done"
 
 
 def summarize(plan: StoredPlan, names: Mapping[str, str]) -> PlanSummary:
@@ -214,10 +214,10 @@ class _Groups:
         return tuple(self._group(*found) for found in self._found.values())
 
     def _group(self, fate: Fate, reasons: list[Reason], members: list[GroupMember]) -> ReasonGroup:
-        said, own = common_reason(reasons)
-        told = tuple(_with_own(one, params) for one, params in zip(members, own, strict=True))
-        advice = _advice(fate, reasons[0].code, told[0].service_id, self._plan.id)
-        return ReasonGroup(fate, reasons[0].code, said, told, advice)
+        reason, own = common_reason(reasons)
+        shown_members = tuple(_with_own(one, params) for one, params in zip(members, own, strict=True))
+        advice = _advice(fate, reasons[0].code, shown_members[0].service_id, self._plan.id)
+        return ReasonGroup(fate, reasons[0].code, reason, shown_members, advice)
 
 
 def _with_own(one: GroupMember, own: Mapping[str, Any]) -> GroupMember:
@@ -257,13 +257,13 @@ def _reason(fate: Fate, action: Action) -> Reason:
 
 
 def _advice(fate: Fate, code: str, service_id: str, plan_id: str) -> str:
-    said = _ADVICE.get((fate, code)) or _ADVICE.get((fate, ""), "")
-    return said.format(service=shlex.quote(service_id), plan=plan_id)
+    template = _ADVICE.get((fate, code)) or _ADVICE.get((fate, ""), "")
+    return template.format(service=shlex.quote(service_id), plan=plan_id)
 
 
-def _told(counts: Mapping[str, int], words: Mapping[str, tuple[str, str]]) -> str:
-    told = [f"{counts[name]} {said[counts[name] != 1]}" for name, said in words.items() if counts.get(name)]
-    return ", ".join(told)
+def _counts_sentence(counts: Mapping[str, int], words: Mapping[str, tuple[str, str]]) -> str:
+    parts = [f"{counts[name]} {forms[counts[name] != 1]}" for name, forms in words.items() if counts.get(name)]
+    return ", ".join(parts)
 
 
 def plain(groups: Iterable[ReasonGroup]) -> list[dict[str, Any]]:

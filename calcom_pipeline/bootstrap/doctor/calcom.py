@@ -68,11 +68,11 @@ def clock(container: Container) -> str:
 
 def limit(container: Container) -> str:
     """What Cal.com grants, against what is set."""
-    told, ours = container.calcom.limit_seen(), container.settings.rate_limit_per_minute
-    if told is None:
+    answered_limit, ours = container.calcom.limit_seen(), container.settings.rate_limit_per_minute
+    if answered_limit is None:
         return "note: Cal.com named no limit; a self-hosted server may have none"
-    if told < ours:
-        return f"note: Cal.com grants {told} a window, CALCOM_RATE_LIMIT_PER_MINUTE says {ours}: lower it"
-    if told > ours:
-        return f"note: Cal.com grants {told} a window, only {ours} are used (CALCOM_RATE_LIMIT_PER_MINUTE)"
-    return f"{told} requests a window, as set"
+    if answered_limit < ours:
+        return f"note: Cal.com grants {answered_limit} a window, CALCOM_RATE_LIMIT_PER_MINUTE says {ours}: lower it"
+    if answered_limit > ours:
+        return f"note: Cal.com grants {answered_limit} a window, only {ours} are used (CALCOM_RATE_LIMIT_PER_MINUTE)"
+    return f"{answered_limit} requests a window, as set"

@@ -33,9 +33,9 @@ def standing(container: Container) -> str:
         found = container.maintenance.standing_calls
     except StoreError:
         return "note: PostgreSQL could not be asked"  # why, its own line says
-    told = f"about {found.per_minute:.0f} of {found.rules.limit:g} calls a minute by schedules, sensors and warming"
+    summary = f"about {found.per_minute:.0f} of {found.rules.limit:g} calls a minute by schedules, sensors and warming"
     why = "; ".join(found.why(work) for work in found.stretched)
-    return f"note: {told}; {why}" if why else told
+    return f"note: {summary}; {why}" if why else summary
 
 
 def writing(container: Container) -> str:

@@ -40,16 +40,20 @@ def _sentences(now: CacheNow) -> list[str]:
     counts = now.shadow
     if now.unread:
         return [f"Redis cannot be asked: {shown(now.unread)} Every question goes to Cal.com meanwhile."]
-    told = [f"{counts.wrong_starts} of {counts.starts} cached starts were otherwise at Cal.com since yesterday."]
+    sentences = [f"{counts.wrong_starts} of {counts.starts} cached starts were otherwise at Cal.com since yesterday."]
     if not counts.starts:
-        told = ["No cached answer was compared with Cal.com since yesterday (CALCOM_SLOT_SHADOW_SHARE)."]
+        sentences = ["No cached answer was compared with Cal.com since yesterday (CALCOM_SLOT_SHADOW_SHARE)."]
     if counts.wrong_rate > now.allowed_rate:
-        told.append("That is more than CALCOM_SLOT_WRONG_RATE: shorten CALCOM_SLOT_TTL_SECONDS, or look for what is")
-        told.append("changed at Cal.com without a webhook.")
+        sentences.append(
+            "That is more than CALCOM_SLOT_WRONG_RATE: shorten CALCOM_SLOT_TTL_SECONDS, or look for what is"
+        )
+        sentences.append("changed at Cal.com without a webhook.")
     if now.behind > LONGEST_WAIT:
         minutes = now.behind.total_seconds() / 60
-        told.append(f"A change has waited {minutes:.0f} minutes to reach the cache: look at job cache_invalidation.")
-    return told
+        sentences.append(
+            f"A change has waited {minutes:.0f} minutes to reach the cache: look at job cache_invalidation."
+        )
+    return sentences
 
 
 def checks(account: Account) -> list[dg.AssetChecksDefinition]:

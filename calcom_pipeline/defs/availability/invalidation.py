@@ -42,11 +42,11 @@ def clear_cached_days(
     """Clear both layers; an error fails the op, which is tried again, and the facts stay in the outbox until then."""
     with dagster_failures("Clearing the cache"):
         report = clear(outbox, slot_cache, resolved)
-    context.add_output_metadata(_told(report))
+    context.add_output_metadata(_clearing_metadata(report))
     return {layer.layer: layer.keys for layer in report.layers}
 
 
-def _told(report: InvalidationReport) -> dict[str, Any]:
+def _clearing_metadata(report: InvalidationReport) -> dict[str, Any]:
     layers = [(r.layer, r.keys, "; ".join(r.errors)) for r in report.layers]
     return {
         "facts": report.facts,

@@ -109,8 +109,8 @@ def _outcome_metadata(closed: OutcomesReport) -> dict[str, Any]:
     """Nothing, unless somebody booked through us and the answer was lost."""
     if closed == OutcomesReport():
         return {}
-    told = {"doubtful bookings found": closed.made, "never made": closed.never_made, "still open": closed.still_open}
-    return {**told, "could not be looked for": len(closed.failures)}
+    counts = {"doubtful bookings found": closed.made, "never made": closed.never_made, "still open": closed.still_open}
+    return {**counts, "could not be looked for": len(closed.failures)}
 
 
 def _metadata(report: BookingsReport) -> dict[str, Any]:
@@ -131,8 +131,8 @@ def _metadata(report: BookingsReport) -> dict[str, Any]:
 def _summary(report: BookingsReport) -> str:
     changes = report.stored.changes
     how = f"Everything was read ({report.full})" if report.full else "What changed was read"
-    told = f"{how}: {report.read} rows, {changes.added} new, {changes.changed} changed, {changes.gone} gone."
-    return told + (f" {report.quarantined} could not be read and are kept." if report.quarantined else "")
+    summary = f"{how}: {report.read} rows, {changes.added} new, {changes.changed} changed, {changes.gone} gone."
+    return summary + (f" {report.quarantined} could not be read and are kept." if report.quarantined else "")
 
 
 def _pictures(container: Container, now: datetime) -> dict[str, Any]:

@@ -58,8 +58,10 @@ def event_types(
 
 def _summary(report: EventTypesReport) -> str:
     changes = report.changes
-    told = f"{report.event_types} event types of {report.owners} owners; {changes.added} new, {changes.changed} changed"
-    return f"{told}, {changes.gone} gone." + (f" {report.missing} are missing and kept." if report.missing else "")
+    summary = (
+        f"{report.event_types} event types of {report.owners} owners; {changes.added} new, {changes.changed} changed"
+    )
+    return f"{summary}, {changes.gone} gone." + (f" {report.missing} are missing and kept." if report.missing else "")
 
 
 def assets(account: Account) -> list[dg.AssetsDefinition]:

@@ -1,4 +1,4 @@
-"""The sensor that tells people of runs that failed for good: one message per cause, none per retry."""
+"""The sensor that alerts people to runs that failed for good: one message per cause, none per retry."""
 
 # Dagster leaves PathLike in its decorators untyped.
 # pyright: reportUnknownMemberType=false
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from calcom_pipeline.adapters.postgres.maintenance.alerts import PostgresAlertLog
-from calcom_pipeline.app.maintenance.alerts import tell
+from calcom_pipeline.app.maintenance.alerts import send_alert
 from calcom_pipeline.bootstrap.alerts import alert_channels, alert_rules
 from calcom_pipeline.bootstrap.container import open_container
 from calcom_pipeline.clock import utc_now
@@ -30,7 +30,7 @@ _OURS = {
     description="Tells people of runs that failed (CALCOM_ALERT_WEBHOOK, CALCOM_ALERT_SMTP_URL), once per cause.",
 )
 def failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason:
-    """A run that Dagster starts again is not told of; the last of its attempts is."""
+    """A run that Dagster starts again causes no alert; the last of its attempts does."""
     if context.dagster_run.tags.get(_WILL_RETRY) == "true":
         return dg.SkipReason("It is started again")
     settings = load_settings()
@@ -40,12 +40,14 @@ def failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason:
     failure = failure_of(context)
     with open_container(settings) as container:
         log = PostgresAlertLog(container.database)
-        told = tell(failure, log, channels, rules=alert_rules(settings), now=utc_now())
-    for why in told.failed:
+        outcome = send_alert(failure, log, channels, rules=alert_rules(settings), now=utc_now())
+    for why in outcome.failed:
         context.log.warning("A message about %s did not get out: %s", failure.cause, why)
-    if told.sent:
-        return dg.SkipReason(f"Told of {failure.cause} by {', '.join(told.sent)}")
-    return dg.SkipReason(f"Nobody was told of {failure.cause}" if told.failed else f"{failure.cause} was told already")
+    if outcome.sent:
+        return dg.SkipReason(f"Told of {failure.cause} by {', '.join(outcome.sent)}")
+    return dg.SkipReason(
+        f"Nobody was told of {failure.cause}" if outcome.failed else f"{failure.cause} was told already"
+    )
 
 
 def failure_of(context: dg.RunFailureSensorContext) -> Failure:
@@ -56,10 +58,10 @@ def failure_of(context: dg.RunFailureSensorContext) -> Failure:
         kinds = list(_chain(data.error))
         if not kinds:
             continue
-        code, said = next((kind for kind in kinds if kind[0] in _OURS), kinds[-1])
+        code, message = next((kind for kind in kinds if kind[0] in _OURS), kinds[-1])
         if data.user_failure_data and data.user_failure_data.description:
-            said = data.user_failure_data.description
-        return Failure(snake_case(code), run.job_name, run.run_id, said)
+            message = data.user_failure_data.description
+        return Failure(snake_case(code), run.job_name, run.run_id, message)
     return Failure("run_died", run.job_name, run.run_id, context.failure_event.message or "The run failed")
 
 

@@ -62,7 +62,7 @@ class InstanceWatch:
         self._yielding = False
         self._beats = Beats()
         self._url = ""
-        self._said = ""
+        self._last_message = ""
         self._thread = threading.Thread(target=self._run, name="instance watch", daemon=True)
 
     def may_run_daemon(self) -> bool:
@@ -128,9 +128,9 @@ class InstanceWatch:
                 try:
                     instance = instance or opened.enter_context(opened_instance())
                     self._look(instance)
-                    self._said = ""
+                    self._last_message = ""
                 except Exception as error:  # noqa: BLE001 - whatever a database that comes and goes makes Dagster raise
-                    self._tell(f"the instance cannot be looked at ({type(error).__name__}); tried again")
+                    self._say_once(f"the instance cannot be looked at ({type(error).__name__}); tried again")
                     opened.close()
                     instance = None
 
@@ -138,7 +138,7 @@ class InstanceWatch:
         other = DaemonClaim(self._url).take(self._me).other
         self._claimed_at = time.monotonic() if other is None else None
         if other is not None:
-            self._tell(f"the daemon of this instance is run by {other}; ours does not run")
+            self._say_once(f"the daemon of this instance is run by {other}; ours does not run")
         self._watch_daemons(instance)
         done = reap(instance)
         if done.runs or done.slots:
@@ -155,8 +155,8 @@ class InstanceWatch:
             self._say("another daemon was started on this instance (dagster dev? dagster-daemon?); ours makes room")
             self._yielding, self._beats = True, Beats()
 
-    def _tell(self, what: str) -> None:
+    def _say_once(self, what: str) -> None:
         """Say it once, until it is over."""
-        if what != self._said:
-            self._said = what
+        if what != self._last_message:
+            self._last_message = what
             self._say(what)

@@ -106,7 +106,7 @@ class _Held:
         return RENEW_SECONDS
 
     def _taken(self) -> None:
-        """The run was given up, and may run elsewhere. A process of its own ends; anyone else's program is told."""
+        """The run was given up, and may run elsewhere. A process of its own ends; another program gets an event."""
         _log.error("Run %s was taken for dead and given up; this process is to execute it no longer", self._run_id)
         self._ended.set()
         if multiprocessing.parent_process() is not None:

@@ -29,7 +29,7 @@ _ALWAYS = dg.DataVersion("live")
 
 @dataclass(frozen=True, slots=True)
 class _Outside:
-    """What is told of one of them, and what looks at it."""
+    """What is shown of one of them, and what looks at it."""
 
     group: str
     kinds: frozenset[str]
@@ -53,7 +53,7 @@ def _cal_com(container: Container) -> tuple[dg.DataVersion, dict[str, Any]]:
     calls = container.reports.overview.calls_by_minute(since=at - LIMITER_PICTURE)
     times = container.reports.figures.latencies(since=at - LOOK_BACK)
     return _ALWAYS, {
-        "summary": " ".join(_said(now)),
+        "summary": " ".join(_sentences(now)),
         **limiter_use(calls, container.settings, now=at),
         **latencies(times, container.settings),
         **_limiter_numbers(now),
@@ -125,7 +125,7 @@ def _limiter(container: Container) -> LimiterNow:
     return limiter_now(limits.limiter, limits.breaker, container.reports.figures, groups=list(GROUPS), now=utc_now())
 
 
-def _said(now: LimiterNow) -> list[str]:
+def _sentences(now: LimiterNow) -> list[str]:
     if now.problems:
         return [f"{shown(problem)}." for problem in now.problems]
     return [f"{now.left} of {now.spendable} requests may still be sent in this window; none was refused lately."]
@@ -152,7 +152,7 @@ def limiter_healthy(container: dg.ResourceParam[Container]) -> dg.AssetCheckResu
     return dg.AssetCheckResult(
         passed=not now.problems,
         severity=dg.AssetCheckSeverity.WARN,
-        description=" ".join(_said(now)),
+        description=" ".join(_sentences(now)),
         metadata=_limiter_numbers(now),
     )
 

@@ -18,7 +18,7 @@ from calcom_pipeline.domain.maintenance.liveness import SILENT_SECONDS, Holder, 
 
 _ALIVE = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 _PACKAGE = "calcom_pipeline"
-_SAID = (
+_GIVEN_UP_MESSAGE = (
     "The process that executed this run is gone: it was killed, or its machine is away. "
     "The run is failed, and started again by the run retries."
 )
@@ -60,7 +60,7 @@ def _by_run(leases: Iterable[Lease]) -> dict[str, list[Lease]]:
 
 
 def _is_dead(leases: Collection[Lease]) -> bool:
-    return is_dead(Holder(is_gone(lease.holder), lease.suspected_seconds) for lease in _said(leases))
+    return is_dead(Holder(is_gone(lease.holder), lease.suspected_seconds) for lease in _deciding_leases(leases))
 
 
 def _lives(leases: Collection[Lease]) -> bool:
@@ -68,7 +68,7 @@ def _lives(leases: Collection[Lease]) -> bool:
     return any(not Holder(is_gone(e.holder), e.suspected_seconds).is_dead for e in leases if e.holder and not e.taken)
 
 
-def _said(leases: Collection[Lease]) -> list[Lease]:
+def _deciding_leases(leases: Collection[Lease]) -> list[Lease]:
     """Those of processes, where there are any: the stand-in for nobody counts alone."""
     return [lease for lease in leases if lease.holder] or list(leases)
 
@@ -80,7 +80,7 @@ def _give_up(instance: dg.DagsterInstance, leases: RunLeases, run: dg.DagsterRun
     if now is None or now.is_finished:  # it wrote its last event meanwhile
         return False
     report = _REPORTS[now.status]
-    report(instance)(now, _SAID)
+    report(instance)(now, _GIVEN_UP_MESSAGE)
     return True
 
 

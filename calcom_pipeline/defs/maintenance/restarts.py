@@ -50,10 +50,10 @@ def sensor(jobs: Sequence[dg.JobDefinition | UnresolvedAssetJobDefinition]) -> d
         """Giving up needs no run; a request is keyed by the run it replaces."""
         done = reap(context.instance)
         requests = list(_restarts(context.instance, names, datetime.now(UTC)))
-        said = "Every run has a living process, or has ended"
+        summary = "Every run has a living process, or has ended"
         if done.runs or done.slots:
-            said = f"{len(done.runs)} dead runs were given up, the slots of {len(done.slots)} runs freed"
-        return dg.SensorResult(run_requests=requests, skip_reason=None if requests else said)
+            summary = f"{len(done.runs)} dead runs were given up, the slots of {len(done.slots)} runs freed"
+        return dg.SensorResult(run_requests=requests, skip_reason=None if requests else summary)
 
     return dead_runs
 

@@ -40,7 +40,7 @@ def forget_old_records(context: dg.OpExecutionContext, container: dg.ResourcePar
     """Calls, changes of services, plans, facts, quarantine and creates in doubt that are past their lifetimes."""
     with dagster_failures("Deleting old records"):
         lifetimes, batch = container.maintenance.lifetimes, container.settings.retention_batch
-        return _told(context, keep_lifetimes(lifetimes, now=utc_now(), batch=batch))
+        return _record_deletions(context, keep_lifetimes(lifetimes, now=utc_now(), batch=batch))
 
 
 def forget_old_runs(context: dg.OpExecutionContext, container: dg.ResourceParam[Container]) -> int:
@@ -50,10 +50,10 @@ def forget_old_runs(context: dg.OpExecutionContext, container: dg.ResourceParam[
         dagster_failures("Deleting old runs"),
         dagster_lifetimes(context.instance, settings) as lifetimes,
     ):
-        return _told(context, keep_lifetimes(lifetimes, now=utc_now(), batch=settings.retention_batch))
+        return _record_deletions(context, keep_lifetimes(lifetimes, now=utc_now(), batch=settings.retention_batch))
 
 
-def _told(context: dg.OpExecutionContext, found: Sequence[Forgotten]) -> int:
+def _record_deletions(context: dg.OpExecutionContext, found: Sequence[Forgotten]) -> int:
     rows = [(f.kind, f.days, f.records, f.error) for f in found]
     deleted = sum(f.records for f in found)
     context.add_output_metadata(

@@ -1,4 +1,4 @@
-"""The sensor that tells people of what stands still without any run that fails.
+"""The sensor that alerts people to what stands still without any run that fails.
 
 Cal.com left alone, a key that is blocked, positions in the future, a run that does not end.
 """
@@ -14,7 +14,7 @@ import dagster as dg
 
 from calcom_pipeline.adapters.calcom.client import GROUPS
 from calcom_pipeline.adapters.postgres.maintenance.alerts import PostgresAlertLog
-from calcom_pipeline.app.maintenance.alerts import tell
+from calcom_pipeline.app.maintenance.alerts import send_alert
 from calcom_pipeline.bootstrap.alerts import alert_channels, alert_rules
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.clock import utc_now
@@ -44,10 +44,10 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
             since = {code: _since(context.cursor).get(code, now) for code in found}
             after = timedelta(seconds=container.settings.alert_after_seconds)
             lasting = [code for code in found if now - since[code] >= after]
-            told = [code for code in lasting if _told(context, container, code, found[code], now=now)]
+            alerted = [code for code in lasting if _sent_alert(context, container, code, found[code], now=now)]
         cursor = json.dumps({code: at.isoformat() for code, at in since.items()})
-        said = f"; told of {', '.join(told)}" if told else ""
-        why = "; ".join(found.values()) + said if found else "Nothing stands still"
+        alert_note = f"; told of {', '.join(alerted)}" if alerted else ""
+        why = "; ".join(found.values()) + alert_note if found else "Nothing stands still"
         return dg.SensorResult(skip_reason=why, cursor=cursor)
 
     return [standstills]
@@ -88,19 +88,21 @@ def _endless(instance: dg.DagsterInstance, account: Account, *, before: datetime
     ]
 
 
-def _told(context: dg.SensorEvaluationContext, container: Container, code: str, said: str, *, now: datetime) -> bool:
+def _sent_alert(
+    context: dg.SensorEvaluationContext, container: Container, code: str, message: str, *, now: datetime
+) -> bool:
     settings = container.settings
-    failure = Failure(code, "", "", said)
-    told = tell(
+    failure = Failure(code, "", "", message)
+    outcome = send_alert(
         failure,
         PostgresAlertLog(container.database),
         alert_channels(settings),
         rules=alert_rules(settings),
         now=now,
     )
-    for why in told.failed:
+    for why in outcome.failed:
         context.log.warning("A message about %s did not get out: %s", failure.cause, why)
-    return bool(told.sent)
+    return bool(outcome.sent)
 
 
 def _since(cursor: str | None) -> dict[str, datetime]:

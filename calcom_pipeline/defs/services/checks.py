@@ -49,24 +49,24 @@ def _in_sync(now: ServicesNow, account: Account, container: Container) -> dg.Ass
 def _nothing_left(now: ServicesNow, container: Container) -> dg.AssetCheckResult:
     """Where nothing may be written, a plan that waits is only a warning."""
     is_auto = container.services.apply_mode == "auto"
-    said = f"{len(now.left)} services would be written now." if now.left else "Nothing is left to write."
+    description = f"{len(now.left)} services would be written now." if now.left else "Nothing is left to write."
     return dg.AssetCheckResult(
         check_name=NOTHING_LEFT,
         passed=not now.left and not now.unread,
         severity=_ERROR if is_auto and not now.unread else _WARN,
-        description=f"Cal.com could not be asked: {now.unread}" if now.unread else said,
+        description=f"Cal.com could not be asked: {now.unread}" if now.unread else description,
         metadata={**({"left": left_table(now)} if now.left else {}), "services left to write": len(now.left)},
     )
 
 
 def _nothing_held(now: ServicesNow, account: Account) -> dg.AssetCheckResult:
     held = now.held_actions()
-    said = f"{len(held)} services wait until somebody approves them.\n\n{held_table(now, account).md_str}"
+    description = f"{len(held)} services wait until somebody approves them.\n\n{held_table(now, account).md_str}"
     return dg.AssetCheckResult(
         check_name=NOTHING_HELD,
         passed=not held,
         severity=_WARN,
-        description=said if held else "Nothing waits for approval.",
+        description=description if held else "Nothing waits for approval.",
         metadata={"services held": len(held)},
     )
 
@@ -98,7 +98,9 @@ def _planned_again(account: Account) -> dg.AssetChecksDefinition:
 
     return dg.multi_asset_check(
         name=account.named("services_planned_again"),
-        specs=[dg.AssetCheckSpec(name, asset=key, description=said) for name, said in _DESCRIPTIONS.items()],
+        specs=[
+            dg.AssetCheckSpec(name, asset=key, description=description) for name, description in _DESCRIPTIONS.items()
+        ],
         can_subset=True,
     )(account.given_to(services_planned_again))
 

@@ -25,7 +25,7 @@ _COUNTED: dict[str, str] = {
     "refused": "refused",
     "waiting": "waiting",
 }
-_SAID: dict[str, str] = {
+_KIND_SENTENCES: dict[str, str] = {
     "parked": "parked, nobody tries it any more",
     "failed": "failed",
     "conflict": "changed on both sides",
@@ -68,7 +68,7 @@ def _matter(trouble: ServiceTrouble) -> Markup:
     tried = f", {trouble.attempts} failure{'s' * (trouble.attempts > 1)}" if trouble.attempts else ""
     values = "; ".join(f"{d.field}: {d.local!r} here, {d.remote!r} at Cal.com" for d in trouble.fields)
     reason = values or trouble.reason
-    return Markup(f"**{shown(_SAID[trouble.kind])}**{tried}: {shown(reason)}")
+    return Markup(f"**{shown(_KIND_SENTENCES[trouble.kind])}**{tried}: {shown(reason)}")
 
 
 def _next_attempt(trouble: ServiceTrouble) -> str:
@@ -82,15 +82,15 @@ def _next_attempt(trouble: ServiceTrouble) -> str:
 def _what_to_do(trouble: ServiceTrouble, account: Account) -> Markup:
     """The advice, the button, the command."""
     service = trouble.service_id
-    said = [str(shown(trouble.advice))]
+    parts = [str(shown(trouble.advice))]
     if trouble.remedy == "retry":
-        said.append(launchpad("Retry it", account.named("retry_service"), {"service": service}))
+        parts.append(launchpad("Retry it", account.named("retry_service"), {"service": service}))
     if trouble.remedy == "decide":
         job = account.named("resolve_conflict")
-        said.append(launchpad("Take ours", job, {"service": service, "take": "local"}))
-        said.append(launchpad("Take Cal.com's", job, {"service": service, "take": "remote"}))
+        parts.append(launchpad("Take ours", job, {"service": service, "take": "local"}))
+        parts.append(launchpad("Take Cal.com's", job, {"service": service, "take": "remote"}))
     commands = dict.fromkeys((command_for(trouble), explain_command(service)))
-    return Markup(" · ".join([*said, *(code(command) for command in commands)]))
+    return Markup(" · ".join([*parts, *(code(command) for command in commands)]))
 
 
 def held_table(now: ServicesNow, account: Account) -> dg.MarkdownMetadataValue:
@@ -126,7 +126,7 @@ def plan_sentence(plan: StoredPlan, *, may_write: bool) -> str:
     counts = ", ".join(f"{number} to {kind}" for kind, number in _doing_counts(plan.actions).items())
     open_ones = Counter(a.kind for a in plan.actions)
     parts = [counts] if counts else ["Nothing to write"]
-    parts += [f"{open_ones[kind]} {said}" for kind, said in _OPEN.items() if open_ones[kind]]
+    parts += [f"{open_ones[kind]} {words}" for kind, words in _OPEN.items() if open_ones[kind]]
     held = sum(1 for a in plan.actions if a.why_held(plan.held))
     if held:
         parts.append(f"{held} of these held until plan {plan.id} is applied by name")
@@ -170,13 +170,13 @@ def _kind(action: Action, plan: StoredPlan) -> Markup:
 def _changes(action: Action) -> str:
     if action.kind == "create":
         return f"a new event type of {action.owner}"
-    said = {
+    formats = {
         "push": "{field}: {remote!r} becomes {local!r} at Cal.com",
         "pull": "{field}: {local!r} becomes {remote!r} here",
         "conflict": "{field}: {local!r} here, {remote!r} at Cal.com",
     }
-    found = [d for d in action.fields if d.verdict in said]
-    return "; ".join(said[d.verdict].format(field=d.field, local=d.local, remote=d.remote) for d in found)
+    found = [d for d in action.fields if d.verdict in formats]
+    return "; ".join(formats[d.verdict].format(field=d.field, local=d.local, remote=d.remote) for d in found)
 
 
 def result_table(
@@ -202,11 +202,11 @@ def result_sentence(counts: dict[str, int], results: Sequence[ActionResult], nam
     """What came of a plan, failures named."""
     done = counts.get("done", 0)
     others = [f"{number} {outcome}" for outcome, number in counts.items() if outcome != "done"]
-    said = f"{done} of {len(results)} services written" + (f", {', '.join(others)}" if others else "") + "."
+    summary = f"{done} of {len(results)} services written" + (f", {', '.join(others)}" if others else "") + "."
     failed = [r for r in results if r.outcome == "failed"]
     named = "; ".join(f"{name_of(r.service_id, names)}: {r.message}" for r in failed[:_NAMED])
     more = f"; {len(failed) - _NAMED} more below" if len(failed) > _NAMED else ""
-    return f"{said} Failed: {named}{more}" if failed else said
+    return f"{summary} Failed: {named}{more}" if failed else summary
 
 
 def name_of(service_id: str, names: dict[str, str]) -> str:

@@ -61,7 +61,7 @@ def webhooks(
 
 
 def webhooks_alive(container: dg.ResourceParam[Container]) -> dg.AssetCheckResult:
-    """Lost deliveries are found by polling, so this warns. Without a change nothing is said of the deliveries."""
+    """Lost deliveries are found by polling, so this warns. Without a change nothing is known of the deliveries."""
     group = container.subscriptions
     if not group.is_wanted:
         return dg.AssetCheckResult(passed=True, description=_UNWANTED)
@@ -70,7 +70,7 @@ def webhooks_alive(container: dg.ResourceParam[Container]) -> dg.AssetCheckResul
         arrivals = group.arrivals(utc_now())
     bad = [(str(k.scope), k.state, k.reason) for k in known if k.state != "right"]
     borne = container.settings.webhook_lost_percent
-    is_heard = arrivals is None or not (arrivals.are_silent or arrivals.lost_percent > borne)
+    is_delivered = arrivals is None or not (arrivals.are_silent or arrivals.lost_percent > borne)
     text = [_arrivals_sentence(arrivals) if known else "No subscription was looked at yet: materialize webhooks."]
     if bad:
         text += ["These are not as they should be:", rows(("scope", "state", "why"), bad[:_ROWS_SHOWN])]
@@ -84,7 +84,7 @@ def webhooks_alive(container: dg.ResourceParam[Container]) -> dg.AssetCheckResul
             "lost % that is borne": borne,
         }
     return dg.AssetCheckResult(
-        passed=bool(known) and not bad and is_heard,
+        passed=bool(known) and not bad and is_delivered,
         severity=dg.AssetCheckSeverity.WARN,
         description="\n\n".join(text),
         metadata=metadata,

@@ -1,4 +1,4 @@
-"""What somebody may ask of free starts, checked once at the edge. All that is wrong is said at once."""
+"""What somebody may ask of free starts, checked once at the edge. All that is wrong is reported at once."""
 
 import re
 from collections.abc import Sequence
@@ -79,9 +79,9 @@ def nearest_question(
     problems.minutes("duration_minutes", duration_minutes, LONGEST_MINUTES)
     days = frozenset(range(_DAYS_OF_A_WEEK)) if weekdays is None else frozenset(weekdays)
     if any(type(day) is not int or not 0 <= day < _DAYS_OF_A_WEEK for day in days):
-        problems.said.append("weekdays: are numbers from 0 (Monday) to 6 (Sunday)")
+        problems.lines.append("weekdays: are numbers from 0 (Monday) to 6 (Sunday)")
     if any(one is not None and one.tzinfo is not None for one in (earliest, latest)):
-        problems.said.append("earliest, latest: are times of day of the schedule, without an offset")
+        problems.lines.append("earliest, latest: are times of day of the schedule, without an offset")
     problems.finish()
     wishes = Wishes(within_days, days, earliest or time.min, latest or time.max)
     return NearestQuestion(ids, moment, count, duration_minutes, wishes)
@@ -119,7 +119,7 @@ def hold_start(start: datetime, *, now: datetime, minutes: int | None, duration_
     problems = _Problems()
     moment = start
     if start.tzinfo is not None and start < now:
-        problems.said.append("start: is over")
+        problems.lines.append("start: is over")
     else:
         moment = problems.instant("start", start, now)
     problems.minutes("minutes", minutes, LONGEST_MINUTES)
@@ -137,39 +137,39 @@ def hold_uid(value: object) -> str:
 
 class _Problems:
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
     def ids(self, given: int | Sequence[int]) -> tuple[int, ...]:
         """Each id once, in the order given."""
         ids = tuple(dict.fromkeys((given,) if isinstance(given, int) else given))
         if not 1 <= len(ids) <= MOST_EVENT_TYPES:
-            self.said.append(f"event_type_ids: are 1 to {MOST_EVENT_TYPES}")
+            self.lines.append(f"event_type_ids: are 1 to {MOST_EVENT_TYPES}")
         if any(type(one) is not int or not 0 < one < 2**63 for one in ids):
-            self.said.append("event_type_ids: are positive numbers")
+            self.lines.append("event_type_ids: are positive numbers")
         return ids
 
     def instant(self, name: str, value: datetime, now: datetime) -> datetime:
         """In UTC; `now` in place of one that is wrong."""
         if value.tzinfo is None:
-            self.said.append(f"{name}: has no offset to UTC")
+            self.lines.append(f"{name}: has no offset to UTC")
             return now
         try:
             moment = value.astimezone(UTC)
         except OverflowError:
             moment = None
         if moment is None or abs(moment - now) > FURTHEST:
-            self.said.append(f"{name}: lies more than two years away")
+            self.lines.append(f"{name}: lies more than two years away")
             return now
         return moment
 
     def number(self, name: str, value: int, least: int, most: int) -> None:
         if type(value) is not int or not least <= value <= most:
-            self.said.append(f"{name}: is a number from {least} to {most}")
+            self.lines.append(f"{name}: is a number from {least} to {most}")
 
     def minutes(self, name: str, value: int | None, most: int) -> None:
         if value is not None:
             self.number(name, value, 1, most)
 
     def finish(self) -> None:
-        if self.said:
-            raise InvalidInput(self.said)
+        if self.lines:
+            raise InvalidInput(self.lines)

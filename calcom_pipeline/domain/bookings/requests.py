@@ -1,7 +1,7 @@
 """What application code asks for, checked once at the edge: a booking to be made, a new time for one.
 
 Details come as a mapping, flat or with `responses` or `attendee`, in Cal.com's spelling or ours; what leaves is a
-frozen value that needs no further look. All that is wrong is said at once, field by field, without quoting values.
+frozen value that needs no further look. All that is wrong is reported at once, field by field, without quoting values.
 Facts: fact sheet 6.5.
 """
 

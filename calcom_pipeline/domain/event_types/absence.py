@@ -33,7 +33,7 @@ class AbsenceRules:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What own reads told. `sibling` is one that is listed: whether it can be read by its id; None: nobody to try.
+    """What own reads found. `sibling` is one that is listed: whether it can be read by its id; None: nobody to try.
 
     `failed` says why own reads could not be made.
     """

@@ -1,4 +1,4 @@
-"""What people are told of a run that failed: one message per cause, with what to do."""
+"""The alert about a run that failed: one message per cause, with what to do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,13 +38,13 @@ _ELSE = "Look into the run; what nobody foresaw is a bug: please report it with 
 class Failure:
     """A run that failed for good, or something that stands still without one (no `job` and `run_id` then).
 
-    `code` is the kind of error in snake case, `said` its sentence.
+    `code` is the kind of error in snake case, `message` its sentence.
     """
 
     code: str
     job: str
     run_id: str
-    said: str
+    message: str
 
     @property
     def cause(self) -> str:
@@ -61,10 +61,10 @@ class AlertMessage:
 
 
 def message_about(failure: Failure, *, account: str, ui_url: str, before: int) -> AlertMessage:
-    """The message. `before`: failures of this cause that were not told since the last message."""
+    """The message. `before`: failures of this cause since the last message."""
     what_to_do = _OF_ALL_JOBS.get(failure.code) or _OF_ONE_JOB.get(failure.code) or _ELSE
     link = f"The run: {ui_url.rstrip('/')}/runs/{failure.run_id}" if failure.run_id else f"The UI: {ui_url}"
-    lines = [printable(redacted(failure.said, longest=_LONGEST_TEXT)), f"What to do: {what_to_do}", link]
+    lines = [printable(redacted(failure.message, longest=_LONGEST_TEXT)), f"What to do: {what_to_do}", link]
     if before and failure.run_id:
         lines.append(f"It had failed {before} times since the last message.")
     title = f"{failure.job} failed, {failure.code}" if failure.job else failure.code

@@ -31,7 +31,7 @@ def is_dead(holders: Iterable[Holder]) -> bool:
     return bool(known) and all(holder.is_dead for holder in known)
 
 
-#: A run that is between two states, a start or a release, gets this long before anybody is told of it: more than a
+#: A run that is between two states, a start or a release, gets this long before an alert is sent: more than a
 #: reaper takes to end the matter by itself.
 _SETTLED_SECONDS = 180.0
 

@@ -1,4 +1,4 @@
-"""Is everything in sync? One sentence, and the colour that it is said in."""
+"""Is everything in sync? One sentence, and its colour."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from calcom_pipeline.domain.reports.standing import NEEDING, STANDINGS, Standing
 #: in_sync: nothing to do; working: the next runs do it; asking: somebody has to do something; unknown: nobody can tell.
 Verdict = Literal["in_sync", "working", "asking", "unknown"]
 
-#: How a standing is said of one service and of several.
-_SAID: Mapping[Standing, tuple[str, str]] = {
+#: The words for a standing, of one service and of several.
+_PHRASES: Mapping[Standing, tuple[str, str]] = {
     "parked": ("is parked", "are parked"),
     "failed": ("failed", "failed"),
     "conflict": ("is in conflict", "are in conflict"),
@@ -62,22 +62,22 @@ def headline(
 
 
 def _not_in_sync(counts: Mapping[Standing, int], as_of: datetime, *, writes: bool) -> Headline:
-    needing = [_said(one, counts[one], writes=writes) for one in STANDINGS if one in NEEDING and counts.get(one)]
-    rest = [_said(one, counts[one], writes=writes) for one in ("waiting", "pending") if counts.get(one)]
+    needing = [_phrase(one, counts[one], writes=writes) for one in STANDINGS if one in NEEDING and counts.get(one)]
+    rest = [_phrase(one, counts[one], writes=writes) for one in ("waiting", "pending") if counts.get(one)]
     asks = bool(needing) or (not writes and counts.get("pending", 0) > 0)
     begin = "Not in sync" if asks else "Almost in sync"
     return Headline("asking" if asks else "working", f"{begin}: {_listed([*needing, *rest])}.", as_of)
 
 
-def _said(standing: Standing, number: int, *, writes: bool) -> str:
-    one, several = _SAID[standing]
+def _phrase(standing: Standing, number: int, *, writes: bool) -> str:
+    one, several = _PHRASES[standing]
     if standing == "pending" and not writes:
         one, several = "waits to be applied", "wait to be applied"
     return f"1 service {one}" if number == 1 else f"{number:,} services {several}"
 
 
 def _listed(parts: list[str]) -> str:
-    """`a`, `a and b`, `a, b and c`; the word is said once."""
+    """`a`, `a and b`, `a, b and c`; the word stands once."""
     parts = [parts[0], *(part.replace(" services", "").replace(" service", "") for part in parts[1:])]
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 

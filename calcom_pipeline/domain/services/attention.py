@@ -37,7 +37,7 @@ _ADVICE_OF_CODES: Mapping[str, str] = {
 }
 #: Settles itself within seconds, so it is nobody's business yet.
 _PASSING = frozenset({"create_may_appear"})
-#: Waits for itself: its link tells what failed.
+#: Waits for itself: its link shows what failed.
 _FAILED = frozenset({"parked", "next_attempt"})
 
 
@@ -109,7 +109,7 @@ def _trouble(
 
 
 def _of_link(link: Link) -> ServiceTrouble:
-    """What a link tells of failures."""
+    """What a link records of failures."""
     is_parked = link.state == "parked"
     at = None if is_parked else link.next_attempt_at
     kind: TroubleKind = "parked" if is_parked else "failed"

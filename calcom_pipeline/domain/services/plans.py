@@ -11,7 +11,7 @@ from calcom_pipeline.domain.services.fields import Value
 from calcom_pipeline.domain.services.links import Link
 
 ActionKind = Literal["create", "adopt", "push", "pull", "hide", "show", "park", "import", "conflict", "refuse", "wait"]
-#: Kinds that apply does something about; the others tell a person what stands in the way.
+#: Kinds that apply does something about; the others show a person what stands in the way.
 DOING: frozenset[ActionKind] = frozenset({"create", "adopt", "push", "pull", "hide", "show", "park", "import"})
 #: Kinds that may lose something a person cares about, braked apart from each other.
 DESTRUCTIVE: frozenset[ActionKind] = frozenset({"hide", "park", "pull"})

@@ -89,8 +89,8 @@ def _key_in_words(fault: Fault, call: SandboxCall) -> SandboxAnswer:
     for name, shape in shapes.items():
         message = message.replace(f"{{{name}}}", shape)
     error = {"code": "UnauthorizedException", "message": message}
-    told = {"status": "error", "timestamp": iso(call.now), "path": call.url, "error": error}
-    return SandboxAnswer(fault.status, orjson.dumps(told))
+    body = {"status": "error", "timestamp": iso(call.now), "path": call.url, "error": error}
+    return SandboxAnswer(fault.status, orjson.dumps(body))
 
 
 def _head(answer: SandboxAnswer) -> bytes:

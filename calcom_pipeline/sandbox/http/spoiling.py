@@ -105,13 +105,13 @@ def _time_zone(fault: Fault, answer: SandboxAnswer, _: int) -> SandboxAnswer:
     return _with_body(answer, orjson.dumps(_in_zone(orjson.loads(answer.body), fault.text or "")))
 
 
-def _in_zone(told: Any, zone: str) -> Any:
-    if isinstance(told, list):
-        return [_in_zone(one, zone) for one in cast("list[Any]", told)]
-    if isinstance(told, dict):
-        members = cast("Json", told).items()
+def _in_zone(body: Any, zone: str) -> Any:
+    if isinstance(body, list):
+        return [_in_zone(one, zone) for one in cast("list[Any]", body)]
+    if isinstance(body, dict):
+        members = cast("Json", body).items()
         return {name: zone if name == "timeZone" else _in_zone(value, zone) for name, value in members}
-    return told
+    return body
 
 
 def _merged(held: Any, change: Any) -> Any:
@@ -153,8 +153,8 @@ def _chosen(fault: Fault, rows: list[Any]) -> list[int]:
 
 def _with_rows(answer: SandboxAnswer, change: Callable[[list[Any]], list[Any]]) -> SandboxAnswer:
     """Rows are a list as `data`, the starts of each day of slots, or the one object of a read."""
-    told = orjson.loads(answer.body or b"null")
-    data = (is_object(told) or {}).get("data")
+    body = orjson.loads(answer.body or b"null")
+    data = (is_object(body) or {}).get("data")
     rows, members = is_list(data), is_object(data) or {}
     days = {day: starts for day, value in members.items() if (starts := is_list(value)) is not None}
     if rows is not None:
@@ -165,7 +165,7 @@ def _with_rows(answer: SandboxAnswer, change: Callable[[list[Any]], list[Any]]) 
         found = left[0]
     else:
         return answer
-    return _with_body(answer, orjson.dumps({**told, "data": found}))
+    return _with_body(answer, orjson.dumps({**body, "data": found}))
 
 
 # -- the headers

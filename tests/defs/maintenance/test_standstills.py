@@ -38,7 +38,7 @@ def tick(instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult:
 
 def block_key(container: Container) -> None:
     limiter = container.limits.limiter
-    limiter.complete(limiter.acquire("sync"), status=429, told=None)
+    limiter.complete(limiter.acquire("sync"), status=429, named_limit=None)
 
 
 def open_circuit(container: Container) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from calcom_pipeline.cli import cli, exit_codes
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.supervising.keeper import GRACE_SECONDS
+from calcom_pipeline.supervising.supervisor import GRACE_SECONDS
 from tests.support.commands import CHECKOUT
 
 UNIT = CHECKOUT / "deploy" / "calcom-pipeline.service"

@@ -239,7 +239,7 @@ def test_a_key_that_is_blocked(container: Container):
     grant = container.limits.limiter.acquire("sync")
     blocked = {"X-RateLimit-Limit-Default": "120", "X-RateLimit-Remaining-Default": "0"}
     container.limits.limiter.complete(
-        grant, status=429, told=limit_of(blocked | {"X-RateLimit-Reset-Default": "55"}, status=429)
+        grant, status=429, named_limit=limit_of(blocked | {"X-RateLimit-Reset-Default": "55"}, status=429)
     )
     findings = found(container)
     assert findings["Limiter"].verdict == "note"

@@ -16,7 +16,6 @@ import pytest
 from calcom_pipeline.local.processes import FAMILY_VARIABLE
 from calcom_pipeline.supervising import services as services_module
 from calcom_pipeline.supervising.family import Family
-from calcom_pipeline.supervising.keeper import Keeper, end_leftovers
 from calcom_pipeline.supervising.services import (
     FIRST_TRIES,
     RETRY_SECONDS_MAX,
@@ -26,6 +25,7 @@ from calcom_pipeline.supervising.services import (
     SupervisedService,
 )
 from calcom_pipeline.supervising.shared_log import SharedLog
+from calcom_pipeline.supervising.supervisor import Supervisor, end_leftovers
 from tests.support.commands import CHECKOUT
 from tests.support.waiting import until
 
@@ -38,27 +38,27 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
 time.sleep(600)
 """
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
-KEEPER = """
+SUPERVISOR = """
 import sys
 from pathlib import Path
-from calcom_pipeline.supervising import keeper
+from calcom_pipeline.supervising import supervisor
 from calcom_pipeline.supervising.services import SupervisedService
 from calcom_pipeline.supervising.shared_log import SharedLog
 import os
-keeper.GRACE_SECONDS = 1.0
+supervisor.GRACE_SECONDS = 1.0
 folder, *programs = sys.argv[1:]
 log = SharedLog(Path(folder, "log"), longest_bytes=1 << 20, files=1)
 services = [SupervisedService(f"service {n}", [sys.executable, "-c", text]) for n, text in enumerate(programs)]
-with keeper.stop_on_signals() as stop:
-    keeper.Keeper(services, dict(os.environ), log, Path(folder, "up.json")).run(stop)
+with supervisor.stop_on_signals() as stop:
+    supervisor.Supervisor(services, dict(os.environ), log, Path(folder, "up.json")).run(stop)
 """
 
 
 class Running:
-    """A keeper in a process of its own."""
+    """A supervisor in a process of its own."""
 
     def __init__(self, folder: Path, *programs: str) -> None:
-        argv = [sys.executable, "-c", KEEPER, str(folder), *programs]
+        argv = [sys.executable, "-c", SUPERVISOR, str(folder), *programs]
         self.process = subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": str(CHECKOUT)})
         self.record = folder / "up.json"
         self.log = folder / "log"
@@ -103,7 +103,9 @@ class TestFamilies:
         assert "service 0 ended (killed by SIGKILL); it is started again in 0.5 s" in running.log.read_text()
 
     @pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-    def test_nothing_outlives_the_keeper_however_it_ends(self, ended_by: signal.Signals, keep: Callable[..., Running]):
+    def test_nothing_outlives_the_supervisor_however_it_ends(
+        self, ended_by: signal.Signals, keep: Callable[..., Running]
+    ):
         """Neither a child's child in a session of its own, nor one that does not listen."""
         running = keep(PARENT, DEAF)
         until(lambda: len(running.members()) == 3)
@@ -120,7 +122,7 @@ class TestFamilies:
         running.process.kill()
         until(lambda: not running.members())
 
-    def test_when_keeper_and_guard_are_killed_at_once_the_kernel_and_the_next_one_do_the_rest(
+    def test_when_supervisor_and_guard_are_killed_at_once_the_kernel_and_the_next_one_do_the_rest(
         self, keep: Callable[..., Running]
     ):
         running = keep(PARENT, DEAF)
@@ -283,16 +285,18 @@ class TestLog:
         log.close()
 
 
-def test_a_keeper_starts_everything_anew_when_told(tmp_path: Path):
+def test_a_supervisor_starts_everything_anew_when_asked(tmp_path: Path):
     log = SharedLog(tmp_path / "log", longest_bytes=1000, files=1)
     program = [sys.executable, "-c", "import os, time; print(os.environ['WORD'], flush=True); time.sleep(600)"]
-    keeper = Keeper([SupervisedService("it", program)], {**os.environ, "WORD": "before"}, log, tmp_path / "up.json")
+    supervisor = Supervisor(
+        [SupervisedService("it", program)], {**os.environ, "WORD": "before"}, log, tmp_path / "up.json"
+    )
     stop = threading.Event()
-    thread = threading.Thread(target=keeper.run, args=(stop,))
+    thread = threading.Thread(target=supervisor.run, args=(stop,))
     thread.start()
     until(lambda: "before" in (tmp_path / "log").read_text())
-    keeper.environment = {**os.environ, "WORD": "after"}
-    keeper.restart_all()
+    supervisor.environment = {**os.environ, "WORD": "after"}
+    supervisor.restart_all()
     until(lambda: "after" in (tmp_path / "log").read_text())
     stop.set()
     thread.join()

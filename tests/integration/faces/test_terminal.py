@@ -55,7 +55,7 @@ class TestPace:
         pace = Pace(began=0.0)
         pace.note(100, 400, 10.0)
         assert (pace.per_minute(10.0), pace.seconds_left(10.0)) == (600, 30)
-        assert pace.told(10.0) == "600 a minute, 30 s left"
+        assert pace.summary(10.0) == "600 a minute, 30 s left"
 
     def test_a_wait_counts(self):
         """A block of a minute at half of the way makes the rest take a minute more."""
@@ -73,14 +73,14 @@ class TestPace:
     @pytest.mark.parametrize("total", [None, 0])
     def test_where_the_end_is_not_known_no_time_is_promised(self, total: int | None):
         pace = Pace(began=0.0)
-        assert pace.told(1.0) == ""
+        assert pace.summary(1.0) == ""
         pace.note(30, total, 60.0)
-        assert pace.told(60.0) == "30 a minute"
+        assert pace.summary(60.0) == "30 a minute"
 
     def test_what_is_done_has_no_pace_any_more(self):
         pace = Pace(began=0.0)
         pace.note(9, 9, 3.0)
-        assert pace.told(30.0) == ""
+        assert pace.summary(30.0) == ""
 
     @pytest.mark.parametrize(
         ("seconds", "said"), [(0.4, "0 s"), (41, "41 s"), (90, "2 min"), (3600, "1 h 0 min"), (7500, "2 h 5 min")]
@@ -94,14 +94,14 @@ class TestWaitForTheLimit:
         pace, turns = Pace(began=0.0), Turns(43)
         waiting = WaitForTurn(turns)
         pace.note(1, 9, 1.0)
-        assert waiting.told(pace, 2.0) == "", "it has just moved"
+        assert waiting.message(pace, 2.0) == "", "it has just moved"
         assert turns.asked == 0
-        assert waiting.told(pace, 4.0) == "waiting for the limit, 43 s"
-        waiting.told(pace, 4.5)
+        assert waiting.message(pace, 4.0) == "waiting for the limit, 43 s"
+        waiting.message(pace, 4.5)
         assert turns.asked == 1, "it is asked once a second at most"
 
     def test_what_stands_still_for_another_cause_does_not(self):
-        assert WaitForTurn(Turns(0)).told(Pace(began=0.0), 60.0) == ""
+        assert WaitForTurn(Turns(0)).message(Pace(began=0.0), 60.0) == ""
 
 
 def test_a_pipe_is_told_now_and_then():

@@ -70,7 +70,7 @@ def python(code: str, *arguments: object) -> subprocess.Popen[str]:
 def kill(pid: int | None) -> None:
     """Kill one of ours; it may have gone since it was found."""
     if pid:
-        processes.tell(pid, signal.SIGKILL, lambda: True)
+        processes.signal_process(pid, signal.SIGKILL, lambda: True)
 
 
 def server_pids(data: Path) -> list[int]:

@@ -163,7 +163,7 @@ class TestKills:
                 time.sleep(pause)
                 first.kill()
                 for pid in (Folder(data).owner() or 0, *server_pids(data)):
-                    processes.tell(pid, signal.SIGKILL, lambda: True) if pid else None
+                    processes.signal_process(pid, signal.SIGKILL, lambda: True) if pid else None
                 first.communicate()
         with local.join(data, **QUICK) as servers:
             write(servers, "after")

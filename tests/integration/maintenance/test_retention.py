@@ -319,7 +319,7 @@ def test_a_kind_that_fails_tells_how_far_it_came_and_stops_no_other(database: Da
     run(database, fact("old", "done", OLD))
     heard: list[Forgotten] = []
     lifetimes = [Lifetime(Failing(), MONTH), Lifetime(own_records(database)["fact"], MONTH)]
-    found = keep_lifetimes(lifetimes, now=NOW, batch=5, told=heard.append)
+    found = keep_lifetimes(lifetimes, now=NOW, batch=5, on_done=heard.append)
     assert found == heard == [Forgotten("a kind that fails", 30, 10, "the disk is full"), Forgotten("facts", 30, 1)]
 
 

@@ -184,7 +184,7 @@ def test_a_call_past_a_redis_that_hangs_waits_for_it_once_and_goes_on(proxied: t
             grant = limiter.acquire("sync")
             passage = breaker.enter("bookings", longest_seconds=1)
             breaker.report(passage, "ok")
-            limiter.complete(grant, status=200, told=None)
+            limiter.complete(grant, status=200, named_limit=None)
             assert grant.local
 
 

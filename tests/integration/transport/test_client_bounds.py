@@ -246,7 +246,7 @@ def test_a_create_ends_at_its_deadline_too(redis_client: redis.Redis, behaviour:
     with raw_server(creating) as (url, heard), client_of(url, KEY, redis_client, patience=ONCE) as calcom:
         began = time.monotonic()
         looked = calcom._context.transport._options.observers
-        looked.tell = lambda event, record: ended.append(time.monotonic() - began) if event == "failed" else None
+        looked.notify = lambda event, record: ended.append(time.monotonic() - began) if event == "failed" else None
         with pytest.raises(OutcomeUnknown):
             calcom.create_event_type(Owner("user", 1), {"title": "T", "slug": "t", "duration_minutes": 5}, above_id=1)
     assert [method for method, *_ in heard.requests].count("POST") == 1

@@ -173,7 +173,7 @@ class Script:
             self.now += 30  # the machine slept between the grant and its use
         return Grant("g", waited_seconds=2)
 
-    def complete(self, grant: Grant, *, status: int | None, told: object) -> None:
+    def complete(self, grant: Grant, *, status: int | None, named_limit: object) -> None:
         self.told.append(f"complete {status}")
 
     def give_back(self, grant: Grant) -> None:

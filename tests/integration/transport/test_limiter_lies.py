@@ -61,7 +61,7 @@ def test_what_an_answer_tells_is_waited_out_for_a_window_and_a_block_at_most(
     limiter: RedisRateLimiter, caplog: pytest.LogCaptureFixture, reset: object, status: int
 ):
     with caplog.at_level(logging.WARNING):
-        limiter.complete(limiter.acquire("sync"), status=status, told=limit_of(spent(reset), status=status))
+        limiter.complete(limiter.acquire("sync"), status=status, named_limit=limit_of(spent(reset), status=status))
     assert 60 < limiter.seconds_until_available("interactive") <= LONGEST + 1
     assert caplog.text.count("limit_header_not_believed") == 1
     assert "CALCOM_RATE_WINDOW_SECONDS" in caplog.text
@@ -69,13 +69,13 @@ def test_what_an_answer_tells_is_waited_out_for_a_window_and_a_block_at_most(
 
 @pytest.mark.parametrize("reset", NO_RESETS, ids=lambda reset: str(reset)[:14])
 def test_what_is_no_time_stops_nobody(limiter: RedisRateLimiter, reset: object):
-    limiter.complete(limiter.acquire("sync"), status=200, told=limit_of(spent(reset), status=200))
+    limiter.complete(limiter.acquire("sync"), status=200, named_limit=limit_of(spent(reset), status=200))
     assert limiter.seconds_until_available("interactive") < 3
 
 
 @pytest.mark.parametrize("limit", ["9" * 309, "9" * 5000, "-5", "0", "1e308", "5.5"], ids=lambda limit: limit[:14])
 def test_no_number_of_a_header_breaks_the_limiter_or_the_look_at_it(limiter: RedisRateLimiter, limit: str):
-    limiter.complete(limiter.acquire("sync"), status=200, told=limit_of(spent(60, limit=limit), status=200))
+    limiter.complete(limiter.acquire("sync"), status=200, named_limit=limit_of(spent(60, limit=limit), status=200))
     view = limiter.view()
     assert view.spendable == BUDGET.spendable
     assert view.others <= 1_000_000
@@ -91,13 +91,15 @@ def test_after_a_429_nobody_comes_back_sooner_than_a_second_and_each_time_later(
     waits: list[float] = []
     for _ in range(9):
         limiter.complete(
-            limiter.acquire("interactive", deadline_seconds=0), status=429, told=limit_of(headers, status=429)
+            limiter.acquire("interactive", deadline_seconds=0), status=429, named_limit=limit_of(headers, status=429)
         )
         waits.append(wait_of(world))
         world.run(waits[-1] + 0.01)
     assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 64, LONGEST, LONGEST], abs=0.1)
-    limiter.complete(limiter.acquire("interactive", deadline_seconds=0), status=200, told=None)
-    limiter.complete(limiter.acquire("interactive", deadline_seconds=0), status=429, told=limit_of(headers, status=429))
+    limiter.complete(limiter.acquire("interactive", deadline_seconds=0), status=200, named_limit=None)
+    limiter.complete(
+        limiter.acquire("interactive", deadline_seconds=0), status=429, named_limit=limit_of(headers, status=429)
+    )
     assert wait_of(world) == pytest.approx(1, abs=0.1)
 
 
@@ -123,11 +125,13 @@ def test_without_redis_a_429_is_waited_out_for_a_second_at_least_and_each_time_f
         for _ in range(9):
             now[0] += limiter.seconds_until_available() + 0.001
             grant = limiter.acquire("sync")
-            limiter.complete(grant, status=429, told=limit_of({"Retry-After": "0"}, status=429))
+            limiter.complete(grant, status=429, named_limit=limit_of({"Retry-After": "0"}, status=429))
             waits.append(limiter.seconds_until_available())
         assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 64, LONGEST, LONGEST], abs=0.6)
         now[0] += LONGEST + 1
-        limiter.complete(limiter.acquire("sync"), status=429, told=limit_of({"Retry-After": "86400"}, status=429))
+        limiter.complete(
+            limiter.acquire("sync"), status=429, named_limit=limit_of({"Retry-After": "86400"}, status=429)
+        )
         assert limiter.seconds_until_available() == pytest.approx(LONGEST, abs=0.6)
 
 

@@ -43,9 +43,9 @@ def limiter_of(client: redis.Redis, **changes: object) -> RedisRateLimiter:
 
 
 def used_up(limiter: RedisRateLimiter) -> None:
-    limiter.complete(limiter.acquire("sync"), status=200, told=None)
+    limiter.complete(limiter.acquire("sync"), status=200, named_limit=None)
     while limiter.seconds_until_available("sync") == 0:
-        limiter.complete(limiter.acquire("sync"), status=200, told=None)
+        limiter.complete(limiter.acquire("sync"), status=200, named_limit=None)
 
 
 def test_a_wait_past_the_deadline_is_refused_at_once_and_leaves_the_queue(redis_client: redis.Redis):
@@ -80,7 +80,7 @@ def test_a_wait_within_the_deadline_ends_with_a_grant(redis_client: redis.Redis)
 
 def test_a_429_stops_everybody_who_shares_the_key(redis_client: redis.Redis):
     first, second = limiter_of(redis_client), limiter_of(redis_client)
-    first.complete(first.acquire("sync"), status=429, told=limit_of(named("Default", 6, 0, 40), status=429))
+    first.complete(first.acquire("sync"), status=429, named_limit=limit_of(named("Default", 6, 0, 40), status=429))
     assert 39 < second.seconds_until_available("interactive") <= 40
     assert 39 < second.view().paused_seconds <= 40
     with pytest.raises(RateLimited):
@@ -99,7 +99,7 @@ def test_without_redis_a_process_takes_its_share_evenly_and_says_so_once(caplog:
         for _ in range(10):
             grant = limiter.acquire("sync")
             grants.append(time.now - began)
-            limiter.complete(grant, status=200, told=None)
+            limiter.complete(grant, status=200, named_limit=None)
             assert grant.local
     interval = 60 * 8 / 118
     assert grants == pytest.approx([interval * n for n in range(1, 11)])
@@ -112,7 +112,7 @@ def test_without_redis_a_block_is_waited_out_and_a_deadline_still_holds():
     with open_redis(NOBODY) as client:
         limiter = RedisRateLimiter(client, key_name="wait", budget=BUDGET, sleep=time.sleep, clock=time.clock)
         grant = limiter.acquire("sync")
-        limiter.complete(grant, status=429, told=limit_of({"X-RateLimit-Reset-Default": "55"}, status=429))
+        limiter.complete(grant, status=429, named_limit=limit_of({"X-RateLimit-Reset-Default": "55"}, status=429))
         assert limiter.seconds_until_available() == pytest.approx(55)
         with pytest.raises(RateLimited) as refused:
             limiter.acquire("sync", deadline_seconds=30)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from calcom_pipeline.app.maintenance.alerts import AlertOutcome, AlertRules, tell
+from calcom_pipeline.app.maintenance.alerts import AlertOutcome, AlertRules, send_alert
 from calcom_pipeline.app.maintenance.ports import NotSent
 from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.domain.maintenance.alerts import AlertMessage, Failure, message_about
@@ -77,25 +77,25 @@ def test_what_every_job_meets_is_one_cause_and_all_else_is_each_jobs_own(code: s
 
 def test_a_cause_is_told_once_and_again_when_it_lasts():
     log, channel = FakeLog(), FakeChannel()
-    told = [tell(FAILURE, log, [channel], rules=RULES, now=NOW + timedelta(hours=h)) for h in (0, 1, 2, 7)]
+    told = [send_alert(FAILURE, log, [channel], rules=RULES, now=NOW + timedelta(hours=h)) for h in (0, 1, 2, 7)]
     assert told == [AlertOutcome(("webhook",)), AlertOutcome(), AlertOutcome(), AlertOutcome(("webhook",))]
     assert "failed 2 times" in channel.messages[-1].text
 
 
 def test_a_message_that_did_not_get_out_is_tried_at_the_next_failure():
     log, channel = FakeLog(), FakeChannel(broken=True)
-    assert tell(FAILURE, log, [channel], rules=RULES, now=NOW) == AlertOutcome((), ("webhook: it answered 500",))
+    assert send_alert(FAILURE, log, [channel], rules=RULES, now=NOW) == AlertOutcome((), ("webhook: it answered 500",))
     channel.broken = False
-    assert tell(FAILURE, log, [channel], rules=RULES, now=NOW).sent == ("webhook",)
+    assert send_alert(FAILURE, log, [channel], rules=RULES, now=NOW).sent == ("webhook",)
 
 
 def test_one_way_that_works_is_enough():
     log, broken, mail = FakeLog(), FakeChannel(broken=True), FakeChannel("mail")
-    assert tell(FAILURE, log, [broken, mail], rules=RULES, now=NOW).sent == ("mail",)
-    assert tell(FAILURE, log, [broken, mail], rules=RULES, now=NOW) == AlertOutcome()
+    assert send_alert(FAILURE, log, [broken, mail], rules=RULES, now=NOW).sent == ("mail",)
+    assert send_alert(FAILURE, log, [broken, mail], rules=RULES, now=NOW) == AlertOutcome()
 
 
 @pytest.mark.parametrize("broken", [False, True])
 def test_with_postgresql_away_people_are_told_all_the_same(broken: bool):
-    told = tell(FAILURE, FakeLog(away=True), [FakeChannel(broken=broken)], rules=RULES, now=NOW)
+    told = send_alert(FAILURE, FakeLog(away=True), [FakeChannel(broken=broken)], rules=RULES, now=NOW)
     assert bool(told.sent) is not broken

@@ -42,7 +42,7 @@ def ignored_details(request: BookingRequest, booking: Booking) -> tuple[str, ...
     Answers to an event type's own questions and the location are not compared: Cal.com rewrites both.
     """
     payload = _payload(booking)
-    told = _metadata(payload)
+    answered_metadata = _metadata(payload)
     responses: dict[str, Any] = payload.get("bookingFieldsResponses") or {}
     guests: list[str] = payload.get("guests") or responses.get("guests") or list[str]()
     minutes = (booking.end - booking.start).total_seconds() / _SECONDS_PER_MINUTE
@@ -53,7 +53,9 @@ def ignored_details(request: BookingRequest, booking: Booking) -> tuple[str, ...
         "lengthInMinutes": request.length_minutes in (None, minutes),
         "attendee": request.attendee.email is None or canonical(request.attendee.email) in who,
         "guests": set(map(canonical, request.guests)) <= set(map(canonical, guests)),
-        "metadata": all(any(one.get(name) == value for one in told) for name, value in request.metadata.items()),
+        "metadata": all(
+            any(one.get(name) == value for one in answered_metadata) for name, value in request.metadata.items()
+        ),
     }
     return tuple(name for name, as_sent in shown.items() if not as_sent)
 

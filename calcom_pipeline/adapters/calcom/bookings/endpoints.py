@@ -162,7 +162,7 @@ class BookingEndpoints(EventTypeEndpoints, AccountEndpoints):
     def _made(
         self, uid: str, verb: str, body: Mapping[str, Any], operation: str, is_done: Callable[[Booking], bool]
     ) -> Booking:
-        """An action whose traces are known: after a doubt the booking itself tells whether it was done."""
+        """An action whose traces are known: after a doubt the booking itself shows whether it was done."""
 
         def look() -> tuple[Booking, ...] | None:
             found = self.get_booking(uid)

@@ -326,8 +326,8 @@ def _keys(row: Any) -> Keys:
 
 def _refuse_another_shape(bookings: list[Booking], unreadable: list[Unreadable], exchange: Exchange) -> None:
     reasons = {record.reason for record in unreadable}
-    tells_shape = all(reason.endswith(_SHAPE_REASONS) for reason in reasons)
-    if not bookings and len(unreadable) >= _ROWS_OF_A_NEW_SHAPE and len(reasons) == 1 and tells_shape:
+    wrong_shape = all(reason.endswith(_SHAPE_REASONS) for reason in reasons)
+    if not bookings and len(unreadable) >= _ROWS_OF_A_NEW_SHAPE and len(reasons) == 1 and wrong_shape:
         raise ContractBroken(
             f"{exchange.operation} answered {len(unreadable)} rows that all fail alike ({reasons.pop()}); nothing of "
             "it was stored",

@@ -40,13 +40,13 @@ _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILU
 _LONGEST_BODY = 600
 _MOST_PROBLEMS = 5
 DEFAULT_BLOCK_SECONDS = 60.0
-# What is told to a caller; the limiter, which knows the settings and the refusals before this one, waits on its own.
+# What a caller gets; the limiter, which knows the settings and the refusals before this one, waits on its own.
 _SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 120.0
 
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 400, 401, 403, 404, 409
 _TOKEN_EXPIRED, _TOO_MANY, _SERVER_ERROR, _REDIRECT = 498, 429, 500, 300
 _REQUEST_TIMEOUT = 408
-# A full limit of the event type is told with a 401 (capture 23d); the key is fine.
+# A full limit of the event type is answered with a 401 (capture 23d); the key is fine.
 _BOOKING_LIMIT = "booking_limit_reached"
 # The router's own 404: nothing answers to this path with this version (fact sheet 1.3).
 _NO_ROUTE = ("Cannot GET ", "Cannot POST ", "Cannot PATCH ", "Cannot DELETE ")
@@ -66,8 +66,8 @@ _LOST_RACE = "An error occurred while querying the database."
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What an error answer says: its message, a summary fit for a log, and whether it came without the envelope.
+class ErrorAnswer:
+    """The contents of an error answer: its message, a summary fit for a log, and whether it came without the envelope.
 
     `page`: it is no JSON, so it is not of Cal.com, whose errors all are; a gateway or a firewall has answered.
     """
@@ -99,14 +99,14 @@ def _not_sent(error: requests.RequestException, exchange: Exchange, host: str) -
     if trouble := certificate_trouble(error):
         return CertificateRefused(f"{operation}: the certificate of {host} {trouble}", exchange=exchange, advice=_TRUST)
     if isinstance(error, requests.exceptions.ProxyError):
-        told = f"{operation}: {_proxy_trouble(error)}"
-        return TransientError(told, exchange=exchange, advice="Check CALCOM_PROXY or HTTPS_PROXY.")
+        text = f"{operation}: {_proxy_trouble(error)}"
+        return TransientError(text, exchange=exchange, advice="Check CALCOM_PROXY or HTTPS_PROXY.")
     if never_sent(error):
-        told = f"{operation}: Cal.com cannot be reached"
-        return TransientError(told, exchange=exchange, advice="Check CALCOM_BASE_URL and the net.")
+        text = f"{operation}: Cal.com cannot be reached"
+        return TransientError(text, exchange=exchange, advice="Check CALCOM_BASE_URL and the net.")
     if any(getattr(cause, "reason", None) in _NO_TLS for cause in causes(error) if isinstance(cause, ssl.SSLError)):
-        told = f"{operation}: what answers at {host} does not speak TLS"
-        return TransientError(told, exchange=exchange, advice="Check CALCOM_BASE_URL.")
+        text = f"{operation}: what answers at {host} does not speak TLS"
+        return TransientError(text, exchange=exchange, advice="Check CALCOM_BASE_URL.")
     return None
 
 
@@ -132,10 +132,10 @@ def error_of(status: int, content: bytes, headers: Mapping[str, str], exchange: 
 
     What is left of the doubt: a refusal (3xx, 4xx) did nothing; after a 5xx nobody knows.
     """
-    told = _told(content)
+    answer = _error_answer(content)
     doubt = exchange.in_doubt and (status >= _SERVER_ERROR or status == _REQUEST_TIMEOUT)
-    exchange = replace(exchange, status=status, body=told.summary, in_doubt=doubt)
-    message = redacted(told.message)
+    exchange = replace(exchange, status=status, body=answer.summary, in_doubt=doubt)
+    message = redacted(answer.message)
     text = f"{exchange.operation}: Cal.com answered {status}" + (f" ({message})" if message else "")
     if status == _TOO_MANY:
         named = seconds_blocked(headers)
@@ -147,13 +147,13 @@ def error_of(status: int, content: bytes, headers: Mapping[str, str], exchange: 
         return TransientError(text, exchange=exchange)
     if status < _BAD_REQUEST:
         return ContractBroken(text, exchange=exchange, advice="Check CALCOM_BASE_URL: an API does not redirect.")
-    if status == _NOT_FOUND and told.message.startswith(_NO_ROUTE):
+    if status == _NOT_FOUND and answer.message.startswith(_NO_ROUTE):
         return ContractBroken(
             f"{exchange.operation}: nothing answers here with this cal-api-version header",
             exchange=exchange,
             advice="Check CALCOM_BASE_URL, and whether this Cal.com knows the version of this endpoint group.",
         )
-    return _not_of_calcom(status, exchange) if told.page else _refusal(status, told, text, exchange)
+    return _not_of_calcom(status, exchange) if answer.page else _refusal(status, answer, text, exchange)
 
 
 def _not_of_calcom(status: int, exchange: Exchange) -> CalcomError:
@@ -164,38 +164,38 @@ def _not_of_calcom(status: int, exchange: Exchange) -> CalcomError:
     return Rejected(text, exchange=exchange, advice=_GATEWAY)
 
 
-def _refusal(status: int, told: Told, text: str, exchange: Exchange) -> CalcomError:
-    if status in (_UNAUTHORIZED, _TOKEN_EXPIRED) and told.message != _BOOKING_LIMIT:
+def _refusal(status: int, answer: ErrorAnswer, text: str, exchange: Exchange) -> CalcomError:
+    if status in (_UNAUTHORIZED, _TOKEN_EXPIRED) and answer.message != _BOOKING_LIMIT:
         return Unauthorized(text, exchange=exchange, advice="Check CALCOM_API_KEY: is it right, and not expired?")
     # A bare 403 comes from a rule of the booking (minimum reschedule notice), not from a guard of the key.
-    if status == _FORBIDDEN and not told.bare:
+    if status == _FORBIDDEN and not answer.bare:
         return Unauthorized(text, exchange=exchange, advice="This key may not do that.")
     if status == _NOT_FOUND:
         return NotFound(text, exchange=exchange)
-    raced = told.bare and told.message == _LOST_RACE
-    if status == _CONFLICT or raced or any(sentence in told.message for sentence in _TAKEN):
+    raced = answer.bare and answer.message == _LOST_RACE
+    if status == _CONFLICT or raced or any(sentence in answer.message for sentence in _TAKEN):
         return Conflict(text, exchange=exchange)
     return Rejected(text, exchange=exchange)
 
 
-def _told(content: bytes) -> Told:
+def _error_answer(content: bytes) -> ErrorAnswer:
     try:
         body: Any = orjson.loads(content)
     except orjson.JSONDecodeError:
-        return Told("", "", bare=False, page=True)
+        return ErrorAnswer("", "", bare=False, page=True)
     if not isinstance(body, dict):
-        return Told("", "", bare=False)
-    told = cast("dict[str, Any]", body)
-    error = told.get("error")
+        return ErrorAnswer("", "", bare=False)
+    members = cast("dict[str, Any]", body)
+    error = members.get("error")
     envelope = cast("dict[str, Any]", error) if isinstance(error, dict) else {}
-    message = _text(envelope.get("message") or told.get("message") or error)
+    message = _text(envelope.get("message") or members.get("message") or error)
     kept: dict[str, Any] = {
         "code": redacted(_text(envelope.get("code"))),
         "message": redacted(message),
         "problems": _problems(envelope.get("details")),
     }
     summary = orjson.dumps({name: value for name, value in kept.items() if value}).decode()[:_LONGEST_BODY]
-    return Told(message, summary, bare="statusCode" in told and not envelope)
+    return ErrorAnswer(message, summary, bare="statusCode" in members and not envelope)
 
 
 def _problems(details: Any) -> list[str]:

@@ -37,7 +37,7 @@ _LONGEST_REQUEST_ID = 100
 
 @dataclass(slots=True)
 class _Outcome:
-    """What limiter and breaker are told in the end, however it ends."""
+    """What is reported to limiter and breaker in the end, however it ends."""
 
     status: int | None = None
     headers: Mapping[str, str] | None = None
@@ -101,7 +101,7 @@ class GuardedAdapter(TimedAdapter):
         attempt = current_attempt.get()
         self._breaker.refuse_when_open(attempt.call.group)
         grant = self._turn(attempt)
-        with self._told(attempt, grant) as outcome:
+        with self._reporting_outcome(attempt, grant) as outcome:
             self._stamp(request, attempt)
             response = self._exchange(request, attempt, options)
             attempt.status, attempt.request_id = response.status_code, _request_id(response.headers)
@@ -137,7 +137,7 @@ class GuardedAdapter(TimedAdapter):
             request.headers.update(self._signer.headers(method, path, body, unix_seconds=seconds))
 
     @contextmanager
-    def _told(self, attempt: Attempt, grant: Grant) -> Generator[_Outcome]:
+    def _reporting_outcome(self, attempt: Attempt, grant: Grant) -> Generator[_Outcome]:
         call = attempt.call
         try:
             passage = self._breaker.enter(call.group, longest_seconds=call.timeout_seconds)
@@ -153,7 +153,7 @@ class GuardedAdapter(TimedAdapter):
         finally:
             self._count(grant, outcome)
             self._limiter.complete(
-                grant, status=outcome.status, told=limit_of(outcome.headers or {}, status=outcome.status)
+                grant, status=outcome.status, named_limit=limit_of(outcome.headers or {}, status=outcome.status)
             )
             self._breaker.report(passage, outcome.verdict)
 
@@ -175,9 +175,9 @@ class GuardedAdapter(TimedAdapter):
         return response
 
     def _count(self, grant: Grant, outcome: _Outcome) -> None:
-        told = read_limit_headers(outcome.headers or {})
+        named_limit = read_limit_headers(outcome.headers or {})
         with self._lock:
-            self.limit_seen = told.limit if told else self.limit_seen
+            self.limit_seen = named_limit.limit if named_limit else self.limit_seen
             self._spent = Spent(
                 self._spent.calls + 1,
                 self._spent.refused + (outcome.status == TOO_MANY),
@@ -200,5 +200,5 @@ def _verdict_of_none(error: requests.RequestException, attempt: Attempt) -> Verd
 
 
 def _request_id(headers: Mapping[str, str]) -> str | None:
-    told = headers.get("X-Request-Id")
-    return None if told is None else redacted(told, longest=_LONGEST_REQUEST_ID)
+    request_id = headers.get("X-Request-Id")
+    return None if request_id is None else redacted(request_id, longest=_LONGEST_REQUEST_ID)

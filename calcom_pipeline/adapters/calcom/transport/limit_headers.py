@@ -22,7 +22,7 @@ _OF_ONE_ENDPOINT = frozenset(
 )
 # The roomiest key that anybody speaks of has 800 requests per minute; a number past this counts as this.
 _MOST_REQUESTS = 1_000_000
-# A reset past this is no reset, whoever said it. How much of it is waited out is the limiter's business.
+# A reset past this is no reset, whoever sent it. How much of it is waited out is the limiter's business.
 _LONGEST_SECONDS = 86_400
 # Seconds since 1970 have ten digits, milliseconds thirteen; no wait is as long as the smaller of them.
 _EPOCH_SECONDS, _EPOCH_MILLISECONDS = 1e9, 1e12
@@ -40,7 +40,7 @@ def read_limit_headers(headers: Mapping[str, str], *, now: datetime | None = Non
     for name, value in headers.items():
         if (match := _HEADER.fullmatch(name)) and match[2].lower() not in _OF_ONE_ENDPOINT:
             part = match[1].lower()
-            number = _seconds(value, _said_at(headers, now)) if part == "reset" else _requests(value)
+            number = _seconds(value, _answered_at(headers, now)) if part == "reset" else _requests(value)
             if number is not None:
                 found.setdefault(match[2].lower(), {})[part] = number
     whole = {
@@ -67,12 +67,12 @@ def seconds_blocked(headers: Mapping[str, str], *, now: datetime | None = None) 
     None where nothing does. 0 where it says that waiting is not needed; whoever waits decides about that, and about the
     longest wait, himself. `now` (UTC) is for tests.
     """
-    told = read_limit_headers(headers, now=now)
-    if told is not None:
-        return told.reset_seconds
-    said_at = _said_at(headers, now)
+    named_limit = read_limit_headers(headers, now=now)
+    if named_limit is not None:
+        return named_limit.reset_seconds
+    answered_at = _answered_at(headers, now)
     named = [value for name, value in headers.items() if name.lower().startswith(_RESETS) or name.lower() == _RETRY]
-    return max((s for s in (_seconds(value, said_at) for value in named) if s is not None), default=None)
+    return max((s for s in (_seconds(value, answered_at) for value in named) if s is not None), default=None)
 
 
 def _requests(value: str) -> int | None:
@@ -84,30 +84,30 @@ def _requests(value: str) -> int | None:
     return None
 
 
-def _seconds(value: str, said_at: datetime) -> int | None:
+def _seconds(value: str, answered_at: datetime) -> int | None:
     """Whole seconds from now, rounded up; None for no number, and for an instant that is over or no instant at all."""
     text = value.strip()
     if text.isascii() and text.isdigit() and len(text) > len(str(int(_EPOCH_MILLISECONDS))):
         return _LONGEST_SECONDS
     if not _NUMBER.fullmatch(text):
-        return _until(text, said_at)
+        return _until(text, answered_at)
     number = float(text)
     if number < _EPOCH_SECONDS:
         return min(math.ceil(number), _LONGEST_SECONDS)
     seconds = number / 1000 if number >= _EPOCH_MILLISECONDS else number
-    return _bounded(seconds - said_at.timestamp())
+    return _bounded(seconds - answered_at.timestamp())
 
 
-def _until(text: str, said_at: datetime) -> int | None:
+def _until(text: str, answered_at: datetime) -> int | None:
     date = _date(text)
-    return None if date is None else _bounded((date - said_at) / timedelta(seconds=1))
+    return None if date is None else _bounded((date - answered_at) / timedelta(seconds=1))
 
 
 def _bounded(seconds: float) -> int | None:
     return min(math.ceil(seconds), _LONGEST_SECONDS) if seconds > 0 else None
 
 
-def _said_at(headers: Mapping[str, str], now: datetime | None) -> datetime:
+def _answered_at(headers: Mapping[str, str], now: datetime | None) -> datetime:
     """When the answer was made, by the clock that also wrote its other dates; ours where it does not say."""
     dates = [value for name, value in headers.items() if name.lower() == "date"]
     return next(filter(None, map(_date, dates)), None) or now or datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""What the world is told of every request: one event when it starts, one when it has completed or failed.
+"""What observers get of every request: one event when it starts, one when it has completed or failed.
 
 An observer may be slow or broken without a call suffering: what it raises is logged and forgotten.
 """
@@ -16,7 +16,7 @@ from calcom_pipeline.domain.errors import CalcomError, Conflict, NotFound
 _log = event_logger("calls")
 # What a caller may expect and deals with: no business of an error tracker.
 _EXPECTED = (NotFound, Conflict)
-# What a caller is told anyway, and no trouble of the net or of Cal.com.
+# What a caller gets anyway, and no trouble of the net or of Cal.com.
 _REFUSALS = frozenset({"NotFound", "Conflict", "Rejected", "CircuitOpen"})
 
 
@@ -47,16 +47,16 @@ class Observers:
     def started(self, attempt: Attempt) -> "Observation":
         """An attempt begins."""
         observation = Observation(self, attempt)
-        self.tell("started", observation.record("started"))
+        self.notify("started", observation.record("started"))
         return observation
 
-    def tell(self, event: str, record: CallRecord) -> None:
-        """Tell every observer."""
+    def notify(self, event: str, record: CallRecord) -> None:
+        """Notify every observer."""
         for observer in self._observers:
             self._safely(lambda observer=observer: getattr(observer, event)(record))
 
     def given_up(self, call: Call, error: CalcomError) -> None:
-        """A call failed for good; expected refusals are not told."""
+        """A call failed for good; expected refusals are not reported."""
         hook = self._error_hook
         if hook is not None and not isinstance(error, _EXPECTED):
             context = {
@@ -87,11 +87,11 @@ class Observation:
 
     def completed(self) -> None:
         """It succeeded."""
-        self._observers.tell("completed", self.record("ok"))
+        self._observers.notify("completed", self.record("ok"))
 
     def failed(self, error: CalcomError) -> None:
         """It failed."""
-        self._observers.tell("failed", self.record(type(error).__name__))
+        self._observers.notify("failed", self.record(type(error).__name__))
 
     def record(self, outcome: str) -> CallRecord:
         """What is known now."""

@@ -51,7 +51,7 @@ class Retries:
         """The result of the first attempt that succeeds; `attempt` gets its number and the deadline.
 
         Raises:
-            CalcomError: of the last attempt that was made: where the breaker lets no other follow, its cause is told.
+            CalcomError: of the last attempt that was made: where the breaker lets no other follow, its cause is raised.
         """
         patience = self._patience
         allowed = patience.deadline_seconds if call.deadline_seconds is None else call.deadline_seconds

@@ -155,18 +155,18 @@ def _write_moves(cursor: Cursor, listing: Listing, moves: Moves, sent_at: dateti
 
 def _write(cursor: Cursor, changes: Sequence[_Change], listing: Listing, read_started_at: datetime) -> None:
     """New rows go straight in: under the lock of the stream nobody else adds any. Others by one upsert."""
-    said_of_all = (read_started_at.isoformat(), f"{{{listing}}}")
+    shared_values = (read_started_at.isoformat(), f"{{{listing}}}")
     added, changed = ([c for c in changes if c.added is new] for new in (True, False))
     if added:
         with copying(cursor, queries.COPY_BOOKINGS) as send:
-            send(_lines(added, said_of_all))
+            send(_lines(added, shared_values))
             attendees, hosts = _people(changes)  # while PostgreSQL stores the rows
     else:
         attendees, hosts = _people(changes)
     if changed:
         known = {"uids": [change.booking.uid for change in changed]}
         cursor.execute(queries.STAGE)
-        copy_lines(cursor, queries.COPY_STAGE, list(_lines(changed, said_of_all)))
+        copy_lines(cursor, queries.COPY_STAGE, list(_lines(changed, shared_values)))
         cursor.execute(statement(queries.UPSERT))
         cursor.execute(queries.DROP_ATTENDEES, known)
         cursor.execute(queries.DROP_HOSTS, known)
@@ -174,9 +174,9 @@ def _write(cursor: Cursor, changes: Sequence[_Change], listing: Listing, read_st
     copy_lines(cursor, queries.COPY_HOSTS, hosts)
 
 
-def _lines(changes: Iterable[_Change], said_of_all: tuple[str, str]) -> Iterator[str]:
+def _lines(changes: Iterable[_Change], shared_values: tuple[str, str]) -> Iterator[str]:
     for change in changes:
-        yield line((*_row(change.booking), *said_of_all, change.is_private), plain=_is_plain(change.booking))
+        yield line((*_row(change.booking), *shared_values, change.is_private), plain=_is_plain(change.booking))
 
 
 def _people(changes: Iterable[_Change]) -> tuple[list[str], list[str]]:

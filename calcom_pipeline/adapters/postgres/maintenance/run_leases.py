@@ -1,4 +1,4 @@
-"""Leases of runs: who executes which run, told by the processes themselves again and again.
+"""Leases of runs: who executes which run, renewed by the processes themselves again and again.
 
 The table lies in Dagster's own database, beside the runs it speaks of: several accounts, and several machines, may
 share one instance. Every call is one short connection and one transaction, so that leases survive a fail-over and work

@@ -21,7 +21,7 @@ SELECT (starts_at AT TIME ZONE 'UTC')::date, status, count(*)::integer FROM book
 WHERE starts_at >= %(since)s AND starts_at < %(before)s AND deleted_at IS NULL AND out_of_scope_at IS NULL
 GROUP BY 1, 2 ORDER BY 1, 2"""
 
-# From Cal.com's stamp of a change to the read that brought it; changes before our first full read tell nothing.
+# From Cal.com's stamp of a change to the read that brought it; changes before our first full read show nothing.
 _LAGS = """
 SELECT date_trunc('hour', updated_at) AS hour,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM read_started_at - updated_at)),
@@ -143,7 +143,7 @@ class PostgresFigures:
             return cursor.fetchall()
 
     def oldest_pending_fact(self) -> datetime | None:
-        """When the oldest fact was written that the caches have not heard of; UTC."""
+        """When the oldest fact was written that has not reached the caches; UTC."""
         with self._database.transaction("Reading the outbox", "read") as cursor:
             cursor.execute(_OLDEST_FACT)
             row = cursor.fetchone()

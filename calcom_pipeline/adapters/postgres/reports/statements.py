@@ -76,7 +76,7 @@ FREE_BY_HOUR = """
 SELECT extract(isodow FROM local)::integer - 1, extract(hour FROM local)::integer, count(*)::integer
 FROM slots JOIN event_types ON event_types.id = event_type_id AND slots.duration_minutes = event_types.duration_minutes
 CROSS JOIN LATERAL unnest(starts) WITH ORDINALITY AS each (start, place)
-CROSS JOIN LATERAL (SELECT start AT TIME ZONE zone AS local) AS told
+CROSS JOIN LATERAL (SELECT start AT TIME ZONE zone AS local) AS local_start
 WHERE day >= %(since)s AND day < %(until)s AND deleted_at IS NULL AND start > %(now)s
   AND (seats IS NULL OR (seats -> (place - 1)::integer ->> 0)::integer > 0)
 GROUP BY 1, 2 ORDER BY 1, 2"""

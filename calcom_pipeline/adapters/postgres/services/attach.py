@@ -72,9 +72,9 @@ def _column(name: str, value: Any, problems: list[str]) -> MappedColumn:
     if isinstance(value, str) and _IDENTIFIER.fullmatch(value):
         return MappedColumn(f'"{value}"', f'"{value}" = $')
     if isinstance(value, dict):
-        told = cast("dict[str, Any]", value)
-        if isinstance(told.get("read"), str):
-            return MappedColumn(str(told["read"]), str(told.get("write", "")))
+        expressions = cast("dict[str, Any]", value)
+        if isinstance(expressions.get("read"), str):
+            return MappedColumn(str(expressions["read"]), str(expressions.get("write", "")))
     problems.append(f'columns.{name} has to be a column\'s name, or {{ read = "...", write = "... = $" }}')
     return MappedColumn("NULL")
 
@@ -116,7 +116,7 @@ def _view(mapping: TableMapping) -> str:
     ]
     converted = {name: f"as_{kind}({name})" for name, kind in mapped.items() if kind != "text"}
     read = [_read(name, kind, mapped, converted) for name, kind in COLUMNS.items()]
-    told = [
+    unreadable_cases = [
         f"CASE WHEN {name} IS NOT NULL AND {conversion} IS NULL THEN\n"
         f"               format('{name} of %L {_NONE_OF[COLUMNS[name]]}', left({name}::text, {_SHOWN_CHARACTERS})) END"
         for name, conversion in converted.items()
@@ -126,7 +126,7 @@ def _view(mapping: TableMapping) -> str:
         f"CREATE VIEW services_source AS\nSELECT service_id, {columns},\n"
         f"       encode(sha256(convert_to(ROW({columns}, unreadable)::text, 'UTF8')), 'hex') AS version, unreadable\n"
         f"FROM (\n    SELECT service_id,\n           {_lines(read)},\n"
-        f"           array_remove(ARRAY[\n           {_lines(told)}]::text[], NULL) AS unreadable\n"
+        f"           array_remove(ARRAY[\n           {_lines(unreadable_cases)}]::text[], NULL) AS unreadable\n"
         f'    FROM (\n    SELECT "{mapping.key}"::text AS service_id,\n           {_lines(given)}\n'
         f"    FROM {mapping.table}) given) source"
     )

@@ -82,7 +82,7 @@ class Flights:
     def _for_this_process(
         self, key: str, mine: "Future[None]", look: Callable[[], T | None], fly: Callable[[str], T]
     ) -> T:
-        """Ask Redis for all threads of this process; those that wait are told when it is over, and how."""
+        """Ask Redis for all threads of this process; those that wait learn when it is over, and how."""
         failed: PipelineError | None = None
         try:
             return self._after_others(key, look, fly)
@@ -120,21 +120,21 @@ class Flights:
         deadline, pause, awaited = time.monotonic() + self.rules.wait_seconds, self.rules.first_pause_seconds, ""
         while True:
             try:
-                state, told = self._entered(key, awaited)
+                state, token_or_error = self._entered(key, awaited)
             except CacheError:
                 return fly("")
             if state == "failed":
-                raise self._codec.unpack(told)
+                raise self._codec.unpack(token_or_error)
             if state == "lead":
                 # Between the look and the lock another flight may have ended.
                 found = look()
                 if found is not None:
-                    self._end(key, told, "")
+                    self._end(key, token_or_error, "")
                     return found
-                return self._flown(key, told, fly)
-            if awaited and told != awaited and (found := look()) is not None:
+                return self._flown(key, token_or_error, fly)
+            if awaited and token_or_error != awaited and (found := look()) is not None:
                 return found
-            awaited = told
+            awaited = token_or_error
             if time.monotonic() >= deadline:
                 raise self._too_long(key)
             time.sleep(pause)

@@ -12,7 +12,7 @@ know beyond our own requests comes from Cal.com's headers, which may only lower 
 * requests that others make with the same key are seen in them, expected to go on, and left room for;
 * cold (first start, Redis flushed, after a block) one request goes out and is learned from before others follow;
 * a window of the key's own is learned from them where that grants no more than the settings do;
-* what they tell is waited out for a window and a block at most, and a 429 for a second at least, then for longer.
+* what they ask for is waited out for a window and a block at most, and a 429 for a second at least, then for longer.
 
 Several accounts may use one key. Interactive requests of all go first; within a lane the accounts take turns, so that
 the many waiters of one account's backfill keep another's waiting for two of them at most.
@@ -69,21 +69,21 @@ class Budget:
         """Requests of a window that all lanes together may use."""
         return self.spendable_of(self.limit)
 
-    def spendable_of(self, told: int) -> int:
-        """The same while Cal.com names `told` as the limit: what is left unused shrinks with it, as in acquire.lua."""
-        limit = max(1, min(self.limit, told))
+    def spendable_of(self, named_limit: int) -> int:
+        """The same while Cal.com answers with `named_limit`: what is left unused shrinks with it, as in acquire.lua."""
+        limit = max(1, min(self.limit, named_limit))
         unused = min(self.safety, max(self.safety * limit / self.limit, limit // 10))
         return max(1, limit - math.ceil(unused))
 
     @property
     def longest_pause_seconds(self) -> float:
-        """What an answer tells is waited out no longer than that: then one request finds out what is true by now."""
+        """What an answer asks for is waited out no longer than that: then one request finds out what is true by now."""
         return self.window_seconds + self.block_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the script said: granted, or when to ask again; `available_seconds` ignores who else is waiting."""
+    """The answer of the script: granted, or when to ask again; `available_seconds` ignores who else is waiting."""
 
     granted: bool
     again_seconds: float
@@ -152,16 +152,16 @@ class RedisRateLimiter:
                 return Grant(uuid.uuid4().hex, self._clock() - began, local=True)
         return grant
 
-    def complete(self, grant: Grant, *, status: int | None, told: NamedLimit | None) -> None:
-        """The request is over: `status` is None when no answer came. Learns what the answer told of its limit."""
+    def complete(self, grant: Grant, *, status: int | None, named_limit: NamedLimit | None) -> None:
+        """The request is over: `status` is None when no answer came. Learns the limit that the answer named."""
         if status == TOO_MANY:
-            self._local.refused(self._budget.block_seconds if told is None else float(told.reset_seconds))
+            self._local.refused(self._budget.block_seconds if named_limit is None else float(named_limit.reset_seconds))
         elif status is not None:
             self._local.answered()
-        if told is not None:
-            told = self._bounded(told)
+        if named_limit is not None:
+            named_limit = self._bounded(named_limit)
         if not grant.local:
-            self._quietly(lambda: self._scripts.complete(grant.id, status, told))
+            self._quietly(lambda: self._scripts.complete(grant.id, status, named_limit))
 
     def give_back(self, grant: Grant) -> None:
         """The request was never sent."""
@@ -183,18 +183,18 @@ class RedisRateLimiter:
 
     # --- inside ------------------------------------------------------------------------------------------
 
-    def _bounded(self, told: NamedLimit) -> NamedLimit:
+    def _bounded(self, named_limit: NamedLimit) -> NamedLimit:
         longest = self._budget.longest_pause_seconds
-        if told.reset_seconds <= longest:
-            return told
-        if told.left == 0:  # else nothing is waited for
+        if named_limit.reset_seconds <= longest:
+            return named_limit
+        if named_limit.left == 0:  # else nothing is waited for
             _log.warning(
                 "limit_header_not_believed",
                 reason="no window and no block of the settings is as long; see CALCOM_RATE_WINDOW_SECONDS",
-                told_seconds=told.reset_seconds,
+                told_seconds=named_limit.reset_seconds,
                 waited_out_seconds=round(longest, 3),
             )
-        return replace(told, reset_seconds=math.ceil(longest))
+        return replace(named_limit, reset_seconds=math.ceil(longest))
 
     def _through_redis(self, lane: Lane, began: float, allowed: float) -> Grant | None:
         """A grant of the shared limiter, or None as soon as Redis is away."""
@@ -257,7 +257,7 @@ class RedisRateLimiter:
             )
 
     def _quietly(self, action: Callable[[], Any]) -> None:
-        """Bookkeeping that must not fail a request: what it would have told expires by itself."""
+        """Bookkeeping that must not fail a request: what it would have stored expires by itself."""
         try:
             action()
         except CacheError as error:
@@ -296,13 +296,13 @@ class LimiterScripts:
             answer = cast("list[int]", self._acquire(keys=self._keys, args=arguments))
         return Reply(bool(answer[0]), answer[1] / 1000, answer[2] / 1000, answer[3])
 
-    def complete(self, grant_id: str, status: int | None, told: NamedLimit | None) -> None:
-        """Tell that a request is over, and what its headers said."""
-        headers = (told.limit, told.left, told.reset_seconds) if told else (-1, 0, 0)
+    def complete(self, grant_id: str, status: int | None, named_limit: NamedLimit | None) -> None:
+        """Record that a request is over, and the limit that its headers named."""
+        headers = (named_limit.limit, named_limit.left, named_limit.reset_seconds) if named_limit else (-1, 0, 0)
         self._over(grant_id, "lost" if status is None else "answered", status or 0, headers)
 
     def give_back(self, grant_id: str) -> None:
-        """Tell that a request was never sent."""
+        """Record that a request was never sent."""
         self._over(grant_id, "unsent", 0, (-1, 0, 0))
 
     def leave(self, waiter: str) -> None:
@@ -341,7 +341,7 @@ class LimiterScripts:
         arguments: list[Any] = [grant_id, how, status, *headers, _ms(budget.window_seconds), budget.burst]
         arguments += [_ms(budget.arrival_seconds), _ms(budget.block_seconds), budget.limit, self._ttl_ms()]
         arguments += [_ms(budget.longest_pause_seconds)]
-        with redis_failures("Telling the limiter what came of a request"):
+        with redis_failures("Recording what came of a request"):
             self._complete(keys=self._keys, args=arguments)
 
     def _ttl_ms(self) -> int:

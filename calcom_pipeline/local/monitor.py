@@ -21,8 +21,8 @@ KILL_WAIT_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-class ServerKeeper:
-    """Keeps one server. `tick` is called again and again, from one thread."""
+class ServerMonitor:
+    """Keeps one server running. `tick` is called again and again, from one thread."""
 
     def __init__(self, server: Server, folder: Folder) -> None:
         self.server = server
@@ -99,14 +99,16 @@ class ServerKeeper:
     def _ended(self, now: float) -> bool:
         assert self._process is not None
         code, self._process = self._process.returncode, None
-        said = logs.last_line(self._log_file, self._log_start)
-        _log.warning("%s ended (%s): %s", self.server.title, _how(code), said)
+        reason = logs.last_line(self._log_file, self._log_start)
+        _log.warning("%s ended (%s): %s", self.server.title, _how(code), reason)
         if self.lives and now - self._living_since >= STEADY_SECONDS:
             self._tries = 0
         self._tries += 1
         if not self.ever_lived and self._tries >= FIRST_TRIES:
-            said = full_disk(self._folder.path, said) or f"{self.server.title} does not start ({_how(code)}): {said}"
-            raise LocalServerError(f"{said} (log: {self._log_file})")
+            reason = (
+                full_disk(self._folder.path, reason) or f"{self.server.title} does not start ({_how(code)}): {reason}"
+            )
+            raise LocalServerError(f"{reason} (log: {self._log_file})")
         self._next_start = now + min(RETRY_SECONDS * 2 ** (self._tries - 1), RETRY_SECONDS_MAX)
         lived, self.lives = self.lives, False
         return lived

@@ -1,4 +1,4 @@
-"""The keeper of a family: starts the guard and the services, keeps them, and in the end leaves nothing."""
+"""The supervisor of a family: starts the guard and the services, keeps them running, and leaves nothing at the end."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from calcom_pipeline.supervising.shared_log import SharedLog
 
 TICK_SECONDS = 0.2
 GRACE_SECONDS = 15.0  # what services and runs get to end by themselves: a run writes its last event
-_LEFT_SECONDS = 3.0  # what a killed keeper left was told long ago
+_LEFT_SECONDS = 3.0  # what a killed supervisor left was asked to end long ago
 _GUARD_SECONDS = 5.0  # it has nothing to do when all is gone
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -43,8 +43,8 @@ def stop_on_signals() -> Generator[threading.Event]:
             signal.signal(each, handler)
 
 
-class Keeper:
-    """Keeps services. `environment` may be exchanged at any time: what is started later gets the new one."""
+class Supervisor:
+    """Keeps services running. `environment` may be exchanged at any time: what is started later gets the new one."""
 
     def __init__(
         self, services: Sequence[SupervisedService], environment: Mapping[str, str], log: SharedLog, record: Path
@@ -59,7 +59,7 @@ class Keeper:
         self._restart = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
-        """Keep them until told to stop; then, and on any error, end them all.
+        """Keep them running until asked to stop; then, and on any error, end them all.
 
         Raises:
             ServiceGivenUp: one does not start.
@@ -130,7 +130,7 @@ class Keeper:
 
 
 def end_leftovers(record: Path) -> bool:
-    """End what a former keeper left, if it and its guard were killed at once. The caller holds the keeper's lock."""
+    """End what a former supervisor left, if it and its guard were killed at once. The caller holds the lock of `up`."""
     try:
         family = Family(str(json.loads(record.read_text())["family"]))
     except (OSError, ValueError, KeyError, TypeError):
