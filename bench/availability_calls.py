@@ -37,7 +37,7 @@ from calcom_pipeline.app.availability.looking import Wanted
 from calcom_pipeline.app.availability.lookup import FreeTimes, WarmTimes
 from calcom_pipeline.app.availability.ports import DaysLook, DaysSeen
 from calcom_pipeline.app.calls import Changes
-from calcom_pipeline.domain.availability.changes import Stain
+from calcom_pipeline.domain.availability.changes import AffectedDays
 from calcom_pipeline.domain.availability.models import Slot, SlotDay, SlotKey, SlotQuery
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.listed import Listed
@@ -182,7 +182,7 @@ class Ours:
         return self._cache.look(looks)
 
     def clear(self, service: int, day: int) -> None:
-        self._cache.clear([Stain(service, "UTC", frozenset({self._today + timedelta(day)}))])
+        self._cache.clear([AffectedDays(service, "UTC", frozenset({self._today + timedelta(day)}))])
         self._again += 1
 
 

@@ -18,7 +18,7 @@ from calcom_pipeline.clock import utc_now
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.pools import make_pool
-from calcom_pipeline.domain.availability.changes import Fact
+from calcom_pipeline.domain.availability.changes import ChangeEvent
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from tests.support.dagster_runs import metadata, rows_in, run, sensor_named
 from tests.support.waiting import until
@@ -391,7 +391,7 @@ class TestBookings:
 class TestSensors:
     def test_a_fact_is_handed_over_until_it_was_applied_once_a_minute(self, instance, container: Container):
         """A run that died before it touched the fact left the outbox as it was, and its key was taken for ever."""
-        container.availability.outbox.add([Fact("event_type", "changed", 7)])
+        container.availability.outbox.add([ChangeEvent("event_type", "changed", 7)])
         with time_machine.travel(utc_now(), tick=False) as clock:
             first, same = ask(new_invalidations, instance), ask(new_invalidations, instance)
             clock.shift(timedelta(minutes=1))
@@ -400,7 +400,7 @@ class TestSensors:
         assert keys[0] == keys[1] != keys[2]
 
     def test_a_fact_that_waits_for_its_next_attempt_starts_no_run(self, instance, container: Container):
-        container.availability.outbox.add([Fact("event_type", "changed", 7)])
+        container.availability.outbox.add([ChangeEvent("event_type", "changed", 7)])
         container.availability.outbox.failed(container.availability.outbox.pending(limit=1), "Redis is away")
         assert "wait for their next attempt" in str(ask(new_invalidations, instance).skip_reason)
 

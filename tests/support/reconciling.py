@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from calcom_pipeline.app.event_types.ports import Written
 from calcom_pipeline.app.services.ports import ActionResult, StoredPlan
-from calcom_pipeline.domain.availability.changes import Fact
+from calcom_pipeline.domain.availability.changes import ChangeEvent
 from calcom_pipeline.domain.errors import NotFound, Rejected
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.listed import Listed
@@ -170,7 +170,7 @@ class FakeServices:
     def __init__(self, services: Sequence[Service] = (), *, fuse: Fuse | None = None) -> None:
         self.rows = {s.id: replace(s, version="1") for s in services}
         self.stored: dict[str, Link] = {}
-        self.facts: list[Fact] = []
+        self.facts: list[ChangeEvent] = []
         self.pulled: list[str] = []
         self.known: dict[Owner, int] = {}
         self._fuse = fuse or Fuse()
@@ -193,7 +193,7 @@ class FakeServices:
         self._fuse.burn()
         self._store(link)
 
-    def finish(self, link: Link, facts: Sequence[Fact] = ()) -> None:
+    def finish(self, link: Link, facts: Sequence[ChangeEvent] = ()) -> None:
         self._fuse.burn()
         self._store(link)
         self.facts += facts

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from calcom_pipeline.app.availability.invalidate import clear, resolve
 from calcom_pipeline.app.availability.ports import CacheClearer, HeldDays, HoldApi, HoldOutbox
 from calcom_pipeline.app.event_types.ports import EventTypeMirror
-from calcom_pipeline.domain.availability.changes import Fact
+from calcom_pipeline.domain.availability.changes import ChangeEvent
 from calcom_pipeline.domain.availability.holds import Hold
 from calcom_pipeline.domain.errors import CacheError, CalcomError, NotFound, OutcomeUnknown, StoreError
 from calcom_pipeline.domain.event_types.models import EventType
@@ -137,7 +137,7 @@ class Holds:
         return self._cleared(facts, ends=_fact(event_type, hold, "hold over"), due=due)
 
     def _cleared(
-        self, facts: Sequence[Fact], *, ends: Fact | None = None, due: datetime | None = None
+        self, facts: Sequence[ChangeEvent], *, ends: ChangeEvent | None = None, due: datetime | None = None
     ) -> tuple[int, str]:
         """Cached days that went, and what is in the way; the hold itself is done, so nothing is raised."""
         try:
@@ -146,7 +146,7 @@ class Holds:
             resolved = resolve(self._outbox, self._outbox.add(facts))
             if due is not None:
                 # Before the days go: whoever fetches them in between keeps them no longer than the hold.
-                self._held_days.note(resolved.stained, seconds=(due - self._now()).total_seconds())
+                self._held_days.note(resolved.affected, seconds=(due - self._now()).total_seconds())
             return clear(self._outbox, self._cache, resolved).keys, ""
         except (StoreError, CacheError) as error:
             return 0, str(error)
@@ -162,9 +162,9 @@ def _held(hold: Hold, cleared: int, problem: str) -> Held:
     return Held(hold.uid, hold.event_type_id, hold.start, hold.end, hold.until, cleared, problem)
 
 
-def _fact(event_type: EventType | None, hold: Hold, why: str) -> Fact:
+def _fact(event_type: EventType | None, hold: Hold, why: str) -> ChangeEvent:
     hosts = event_type.host_ids if event_type else ()
-    return Fact("booking", why, hold.event_type_id, hosts, ((hold.start, hold.end),))
+    return ChangeEvent("booking", why, hold.event_type_id, hosts, ((hold.start, hold.end),))
 
 
 def _unknown(error: CalcomError, event_type_id: int, start: datetime, until: datetime) -> OutcomeUnknown:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from calcom_pipeline.app.availability.ports import CacheClearer, CacheClearResult, Outbox
-from calcom_pipeline.domain.availability.changes import Fact, Stain, stains
+from calcom_pipeline.domain.availability.changes import AffectedDays, ChangeEvent, affected_days
 from calcom_pipeline.domain.errors import CacheError
 
 
@@ -16,8 +16,8 @@ from calcom_pipeline.domain.errors import CacheError
 class Resolved:
     """Facts and the cached days they concern, merged by event type."""
 
-    facts: tuple[Fact, ...]
-    stained: tuple[Stain, ...]
+    facts: tuple[ChangeEvent, ...]
+    affected: tuple[AffectedDays, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class InvalidationReport:
         return sum(layer.keys for layer in self.layers)
 
 
-def resolve(outbox: Outbox, facts: Sequence[Fact]) -> Resolved:
+def resolve(outbox: Outbox, facts: Sequence[ChangeEvent]) -> Resolved:
     """Which days these facts of the outbox concern."""
-    merged: dict[int, Stain] = {}
+    merged: dict[int, AffectedDays] = {}
     for fact, event_types in zip(facts, outbox.concerned_by(facts), strict=True):
-        for stain in stains(fact, event_types):
-            merged[stain.event_type_id] = _merged(merged.get(stain.event_type_id), stain)
+        for affected in affected_days(fact, event_types):
+            merged[affected.event_type_id] = _merged(merged.get(affected.event_type_id), affected)
     return Resolved(tuple(facts), tuple(merged.values()))
 
 
@@ -60,20 +60,20 @@ def clear(outbox: Outbox, cache: CacheClearer, resolved: Resolved) -> Invalidati
     Raises:
         CacheError: a layer could not be cleared; the facts stay pending with the reason.
     """
-    layers = cache.clear(resolved.stained)
+    layers = cache.clear(resolved.affected)
     errors = "; ".join(error for layer in layers for error in layer.errors)
     closed = outbox.failed(resolved.facts, errors) if errors else outbox.done(resolved.facts, _told(layers))
     if errors and closed:
         raise CacheError(f"Clearing the cache: {errors}", advice="The facts stay in the outbox.")
     facts = len(resolved.facts)
-    return InvalidationReport(facts, len(resolved.stained), tuple(layers), closed_by_others=facts - closed)
+    return InvalidationReport(facts, len(resolved.affected), tuple(layers), closed_by_others=facts - closed)
 
 
-def _merged(known: Stain | None, stain: Stain) -> Stain:
+def _merged(known: AffectedDays | None, affected: AffectedDays) -> AffectedDays:
     if known is None:
-        return stain
-    days = None if known.days is None or stain.days is None else known.days | stain.days
-    return Stain(stain.event_type_id, stain.zone, days)
+        return affected
+    days = None if known.days is None or affected.days is None else known.days | affected.days
+    return AffectedDays(affected.event_type_id, affected.zone, days)
 
 
 def _told(layers: Sequence[CacheClearResult]) -> Mapping[str, int]:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
 
 from calcom_pipeline.app.calls import Changes
-from calcom_pipeline.domain.availability.changes import Fact, Stain
+from calcom_pipeline.domain.availability.changes import AffectedDays, ChangeEvent
 from calcom_pipeline.domain.availability.finding import Alternatives
 from calcom_pipeline.domain.availability.holds import Hold
 from calcom_pipeline.domain.availability.models import BookableType, CachedDay, Slot, SlotDay, SlotKey, SlotQuery
@@ -165,19 +165,19 @@ class Backlog:
 class Outbox(Protocol):
     """Facts of changes that caches have not heard of yet."""
 
-    def pending(self, *, limit: int) -> list[Fact]:
+    def pending(self, *, limit: int) -> list[ChangeEvent]:
         """Facts that are due, oldest first."""
         ...
 
-    def concerned_by(self, facts: Sequence[Fact]) -> list[list[EventType]]:
+    def concerned_by(self, facts: Sequence[ChangeEvent]) -> list[list[EventType]]:
         """Per fact the event types it is about: its own, and all that its users host. One look for all facts."""
         ...
 
-    def done(self, facts: Sequence[Fact], result: Mapping[str, Any]) -> int:
+    def done(self, facts: Sequence[ChangeEvent], result: Mapping[str, Any]) -> int:
         """These were applied; how many nobody had closed before."""
         ...
 
-    def failed(self, facts: Sequence[Fact], error: str) -> int:
+    def failed(self, facts: Sequence[ChangeEvent], error: str) -> int:
         """These stay pending and are due again after a growing pause; how many nobody had closed before."""
         ...
 
@@ -194,7 +194,7 @@ class CacheClearResult:
 class CacheClearer(Protocol):
     """Clears what may be wrong; every layer is tried, whatever became of the others."""
 
-    def clear(self, stained: Sequence[Stain]) -> list[CacheClearResult]:
+    def clear(self, affected: Sequence[AffectedDays]) -> list[CacheClearResult]:
         """One result per layer."""
         ...
 
@@ -221,18 +221,18 @@ class AlternativesCache(Protocol):
         ...
 
 
-class FactOutbox(Outbox, Protocol):
+class ChangeOutbox(Outbox, Protocol):
     """An outbox that takes facts of a change nobody stored in PostgreSQL."""
 
-    def add(self, facts: Sequence[Fact]) -> list[Fact]:
+    def add(self, facts: Sequence[ChangeEvent]) -> list[ChangeEvent]:
         """Add facts in a transaction of their own; the same with their ids."""
         ...
 
 
-class HoldOutbox(FactOutbox, Protocol):
+class HoldOutbox(ChangeOutbox, Protocol):
     """... and facts of a change that is yet to come."""
 
-    def add_later(self, facts: Sequence[Fact], *, due: datetime) -> list[Fact]:
+    def add_later(self, facts: Sequence[ChangeEvent], *, due: datetime) -> list[ChangeEvent]:
         """Add facts that are due at an instant, not before; the same with their ids."""
         ...
 
@@ -240,7 +240,7 @@ class HoldOutbox(FactOutbox, Protocol):
 class HeldDays(Protocol):
     """What the cache knows of holds."""
 
-    def note(self, stained: Sequence[Stain], *, seconds: float) -> None:
+    def note(self, affected: Sequence[AffectedDays], *, seconds: float) -> None:
         """What is stored of these days from now on lives no longer than so many seconds. Raises CacheError."""
         ...
 

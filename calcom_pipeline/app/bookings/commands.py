@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from calcom_pipeline.app.availability.invalidate import clear, resolve
-from calcom_pipeline.app.availability.ports import CacheClearer, FactOutbox
+from calcom_pipeline.app.availability.ports import CacheClearer, ChangeOutbox
 from calcom_pipeline.app.bookings.in_doubt import book
 from calcom_pipeline.app.bookings.ports import BookingWrites, KeyLocks, OutcomeStore
 from calcom_pipeline.domain.bookings.listing import Footprint, facts_of, footprint
@@ -43,7 +43,7 @@ class Appointments:
         calcom: BookingWrites,
         outcomes: OutcomeStore,
         locks: KeyLocks,
-        outbox: FactOutbox,
+        outbox: ChangeOutbox,
         cache: CacheClearer,
         *,
         now: Callable[[], datetime],

@@ -8,7 +8,7 @@ from typing import Protocol
 from calcom_pipeline.app.calls import AccountApi
 from calcom_pipeline.app.event_types.ports import EventTypeWrites, Written
 from calcom_pipeline.app.services.ports import ActionResult, ServiceStore
-from calcom_pipeline.domain.availability.changes import Fact
+from calcom_pipeline.domain.availability.changes import ChangeEvent
 from calcom_pipeline.domain.errors import (
     CalcomError,
     CircuitOpen,
@@ -291,8 +291,8 @@ def _owner(action: Action) -> Owner:
     return action.owner
 
 
-def _fact(event_type_id: int | None, why: str) -> Fact:
-    return Fact("event_type", why, event_type_id)
+def _fact(event_type_id: int | None, why: str) -> ChangeEvent:
+    return ChangeEvent("event_type", why, event_type_id)
 
 
 def _subset(values: Mapping[str, Value], names: Mapping[str, Value]) -> dict[str, Value]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from calcom_pipeline.domain.availability.changes import Fact
+from calcom_pipeline.domain.availability.changes import ChangeEvent
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.links import Link
@@ -40,7 +40,7 @@ class ServiceStore(Protocol):
         """Store an intent before anything is written to Cal.com."""
         ...
 
-    def finish(self, link: Link, facts: Sequence[Fact] = ()) -> None:
+    def finish(self, link: Link, facts: Sequence[ChangeEvent] = ()) -> None:
         """Store what came of it, with the facts of the change, in one transaction."""
         ...
 

@@ -27,7 +27,7 @@ def resolve_invalidations(
         {
             "facts": len(resolved.facts),
             "causes": table(("fact", "kind", "why"), [(f.id, f.kind, f.why) for f in resolved.facts]),
-            "event types": len(resolved.stained),
+            "event types": len(resolved.affected),
         }
     )
     return resolved

@@ -17,15 +17,15 @@ from calcom_pipeline.domain.zones import UnknownZoneError, zone_of
 #: Why of a fact about bookings that had changed already when they were first read: nobody knows who hosted them before.
 CHANGED_BEFORE_READ = "bookings changed at Cal.com before they were read"
 
-FactKind = Literal["booking", "event_type", "schedule"]
+ChangeKind = Literal["booking", "event_type", "schedule"]
 Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class ChangeEvent:
     """One change. `spans` are the old and new times (UTC) that became free or taken; none means: all of them."""
 
-    kind: FactKind
+    kind: ChangeKind
     why: str
     event_type_id: int | None = None
     user_ids: tuple[int, ...] = ()
@@ -39,7 +39,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Stain:
+class AffectedDays:
     """Cached days of one event type that a fact concerns, in the zone its slots are kept in. No days: all of them."""
 
     event_type_id: int
@@ -47,12 +47,12 @@ class Stain:
     days: frozenset[date] | None
 
 
-def stains(fact: Fact, event_types: Iterable[EventType]) -> list[Stain]:
+def affected_days(fact: ChangeEvent, event_types: Iterable[EventType]) -> list[AffectedDays]:
     """The days that may be wrong after a fact. `event_types` are those that the fact's users host, and its own."""
     concerned = list(event_types)
     own = next((e for e in concerned if e.id == fact.event_type_id), None)
     spans = [_with_buffers(span, own) for span in fact.spans]
-    return [_stain(spans, event_type) for event_type in concerned]
+    return [_affected(spans, event_type) for event_type in concerned]
 
 
 def _with_buffers(span: Span, own: EventType | None) -> Span:
@@ -63,16 +63,16 @@ def _with_buffers(span: Span, own: EventType | None) -> Span:
     return span[0] - before, span[1] + after
 
 
-def _stain(spans: Sequence[Span], event_type: EventType) -> Stain:
+def _affected(spans: Sequence[Span], event_type: EventType) -> AffectedDays:
     zone = event_type.schedule_zone or "UTC"
     if not spans or "year" in event_type.limit_periods:
-        return Stain(event_type.id, zone, None)
+        return AffectedDays(event_type.id, zone, None)
     try:
         info = zone_of(zone)
     except UnknownZoneError:  # Cal.com's list of zones and ours differ: then any day may be meant
-        return Stain(event_type.id, zone, None)
+        return AffectedDays(event_type.id, zone, None)
     days = {day for span in spans for day in _days_of(span, event_type, info)}
-    return Stain(event_type.id, zone, frozenset(days))
+    return AffectedDays(event_type.id, zone, frozenset(days))
 
 
 def _days_of(span: Span, event_type: EventType, zone: ZoneInfo) -> Iterable[date]:

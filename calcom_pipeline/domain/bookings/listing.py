@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from calcom_pipeline.domain.addresses import canonical
-from calcom_pipeline.domain.availability.changes import CHANGED_BEFORE_READ, Fact, Span
+from calcom_pipeline.domain.availability.changes import CHANGED_BEFORE_READ, ChangeEvent, Span
 from calcom_pipeline.domain.bookings.models import Booking
 
 ListingKind = Literal["mine", "team", "organization"]
@@ -185,7 +185,7 @@ def footprint(booking: Booking) -> Footprint:
 
 def facts_of(
     changes: Iterable[tuple[Footprint | None, Footprint | None]], *, now: datetime, horizon: timedelta
-) -> list[Fact]:
+) -> list[ChangeEvent]:
     """Facts for changes from an old to a new footprint; None means: was not there, or is no longer.
 
     Coalesced: one fact per event type, group of people and reason, its times clipped to what can be cached (from now to
@@ -203,6 +203,6 @@ def facts_of(
             why = CHANGED_BEFORE_READ if old is None and new and new.has_changed else "bookings changed at Cal.com"
             spans.setdefault((event_type_id, users, why), set()).update(concerned)
     return [
-        Fact("booking", why, event_type_id, users, tuple(sorted(found)))
+        ChangeEvent("booking", why, event_type_id, users, tuple(sorted(found)))
         for (event_type_id, users, why), found in spans.items()
     ]

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 
 import orjson
 
-from calcom_pipeline.domain.availability.changes import Fact, Span
+from calcom_pipeline.domain.availability.changes import ChangeEvent, Span
 
 #: Triggers that close a booking; they are sent before its row is updated (fact sheet 7.5).
 CLOSING = frozenset({"BOOKING_CANCELLED", "BOOKING_REJECTED"})
@@ -89,7 +89,7 @@ class Delivery:
     created_at: datetime | None
     received_at: datetime
     reason: str = ""
-    facts: tuple[Fact, ...] = ()
+    facts: tuple[ChangeEvent, ...] = ()
     body: bytes = field(default=b"", repr=False)
 
     @property
@@ -182,7 +182,7 @@ def _read(raw: bytes, now: datetime) -> tuple[Delivery, bool]:
 # --- what it makes doubtful ----------------------------------------------------------------------------------------
 
 
-def _facts(trigger: str, payload: Json, now: datetime) -> Iterator[Fact]:
+def _facts(trigger: str, payload: Json, now: datetime) -> Iterator[ChangeEvent]:
     """At most one fact: the old and the new time of everybody whom the payload names as a user."""
     if trigger in _TIMELESS:
         return
@@ -199,7 +199,7 @@ def _facts(trigger: str, payload: Json, now: datetime) -> Iterator[Fact]:
     if all(end < now - timedelta(days=1) for _, end in spans):  # a day on either side covers every zone
         return
     whole = any(end - start > _LONGEST_SPAN for start, end in spans)
-    yield Fact("booking", f"webhook {trigger}", event_type_id, users, () if whole else spans)
+    yield ChangeEvent("booking", f"webhook {trigger}", event_type_id, users, () if whole else spans)
 
 
 def _users(payload: Json) -> Iterator[int]:

@@ -20,7 +20,7 @@ from calcom_pipeline.adapters.redis.coalescing.flights import Flights
 from calcom_pipeline.adapters.redis.connection import RedisBounds, open_redis
 from calcom_pipeline.adapters.redis.soon import SoonConnection
 from calcom_pipeline.app.availability.ports import DaysLook
-from calcom_pipeline.domain.availability.changes import Stain
+from calcom_pipeline.domain.availability.changes import AffectedDays
 from calcom_pipeline.domain.availability.finding import Alternatives
 from calcom_pipeline.domain.availability.models import BookableType, Slot, SlotDay, SlotKey
 from calcom_pipeline.domain.availability.questions import nearest_question
@@ -30,7 +30,7 @@ from tests.support.redis_server import MortalRedis, mortal_redis
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 KEY = SlotKey(7, 30, "UTC", date(2026, 12, 2))
 OLD = SlotDay(KEY, (Slot(NOW),), NOW)
-ALL = [Stain(7, "UTC", None)]
+ALL = [AffectedDays(7, "UTC", None)]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from calcom_pipeline.app.availability.looking import Wanted
 from calcom_pipeline.app.availability.lookup import Availability, FreeTimes, LookupRules, WarmTimes
 from calcom_pipeline.app.availability.ports import DaysLook, DaysSeen
 from calcom_pipeline.app.availability.window import facts_for_lookup
-from calcom_pipeline.domain.availability.changes import Stain
+from calcom_pipeline.domain.availability.changes import AffectedDays
 from calcom_pipeline.domain.availability.models import SlotKey
 from calcom_pipeline.domain.errors import CircuitOpen, InvalidInput, NotFound, StoreError, TransientError
 from calcom_pipeline.domain.event_types.models import EventType
@@ -65,7 +65,7 @@ class World:
 
     def clear(self, *days: date, event_type_id: int = 7) -> int:
         zone = self.types.known[event_type_id].schedule_zone or "UTC"
-        return self.cache.clear([Stain(event_type_id, zone, frozenset(days) or None)])[0].keys
+        return self.cache.clear([AffectedDays(event_type_id, zone, frozenset(days) or None)])[0].keys
 
     @property
     def calls(self) -> list[tuple[date, date]]:

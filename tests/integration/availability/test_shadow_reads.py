@@ -11,7 +11,7 @@ from calcom_pipeline.adapters.redis.availability.shadow_book import RedisShadowB
 from calcom_pipeline.app.availability.looking import Wanted
 from calcom_pipeline.app.availability.ports import ShadowCounts
 from calcom_pipeline.app.availability.shadow import ShadowReads
-from calcom_pipeline.domain.availability.changes import Stain
+from calcom_pipeline.domain.availability.changes import AffectedDays
 from calcom_pipeline.domain.errors import TransientError
 from calcom_pipeline.domain.event_types.models import EventType
 from tests.support.calendars import ME, Calendar, Clock, Slots, Types
@@ -78,7 +78,7 @@ def test_what_the_cache_has_otherwise_than_cal_com_is_counted(world: Callable[[f
 def test_what_changed_just_now_or_cannot_be_asked_counts_for_nothing(world: Callable[[float], World]):
     one = world(1.0)
     one.ask()
-    one.calendar.meanwhile = lambda: one.cache.clear([Stain(7, "UTC", frozenset({FIRST}))])
+    one.calendar.meanwhile = lambda: one.cache.clear([AffectedDays(7, "UTC", frozenset({FIRST}))])
     one.ask()
     one.calendar.meanwhile, one.calendar.error = lambda: None, TransientError("away")
     one.lookups.free_slots(Wanted(7, FIRST + timedelta(1), FIRST + timedelta(3)))

@@ -17,7 +17,7 @@ from calcom_pipeline.app.availability.looking import Wanted
 from calcom_pipeline.app.availability.lookup import Availability
 from calcom_pipeline.app.availability.ports import Standing
 from calcom_pipeline.app.availability.refresh import SlotOptions, refresh_slots
-from calcom_pipeline.domain.availability.changes import Stain
+from calcom_pipeline.domain.availability.changes import AffectedDays
 from calcom_pipeline.domain.availability.models import Slot, SlotDay, SlotKey, SlotQuery
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.listed import Listed
@@ -169,7 +169,7 @@ class TestSpoiled:
             redis_client.lpush(name, *garbage)
         else:
             redis_client.set(name, garbage)
-        results = cache.clear([Stain(7, "UTC", None)])
+        results = cache.clear([AffectedDays(7, "UTC", None)])
         assert [(result.keys, result.errors) for result in results] == [(1, ()), (0, ())]
         assert cache.get([key()]) == {}
         assert cache.store([day], generations=under_way) == 0
@@ -182,7 +182,7 @@ class TestSpoiled:
         redis_client.set(f"{PREFIX}slots:index:7", "no set")
         assert cache.store(days[2:], generations={}) == 1
         redis_client.set(f"{PREFIX}slots:index:7", "no set")
-        (cleared, _) = cache.clear([Stain(7, "UTC", None)])
+        (cleared, _) = cache.clear([AffectedDays(7, "UTC", None)])
         assert (cleared.keys, cleared.errors) == (3, ())
         assert cache.get([other.key]), "another event type's"
 

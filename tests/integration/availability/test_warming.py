@@ -11,7 +11,7 @@ from calcom_pipeline.adapters.redis.coalescing.flights import Flights
 from calcom_pipeline.app.availability.fetching import MonthFetches, Stores
 from calcom_pipeline.app.availability.looking import Wanted
 from calcom_pipeline.app.availability.warm import WarmReport, WarmRules, forecast, warm
-from calcom_pipeline.domain.availability.changes import Stain
+from calcom_pipeline.domain.availability.changes import AffectedDays
 from calcom_pipeline.domain.errors import Rejected, TransientError
 from calcom_pipeline.domain.event_types.models import EventType
 from tests.support.calendars import ME, Calendar, Clock, Slots, Types
@@ -71,7 +71,7 @@ def test_hottest_first_and_what_nobody_asks_for_last(world: World):
 
 def test_only_active_services_are_warmed_and_what_was_cleared_again(world: World):
     assert world.warm(active=(2, 3)).fetched == 2
-    world.cache.clear([Stain(2, "UTC", frozenset({date(2026, 12, 3)}))])
+    world.cache.clear([AffectedDays(2, "UTC", frozenset({date(2026, 12, 3)}))])
     assert world.warm(active=(2, 3)) == WarmReport(warm=1, fetched=1)
     last = world.calendar.asked[-1]
     assert (last.event_type_id, last.first_day, last.last_day) == (2, date(2026, 12, 3), date(2026, 12, 3))

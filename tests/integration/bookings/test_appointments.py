@@ -20,7 +20,7 @@ from calcom_pipeline.app.availability.invalidate import clear, resolve
 from calcom_pipeline.app.availability.ports import CacheClearer, CacheClearResult
 from calcom_pipeline.app.bookings.commands import Appointments
 from calcom_pipeline.app.event_types.mirror import TeamChoice, pull_event_types
-from calcom_pipeline.domain.availability.changes import Fact, Stain
+from calcom_pipeline.domain.availability.changes import AffectedDays, ChangeEvent
 from calcom_pipeline.domain.availability.models import SlotDay, SlotKey
 from calcom_pipeline.domain.bookings.requests import BookingRequest, BookingRules, booking_request
 from tests.support.captured import NOW, account, calcom, captured
@@ -42,9 +42,9 @@ class Overtaken:
         self._cache = cache
         self._meanwhile = meanwhile
 
-    def clear(self, stained: Sequence[Stain]) -> list[CacheClearResult]:
+    def clear(self, affected: Sequence[AffectedDays]) -> list[CacheClearResult]:
         self._meanwhile()
-        return self._cache.clear(stained)
+        return self._cache.clear(affected)
 
 
 def cache_of(client: redis.Redis) -> RedisSlotCache:
@@ -96,7 +96,7 @@ def stands(cache: RedisSlotCache, event_type_id: int = CONSULT) -> bool:
 def test_behind_a_backlog_its_own_days_go_and_the_facts_of_others_stay_as_they_were(
     appointments: Any, cache: RedisSlotCache, outbox: PostgresOutbox, database: Database
 ):
-    theirs = outbox.add([Fact("event_type", "changed", ELSEWHERE)] * BACKLOG)
+    theirs = outbox.add([ChangeEvent("event_type", "changed", ELSEWHERE)] * BACKLOG)
     outbox.failed(theirs[:10], "Redis is away")
     all_of_them = "SELECT * FROM invalidations ORDER BY id"
     before = rows(database, all_of_them)
@@ -137,7 +137,7 @@ def test_when_redis_is_lost_just_after_the_job_has_cleared_them_there_is_no_prob
 def test_without_redis_the_booking_stands_and_its_facts_alone_are_tried_again_later(
     appointments: Any, cache: RedisSlotCache, outbox: PostgresOutbox, database: Database
 ):
-    outbox.add([Fact("event_type", "changed", ELSEWHERE)])
+    outbox.add([ChangeEvent("event_type", "changed", ELSEWHERE)])
     with open_redis(NOBODY_THERE) as nobody:
         done = appointments(cache_of(nobody)).book(wanted())
     assert done.booking.status == "accepted"
@@ -146,7 +146,10 @@ def test_without_redis_the_booking_stands_and_its_facts_alone_are_tried_again_la
 
 
 def test_facts_keep_what_they_say_and_get_an_id_when_they_are_added(outbox: PostgresOutbox):
-    facts = [Fact("booking", "moved", CONSULT, (101, 102), ((NOW, NOW + timedelta(hours=1)),)), Fact("schedule", "x")]
+    facts = [
+        ChangeEvent("booking", "moved", CONSULT, (101, 102), ((NOW, NOW + timedelta(hours=1)),)),
+        ChangeEvent("schedule", "x"),
+    ]
     added = outbox.add(facts)
     assert [replace(fact, id=0) for fact in added] == facts
     assert outbox.pending(limit=10) == added

@@ -27,7 +27,7 @@ from calcom_pipeline.app.services.actions import ApplyRules
 from calcom_pipeline.app.services.apply import apply_plan
 from calcom_pipeline.app.services.planning import PlanRequest, PlanRules, make_plan, plan_hash
 from calcom_pipeline.app.services.ports import ActionResult
-from calcom_pipeline.domain.availability.changes import Fact, Stain, stains
+from calcom_pipeline.domain.availability.changes import AffectedDays, ChangeEvent, affected_days
 from calcom_pipeline.domain.errors import AnotherApply, StoreError
 from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.domain.reasons import Reason
@@ -156,7 +156,7 @@ class TestServices:
             store.begin(replace(linked(1), service_id="2"))
 
     def test_a_link_and_its_facts_are_stored_together(self, database: Database):
-        fact = Fact("event_type", "written", 1, (101,), ((NOW, NOW + timedelta(hours=1)),))
+        fact = ChangeEvent("event_type", "written", 1, (101,), ((NOW, NOW + timedelta(hours=1)),))
         PostgresServiceStore(database).finish(linked(1), [fact])
         assert run(database, "SELECT kind, event_type_id, user_ids, starts FROM invalidations") == [
             ("event_type", 1, [101], [NOW])
@@ -262,7 +262,11 @@ class TestConcerned:
         mirror.replace(ME, Listed(tuple(types)), read_at=NOW)
         mirror.replace(ME, Listed((types[2],)), read_at=NOW + timedelta(1))
         assert mirror.mark_gone([1, 2], read_at=NOW + timedelta(1)) == 2
-        facts = [Fact("event_type", "gone", 1, (101,)), Fact("booking", "made", None, (101, 102)), Fact("booking", "x")]
+        facts = [
+            ChangeEvent("event_type", "gone", 1, (101,)),
+            ChangeEvent("booking", "made", None, (101, 102)),
+            ChangeEvent("booking", "x"),
+        ]
         found = PostgresOutbox(database).concerned_by(facts)
         assert [[e.id for e in types] for types in found] == [[1, 3], [3], []]
 
@@ -273,14 +277,14 @@ class TestConcerned:
         types = [event_type(n, host_ids=(100 + n % 7,), schedule_zone="UTC") for n in range(1, 30)]
         PostgresEventTypeMirror(database).replace(ME, Listed(tuple(types)), read_at=NOW)
         outbox, transaction, begun = PostgresOutbox(database), Database.transaction, list[str]()
-        outbox.add([Fact("booking", "made", 1 + n % 29, (100 + n % 7,)) for n in range(number)])
+        outbox.add([ChangeEvent("booking", "made", 1 + n % 29, (100 + n % 7,)) for n in range(number)])
 
         def counted(self: Database, doing: str, work: Work = "write") -> Any:
             begun.append(doing)
             return transaction(self, doing, work)
 
         class NoLayers:
-            def clear(self, stained: Sequence[Stain]) -> list[CacheClearResult]:
+            def clear(self, affected: Sequence[AffectedDays]) -> list[CacheClearResult]:
                 return []
 
         monkeypatch.setattr(Database, "transaction", counted)
@@ -289,8 +293,8 @@ class TestConcerned:
 
     def test_a_zone_that_is_not_known_here_stains_every_day_and_stops_nobody_else(self):
         types = [event_type(1, schedule_zone="Mars/Olympus"), event_type(2, schedule_zone="Europe/Berlin")]
-        odd, plain = stains(Fact("booking", "made", 1, (101,), ((NOW, NOW + timedelta(hours=1)),)), types)
-        assert odd == Stain(1, "Mars/Olympus", None)
+        odd, plain = affected_days(ChangeEvent("booking", "made", 1, (101,), ((NOW, NOW + timedelta(hours=1)),)), types)
+        assert odd == AffectedDays(1, "Mars/Olympus", None)
         assert plain.days == {NOW.date()}
 
 

@@ -16,7 +16,7 @@ from calcom_pipeline.app.availability.holds import Holds
 from calcom_pipeline.app.availability.lookup import Availability
 from calcom_pipeline.app.availability.month import month_view
 from calcom_pipeline.app.availability.ports import CacheClearResult, Kept
-from calcom_pipeline.domain.availability.changes import Fact, Stain
+from calcom_pipeline.domain.availability.changes import AffectedDays, ChangeEvent
 from calcom_pipeline.domain.availability.finding import Alternatives
 from calcom_pipeline.domain.availability.holds import Hold
 from calcom_pipeline.domain.availability.models import Slot
@@ -232,47 +232,47 @@ class FakeHolds:
 class World:
     """Event types, an outbox and the cached days of both types."""
 
-    facts: list[tuple[Fact, datetime | None]] = field(default_factory=list)
+    facts: list[tuple[ChangeEvent, datetime | None]] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
     happened: list[str] = field(default_factory=list)
-    noted: list[tuple[list[Stain], float]] = field(default_factory=list)
-    cleared: list[Stain] = field(default_factory=list)
+    noted: list[tuple[list[AffectedDays], float]] = field(default_factory=list)
+    cleared: list[AffectedDays] = field(default_factory=list)
     away: bool = False
 
     def bookable(self) -> list[EventType]:
         return [OTHER, KIND]
 
-    def concerned_by(self, facts: Sequence[Fact]) -> list[list[EventType]]:
+    def concerned_by(self, facts: Sequence[ChangeEvent]) -> list[list[EventType]]:
         return [
             [one for one in self.bookable() if one.id == fact.event_type_id or set(one.host_ids) & set(fact.user_ids)]
             for fact in facts
         ]
 
-    def add(self, facts: Sequence[Fact]) -> list[Fact]:
+    def add(self, facts: Sequence[ChangeEvent]) -> list[ChangeEvent]:
         return self._added(facts, None)
 
-    def add_later(self, facts: Sequence[Fact], *, due: datetime) -> list[Fact]:
+    def add_later(self, facts: Sequence[ChangeEvent], *, due: datetime) -> list[ChangeEvent]:
         return self._added(facts, due)
 
-    def _added(self, facts: Sequence[Fact], due: datetime | None) -> list[Fact]:
+    def _added(self, facts: Sequence[ChangeEvent], due: datetime | None) -> list[ChangeEvent]:
         if self.away:
             raise StoreError("PostgreSQL cannot be reached")
         numbered = [replace(fact, id=len(self.facts) + n) for n, fact in enumerate(facts, 1)]
         self.facts += [(fact, due) for fact in numbered]
         return numbered
 
-    def done(self, facts: Sequence[Fact], result: object) -> int:
+    def done(self, facts: Sequence[ChangeEvent], result: object) -> int:
         self.closed += [fact.id for fact in facts]
         return len(facts)
 
-    def note(self, stained: Sequence[Stain], *, seconds: float) -> None:
+    def note(self, affected: Sequence[AffectedDays], *, seconds: float) -> None:
         self.happened.append("noted")
-        self.noted.append((list(stained), seconds))
+        self.noted.append((list(affected), seconds))
 
-    def clear(self, stained: Sequence[Stain]) -> list[CacheClearResult]:
+    def clear(self, affected: Sequence[AffectedDays]) -> list[CacheClearResult]:
         self.happened.append("cleared")
-        self.cleared += stained
-        return [CacheClearResult("days", len(stained))]
+        self.cleared += affected
+        return [CacheClearResult("days", len(affected))]
 
 
 @pytest.fixture
@@ -304,7 +304,7 @@ class TestHolds:
         made = holds.hold(2, at(3, 10), minutes=7)
         assert world.happened == ["noted", "cleared"]
         ((noted, seconds),) = world.noted
-        assert {stain.event_type_id for stain in noted} == {1, 2}
+        assert {affected.event_type_id for affected in noted} == {1, 2}
         assert 7 * 60 <= seconds <= 7 * 60 + 5
         assert noted == world.cleared
         assert made.cached_days_cleared == 2

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calcom_pipeline.domain.availability.changes import Fact
+from calcom_pipeline.domain.availability.changes import ChangeEvent
 from calcom_pipeline.domain.webhooks.deliveries import Delivery, Refused, is_signed, judge
 
 CAPTURES = Path(__file__).parents[2] / "contract" / "captures"
@@ -137,7 +137,7 @@ class TestWhatIsNamed:
         assert (found.uid, found.old_uid) == ("u1", "u0")
         day = timedelta(days=1)
         spans = ((START, END), (START + day, END + day))
-        assert found.facts == (Fact("booking", "webhook BOOKING_RESCHEDULED", 3, (7,), spans),)
+        assert found.facts == (ChangeEvent("booking", "webhook BOOKING_RESCHEDULED", 3, (7,), spans),)
 
     def test_users_are_taken_from_wherever_they_stand(self):
         raw = body(

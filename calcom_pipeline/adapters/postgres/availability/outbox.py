@@ -11,13 +11,13 @@ from calcom_pipeline.adapters.postgres.database import Cursor, Database, stateme
 from calcom_pipeline.adapters.postgres.event_types.rows import event_type_of
 from calcom_pipeline.adapters.postgres.event_types.statements import COLUMNS
 from calcom_pipeline.app.availability.ports import Backlog
-from calcom_pipeline.domain.availability.changes import Fact
+from calcom_pipeline.domain.availability.changes import ChangeEvent
 from calcom_pipeline.domain.event_types.models import EventType
 
 COPY_FACTS = "COPY invalidations (kind, why, event_type_id, user_ids, starts, ends) FROM STDIN"
 
 
-def insert_facts(cursor: Cursor, facts: Sequence[Fact]) -> int:
+def insert_facts(cursor: Cursor, facts: Sequence[ChangeEvent]) -> int:
     """Add facts to the outbox in the caller's transaction; how many. Ids are PostgreSQL's; a fact's own is ignored."""
     rows = [_values(fact) for fact in facts]
     if rows:
@@ -59,22 +59,22 @@ class PostgresOutbox:
         self._database = database
 
     @tried_again
-    def add(self, facts: Sequence[Fact]) -> list[Fact]:
+    def add(self, facts: Sequence[ChangeEvent]) -> list[ChangeEvent]:
         """Add facts in a transaction of their own; the same with their ids."""
         return self._added(facts, None)
 
     @tried_again
-    def add_later(self, facts: Sequence[Fact], *, due: datetime) -> list[Fact]:
+    def add_later(self, facts: Sequence[ChangeEvent], *, due: datetime) -> list[ChangeEvent]:
         """Add facts of what is yet to come, not pending before it has; the same with their ids."""
         return self._added(facts, due)
 
-    def _added(self, facts: Sequence[Fact], due: datetime | None) -> list[Fact]:
+    def _added(self, facts: Sequence[ChangeEvent], due: datetime | None) -> list[ChangeEvent]:
         with self._database.transaction("Storing facts") as cursor:
             return [
                 replace(fact, id=cursor.execute(ADD_FACT, (*_values(fact), due)).fetchall()[0][0]) for fact in facts
             ]
 
-    def pending(self, *, limit: int) -> list[Fact]:
+    def pending(self, *, limit: int) -> list[ChangeEvent]:
         """Facts that are due, oldest first."""
         with self._database.transaction("Reading the outbox", "read") as cursor:
             cursor.execute(PENDING, {"limit": limit})
@@ -87,7 +87,7 @@ class PostgresOutbox:
             row: tuple[int, int | None, int, int] = cursor.fetchone() or (0, None, 0, 0)
             return Backlog(*row)
 
-    def concerned_by(self, facts: Sequence[Fact]) -> list[list[EventType]]:
+    def concerned_by(self, facts: Sequence[ChangeEvent]) -> list[list[EventType]]:
         """Per fact the event types it is about: its own, and all that its users host; one query for all facts."""
         ids = {fact.event_type_id for fact in facts if fact.event_type_id is not None}
         users = {user for fact in facts for user in fact.user_ids}
@@ -103,19 +103,19 @@ class PostgresOutbox:
         return [[by_id[one] for one in sorted(_ids_of(fact, hosted, by_id)) if one in by_id] for fact in facts]
 
     @tried_again
-    def done(self, facts: Sequence[Fact], result: Mapping[str, Any]) -> int:
+    def done(self, facts: Sequence[ChangeEvent], result: Mapping[str, Any]) -> int:
         """These were applied; how many nobody had closed before."""
         with self._database.transaction("Closing facts") as cursor:
             return cursor.execute(DONE, {"ids": [f.id for f in facts], "result": Jsonb(dict(result))}).rowcount
 
     @tried_again
-    def failed(self, facts: Sequence[Fact], error: str) -> int:
+    def failed(self, facts: Sequence[ChangeEvent], error: str) -> int:
         """These stay pending and are due again after a growing pause; how many nobody had closed before."""
         with self._database.transaction("Postponing facts") as cursor:
             return cursor.execute(FAILED, {"ids": [f.id for f in facts], "error": error}).rowcount
 
 
-def _ids_of(fact: Fact, hosted: Mapping[int, set[int]], by_id: Mapping[int, EventType]) -> set[int]:
+def _ids_of(fact: ChangeEvent, hosted: Mapping[int, set[int]], by_id: Mapping[int, EventType]) -> set[int]:
     if fact.event_type_id is None:
         own, users = set[int](), fact.user_ids
     else:
@@ -124,10 +124,10 @@ def _ids_of(fact: Fact, hosted: Mapping[int, set[int]], by_id: Mapping[int, Even
     return own.union(*(hosted.get(user, set[int]()) for user in users))
 
 
-def _values(f: Fact) -> tuple[Any, ...]:
+def _values(f: ChangeEvent) -> tuple[Any, ...]:
     return f.kind, f.why, f.event_type_id, list(f.user_ids), [s for s, _ in f.spans], [e for _, e in f.spans]
 
 
-def _fact(row: tuple[Any, ...]) -> Fact:
+def _fact(row: tuple[Any, ...]) -> ChangeEvent:
     number, kind, why, event_type_id, user_ids, starts, ends, _attempts = row
-    return Fact(kind, why, event_type_id, tuple(user_ids), tuple(zip(starts, ends, strict=True)), number)
+    return ChangeEvent(kind, why, event_type_id, tuple(user_ids), tuple(zip(starts, ends, strict=True)), number)

@@ -20,7 +20,7 @@ from calcom_pipeline.adapters.postgres.database import Cursor, statement
 from calcom_pipeline.adapters.postgres.streams import counts, lock_stream, move_watermark
 from calcom_pipeline.app.bookings.ports import Stored
 from calcom_pipeline.app.calls import Changes
-from calcom_pipeline.domain.availability.changes import Fact
+from calcom_pipeline.domain.availability.changes import ChangeEvent
 from calcom_pipeline.domain.bookings.listing import ZONE_SLACK, BookingPage, Footprint, Listing, facts_of, footprint
 from calcom_pipeline.domain.bookings.models import Attendee, Booking, Host
 from calcom_pipeline.domain.bookings.positions import CHANGES_STREAM, Covered, Position
@@ -115,7 +115,7 @@ class PageStore:
             booking, is_private = self._gate.kept(wanted[uid]), False
         return _Change(booking, added, is_private, None if added or was_gone else footprint_of(old), wanted[uid])
 
-    def _facts(self, changes: Iterable[_Change], now: datetime) -> list[Fact]:
+    def _facts(self, changes: Iterable[_Change], now: datetime) -> list[ChangeEvent]:
         """Facts of changes; most rows of a long history end before anything that is cached begins."""
         pairs = (
             (change.old, footprint(self._gate.resolved(change.original)))

@@ -12,7 +12,7 @@ from calcom_pipeline.adapters.postgres.quarantine import put_away, settle, settl
 from calcom_pipeline.adapters.postgres.streams import counts, lock_stream, move_watermark, read_believed_watermark
 from calcom_pipeline.app.calls import Changes
 from calcom_pipeline.app.event_types.ports import Replaced
-from calcom_pipeline.domain.availability.changes import Fact
+from calcom_pipeline.domain.availability.changes import ChangeEvent
 from calcom_pipeline.domain.event_types.absence import Absent
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.listed import Listed
@@ -56,9 +56,9 @@ class PostgresEventTypeMirror:
             hosts = tuple(sorted(host for (host,) in cursor.fetchall()))
             cursor.execute(statement(queries.UPSERT))
             added, changed = counts(cursor)
-            facts = [Fact("event_type", "changed at Cal.com", number) for number in changed]
+            facts = [ChangeEvent("event_type", "changed at Cal.com", number) for number in changed]
             if hosts:  # they host types of teams too, whose own rows say nothing of it
-                facts.append(Fact("schedule", "schedule changed at Cal.com", user_ids=hosts))
+                facts.append(ChangeEvent("schedule", "schedule changed at Cal.com", user_ids=hosts))
             insert_facts(cursor, facts)
             cursor.execute(queries.NOTE_MISSING, {"owner": partition, "shown": shown, "read_at": read_at})
             absent = _absent(cursor)
@@ -102,7 +102,7 @@ class PostgresEventTypeMirror:
             cursor.execute(statement(query), values)
             gone = [number for (number,) in cursor.fetchall()]
             settle(cursor, EVENT_TYPES_STREAM, {str(number) for number in gone}, read_at=values["read_at"])
-            return insert_facts(cursor, [Fact("event_type", why, number) for number in gone])
+            return insert_facts(cursor, [ChangeEvent("event_type", why, number) for number in gone])
 
     def doubt(self, event_type_ids: Sequence[int], why: str) -> None:
         """Keep why those that are missing are not taken for gone."""

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from calcom_pipeline.adapters.postgres.availability.outbox import insert_facts
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement, tried_again
 from calcom_pipeline.adapters.postgres.services import statements as queries
-from calcom_pipeline.domain.availability.changes import Fact
+from calcom_pipeline.domain.availability.changes import ChangeEvent
 from calcom_pipeline.domain.columns import columns_of
 from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.domain.event_types.models import EventType, Owner
@@ -56,7 +56,7 @@ class PostgresServiceStore:
         self.settle([link])
 
     @tried_again
-    def finish(self, link: Link, facts: Sequence[Fact] = ()) -> None:
+    def finish(self, link: Link, facts: Sequence[ChangeEvent] = ()) -> None:
         """Store what came of it and the facts of the change, both or neither."""
         with self._database.transaction("Storing a link") as cursor:
             cursor.execute(queries.STORE_LINK, _link_values(link))

@@ -21,7 +21,7 @@ from calcom_pipeline.adapters.redis.availability.values import (
 )
 from calcom_pipeline.adapters.redis.connection import Client, redis_failures, script
 from calcom_pipeline.app.availability.ports import CacheClearResult, DaysLook, DaysSeen, Standing
-from calcom_pipeline.domain.availability.changes import Stain
+from calcom_pipeline.domain.availability.changes import AffectedDays
 from calcom_pipeline.domain.availability.models import BookableType, CachedDay, SlotDay, SlotKey
 from calcom_pipeline.domain.errors import CacheError
 
@@ -183,11 +183,13 @@ class RedisSlotCache:
 
     # --- clearing ----------------------------------------------------------------------------------------
 
-    def clear(self, stained: Sequence[Stain]) -> list[CacheClearResult]:
+    def clear(self, affected: Sequence[AffectedDays]) -> list[CacheClearResult]:
         """Clear both layers of the days that may be wrong; one layer's errors do not stop the other."""
         return [
-            self._cleared(DAYS, stained, self._clear_one),
-            self._cleared(ALTERNATIVES, stained, lambda s: int(self._client.delete(self._names.near(s.event_type_id)))),  # pyright: ignore[reportArgumentType]
+            self._cleared(DAYS, affected, self._clear_one),
+            self._cleared(
+                ALTERNATIVES, affected, lambda s: int(self._client.delete(self._names.near(s.event_type_id)))
+            ),  # pyright: ignore[reportArgumentType]
         ]
 
     # --- inside ------------------------------------------------------------------------------------------
@@ -206,23 +208,25 @@ class RedisSlotCache:
         with self._lock:
             self._spoiled += number
 
-    def _cleared(self, layer: str, stained: Sequence[Stain], clear_one: Callable[[Stain], int]) -> CacheClearResult:
+    def _cleared(
+        self, layer: str, affected: Sequence[AffectedDays], clear_one: Callable[[AffectedDays], int]
+    ) -> CacheClearResult:
         keys = 0
-        for stain in stained:
+        for one in affected:
             try:
-                with redis_failures(f"Clearing {layer} of event type {stain.event_type_id}"):
-                    keys += clear_one(stain)
+                with redis_failures(f"Clearing {layer} of event type {one.event_type_id}"):
+                    keys += clear_one(one)
             except CacheError as error:
                 return CacheClearResult(layer, keys, (str(error),))
         return CacheClearResult(layer, keys)
 
-    def _clear_one(self, stain: Stain) -> int:
-        endings = sorted(f":{stain.zone}:{day.isoformat()}" for day in stain.days or ())
-        if stain.days is not None and not endings:
+    def _clear_one(self, affected: AffectedDays) -> int:
+        endings = sorted(f":{affected.zone}:{day.isoformat()}" for day in affected.days or ())
+        if affected.days is not None and not endings:
             return 0
-        number, names = stain.event_type_id, self._names
+        number, names = affected.event_type_id, self._names
         keys = [names.generation(number), names.index(number), names.settling(number), names.type(number), names.epoch]
-        args = [self._settle_ms, int(stain.days is None), *endings]
+        args = [self._settle_ms, int(affected.days is None), *endings]
         return int(self._clear_days(keys=keys, args=args))  # pyright: ignore[reportArgumentType]
 
     def _life(self, day: SlotDay, still_empty: Collection[SlotKey]) -> float:

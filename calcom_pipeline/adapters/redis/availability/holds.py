@@ -7,7 +7,7 @@ day where any day may be concerned. `store_days.lua` and `near_store.lua` look a
 from collections.abc import Sequence
 
 from calcom_pipeline.adapters.redis.connection import Client, redis_failures, script
-from calcom_pipeline.domain.availability.changes import Stain
+from calcom_pipeline.domain.availability.changes import AffectedDays
 
 
 class RedisHeldDays:
@@ -17,12 +17,12 @@ class RedisHeldDays:
         self._prefix = prefix
         self._note = client.register_script(script("note_hold"))
 
-    def note(self, stained: Sequence[Stain], *, seconds: float) -> None:
+    def note(self, affected: Sequence[AffectedDays], *, seconds: float) -> None:
         """These days may have a held start for so long. Raises CacheError."""
-        for stain in stained:
-            endings = sorted(f":{stain.zone}:{day.isoformat()}" for day in stain.days or ())
-            if stain.days is not None and not endings:
+        for one in affected:
+            endings = sorted(f":{one.zone}:{day.isoformat()}" for day in one.days or ())
+            if one.days is not None and not endings:
                 continue
-            with redis_failures(f"Noting a hold of event type {stain.event_type_id}"):
-                key = f"{self._prefix}slots:held:{stain.event_type_id}"
+            with redis_failures(f"Noting a hold of event type {one.event_type_id}"):
+                key = f"{self._prefix}slots:held:{one.event_type_id}"
                 self._note(keys=[key], args=[max(int(seconds * 1000), 1), *endings])
