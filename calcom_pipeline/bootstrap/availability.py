@@ -2,29 +2,20 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from calcom_pipeline.bootstrap.cached_days import CachedDays, RedisAccess
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractAsyncContextManager
 
     from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
     from calcom_pipeline.adapters.postgres.availability.slots import PostgresSlotMirror
     from calcom_pipeline.adapters.postgres.database import Database
-    from calcom_pipeline.adapters.redis.availability.alternatives import RedisAlternativesCache
-    from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
-    from calcom_pipeline.adapters.redis.availability.holds import RedisHeldDays
-    from calcom_pipeline.adapters.redis.availability.shadow_book import RedisShadowBook
-    from calcom_pipeline.adapters.redis.availability.soon import SoonLooks
-    from calcom_pipeline.adapters.redis.coalescing.flights import Flights
-    from calcom_pipeline.adapters.redis.connection import Client as RedisClient
-    from calcom_pipeline.adapters.redis.soon import SoonConnection
     from calcom_pipeline.app.availability.fetching import MonthFetches, Stores
     from calcom_pipeline.app.availability.lookup import FreeTimes
     from calcom_pipeline.app.availability.ports import SlotApi
@@ -36,22 +27,12 @@ if TYPE_CHECKING:
 _BACKGROUND_THREADS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class RedisAccess:
-    """Redis as threads ask it, and a connection of the running event loop."""
-
-    client: "RedisClient"
-    soon: "Callable[[], SoonConnection]"
-
-
-class AvailabilityGroup:
+class AvailabilityGroup(CachedDays):
     """What use cases about free times work with."""
 
     def __init__(self, settings: Settings, database: "Database", access: RedisAccess, stack: ExitStack) -> None:
-        self._settings = settings
-        self._access = access
+        super().__init__(settings, access)
         self._database = database
-        self._redis = access.client
         self._stack = stack
 
     @cached_property
@@ -60,32 +41,6 @@ class AvailabilityGroup:
         from calcom_pipeline.adapters.postgres.availability.slots import PostgresSlotMirror
 
         return PostgresSlotMirror(self._database)
-
-    @cached_property
-    def cache(self) -> "RedisSlotCache":
-        """The days in Redis."""
-        from calcom_pipeline.adapters.redis.availability.days import Lifetimes, RedisSlotCache
-
-        s = self._settings
-        lifetimes = Lifetimes(s.slot_ttl_seconds, s.slot_empty_ttl_seconds, s.slot_stale_seconds, s.slot_settle_seconds)
-        return RedisSlotCache(self._redis, prefix=s.redis_prefix, lifetimes=lifetimes)
-
-    def soon_looks(self) -> "AbstractAsyncContextManager[SoonLooks]":
-        """Looks at the days from the running event loop, as long as the block."""
-        from calcom_pipeline.adapters.redis.availability.soon import open_soon_looks
-
-        return open_soon_looks(self.cache, self._access.soon())
-
-    @cached_property
-    def flights(self) -> "Flights":
-        """Who fetches, while others wait."""
-        from calcom_pipeline.adapters.redis.coalescing.errors import PipelineErrors
-        from calcom_pipeline.adapters.redis.coalescing.flights import FlightRules, Flights
-
-        s = self._settings
-        # Whoever waits for a process that was killed has its lock's life to wait, and then a fetch of another.
-        rules = FlightRules(s.slot_lock_seconds, s.slot_lock_seconds + s.slot_wait_seconds)
-        return Flights(self._redis, prefix=s.redis_prefix, codec=PipelineErrors(), rules=rules)
 
     @cached_property
     def background(self) -> ThreadPoolExecutor:
@@ -118,13 +73,6 @@ class AvailabilityGroup:
             shadow=self._shadow(calcom_behind) if calcom_behind is not None else None,
         )
 
-    @cached_property
-    def shadow_book(self) -> "RedisShadowBook":
-        """What shadow reads came to."""
-        from calcom_pipeline.adapters.redis.availability.shadow_book import RedisShadowBook
-
-        return RedisShadowBook(self._redis, prefix=self._settings.redis_prefix)
-
     def _shadow(self, calcom: "SlotApi") -> "ShadowReads":
         from calcom_pipeline.app.availability.shadow import ShadowReads
 
@@ -143,20 +91,6 @@ class AvailabilityGroup:
         from calcom_pipeline.adapters.postgres.availability.outbox import PostgresOutbox
 
         return PostgresOutbox(self._database)
-
-    @cached_property
-    def near(self) -> "RedisAlternativesCache":
-        """Answers to questions for alternatives, in Redis."""
-        from calcom_pipeline.adapters.redis.availability.alternatives import RedisAlternativesCache
-
-        return RedisAlternativesCache(self._redis, prefix=self._settings.redis_prefix)
-
-    @cached_property
-    def held_days(self) -> "RedisHeldDays":
-        """Which days have a held start."""
-        from calcom_pipeline.adapters.redis.availability.holds import RedisHeldDays
-
-        return RedisHeldDays(self._redis, prefix=self._settings.redis_prefix)
 
     @property
     def options(self) -> "SlotOptions":

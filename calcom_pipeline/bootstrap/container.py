@@ -1,121 +1,27 @@
 """Everything a face needs, opened when first asked for and closed with the block of `open_container`.
 
-What belongs to one capability stands in a group of that name. Nothing here looks at a server: the schema is checked by
-`require_schema`, which a face calls before it reads or writes PostgreSQL.
+What belongs to one capability stands in a group of that name.
 """
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from calcom_pipeline.bootstrap.availability import AvailabilityGroup, RedisAccess
 from calcom_pipeline.bootstrap.bookings import BookingGroup
-from calcom_pipeline.bootstrap.connections import client_options, database_bounds, transport_options
 from calcom_pipeline.bootstrap.deliveries import DeliveryGroup
 from calcom_pipeline.bootstrap.event_types import EventTypeGroup
-from calcom_pipeline.bootstrap.limits import LimitGroup
-from calcom_pipeline.bootstrap.locations import Endpoints, open_endpoints
+from calcom_pipeline.bootstrap.locations import open_endpoints
 from calcom_pipeline.bootstrap.maintenance import MaintenanceGroup
+from calcom_pipeline.bootstrap.open_servers import OpenServers
 from calcom_pipeline.bootstrap.reports import ReportGroup
 from calcom_pipeline.bootstrap.services import ServiceGroup
 from calcom_pipeline.bootstrap.subscriptions import SubscriptionGroup
-from calcom_pipeline.clock import utc_now
-from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.settings import Settings
 
-if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
 
-    from calcom_pipeline.adapters.calcom.client import CalcomClient
-    from calcom_pipeline.adapters.postgres.database import Database
-    from calcom_pipeline.adapters.redis.availability.epoch import Epoch
-    from calcom_pipeline.adapters.redis.connection import Client as RedisClient
-    from calcom_pipeline.adapters.redis.request_budget import RequestBudget
-    from calcom_pipeline.adapters.redis.soon import SoonConnection
-    from calcom_pipeline.app.availability.warm import WarmReport
-    from calcom_pipeline.app.calls import Progress
-
-
-class Container:
+class Container(OpenServers):
     """The open collaborators of one account."""
-
-    def __init__(self, settings: Settings, endpoints: Endpoints, stack: ExitStack) -> None:
-        self.settings = settings
-        self.endpoints = endpoints
-        self._stack = stack
-        self._has_schema = False
-
-    @cached_property
-    def database(self) -> "Database":
-        """The pool of PostgreSQL; see `require_schema`."""
-        from calcom_pipeline.adapters.postgres.database import open_database
-
-        bounds = database_bounds(self.settings)
-        return self._stack.enter_context(
-            open_database(self.endpoints.database_url, schema=self.settings.schema_name, bounds=bounds)
-        )
-
-    @cached_property
-    def redis(self) -> "RedisClient":
-        """The Redis client."""
-        from calcom_pipeline.adapters.redis.connection import RedisBounds, open_redis
-
-        bounds = RedisBounds(self.settings.redis_seconds, self.settings.redis_pause_seconds)
-        return self._stack.enter_context(open_redis(self.endpoints.redis_url, bounds, greet=self.epoch.greet))
-
-    def soon_redis(self) -> "SoonConnection":
-        """A connection of the running event loop."""
-        from calcom_pipeline.adapters.redis.connection import RedisBounds
-        from calcom_pipeline.adapters.redis.soon import SoonConnection
-
-        bounds = RedisBounds(self.settings.redis_seconds, self.settings.redis_pause_seconds)
-        return SoonConnection(self.endpoints.redis_url, bounds, greet=self.epoch.greet_soon)
-
-    def request_budget(self) -> "AbstractAsyncContextManager[RequestBudget]":
-        """What callers of the HTTP API have left, for the running event loop, as long as the block."""
-        from calcom_pipeline.adapters.redis.request_budget import open_request_budget
-
-        return open_request_budget(self.soon_redis(), prefix=self.settings.redis_prefix)
-
-    @cached_property
-    def epoch(self) -> "Epoch":
-        """What tells whether Redis may have lost something."""
-        from calcom_pipeline.adapters.redis.availability.epoch import Epoch
-
-        return Epoch(prefix=self.settings.redis_prefix, settle_seconds=self.settings.slot_settle_seconds)
-
-    @cached_property
-    def limits(self) -> LimitGroup:
-        """The limiter and the circuits, shared by all processes that use the API key."""
-        return LimitGroup(self.settings, self.redis)
-
-    @cached_property
-    def calcom(self) -> "CalcomClient":
-        """The client of Cal.com: limiter and breaker before every request, a row of `api_calls` behind it.
-
-        Raises:
-            ConfigurationError: these settings are those of no account.
-        """
-        from calcom_pipeline.adapters.calcom.client import open_calcom
-        from calcom_pipeline.adapters.postgres.call_ledger import recording_calls
-
-        if self.endpoints.api_key is None:
-            raise ConfigurationError(
-                ["Several accounts are described here, and none is named"], advice="Set CALCOM_ACCOUNT to one of them."
-            )
-
-        recorder = self._stack.enter_context(recording_calls(self.database))
-        return self._stack.enter_context(
-            open_calcom(
-                base_url=self.endpoints.base_url,
-                api_key=self.endpoints.api_key,
-                limiter=self.limits.limiter,
-                breaker=self.limits.breaker,
-                client=client_options(self.settings),
-                transport=transport_options(self.settings, [recorder]),
-            )
-        )
 
     @cached_property
     def event_types(self) -> EventTypeGroup:
@@ -157,41 +63,6 @@ class Container:
     def maintenance(self) -> MaintenanceGroup:
         """Our own records and how long they are kept."""
         return MaintenanceGroup(self.settings, self.database)
-
-    def warm_free_times(self, progress: "Progress | None" = None) -> "WarmReport":
-        """Warm the coming days of active services in the warm lane. Raises what `warm` does."""
-        from calcom_pipeline.app.availability.fetching import Stores
-        from calcom_pipeline.app.availability.warm import warm
-
-        self.require_schema()
-        stores = Stores(self.event_types.mirror, self.availability.mirror)
-        linked = [link for link in self.services.store.links() if link.state == "linked"]
-        active = {link.event_type_id for link in linked if link.event_type_id is not None}
-        return warm(
-            self.availability.month_fetches(self.calcom.in_lane("warm"), lambda: stores),
-            self.availability.cache,
-            stores.event_types.bookable(),
-            active,
-            now=utc_now,
-            rules=self.availability.warm_rules(self.maintenance.standing_calls.warm_calls),
-            progress=progress,
-        )
-
-    def require_schema(self) -> "Database":
-        """The database with the schema of this release: made if there is none, never upgraded unasked elsewhere.
-
-        Raises:
-            SchemaOutdated: `calcom-pipeline migrate` is due.
-            StoreError: PostgreSQL cannot be asked.
-        """
-        from calcom_pipeline.adapters.postgres.migrations import migrate, require_current, shipped_migrations
-
-        if not self._has_schema:
-            migrations = shipped_migrations()
-            if self.endpoints.embedded_database or not require_current(self.database, migrations):
-                migrate(self.database, migrations)
-            self._has_schema = True
-        return self.database
 
 
 @contextmanager

@@ -20,14 +20,9 @@ from calcom_pipeline.settings.described import OWN_FOLDER, described_names
 if TYPE_CHECKING:
     from calcom_pipeline.local import Companion, Servers
 
-
 SANDBOX = "sandbox"
-
-
 #: The key of the demo account; it opens nothing but the sandbox on this machine.
 SANDBOX_KEY = "cal_demo0000000000000000000000000001"
-
-
 _CHECKOUT = Path(__file__).parents[2]
 
 

@@ -234,8 +234,10 @@ def booking_warnings(report: "BookingsReport") -> list[str]:
 
 
 def _warm(container: "Container", output: Output) -> tuple[str, str, dict[str, Any]]:
+    from calcom_pipeline.bootstrap.warming import warm_free_times
+
     with output.progress("Free times", container.calcom) as progress:
-        report = container.warm_free_times(progress)
+        report = warm_free_times(container, progress)
     sentence = f"Free times: {report.fetched} months fetched, {report.warm} event types warm already"
     if report.refused:
         sentence += f", {report.refused} months more than the limit allows"

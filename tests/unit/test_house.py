@@ -10,7 +10,7 @@ import calcom_pipeline
 
 PACKAGE = Path(calcom_pipeline.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-LONGEST_FILE, LONGEST_FUNCTION = 400, 50
+LONGEST_FILE, LONGEST_FUNCTION, LONGEST_COMPOSITION = 400, 50, 150
 #: Used by tests alone: they take any word for a secret and forget it; they ask for the addresses in one text.
 FOR_TESTS = {"domain/redaction.py:forget_secrets", "domain/bookings/people.py:addresses_in"}
 #: Functions that are one table.
@@ -61,6 +61,11 @@ def test_no_two_classes_have_one_name():
 def test_no_file_is_longer_than_four_hundred_lines():
     lengths = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
     assert [name for name, length in lengths.items() if length > LONGEST_FILE] == []
+
+
+def test_no_file_of_the_composition_is_longer_than_a_hundred_and_fifty_lines():
+    lengths = {path.name: len(path.read_text().splitlines()) for path in (PACKAGE / "bootstrap").rglob("*.py")}
+    assert [name for name, length in lengths.items() if length > LONGEST_COMPOSITION] == []
 
 
 def top_level_names(module: ast.Module) -> Iterator[str]:

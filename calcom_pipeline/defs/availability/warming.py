@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from calcom_pipeline.bootstrap import warming
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.failures import dagster_failures
@@ -17,7 +18,7 @@ from calcom_pipeline.defs.maintenance.leases import leased
 def warm_free_times(context: dg.OpExecutionContext, container: dg.ResourceParam[Container]) -> dict[str, Any]:
     """Fetch what is missing of the coming days, asked for most first, as far as the limit allows."""
     with dagster_failures("Warming free times"):
-        report = container.warm_free_times()
+        report = warming.warm_free_times(container)
     context.add_output_metadata(
         {
             "months fetched": report.fetched,
