@@ -56,8 +56,10 @@ def servers(testrun_uid: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def schema_name() -> str:
-    return f"test_{uuid.uuid4().hex[:12]}"
+def schema_name(request: pytest.FixtureRequest) -> str:
+    """A test's own: one that another test has left empty where this one wants it made, else a name of none."""
+    spare = request.getfixturevalue("schemas").take() if "database" in request.fixturenames else None
+    return spare or f"test_{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +81,7 @@ def empty_database(servers: local.Servers, schemas: Schemas, schema_name: str) -
 @pytest.fixture
 def database(empty_database: Database, schemas: Schemas) -> Database:
     """A database with the schema of this release and nothing in it."""
-    if not schemas.take(empty_database.schema):
+    if not schemas.is_made(empty_database.schema):
         migrate(empty_database, shipped_migrations())
         schemas.keep(empty_database.schema)
     return empty_database
@@ -114,7 +116,12 @@ def sandbox() -> Iterator[RunningSandbox]:
 
 @pytest.fixture
 def environment(
-    servers: local.Servers, schema_name: str, redis_url: str, redis_client: redis.Redis, sandbox: RunningSandbox
+    request: pytest.FixtureRequest,
+    servers: local.Servers,
+    schema_name: str,
+    redis_url: str,
+    redis_client: redis.Redis,
+    sandbox: RunningSandbox,
 ) -> Iterator[dict[str, str]]:
     """Variables that point every command at this test's own schema, Redis and account, with nothing in them."""
     sandbox.control.reset(account=True)
@@ -130,8 +137,9 @@ def environment(
         "REDIS_URL": redis_url,
         "DAGSTER_PG_URL": servers.dagster_pg_url,
     }
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(f'DROP SCHEMA IF EXISTS "{schema_name}" CASCADE')
+    if "empty_database" not in request.fixturenames:  # which gives it back
+        with psycopg.connect(servers.database_url, autocommit=True) as connection:
+            connection.execute(f'DROP SCHEMA IF EXISTS "{schema_name}" CASCADE')
 
 
 @pytest.fixture

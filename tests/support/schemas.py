@@ -3,7 +3,6 @@
 A schema that a test has changed (a table, a function, a right, a migration) is dropped, and so is one that is in use.
 """
 
-import uuid
 from collections.abc import Sequence
 
 import psycopg
@@ -43,15 +42,13 @@ class Schemas:
         self._spare: list[str] = []
         self._defined: dict[str, str] = {}
 
-    def take(self, name: str) -> bool:
-        """Give a spare schema this name; whether there was one."""
-        if not self._spare:
-            return False
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            spare = self._spare.pop()
-            _rename(connection, spare, name)
-        self._defined[name] = self._defined.pop(spare)
-        return True
+    def take(self) -> str | None:
+        """The name of a spare schema, if there is one."""
+        return self._spare.pop() if self._spare else None
+
+    def is_made(self, name: str) -> bool:
+        """Whether it is one that was taken."""
+        return name in self._defined
 
     def keep(self, name: str) -> None:
         """This schema was just made: remember how it is defined."""
@@ -66,10 +63,8 @@ class Schemas:
             try:
                 if defined is not None and _definition(connection, name) == defined:
                     _empty(connection, name)
-                    spare = f"spare_{uuid.uuid4().hex[:12]}"
-                    _rename(connection, name, spare)
-                    self._defined[spare] = defined
-                    self._spare.append(spare)
+                    self._defined[name] = defined
+                    self._spare.append(name)
                     return
             except psycopg.errors.LockNotAvailable:
                 pass  # something still runs there
@@ -81,10 +76,6 @@ class Schemas:
         with psycopg.connect(self._url, autocommit=True) as connection:
             for name in self._spare:
                 connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
-
-
-def _rename(connection: psycopg.Connection, old: str, new: str) -> None:
-    connection.execute(sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))
 
 
 def _definition(connection: psycopg.Connection, name: str) -> str:
