@@ -46,6 +46,8 @@ NEXT: Mapping[str, NextStep] = {
     "runs": STATUS,
     "migrate": NextStep("calcom-pipeline doctor", "is everything there and set right?"),
     "maintain": STATUS,
+    "materialize": STATUS,
+    "exec": STATUS,
     "completion": NextStep('eval "$(calcom-pipeline completion bash)"', "in this shell; for good: see its --help"),
     "local up": NextStep('eval "$(calcom-pipeline local env)"', "let this shell use them"),
     "local env": _SYNC,

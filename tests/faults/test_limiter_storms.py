@@ -85,6 +85,7 @@ def storm_of_kills(here: Site, crew: Crew, *, kills: int, seed: int, between: tu
         crew.hire(roles.reader, lane)
     crew.hire(roles.tester, count=2)
     crew.hire(roles.mirrorer, count=2)
+    until(lambda: bool(here.told("ok")))
     crew.storm(kills=kills, seed=seed, between=between)
     crew.dismiss()
     here.quiet()
@@ -95,6 +96,7 @@ def test_processes_that_are_killed_on_a_valkey_that_restarts_never_exceed_the_li
         with here.crew() as crew:
             for lane, count in (("sync", 6), ("warm", 1), ("backfill", 1)):
                 crew.hire(roles.reader, lane, count=count)
+            until(lambda: {line["lane"] for line in here.told("ok")} == {"sync", "warm", "backfill"})
             crew.storm(kills=8, seed=3, between=(0.2, 0.8))
             here.restart_valkey()
             time.sleep(1.5)

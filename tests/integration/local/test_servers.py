@@ -450,4 +450,4 @@ class TestLogs:
         ],
     )
     def test_the_line_that_says_why_is_found(self, text: str, line: str) -> None:
-        assert logs.telling(text) == line
+        assert logs.reason_line(text) == line

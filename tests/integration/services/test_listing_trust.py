@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from calcom_pipeline.adapters.calcom import endpoint as endpoints
+from calcom_pipeline.adapters.calcom.endpoint import EndpointGroup
+from calcom_pipeline.adapters.calcom.event_types import endpoints
 from calcom_pipeline.app.event_types.mirror import pull_event_types
 from calcom_pipeline.app.services.apply import ApplyReport
 from calcom_pipeline.app.services.ports import StoredPlan
@@ -119,7 +120,7 @@ def test_a_key_that_is_somebody_else_s_by_now_does_nothing_to_what_was_linked(ac
 @pytest.mark.parametrize("version", [None, "2024-04-15", "2024-08-13", "2024-09-04", "nonsense"])
 def test_a_wrong_version_header_is_no_empty_account(account: Account, version: str | None, monkeypatch):
     """Cal.com answers another shape with 200, or 404, and neither is taken for a listing."""
-    monkeypatch.setitem(endpoints._VERSIONS, "event_types", version)  # type: ignore[arg-type]  # what a release may break
+    monkeypatch.setattr(endpoints, "EVENT_TYPES", EndpointGroup("event_types", version))  # what a release may break
     with pytest.raises((ContractBroken, NotFound)) as refused:
         account.plan()
     assert "cal-api-version" in refused.value.advice or "Cannot GET" in refused.value.exchange.body

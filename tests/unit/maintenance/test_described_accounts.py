@@ -16,7 +16,7 @@ OF_THE_DEPLOYMENT = {  # what all accounts of a location share, by the groups of
     "webhook_spool_folder", "webhook_spool_megabytes", "ui_port", "dagster_log_megabytes", "dagster_log_files",
     "live_key",
 }  # fmt: skip
-GROUPS_OF_THE_DEPLOYMENT = ("database_", "redis_", "ledger_", "http_", "alert_", "ui_", "sandbox_")
+GROUPS_OF_THE_DEPLOYMENT = ("database_", "redis_", "ledger_", "http_", "alert_", "report_", "ui_", "sandbox_")
 
 
 def settings_of(folder: Path, name: str, **environ: str) -> Settings:
