@@ -11,7 +11,7 @@ DEAF := env -u DATABASE_URL -u REDIS_URL -u DAGSTER_PG_URL -u DAGSTER_HOME \
 	$$(env | sed -n 's/^\(CALCOM_[A-Za-z0-9_]*\)=.*/-u \1/p')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test again ui live proof bench lint wheel sbom audit clean distclean
+.PHONY: help demo up test again ui live proof bench lint docs wheel sbom audit clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -66,6 +66,11 @@ lint: $(VENV)/.dev ## Style, types, direction of imports
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
+docs: $(VENV)/.dev ## This documentation as a website, in site/; its reference is made from the code
+	@PYTHONHASHSEED=0 $(BIN)/python -m docs.making
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Wrote site/. To read it: $(BIN)/python -m http.server --directory site --bind 127.0.0.1 8000"
+
 wheel: $(VENV)/.runtime ## The wheel, the same byte by byte wherever this commit is built
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600) $(BIN)/python -m pip wheel --quiet \
 		--disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
@@ -81,7 +86,7 @@ audit: $(VENV)/.runtime ## Known vulnerabilities of the locked set; skipped wher
 
 clean: ## Stop the embedded servers and drop their data
 	@test ! -x $(BIN)/calcom-pipeline || $(BIN)/calcom-pipeline local remove
-	@rm -rf .calcom dist
+	@rm -rf .calcom dist site
 	@find dagster_home -mindepth 1 ! -name dagster.yaml -delete
 
 distclean: clean ## The same, and the virtual environments

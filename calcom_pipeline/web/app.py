@@ -1,6 +1,6 @@
 """The ASGI application: the parts that are on and that the service behind it answers, and what stands around them.
 
-A further part is a class with `operations()` and a line in `_parts`; one that is no JSON API is a route in `extra`.
+A further part is a class with `operations()` and a line in `operations_of`; what is no JSON API is a route in `extra`.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -69,7 +69,7 @@ def build_app(
         measures.Measures(),
         now,
     )
-    operations = _parts(service, options)
+    operations = operations_of(service, options)
     routes: list[BaseRoute] = [Route("/health", _health), Route("/openapi.json", _document(operations))]
     if "metrics" not in options.off:
         routes.append(Route("/metrics", _metrics(context, service)))
@@ -99,7 +99,7 @@ def build_app(
     )
 
 
-def _parts(service: object, options: WebOptions) -> list[Operation]:
+def operations_of(service: object, options: WebOptions) -> list[Operation]:
     """The operations of every part that is on and that the service answers."""
     offered: list[tuple[str, Callable[[], list[Operation]]]] = []
     if isinstance(service, ReadsTimes):

@@ -31,7 +31,9 @@ _OF_ONE_JOB: Mapping[str, str] = {
     "outcome_unknown": "Nobody knows whether it was done; the next sync looks. If it stays: `calcom-pipeline resolve`.",
     "store_conflict": "Another writer was faster several times; the next run tries again.",
 }
-_ELSE = "Look into the run; what nobody foresaw is a bug: please report it with the run's log."
+#: What to do about a failure, by its code.
+WHAT_TO_DO: Mapping[str, str] = {**_OF_ALL_JOBS, **_OF_ONE_JOB}
+ELSE_TO_DO = "Look into the run; what nobody foresaw is a bug: please report it with the run's log."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class AlertMessage:
 
 def message_about(failure: Failure, *, account: str, ui_url: str, before: int) -> AlertMessage:
     """The message. `before`: failures of this cause since the last message."""
-    what_to_do = _OF_ALL_JOBS.get(failure.code) or _OF_ONE_JOB.get(failure.code) or _ELSE
+    what_to_do = WHAT_TO_DO.get(failure.code, ELSE_TO_DO)
     link = f"The run: {ui_url.rstrip('/')}/runs/{failure.run_id}" if failure.run_id else f"The UI: {ui_url}"
     lines = [printable(redacted(failure.message, longest=_LONGEST_TEXT)), f"What to do: {what_to_do}", link]
     if before and failure.run_id:
