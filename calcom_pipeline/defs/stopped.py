@@ -16,7 +16,8 @@ from calcom_pipeline.defs.account import OWNERS
 from calcom_pipeline.domain.text import short_hash
 
 _LOOK_SECONDS = 60
-_CHECK = "settings_are_right"
+#: The check of an account that stands still.
+CHECK = "settings_are_right"
 _MENDED = "The settings are right now: reload the code location."
 
 
@@ -51,7 +52,7 @@ def definitions_of_stopped(account: StoppedAccount) -> dg.Definitions:
         kinds={"calcom"},
     )
 
-    @dg.asset_check(asset=account.key, name=_CHECK, description="The account's settings can be used.")
+    @dg.asset_check(asset=account.key, name=CHECK, description="The account's settings can be used.")
     def settings_are_right() -> dg.AssetCheckResult:
         problems = account.look()
         return dg.AssetCheckResult(passed=not problems, description=_problem_text(problems))
@@ -72,7 +73,7 @@ def _sensor(account: StoppedAccount) -> dg.SensorDefinition:
         if context.cursor == found:
             return dg.SensorResult(skip_reason=_problem_text(problems))
         evaluation = dg.AssetCheckEvaluation(
-            asset_key=account.key, check_name=_CHECK, passed=not problems, description=_problem_text(problems)
+            asset_key=account.key, check_name=CHECK, passed=not problems, description=_problem_text(problems)
         )
         return dg.SensorResult(asset_events=[evaluation], cursor=found)
 

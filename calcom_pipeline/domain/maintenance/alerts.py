@@ -8,7 +8,7 @@ from calcom_pipeline.domain.redaction import redacted
 
 _LONGEST_TEXT = 600
 #: Causes that every job meets, whichever failed first; of others each job has its own.
-_OF_ALL_JOBS: Mapping[str, str] = {
+OF_ALL_JOBS: Mapping[str, str] = {
     "unauthorized": "Check CALCOM_API_KEY: is it right, not expired, and may it do that?",
     "rate_limited": "Something else spends the key's limit; `calcom-pipeline status` shows the calls of each minute.",
     "circuit_open": "Cal.com fails again and again: look at its status page. Nothing has to be done here.",
@@ -25,14 +25,15 @@ _OF_ALL_JOBS: Mapping[str, str] = {
     "cache_error": "Look at Redis: is it there, is its memory full?",
     "run_died": "Its process was killed: look at memory and at the log. It is started again if it is safe to.",
 }
-_OF_ONE_JOB: Mapping[str, str] = {
+#: Causes that each job meets for itself.
+OF_ONE_JOB: Mapping[str, str] = {
     "contract_broken": "Cal.com answered something new. Look into the run, and whether an upgrade is out.",
     "rejected": "Cal.com refuses what was sent: look at the message and the service or booking it names.",
     "outcome_unknown": "Nobody knows whether it was done; the next sync looks. If it stays: `calcom-pipeline resolve`.",
     "store_conflict": "Another writer was faster several times; the next run tries again.",
 }
 #: What to do about a failure, by its code.
-WHAT_TO_DO: Mapping[str, str] = {**_OF_ALL_JOBS, **_OF_ONE_JOB}
+WHAT_TO_DO: Mapping[str, str] = {**OF_ALL_JOBS, **OF_ONE_JOB}
 ELSE_TO_DO = "Look into the run; what nobody foresaw is a bug: please report it with the run's log."
 
 
@@ -51,7 +52,7 @@ class Failure:
     @property
     def cause(self) -> str:
         """What makes two failures the same to people."""
-        return self.code if self.code in _OF_ALL_JOBS else f"{self.code}:{self.job}"
+        return self.code if self.code in OF_ALL_JOBS else f"{self.code}:{self.job}"
 
 
 @dataclass(frozen=True, slots=True)
