@@ -11,7 +11,11 @@ import pytest
 from calcom_pipeline.cli import cli
 
 ROOT = Path(__file__).parents[3]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+#: But for what is made from the command line itself, and says how a command is called in general.
+PAGES = (
+    ROOT / "README.md",
+    *sorted(page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "reference"),
+)
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`([^`]+)`")
 _CALLED = re.compile(r"calcom-pipeline(?= |$)[^\n`]*")

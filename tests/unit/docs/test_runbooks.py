@@ -31,9 +31,10 @@ def entries(heading: str) -> dict[str, str]:
 
 
 def anchors(text: str) -> set[str]:
-    """Names by which headings can be linked to, as Markdown's renderers make them."""
+    """Names by which places can be linked to: of headings, as Markdown's renderers make them, and given ones."""
     heads = re.finditer(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", head[1].lower()).replace(" ", "-") for head in heads}
+    given = set(re.findall(r'<a id="([^"]+)">', text))
+    return given | {re.sub(r"[^\w -]", "", head[1].lower()).replace(" ", "-") for head in heads}
 
 
 def test_every_check_has_its_entry_and_no_other():
