@@ -1,6 +1,7 @@
 """Every command of the tutorials works, in the order in which it is read."""
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from tests.support.tutorials import Reader, blocks, is_serving
 TUTORIALS = sorted((CHECKOUT / "docs" / "tutorials").glob("*.md"))
 #: It has its reader start a sandbox.
 SERVES_ITS_OWN = "first-sync"
+ENDS_WITH_A_DELIVERY = "availability-on-your-website"
 #: What shows that a tutorial got to its point.
 SHOWN = {
     "first-sync": ("created as event type 9", "9 wheel-building 45", "put back duration_minutes"),
@@ -81,3 +83,6 @@ def test_every_command_of_a_tutorial_works_in_its_order(page: Path, account: Run
             reading.follow(block)
         said = reading.said()
     assert [words for words in SHOWN[page.stem] if words not in said] == []
+    if page.stem == ENDS_WITH_A_DELIVERY:
+        before, after = re.findall(r'"start":"([^"]+)"', said)[-2:]
+        assert before < after  # the start that was booked at Cal.com is gone
