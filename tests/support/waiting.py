@@ -8,11 +8,11 @@ _T = TypeVar("_T")
 LOOK_SECONDS = 0.02
 
 
-def until(look: Callable[[], _T], seconds: float = 60.0) -> _T:
+def until(look: Callable[[], _T], seconds: float = 60.0, *, what: str = "") -> _T:
     """What `look` finds, as soon as that is something. Raises TimeoutError where it never is."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"Waited {seconds:g} s for {look}")
+            raise TimeoutError(f"Waited {seconds:g} s for {what or look}")
         time.sleep(LOOK_SECONDS)
     return found
