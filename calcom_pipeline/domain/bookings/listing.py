@@ -26,8 +26,9 @@ ZONE_SLACK = timedelta(days=1)
 
 _HASH_BYTES = 16
 # Statuses that close times; a cancelled or rejected booking closes none.
-# Cal.com writes both instants of a new booking, not always at the very same one.
-_MOMENT = timedelta(seconds=1)
+# Cal.com writes both instants of a new booking, the later one up to 0.1 s later (captures 03). A change that comes as
+# soon is missed; a shorter moment would only clear more than it has to.
+_MOMENT = timedelta(milliseconds=100)
 _BLOCKING = frozenset({"accepted", "pending", "awaiting_host"})
 
 

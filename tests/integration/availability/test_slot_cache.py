@@ -11,6 +11,7 @@ import redis
 from calcom_pipeline.adapters.postgres.availability.slots import PostgresSlotMirror
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
+from calcom_pipeline.adapters.postgres.reports.figures import FreeHour, PostgresFigures
 from calcom_pipeline.adapters.postgres.reports.overview import PostgresOverview
 from calcom_pipeline.adapters.redis.availability.days import RedisSlotCache
 from calcom_pipeline.app.availability.looking import Wanted
@@ -221,8 +222,9 @@ class TestSeats:
         overview = PostgresOverview(database)
         assert (overview.counts().slots, overview.counts().slot_days) == (6, 3)
         assert [row["free"] for row in overview.free_starts_by_day()] == [2, 2, 2]
-        by_hour = overview.free_starts_by_hour()
-        assert by_hour == [(weekday, hour, 1) for weekday in (1, 2, 3) for hour in (10, 12)], "Tuesday to Thursday"
+        by_hour = PostgresFigures(database).free_starts_by_hour(now=NOW)
+        wanted = [FreeHour(weekday, hour, 1) for weekday in (2, 3, 4) for hour in (10, 12)]
+        assert by_hour == wanted, "Tuesday to Thursday"
         assert overview.slot_keys() == [key(FIRST + timedelta(n)) for n in (-1, 0, 1)]
 
     def test_days_of_full_starts_count_as_fresh_although_they_are_no_longer_cached(

