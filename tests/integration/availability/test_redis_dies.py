@@ -194,8 +194,8 @@ def _later(seconds: float, fault: Callable[[MortalRedis], None], server: MortalR
 def _all_true(settings: Settings, sandbox: RunningSandbox, crowd: list[Asker], moment: str) -> None:
     """What each process answers is what Cal.com has, at the latest when it has settled, and is nothing older.
 
-    While Redis is away everybody asks Cal.com, each in one of 58 spellings at random. They are soon used up, and Cal.com
-    repeats its answer to each for 2 s; what is fetched then is fetched once more when that is over.
+    While Redis is away everybody asks Cal.com, each in one of 58 spellings at random. They are soon used up, and
+    Cal.com repeats its answer to each for 2 s; what is fetched then is fetched once more when that is over.
     """
     for number in (CONSULT, COLLECTIVE):
         truth = live_starts(sandbox, sandbox.keys["alice"], number, WEEK, zone=ZONE, minutes=None)
