@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# For 2 cores: a third of the suite waits, for limits and for servers that start.
-WORKERS ?= 3
+# For 2 cores: half of the suite waits, for limits and for servers that start.
+WORKERS ?= 4
 # The suite must not hear what its caller's shell says about servers and accounts.
 DEAF := env -u DATABASE_URL -u REDIS_URL -u DAGSTER_PG_URL -u DAGSTER_HOME \
 	-u DATABASE_URL_FILE -u REDIS_URL_FILE -u DAGSTER_PG_URL_FILE \
