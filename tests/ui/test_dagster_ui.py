@@ -206,8 +206,12 @@ def test_heat_map_and_limiter_open_at_full_width(ui: DagsterUi, operator: Operat
     page = operator.page
     operator.open(f"/assets/calcom/{asset}?view=events")
     if asset == "cal_com":
+        observations = "... on AssetNode { assetObservations(limit: 1) { runId } }"
+        query = f'{{ node: assetNodeOrError(assetKey: {{path: ["calcom", "cal_com"]}}) {{ {observations} }} }}'
+        before = ui.ask(query)["node"]
         operator.click(page.get_by_role("button", name="Observe"))
-        operator.see("Observed in run")
+        ui.until(lambda: ui.ask(query)["node"] != before, "it was observed")
+        operator.open(f"/assets/calcom/{asset}?view=events")
     row = page.get_by_role("row").filter(has_text=entry)
     operator.click(row.get_by_text("[Show Markdown]"))
     page.get_by_role("dialog").get_by_role("img", name=shows).first.wait_for()
