@@ -279,7 +279,9 @@ class TestComingAndGoing:
         assert not local.down(data)
 
     def test_pinned_servers_come_back_pinned(self, data: Path) -> None:
-        os.kill(local.up(data, durable=False).owner_pid, signal.SIGKILL)
+        killed = local.up(data, durable=False).owner_pid
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: not is_running(killed))  # else it may still hold its lock
         with local.join(data, **QUICK) as servers:
             pass
         time.sleep(1.0)
