@@ -1,7 +1,10 @@
 """Waiting for what another thread or process does: for the event, however busy the machine, and never for ever."""
 
+import os
+import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -16,3 +19,19 @@ def until(look: Callable[[], _T], seconds: float = 60.0, *, what: str = "") -> _
             raise TimeoutError(f"Waited {seconds:g} s for {what or look}")
         time.sleep(LOOK_SECONDS)
     return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and has not ended, waited for or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def kill(*pids: int) -> None:
+    """End processes at once, and wait until they are gone: until then they hold their locks."""
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    for pid in pids:
+        until(lambda pid=pid: not is_running(pid))

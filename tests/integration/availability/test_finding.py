@@ -10,14 +10,15 @@ import redis
 
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.app.availability.invalidate import apply_outbox
-from calcom_pipeline.app.event_types.mirror import TeamChoice, pull_event_types
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.errors import Conflict, InvalidInput, NotFound, OutcomeUnknown, TransientError
 from calcom_pipeline.facade import CalcomService
-from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
+from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import Settings
-from tests.support.given import settings_of
+from tests.support.business import container, served, service, settings
+
+__all__ = ["container", "served", "service", "settings"]  # fixtures
 
 BERLIN = ZoneInfo("Europe/Berlin")
 #: The sandbox's clock is the real one, as a facade that books for real people has no other.
@@ -34,34 +35,11 @@ def person(start: datetime, **changes: Any) -> dict[str, Any]:
     return {"eventTypeId": 2, "start": start, "name": "Carol", "email": "carol@example.org", **changes}
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[RunningSandbox]:
-    with serve_sandbox("captures") as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
 def sandbox(served: RunningSandbox) -> RunningSandbox:
     served.control.reset(account=True)
     served.control.set_clock(f"{utc_now():%Y-%m-%dT%H:%M:%SZ}")
     return served
-
-
-@pytest.fixture
-def settings(sandbox: RunningSandbox, servers: Any, schema_name: str, redis_url: str) -> Settings:
-    return settings_of(sandbox, servers, schema_name, redis_url, apply="auto")
-
-
-@pytest.fixture
-def container(settings: Settings, database: Database, redis_client: redis.Redis) -> Iterator[Container]:
-    with ready_container(settings) as opened:
-        pull_event_types(opened.calcom, opened.event_types.mirror, teams=TeamChoice(), now=utc_now)
-        yield opened
-
-
-@pytest.fixture
-def service(container: Container) -> CalcomService:
-    return CalcomService(container)
 
 
 @pytest.fixture

@@ -1,20 +1,16 @@
 """Book, read, move, read, cancel, read: the answer is true at every read, although Cal.com repeats itself for 2 s."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-import redis
 
-from calcom_pipeline.adapters.postgres.database import Database
-from calcom_pipeline.app.event_types.mirror import TeamChoice, pull_event_types
-from calcom_pipeline.bootstrap.container import Container, ready_container
-from calcom_pipeline.clock import utc_now
 from calcom_pipeline.facade import CalcomService
-from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
-from tests.support.given import settings_of
+from calcom_pipeline.sandbox.testing import RunningSandbox
+from tests.support.business import container, sandbox, served, service, settings
 from tests.support.live_slots import live_starts
+
+__all__ = ["container", "sandbox", "served", "service", "settings"]  # fixtures
 
 #: The sandbox's clock is the real one: a facade that books for real people has no other.
 MONDAY = date.today() + timedelta(days=14 - date.today().weekday())  # noqa: DTZ011 - a day, far enough ahead
@@ -24,38 +20,6 @@ ZONE = "Europe/Berlin"
 CONSULT, FLEX, CONFIRM, CLASS, WEEKLY, ROUND_ROBIN, COLLECTIVE = 2, 4, 5, 6, 7, 8, 9
 #: Type, and the length where it offers several.
 TYPES = [(CONSULT, None), (FLEX, 45), (CLASS, None), (WEEKLY, None), (ROUND_ROBIN, None), (COLLECTIVE, None)]
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[RunningSandbox]:
-    with serve_sandbox("captures") as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def sandbox(served: RunningSandbox) -> RunningSandbox:
-    served.control.reset(account=True)
-    return served
-
-
-@pytest.fixture
-def container(
-    sandbox: RunningSandbox,
-    servers: Any,
-    schema_name: str,
-    redis_url: str,
-    database: Database,
-    redis_client: redis.Redis,
-) -> Iterator[Container]:
-    del database, redis_client  # made and emptied
-    with ready_container(settings_of(sandbox, servers, schema_name, redis_url, apply="auto")) as opened:
-        pull_event_types(opened.calcom, opened.event_types.mirror, teams=TeamChoice(), now=utc_now)
-        yield opened
-
-
-@pytest.fixture
-def service(container: Container) -> CalcomService:
-    return CalcomService(container)
 
 
 class Watched:

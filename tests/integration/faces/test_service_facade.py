@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +14,6 @@ import redis
 
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.app.bookings.in_doubt import close_outcomes
-from calcom_pipeline.app.event_types.mirror import TeamChoice, pull_event_types
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.cli import main
 from calcom_pipeline.clock import utc_now
@@ -29,10 +28,13 @@ from calcom_pipeline.domain.errors import (
     TransientError,
 )
 from calcom_pipeline.facade import CalcomService
-from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
+from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import Settings
 from tests.support import leaks
-from tests.support.given import settings_of, variables_of
+from tests.support.business import container, sandbox, served, service, settings
+from tests.support.given import variables_of
+
+__all__ = ["container", "sandbox", "served", "service", "settings"]  # fixtures
 
 #: The sandbox's clock is the real one, as a facade that books for real people has no other.
 NEXT_MONDAY = date.today() + timedelta(days=7 - date.today().weekday() + 7)  # noqa: DTZ011 - a day, far enough ahead
@@ -49,35 +51,6 @@ def at(hour: int, day: int = 0) -> str:
 def details(hour: int = 10, event_type_id: int = 2, **changes: Any) -> dict[str, Any]:
     plain = {"eventTypeId": event_type_id, "start": at(hour), "timeZone": "Europe/Berlin", "name": "Carol"}
     return {**plain, "email": "carol@example.org", **changes}
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[RunningSandbox]:
-    with serve_sandbox("captures") as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def sandbox(served: RunningSandbox) -> RunningSandbox:
-    served.control.reset(account=True)
-    return served
-
-
-@pytest.fixture
-def settings(sandbox: RunningSandbox, servers: Any, schema_name: str, redis_url: str) -> Settings:
-    return settings_of(sandbox, servers, schema_name, redis_url, apply="auto")
-
-
-@pytest.fixture
-def container(settings: Settings, database: Database, redis_client: redis.Redis) -> Iterator[Container]:
-    with ready_container(settings) as opened:
-        pull_event_types(opened.calcom, opened.event_types.mirror, teams=TeamChoice(), now=utc_now)
-        yield opened
-
-
-@pytest.fixture
-def service(container: Container) -> CalcomService:
-    return CalcomService(container)
 
 
 def test_a_booking_takes_its_time_off_the_cached_days_at_once(service: CalcomService, sandbox: RunningSandbox):

@@ -22,7 +22,7 @@ import sqlalchemy
 from calcom_pipeline import local
 from calcom_pipeline.local import Companion, LocalServerError, Servers, joining, logs
 from calcom_pipeline.local.environment import environment, shell_exports
-from tests.support.waiting import until
+from tests.support.waiting import is_running, kill, until
 
 ROOT = Path(__file__).parents[3]
 FINDABLE = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
@@ -46,13 +46,6 @@ while True:
 
 def helpful(name: str = "stand-in") -> Companion:
     return Companion(name, (sys.executable, "-c", HELPFUL, "{ready_file}", "{data}"))
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def python(code: str, *arguments: object, **options: object) -> subprocess.Popen[str]:
@@ -279,9 +272,7 @@ class TestComingAndGoing:
         assert not local.down(data)
 
     def test_pinned_servers_come_back_pinned(self, data: Path) -> None:
-        killed = local.up(data, durable=False).owner_pid
-        os.kill(killed, signal.SIGKILL)
-        until(lambda: not is_running(killed))  # else it may still hold its lock
+        kill(local.up(data, durable=False).owner_pid)
         with local.join(data, **QUICK) as servers:
             pass
         time.sleep(1.0)

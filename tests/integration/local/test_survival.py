@@ -22,7 +22,7 @@ from calcom_pipeline.local import LocalServerError, Servers, places, processes, 
 from calcom_pipeline.local.folder import Folder
 from calcom_pipeline.local.processes import Mark
 from tests.support import leaks
-from tests.support.waiting import until
+from tests.support.waiting import kill, until
 
 ROOT = Path(__file__).parents[3]
 QUICK = {"durable": False, "linger_seconds": 0.3}
@@ -130,8 +130,7 @@ class TestKills:
         with local.join(data, **QUICK) as servers:
             write(servers, "before")
             pids = server_pids(data)
-            for victim in (servers.owner_pid, *(heads(data)[name] for name in along)):
-                os.kill(victim, signal.SIGKILL)
+            kill(servers.owner_pid, *(heads(data)[name] for name in along))
             with local.join(data, **QUICK) as again:
                 assert again.owner_pid != servers.owner_pid
                 assert words(again) == (["before"], ["before"])
@@ -139,7 +138,7 @@ class TestKills:
 
     def test_nothing_stays_behind_a_killed_owner(self, data: Path) -> None:
         with local.join(data, **QUICK) as servers:
-            os.kill(servers.owner_pid, signal.SIGKILL)
+            kill(servers.owner_pid)
             until(lambda: not server_pids(data))
         assert local.status(data) is None
 

@@ -10,44 +10,17 @@ import pytest
 import redis
 import requests
 
-from calcom_pipeline.adapters.postgres.database import Database
-from calcom_pipeline.app.event_types.mirror import TeamChoice, pull_event_types
-from calcom_pipeline.bootstrap.container import Container, ready_container
-from calcom_pipeline.clock import utc_now
+from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.facade import CalcomService
-from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
+from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.web.ports import Books, ReadsTimes, TellsWaiting
-from tests.support.given import settings_of
+from tests.support.business import container, sandbox, served, settings
 from tests.support.web import Asker, asking
+
+__all__ = ["container", "sandbox", "served", "settings"]  # fixtures
 
 #: The sandbox's clock is the real one, as a facade that books for real people has no other.
 MONDAY = date.today() + timedelta(days=14 - date.today().weekday())  # noqa: DTZ011 - a day, far enough ahead
-
-
-@pytest.fixture(scope="module")
-def account() -> Iterator[RunningSandbox]:
-    with serve_sandbox("captures") as running:
-        yield running
-
-
-@pytest.fixture
-def sandbox(account: RunningSandbox) -> RunningSandbox:
-    account.control.reset(account=True)
-    return account
-
-
-@pytest.fixture
-def container(
-    sandbox: RunningSandbox,
-    servers: Any,
-    schema_name: str,
-    redis_url: str,
-    database: Database,
-    redis_client: redis.Redis,
-) -> Iterator[Container]:
-    with ready_container(settings_of(sandbox, servers, schema_name, redis_url, apply="auto")) as opened:
-        pull_event_types(opened.calcom, opened.event_types.mirror, teams=TeamChoice(), now=utc_now)
-        yield opened
 
 
 @pytest.fixture
