@@ -149,7 +149,7 @@ class TestKills:
             sleeper = data / "sleeper"
             shutil.copy("/bin/sleep", sleeper / "valkey-server" if sleeper.is_dir() else data / "valkey-server")
             with subprocess.Popen([data / "valkey-server", "60"], cwd=base / "valkey") as left:
-                os.kill(servers.owner_pid, signal.SIGKILL)
+                kill(servers.owner_pid)
                 assert local.down(data)
                 assert left.wait() == -signal.SIGTERM
             (data / "valkey-server").unlink()

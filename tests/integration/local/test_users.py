@@ -4,7 +4,6 @@ import json
 import os
 import pwd
 import shutil
-import signal
 import stat
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from calcom_pipeline import local
 from calcom_pipeline.local import LocalServerError, Servers, places, processes
 from calcom_pipeline.local.folder import Folder
 from calcom_pipeline.local.processes import Mark
+from tests.support.waiting import kill
 
 ROOT = Path(__file__).parents[3]
 SITE_PACKAGES = [path for path in sys.path if path.endswith("site-packages")]
@@ -163,7 +163,7 @@ class TestNormalUser:
             assert stat.S_IMODE(first.stat().st_mode) == 0o700
             owner = Folder(data).owner()
             assert owner
-            os.kill(owner, signal.SIGKILL)
+            kill(owner)
             user.communicate()
         with run_as(NORMAL_USER, interpreter, JOIN, data) as user:
             assert user.stdout
