@@ -27,6 +27,7 @@ from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrat
 from calcom_pipeline.domain.redaction import forget_secrets
 from tests.support.free_times import long_there
 from tests.support.leaks import nothing_leaked_anywhere, nothing_leaks
+from tests.support.order import long_ones_first
 from tests.support.schemas import Schemas
 
 __all__ = ["nothing_leaks"]  # watches every test
@@ -38,6 +39,12 @@ hypothesis_settings.register_profile("proof", deadline=None, max_examples=2000, 
 hypothesis_settings.load_profile("seeded")
 
 _REDIS_DATABASES = 16
+
+
+@pytest.hookimpl(trylast=True)  # when it is known what is left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long ones begin first; all workers of a run find the same order."""
+    items[:] = long_ones_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 @pytest.fixture(autouse=True)

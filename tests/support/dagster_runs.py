@@ -4,6 +4,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,14 @@ def dagster_database(servers: local.Servers) -> Iterator[str]:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@contextmanager
+def opened() -> Iterator[dg.DagsterInstance]:
+    """The instance of DAGSTER_HOME, which keeps its connections: by itself it makes a new one for every statement."""
+    with dg.DagsterInstance.get() as instance:
+        instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=20)
+        yield instance
+
+
 @pytest.fixture
 def own_instance(
     in_environment: dict[str, str], dagster_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -36,7 +45,7 @@ def own_instance(
     shutil.copy(CHECKOUT / "dagster_home" / "dagster.yaml", tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.setenv("DAGSTER_PG_URL", dagster_database)
-    with dg.DagsterInstance.get() as instance:
+    with opened() as instance:
         yield instance
 
 
@@ -46,7 +55,7 @@ def instance(
 ) -> Iterator[dg.DagsterInstance]:
     shutil.copy(CHECKOUT / "dagster_home" / "dagster.yaml", tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    with dg.DagsterInstance.get() as instance:
+    with opened() as instance:
         yield instance
 
 

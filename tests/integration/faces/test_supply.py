@@ -76,6 +76,7 @@ def made_of(folder: Path) -> dict[str, object]:
     return json.loads(file.read_text())
 
 
+@pytest.mark.proof
 def test_the_bill_of_materials_names_every_locked_package_and_is_the_same_each_time(tmp_path: Path):
     found = made_of(tmp_path)
     assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.6")

@@ -2,8 +2,7 @@
 
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -19,15 +18,9 @@ from tests.support.commands import command
 from tests.support.deliveries import delivery_body, post, signature
 from tests.support.serving import serving
 from tests.support.tables import fetch
+from tests.support.waiting import until
 
 OLD, NEW = "the-secret-so-far", "the-secret-from-now-on"
-
-
-def eventually(look: Callable[[], object], seconds: float = 30) -> None:
-    until = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < until, "did not happen in time"
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -48,13 +41,15 @@ def bookings_coming_in(sandbox: RunningSandbox, database: Database) -> Iterator[
     booked, enough = list[str](), threading.Event()
 
     def book_on() -> None:
+        visitor = requests.Session()
+        visitor.trust_env = False  # a command in this process exchanges its environment meanwhile
         attendee = {"name": "Jo", "email": "jo@example.org", "timeZone": "UTC"}
         for start in starts:
             if enough.is_set():
                 return
             body = {"eventTypeId": event_type_id, "start": start, "attendee": attendee}
             headers = {"cal-api-version": "2024-08-13"}
-            made = requests.post(f"{sandbox.url}/bookings", json=body, headers=headers, timeout=30)
+            made = visitor.post(f"{sandbox.url}/bookings", json=body, headers=headers, timeout=30)
             if made.status_code == requests.codes.created:
                 booked.append(made.json()["data"]["uid"])
 
@@ -73,23 +68,23 @@ def test_no_delivery_is_lost_while_the_secret_is_rotated_under_load(
 ):
     file = tmp_path / ".env"
     file.write_text(f"CALCOM_WEBHOOK_SECRET={OLD}\n")
-    told = environment | {"CALCOM_ENV_FILE": str(file), "CALCOM_WEBHOOK_SPOOL_FOLDER": str(tmp_path / "spool")}
-    with serving(told, "--workers", workers) as (process, port):
+    here = environment | {"CALCOM_ENV_FILE": str(file), "CALCOM_WEBHOOK_SPOOL_FOLDER": str(tmp_path / "spool")}
+    with serving(here, "--workers", workers) as (process, port):
         address = f"http://127.0.0.1:{port}{PATH}"
-        told |= {"CALCOM_WEBHOOK_URL": address}
-        assert command("sync", "event-types", environment=told).returncode == 0
-        assert command("webhooks", "ensure", "--apply", environment=told).returncode == 0
+        here |= {"CALCOM_WEBHOOK_URL": address}
+        assert command("sync", "event-types", environment=here).returncode == 0
+        assert command("webhooks", "ensure", "--apply", environment=here).returncode == 0
         with bookings_coming_in(sandbox, database) as booked:
-            eventually(lambda: len(booked) >= 5)
+            until(lambda: len(booked) >= 5)
             file.write_text(f"CALCOM_WEBHOOK_SECRET={NEW}\nCALCOM_WEBHOOK_PREVIOUS_SECRET={OLD}\n")
             process.send_signal(signal.SIGHUP)
-            eventually(lambda: command("webhooks", "rotate", "--apply", environment=told).returncode == 0)
+            until(lambda: command("webhooks", "rotate", "--apply", environment=here).returncode == 0)
             so_far = len(booked)
-            eventually(lambda: len(booked) >= so_far + 5)
+            until(lambda: len(booked) >= so_far + 5)
         file.write_text(f"CALCOM_WEBHOOK_SECRET={NEW}\n")
         process.send_signal(signal.SIGHUP)
         raw = delivery_body("u1")
-        eventually(lambda: post(address, raw, signature(raw, OLD.encode())) == 401)
+        until(lambda: post(address, raw, signature(raw, OLD.encode())) == 401)
         assert post(address, raw, signature(raw, NEW.encode())) == 200
         assert process.poll() is None
     answers = [delivery["outcome"] for delivery in sandbox.control.deliveries()]
@@ -102,8 +97,8 @@ def test_no_delivery_is_lost_while_the_secret_is_rotated_under_load(
 def test_settings_that_turn_out_to_be_wrong_leave_the_secret_as_it_was(environment: dict[str, str], tmp_path: Path):
     file = tmp_path / ".env"
     file.write_text(f"CALCOM_WEBHOOK_SECRET={OLD}\n")
-    told = environment | {"CALCOM_ENV_FILE": str(file), "CALCOM_WEBHOOK_SPOOL_FOLDER": str(tmp_path / "spool")}
-    with serving(told) as (process, port):
+    here = environment | {"CALCOM_ENV_FILE": str(file), "CALCOM_WEBHOOK_SPOOL_FOLDER": str(tmp_path / "spool")}
+    with serving(here) as (process, port):
         file.write_text(f"CALCOM_WEBHOOK_SECRET={NEW}\nCALCOM_NO_SUCH_SETTING=1\n")
         process.send_signal(signal.SIGHUP)
         raw = delivery_body("u1")
