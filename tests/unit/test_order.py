@@ -24,7 +24,9 @@ def collected(path: str, number: int) -> list[Collected]:
 
 
 @given(
-    sizes=st.dictionaries(st.sampled_from([*LONG, *(f"tests/unit/test_{at}.py" for at in range(9))]), st.integers(1, 9)),
+    sizes=st.dictionaries(
+        st.sampled_from([*LONG, *(f"tests/unit/test_{at}.py" for at in range(9))]), st.integers(1, 9)
+    ),
     workers=st.integers(1, 9),
 )
 def test_every_test_is_there_once_and_files_that_take_long_stay_whole(sizes: dict[str, int], workers: int):
