@@ -57,11 +57,8 @@ live: $(VENV)/.dev ## Book and cancel on a real account; needs CALCOM_LIVE_KEY
 proof: $(VENV)/.dev ## Every must-show of the issues at full size, with figures; takes long
 	@$(DEAF) $(BIN)/python -m pytest -m proof -s -q
 
-bench: $(VENV)/.dev ## Every figure of bench/RESULTS.md once more; an hour, and makes environments for the peers
-	@for one in planner pushes bookings.side_by_side bookings.growth bookings.under_the_limit \
-		availability_lookup availability_http availability_calls; do \
-		echo "# $$one"; $(DEAF) $(BIN)/python -m bench.$$one || exit 1; echo; \
-	done
+bench: $(VENV)/.dev ## Every figure of bench/RESULTS.md once more; an hour, with QUICK=1 some minutes
+	@$(DEAF) $(BIN)/python -m bench $(if $(QUICK),--quick)
 
 lint: $(VENV)/.dev ## Style, types, direction of imports
 	@$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from bench.ground import machine, table
+from bench.results import Plot, Result, Table, publish
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.services.fields import remote_values
 from calcom_pipeline.domain.services.links import Link
@@ -102,7 +102,17 @@ def main() -> None:
         for f in figures
     ]
     head = ("services and event types", "CPU s", "µs a service", "peak MiB", "bytes a service", "plan")
-    print(f"{table(head, rows)}\n\n{machine()}")
+    per_service = [(float(f.size), f.cpu_seconds / f.size * 1e6) for f in figures]
+    publish(
+        Result(
+            [Table(head, rows)],
+            {
+                f"a service among {f.size:,} / among {figures[0].size:,}": each / per_service[0][1]
+                for f, (_, each) in zip(figures[1:], per_service[1:], strict=True)
+            },
+            [Plot("Planning", "services and event types", "µs of CPU a service", {"planner": per_service})],
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""200 pushes to a Cal.com that takes 150 ms per request and has no limit: ten at once against one by one.
+"""200 pushes to a Cal.com that takes 150 ms per request and has no limit: ten and five at once against one by one.
 
     python -m bench.pushes [--services N] [--latency SECONDS]
 
@@ -12,14 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.ground import UNLIMITED, Ground, ground, machine, table
+from bench.ground import UNLIMITED, Ground, ground
+from bench.results import Plot, Result, Table, publish
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.domain.services.fields import remote_values, service_columns
 from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.settings import load_settings
 from tests.support.planning import apply_now, plan_now
 
-ONE_BY_ONE, AT_ONCE = 1, 10
+AT_ONCE = (10, 5, 1)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.15)
     given = parser.parse_args()
     with ground(event_types=8 * given.services // 5, teams=1, bookings=0, limit=UNLIMITED) as here:
-        runs = [applied(here, workers, given.services, given.latency) for workers in (AT_ONCE, ONE_BY_ONE)]
+        runs = [applied(here, workers, given.services, given.latency) for workers in AT_ONCE]
     slow = runs[-1].seconds
     rows = [
         (
@@ -96,8 +97,22 @@ def main() -> None:
         )
         for r in runs
     ]
-    print(table(("", "seconds", "times as fast", "calls", "done", "widest gap s", "CPU s"), rows))
-    print(f"\n{machine()}")
+    head = ("", "seconds", "times as fast", "calls", "done", "widest gap s", "CPU s")
+    publish(
+        Result(
+            [Table(head, rows)],
+            {f"{r.workers} at once / one by one": r.seconds / slow for r in runs[:-1]},
+            [
+                Plot(
+                    f"{given.services} pushes, {1000 * given.latency:.0f} ms a request",
+                    "at once",
+                    "seconds",
+                    {"pushes": sorted((float(r.workers), r.seconds) for r in runs)},
+                    log_x=False,
+                )
+            ],
+        )
+    )
 
 
 if __name__ == "__main__":
