@@ -9,8 +9,9 @@ from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.fields import FIELD_NAMES, local_values, remote_values, service_columns
 from calcom_pipeline.domain.services.links import Intent, Link
-from calcom_pipeline.domain.services.models import Service, problems_of
+from calcom_pipeline.domain.services.models import Service
 from calcom_pipeline.domain.services.plans import Action, Brakes, Plan
+from calcom_pipeline.domain.services.problems import problems_of
 from calcom_pipeline.domain.services.reconcile import Situation, decide, plan_services
 from tests.support.reconciling import ME, TEAM, event_type, linked, service
 
