@@ -33,7 +33,7 @@ REMEDIES: Mapping[Standing, Remedy] = {
         ),
     ),
     "refused": Remedy("Correct it in the services table; it is tried again as soon as it is saved.", (_EXPLAIN,)),
-    "held": Remedy("It could lose something, so it waits until the plan is applied by its name."),
+    "held": Remedy("It waits until the plan is applied by its name."),
     "waiting": Remedy("Nothing has to be done; the next runs look again.", (_EXPLAIN,)),
     "pending": Remedy(
         "Nothing has to be done; the next run writes it.", (("Write it now", f"{_PROGRAM} apply --auto"),)

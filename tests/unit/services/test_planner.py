@@ -10,7 +10,7 @@ from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.fields import FIELD_NAMES, local_values, remote_values, service_columns
 from calcom_pipeline.domain.services.links import Intent, Link
 from calcom_pipeline.domain.services.models import Service
-from calcom_pipeline.domain.services.plans import Action, Brakes, Plan
+from calcom_pipeline.domain.services.plans import BRAKED, Action, Brakes, Plan
 from calcom_pipeline.domain.services.problems import problems_of
 from calcom_pipeline.domain.services.reconcile import Situation, decide, plan_services
 from tests.support.reconciling import ME, TEAM, event_type, linked, service
@@ -370,6 +370,11 @@ class TestBrakes:
     )
     def test_a_large_destructive_share_waits_for_approval_and_creates_do_not(self, kind, number, linked, held):
         assert (kind in self.brakes.held(self.actions(kind, number), linked=linked)) is held
+
+    @pytest.mark.parametrize("kind", sorted(BRAKED))
+    def test_each_braked_kind_waits_for_a_reason_of_its_own(self, kind):
+        held = self.brakes.held(self.actions(kind, 4), linked=5)
+        assert {kind: (why.code, why.params["limit"]) for kind, why in held.items()} == {kind: (BRAKED[kind], 3)}
 
     def test_an_untrusted_listing_holds_everything_destructive(self):
         mixed = [*self.actions("hide", 1), *self.actions("push", 1), *self.actions("pull", 1)]
