@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from calcom_pipeline.app.availability.invalidate import clear, resolve
 from calcom_pipeline.app.availability.ports import CacheClearer, HeldDays, HoldApi, HoldOutbox
 from calcom_pipeline.app.event_types.ports import EventTypeMirror
-from calcom_pipeline.domain.availability.changes import ChangeEvent
+from calcom_pipeline.domain.availability.changes import HELD, HOLD_MOVED, HOLD_OVER, HOLD_RELEASED, ChangeEvent, Why
 from calcom_pipeline.domain.availability.holds import Hold
 from calcom_pipeline.domain.errors import CacheError, CalcomError, NotFound, OutcomeUnknown, StoreError
 from calcom_pipeline.domain.event_types.models import EventType
@@ -123,7 +123,7 @@ class Holds:
         if hold is None:
             return Released(was_held=False)
         event_type = next((e for e in self._event_types.bookable() if e.id == hold.event_type_id), None)
-        return Released(True, *self._cleared([_fact(event_type, hold, "released")]))
+        return Released(True, *self._cleared([_fact(event_type, hold, HOLD_RELEASED)]))
 
     def _end(self, minutes: int | None) -> datetime:
         """When what was held a moment ago is surely over, by our clock: Cal.com's may show another time."""
@@ -131,10 +131,10 @@ class Holds:
 
     def _told(self, event_type: EventType, hold: Hold, due: datetime, before: Hold | None = None) -> tuple[int, str]:
         """The facts of a hold, now and when it ends."""
-        facts = [_fact(event_type, hold, "held")]
+        facts = [_fact(event_type, hold, HELD)]
         if before is not None:
-            facts.append(_fact(event_type, before, "moved"))
-        return self._cleared(facts, ends=_fact(event_type, hold, "hold over"), due=due)
+            facts.append(_fact(event_type, before, HOLD_MOVED))
+        return self._cleared(facts, ends=_fact(event_type, hold, HOLD_OVER), due=due)
 
     def _cleared(
         self, facts: Sequence[ChangeEvent], *, ends: ChangeEvent | None = None, due: datetime | None = None
@@ -162,7 +162,7 @@ def _held(hold: Hold, cleared: int, problem: str) -> Held:
     return Held(hold.uid, hold.event_type_id, hold.start, hold.end, hold.until, cleared, problem)
 
 
-def _fact(event_type: EventType | None, hold: Hold, why: str) -> ChangeEvent:
+def _fact(event_type: EventType | None, hold: Hold, why: Why) -> ChangeEvent:
     hosts = event_type.host_ids if event_type else ()
     return ChangeEvent("booking", why, hold.event_type_id, hosts, ((hold.start, hold.end),))
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 
 import orjson
 
-from calcom_pipeline.domain.availability.changes import ChangeEvent, Span
+from calcom_pipeline.domain.availability.changes import ChangeEvent, Span, delivered
 
 #: Triggers that close a booking; they are sent before its row is updated (fact sheet 7.5).
 CLOSING = frozenset({"BOOKING_CANCELLED", "BOOKING_REJECTED"})
@@ -199,7 +199,7 @@ def _facts(trigger: str, payload: Json, now: datetime) -> Iterator[ChangeEvent]:
     if all(end < now - timedelta(days=1) for _, end in spans):  # a day on either side covers every zone
         return
     whole = any(end - start > _LONGEST_SPAN for start, end in spans)
-    yield ChangeEvent("booking", f"webhook {trigger}", event_type_id, users, () if whole else spans)
+    yield ChangeEvent("booking", delivered(trigger), event_type_id, users, () if whole else spans)
 
 
 def _users(payload: Json) -> Iterator[int]:
