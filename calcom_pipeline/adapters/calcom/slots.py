@@ -35,6 +35,8 @@ _DAY = TypeAdapter(list[WireSlot])
 class SlotEndpoints(ApiEndpoints):
     """Reads of slots."""
 
+    groups = (GROUP,)
+
     def free_days(self, query: SlotQuery) -> Listed[SlotDay]:
         """Whole days of free starts, those that cannot be read apart; `fetched_at` is our clock before the request.
 
