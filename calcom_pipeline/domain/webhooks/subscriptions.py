@@ -23,7 +23,7 @@ BOOKING_TRIGGERS = (
     "BOOKING_PAID",
     "BOOKING_NO_SHOW_UPDATED",
 )
-ActionKind = Literal["keep", "create", "change", "remove"]
+SubscriptionStep = Literal["keep", "create", "change", "remove"]
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -45,7 +45,7 @@ class WantedSubscription:
 class SubscriptionAction:
     """One thing to do about a scope. `webhook_id` is None for what is yet to be made, `set_to` for what is to go."""
 
-    kind: ActionKind
+    kind: SubscriptionStep
     reason: Reason
     webhook_id: str | None = None
     set_to: NewWebhook | None = field(default=None, repr=False)
