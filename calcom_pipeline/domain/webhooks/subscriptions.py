@@ -12,17 +12,8 @@ from urllib.parse import urlsplit
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.webhooks.models import PAYLOAD_VERSION, NewWebhook, Webhook, WebhookScope
+from calcom_pipeline.domain.webhooks.triggers import BOOKING_TRIGGERS
 
-#: What changes a booking, of the triggers that every build knows (fact sheet 7.2).
-BOOKING_TRIGGERS = (
-    "BOOKING_CREATED",
-    "BOOKING_REQUESTED",
-    "BOOKING_RESCHEDULED",
-    "BOOKING_CANCELLED",
-    "BOOKING_REJECTED",
-    "BOOKING_PAID",
-    "BOOKING_NO_SHOW_UPDATED",
-)
 SubscriptionStep = Literal["keep", "create", "change", "remove"]
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
