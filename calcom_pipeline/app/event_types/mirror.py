@@ -11,14 +11,13 @@ from calcom_pipeline.app.event_types.ports import EventTypeApi, EventTypeMirror,
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.domain.event_types.absence import AbsenceRules
 from calcom_pipeline.domain.event_types.models import EventType, Owner
-from calcom_pipeline.domain.listed import Listed, UnreadableRow
+from calcom_pipeline.domain.listed import EVENT_TYPES_STREAM, TEAMS_STREAM, Listed, UnreadableRow
 from calcom_pipeline.domain.models import Team
 from calcom_pipeline.domain.services.fields import remote_values
 from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.domain.text import content_hash
 
 #: Streams of rows that cannot be read; the adapters name them so.
-TEAMS_STREAM, EVENT_TYPES_STREAM = "teams", "event_types"
 _NOTES_OF_ODD_ROWS = 20
 
 

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from calcom_pipeline.app.calls import AccountApi
-from calcom_pipeline.app.event_types.mirror import EVENT_TYPES_STREAM, TeamChoice
+from calcom_pipeline.app.event_types.mirror import TeamChoice
 from calcom_pipeline.app.event_types.ports import EventTypeApi
 from calcom_pipeline.app.services.ports import PlanStore, ServiceStore, StoredPlan
 from calcom_pipeline.domain.event_types.models import EventType, Owner
-from calcom_pipeline.domain.listed import Listed
+from calcom_pipeline.domain.listed import EVENT_TYPES_STREAM, Listed
 from calcom_pipeline.domain.reasons import NO_REASON, Reason
 from calcom_pipeline.domain.services.fields import Side
 from calcom_pipeline.domain.services.links import Link

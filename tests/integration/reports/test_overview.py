@@ -7,10 +7,9 @@ from calcom_pipeline.adapters.postgres.bookings.mirror import PostgresBookingMir
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
 from calcom_pipeline.adapters.postgres.reports.overview import PostgresOverview
-from calcom_pipeline.app.event_types.mirror import EVENT_TYPES_STREAM
 from calcom_pipeline.domain.bookings.listing import MINE
 from calcom_pipeline.domain.event_types.models import EventType, Owner
-from calcom_pipeline.domain.listed import Listed, UnreadableRow
+from calcom_pipeline.domain.listed import EVENT_TYPES_STREAM, Listed, UnreadableRow
 from tests.support.booking_rows import NOW, page, row
 
 ME, TEAM = Owner("user", 101), Owner("team", 7)

@@ -22,11 +22,9 @@ from calcom_pipeline.domain.availability.changes import (
 )
 from calcom_pipeline.domain.event_types.absence import Absent
 from calcom_pipeline.domain.event_types.models import EventType, Owner
-from calcom_pipeline.domain.listed import Listed
+from calcom_pipeline.domain.listed import EVENT_TYPES_STREAM, SCHEDULES_STREAM, TEAMS_STREAM, Listed
 from calcom_pipeline.domain.maintenance.standing_calls import AccountSize
 from calcom_pipeline.domain.models import Team
-
-EVENT_TYPES_STREAM, TEAMS_STREAM, SCHEDULES_STREAM = "event_types", "teams", "schedules"
 
 
 class PostgresEventTypeMirror:
