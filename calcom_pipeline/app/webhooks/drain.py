@@ -195,13 +195,9 @@ class _Batch:
 
     def _may_be_early(self, delivery: Claimed) -> bool:
         """Whether the booking that the trigger closes is still shown as it was, and may yet be closed."""
-        closing = (
-            delivery.uid
-            if trigger_of(delivery.trigger).closes
-            else delivery.old_uid
-            if delivery.trigger == MOVED
-            else None
-        )
+        closing = delivery.old_uid if delivery.trigger == MOVED else None
+        if trigger_of(delivery.trigger).closes:
+            closing = delivery.uid
         shown = self.statuses.get(closing) if closing else None
         if not shown or shown in _CLOSED:
             return False

@@ -20,8 +20,8 @@ from markupsafe import Markup
 from calcom_pipeline import __version__
 from calcom_pipeline.app.reports.models import AccountReport
 from calcom_pipeline.domain.redaction import redacted
-from calcom_pipeline.domain.reports.standing import STANDINGS
 from calcom_pipeline.domain.reports.verdict import age
+from calcom_pipeline.domain.services.remedies import STANDINGS
 from calcom_pipeline.settings import CALCOM_CLOUD, Settings
 from calcom_pipeline.web.report.plots import WEEKDAYS, bookings_picture, calls_picture, free_days_picture, hour_grid
 from calcom_pipeline.web.report.view import STANDING_NAMES, ServiceTable, groups, minute, shown

@@ -200,7 +200,7 @@ class TestPlans:
         explained = command("explain", "2", environment=environment).stdout
         assert "1 failures" in explained
         assert "next attempt from" in explained
-        assert "Next: calcom-pipeline resolve 2 --retry" in explained
+        assert "Next: calcom-pipeline resolve --retry 2" in explained
         assert json.loads(command("explain", "2", "--json", environment=environment).stdout)["attempts"] == 1
         assert "tried with the next plan" in command("resolve", "2", "--retry", environment=environment).stdout
 
@@ -226,7 +226,7 @@ class TestPlans:
         assert "! 1 refused: it has no name" in done.stdout
         assert "2 need a decision." in done.stdout
         assert "Next: calcom-pipeline explain " in done.stdout
-        assert "Next: calcom-pipeline resolve 1 --take local" in command("explain", "1", environment=environment).stdout
+        assert "Next: calcom-pipeline resolve --take local 1" in command("explain", "1", environment=environment).stdout
         told = json.loads(command("plan", "--service", "1", "--json", environment=environment).stdout)
         assert (told["agrees"], told["summary"]) == (False, {"decide": 1, "in_sync": 0}), "of that service alone"
         (group,) = told["groups"]
