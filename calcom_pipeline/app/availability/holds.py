@@ -82,9 +82,9 @@ class Holds:
                 raise
             length = timedelta(minutes=duration_minutes or event_type.duration_minutes)
             until = self._end(minutes)
-            self._told(event_type, Hold("", event_type_id, start, start + length, until), until)
+            self._note(event_type, Hold("", event_type_id, start, start + length, until), until)
             raise _unknown(error, event_type_id, start, until) from error
-        return _held(hold, *self._told(event_type, hold, self._end(minutes)))
+        return _held(hold, *self._note(event_type, hold, self._end(minutes)))
 
     def move(
         self, uid: str, start: datetime, *, minutes: int | None = None, duration_minutes: int | None = None
@@ -108,9 +108,9 @@ class Holds:
             if error.exchange.in_doubt:
                 until = self._end(minutes)
                 length = timedelta(minutes=duration_minutes or event_type.duration_minutes)
-                self._told(event_type, Hold(uid, event_type.id, start, start + length, until), until, before)
+                self._note(event_type, Hold(uid, event_type.id, start, start + length, until), until, before)
             raise
-        return _held(after, *self._told(event_type, after, self._end(minutes), before))
+        return _held(after, *self._note(event_type, after, self._end(minutes), before))
 
     def held(self, uid: str) -> Hold | None:
         """The hold while it lasts; None when it is unknown, released or over."""
@@ -129,7 +129,7 @@ class Holds:
         """When what was held a moment ago is surely over, by our clock: Cal.com's may show another time."""
         return self._now() + timedelta(minutes=minutes or DEFAULT_MINUTES) + _AFTERWARDS
 
-    def _told(self, event_type: EventType, hold: Hold, due: datetime, before: Hold | None = None) -> tuple[int, str]:
+    def _note(self, event_type: EventType, hold: Hold, due: datetime, before: Hold | None = None) -> tuple[int, str]:
         """The facts of a hold, now and when it ends."""
         facts = [_fact(event_type, hold, HELD)]
         if before is not None:

@@ -193,7 +193,7 @@ def look_for_drift(calcom: EventTypeApi, mirror: EventTypeMirror, links: Iterabl
     listed = [e for listing in listings for e in listing]
     now = {e.id: e.listing_hash for e in listed}
     odd = {number for listing in listings for number in listing.unreadable_ids(EVENT_TYPES_STREAM)}
-    was = {number: told for number, told in was.items() if number not in odd}
+    was = {number: before for number, before in was.items() if number not in odd}
     agreed = {link.event_type_id: link.base for link in links if link.state == "linked" and link.intent is None}
     unheard = {e.id for e in listed if agreed.get(e.id, {}).items() - remote_values(e).items()}
     differing = sorted(unheard | {i for i in was.keys() | now.keys() if was.get(i) != now.get(i)})

@@ -86,7 +86,7 @@ def trouble_page(sentence: str) -> str:
 @cache
 def policy(*, framed: bool = True) -> str:
     """The content security policy of all pages. `framed`: with what only a header may say."""
-    said = [
+    directives = [
         "default-src 'none'",
         f"script-src {_hash(_text('page.js'))}",
         f"style-src {_hash(_text('page.css'))}",
@@ -95,7 +95,7 @@ def policy(*, framed: bool = True) -> str:
         "form-action 'self'",
         "base-uri 'none'",
     ]
-    return "; ".join([*said, "frame-ancestors 'none'"] if framed else said)
+    return "; ".join([*directives, "frame-ancestors 'none'"] if framed else directives)
 
 
 def _rendered(name: str, content: Mapping[str, Any], *, script: bool = False) -> str:

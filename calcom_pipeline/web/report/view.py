@@ -63,8 +63,8 @@ class ProblemGroup:
 
 def shown(text: object, longest: int = _LONGEST_NAME) -> str:
     """A text from outside, on one line."""
-    told = one_line(printable(without_secrets(str(text))))
-    return told if len(told) <= longest else told[: longest - 1] + "…"
+    line = one_line(printable(without_secrets(str(text))))
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def reason_shown(reason: str) -> str:
@@ -166,8 +166,8 @@ class ServiceTable:
         row.append(STANDINGS.index(one.standing))
         if one.standing == "in_sync":
             return row
-        told = str(one.reason)
-        reason = self._reasons.get(told) or self._reasons.setdefault(told, reason_shown(told))
+        sentence = str(one.reason)
+        reason = self._reasons.get(sentence) or self._reasons.setdefault(sentence, reason_shown(sentence))
         row += [self._place(self._texts, reason), self._place(self._remedies, _remedy(one, self._report))]
         row += [quoted(one.service_id) if quoted(one.service_id) != row[0] else 0, _attempts(one)]
         row.append([[d.field, d.here, d.there, d.agreed] for d in differences(one.fields)])
