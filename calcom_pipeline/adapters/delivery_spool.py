@@ -18,7 +18,7 @@ import orjson
 
 from calcom_pipeline.adapters.observability.structured_log import event_logger
 from calcom_pipeline.app.webhooks.delivery_ports import Spooled, SpoolFull
-from calcom_pipeline.domain.availability.changes import ChangeEvent
+from calcom_pipeline.domain.availability.changes import ChangeEvent, Why
 from calcom_pipeline.domain.webhooks.deliveries import Delivery
 
 _READY, _BEING_WRITTEN, _UNREADABLE = ".spooled", ".part", ".unreadable"
@@ -153,4 +153,4 @@ def _from_json(row: dict[str, Any]) -> Delivery:
 
 def _fact(row: dict[str, Any]) -> ChangeEvent:
     spans = tuple((datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in row["spans"])
-    return ChangeEvent(row["kind"], row["why"], row["event_type_id"], tuple(row["user_ids"]), spans)
+    return ChangeEvent(row["kind"], Why(row["why"]), row["event_type_id"], tuple(row["user_ids"]), spans)

@@ -46,7 +46,8 @@ class SubscriptionGroup:
         Raises:
             ConfigurationError: there is no address or no secret.
         """
-        from calcom_pipeline.domain.webhooks.subscriptions import BOOKING_TRIGGERS, WantedSubscription
+        from calcom_pipeline.domain.webhooks.subscriptions import WantedSubscription
+        from calcom_pipeline.domain.webhooks.triggers import BOOKING_TRIGGERS
 
         s = self._settings
         if s.webhook_url is None or s.webhook_secret is None:

@@ -1,7 +1,6 @@
 """`calcom-pipeline demo`: the whole sync through Dagster, on this machine alone."""
 
 import os
-import shlex
 import shutil
 import time
 from contextlib import ExitStack
@@ -123,13 +122,13 @@ def _show_counts(
 
 def _to_press(summary: "ApplySummary | None") -> NextStep:
     """A conflict that can be settled, else the UI."""
+    from calcom_pipeline.domain.services.remedies import remedy_of
+
     conflict = next((g for g in summary.groups if g.fate == "conflict"), None) if summary else None
     if conflict is None:
         return NEXT["demo"]
     who = conflict.members[0]
-    return NextStep(
-        f"calcom-pipeline resolve {shlex.quote(who.service_id)} --take local", f"settle the conflict of {who.name}"
-    )
+    return NextStep(remedy_of("conflict").command(who.service_id), f"settle the conflict of {who.name}")
 
 
 def _changes(reports: "StepReports") -> "dict[str, Changes]":

@@ -1,6 +1,5 @@
 """`calcom-pipeline status` and `calcom-pipeline doctor`."""
 
-import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +51,8 @@ def status(output: Output, *, watch: bool, every_seconds: float) -> None:
 
 
 def _status(output: Output, container: "Container") -> None:
+    from calcom_pipeline.domain.services.remedies import explain_command
+
     overview = container.reports.overview
     counts, watermarks = overview.counts(), overview.watermarks()
     rows = [(name.replace("_", " "), value) for name, value in asdict(counts).items()]
@@ -82,7 +83,7 @@ def _status(output: Output, container: "Container") -> None:
         "records": records,
     }
     first = problems[0][0] if problems else None
-    then = NextStep(f"calcom-pipeline explain {shlex.quote(first)}", "all about the first of them") if first else None
+    then = NextStep(explain_command(first), "all about the first of them") if first else None
     output.result("status", {"account": container.settings.account, **values}, then=then)
 
 

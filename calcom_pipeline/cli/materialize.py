@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,7 +10,7 @@ from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
 
 if TYPE_CHECKING:
-    from calcom_pipeline.defs.chosen import ChosenRun
+    from calcom_pipeline.defs.chosen import CheckOutcome, ChosenRun
 
 
 @click.command()
@@ -45,16 +45,24 @@ def materialize(output: Output, assets: tuple[str, ...], partition: str | None, 
 
 def _show_run(output: Output, run: "ChosenRun", fail_on: str) -> int:
     marks = {(True, "warn"): "ok", (True, "error"): "ok", (False, "warn"): "WARNING", (False, "error"): "FAILED"}
-    rows = [(c.asset, c.check, marks[c.passed, c.severity], _first_line(c.said)) for c in run.checks]
+    rows = [(c.asset, c.check, marks[c.passed, c.severity], _first_line(c.text)) for c in run.checks]
     output.line(f"Made: {', '.join(run.assets) or 'nothing'}.")
     output.table("Checks", ("asset", "check", "", "what it says"), rows)
     for step, why in run.failures.items():
         output.line(f"{step} failed: {why}")
     counted = [] if fail_on == "never" else run.failed_checks(warnings_too=fail_on == "warn")
-    output.result("materialize", {**asdict(run), "failed_checks": [asdict(c) for c in counted]})
+    values = {"checks": [_plain(c) for c in run.checks], "failed_checks": [_plain(c) for c in counted]}
+    output.result("materialize", {**asdict(run), **values})
     if not run.success:
         return exit_codes.PARTIAL
     return exit_codes.UNHEALTHY if counted else exit_codes.OK
+
+
+def _plain(check: "CheckOutcome") -> dict[str, Any]:
+    """For programs, which read the text under this key."""
+    values = asdict(check)
+    values["said"] = values.pop("text")
+    return values
 
 
 def _first_line(description: str) -> str:

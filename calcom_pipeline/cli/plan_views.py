@@ -1,6 +1,5 @@
 """Plans and their results as commands show them: lines for a person, one object for a program."""
 
-import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -44,14 +43,14 @@ def show_plan(output: Output, container: "Container", stored: "StoredPlan", *, e
 
 
 def _after_plan(stored: "StoredPlan", summary: "PlanSummary") -> NextStep | None:
+    from calcom_pipeline.domain.services.remedies import explain_command
+
     if summary.applicable:
         held = any(group.fate == "held" for group in summary.groups)
         what = "do it, what is held included" if held else "do it"
         return NextStep(f"calcom-pipeline apply {stored.id}", f"{what}; until {stored.expires_at:%H:%M} UTC")
     first = next((group.members[0] for group in summary.groups if group.members[0].service_id), None)
-    return (
-        NextStep(f"calcom-pipeline explain {shlex.quote(first.service_id)}", "all about one of them") if first else None
-    )
+    return NextStep(explain_command(first.service_id), "all about one of them") if first else None
 
 
 def show_report(
@@ -60,6 +59,7 @@ def show_report(
     """What was done and what was not; the exit code says whether all was done."""
     from calcom_pipeline.app.services.summary import names_of, plain, summarize_apply
     from calcom_pipeline.cli.plan_lines import apply_lines
+    from calcom_pipeline.domain.services.remedies import explain_command
 
     summary = summarize_apply(stored, report, names_of(container.services.store, stored))
     output.lines(apply_lines(summary, width=output.width))
@@ -72,7 +72,7 @@ def show_report(
         "results": [asdict(result) for result in report.results],
     }
     failed = next((group.members[0] for group in summary.groups if group.fate == "failed"), None)
-    then = NextStep(f"calcom-pipeline explain {shlex.quote(failed.service_id)}", "why it failed") if failed else None
+    then = NextStep(explain_command(failed.service_id), "why it failed") if failed else None
     output.result(command, {**report_values, **more}, then=then)
     return exit_codes.OK if set(report.counts) <= {"done"} else exit_codes.PARTIAL
 

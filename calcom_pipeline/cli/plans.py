@@ -1,6 +1,5 @@
 """`calcom-pipeline plan | apply | revert | explain | resolve`: services against event types, reviewed by a person."""
 
-import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
 from calcom_pipeline.cli.next_steps import NextStep
 from calcom_pipeline.cli.plan_views import show_plan, show_report
-from calcom_pipeline.domain.errors import ConfigurationError, NotFound, PlanUnusable
+from calcom_pipeline.domain.errors import ConfigurationError, PlanUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from calcom_pipeline.app.services.explain import Explanation
     from calcom_pipeline.app.services.ports import ActionResult, StoredPlan
     from calcom_pipeline.bootstrap.container import Container
-    from calcom_pipeline.domain.event_types.models import EventType
     from calcom_pipeline.domain.services.plans import Plan
 
 _HISTORY = 10
@@ -172,12 +170,13 @@ def _results_to_undo(container: "Container", plan_id: str | None, service: str |
 @with_output
 def explain(output: Output, service: str) -> None:
     """Tell all about one service: its link, what differs now, what was planned and written, how often it failed."""
+    from calcom_pipeline.app.services.conflicts import linked_event_type
     from calcom_pipeline.app.services.explain import explain as explained
     from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.settings import load_settings
 
     with ready_container(load_settings()) as container:
-        found = _event_type_of(container, service)
+        found = linked_event_type(container.calcom, container.services.store, service)
         explanation = explained(container.services.store, service, found)
         history = container.services.plans.history(service, limit=_HISTORY)
         _show_explanation(output, explanation, [dict(zip(_HISTORY_COLUMNS, row, strict=True)) for row in history])
@@ -220,11 +219,13 @@ def _show_explanation(output: Output, explanation: "Explanation", history: list[
 
 def _after_explaining(explanation: "Explanation", history: list[dict[str, Any]]) -> NextStep | None:
     """What settles it, if anything has to be settled."""
-    service = shlex.quote(explanation.service.id)
+    from calcom_pipeline.domain.services.remedies import remedy_of
+
+    service = explanation.service.id
     if explanation.drift and history and history[0]["kind"] == "conflict":
-        return NextStep(f"calcom-pipeline resolve {service} --take local", "the service's values count; or remote")
+        return NextStep(remedy_of("conflict").command(service), "the service's values count; or remote")
     if explanation.link is not None and explanation.link.reason:
-        return NextStep(f"calcom-pipeline resolve {service} --retry", "once the cause is mended")
+        return NextStep(remedy_of("failed").command(service), "once the cause is mended")
     return None
 
 
@@ -243,38 +244,26 @@ def resolve(output: Output, service: str, take: Any, names: tuple[str, ...], *, 
 
     Nothing is written to Cal.com by this command; the next plan follows the decision.
     """
-    from calcom_pipeline.app.services.conflicts import settle_conflict, try_again
+    from calcom_pipeline.app.services.choices import decide_services
     from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.settings import load_settings
 
     if (take is None) == (not retry):
         raise click.UsageError("Say --take local, --take remote or --retry.")
     with ready_container(load_settings()) as container:
+        group = container.services
+        wait = group.plan_rules.wait_seconds
+        decision = "retry" if retry else take
+        decided = decide_services(
+            container.calcom, group.store, group.plans, (service,), decision, wait_seconds=wait, names=names
+        )
         if retry:
-            with _no_apply(container):
-                try_again(container.services.store, service)
             output.line(f"Service {service} will be tried with the next plan.")
             output.result("resolve", {"service": service, "retry": True})
             return
-        with _no_apply(container):
-            found = _event_type_of(container, service)
-            if found is None:
-                raise PlanUnusable(f"Service {service} has no event type that could be read")
-            decided = settle_conflict(container.services.store, service, found, take=take, names=names)
-        output.line(
-            f"Service {service}: {', '.join(decided)} will be as {'here' if take == 'local' else 'at Cal.com'}."
-        )
+        side = "here" if take == "local" else "at Cal.com"
+        output.line(f"Service {service}: {', '.join(decided)} will be as {side}.")
         output.result("resolve", {"service": service, "take": take, "fields": decided})
-
-
-def _event_type_of(container: "Container", service_id: str) -> "EventType | None":
-    link = next((x for x in container.services.store.links() if x.service_id == service_id), None)
-    if link is None or link.event_type_id is None:
-        return None
-    try:
-        return container.calcom.get_event_type(link.event_type_id, owner=link.owner)
-    except NotFound:
-        return None
 
 
 def _mark(done: bool) -> str:

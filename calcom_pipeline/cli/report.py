@@ -75,7 +75,7 @@ def _write(target: Path, page: str) -> None:
 
 
 def _show_report(output: Output, made: "AccountReport", target: Path | None) -> None:
-    from calcom_pipeline.domain.reports.standing import NEEDING
+    from calcom_pipeline.domain.services.remedies import NEEDING
 
     output.line(made.headline.sentence)
     needing = [one for one in made.services if one.standing in NEEDING]

@@ -14,13 +14,13 @@ from calcom_pipeline.domain.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """What one check came to; `severity` is `warn` or `error`, `said` its text."""
+    """What one check came to; `severity` is `warn` or `error`, `text` its text."""
 
     asset: str
     check: str
     passed: bool
     severity: str
-    said: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,10 @@ from typing import TypeVar, overload
 
 T = TypeVar("T")
 
+#: What rows that could not be read are kept under, and how far a list was read; bookings have theirs in `positions`.
+EVENT_TYPES_STREAM, TEAMS_STREAM, SCHEDULES_STREAM = "event_types", "teams", "schedules"
+SLOTS_STREAM, WEBHOOKS_STREAM = "slots", "webhooks"
+
 
 @dataclass(frozen=True, slots=True)
 class UnreadableRow:

@@ -21,10 +21,13 @@ class ServiceSettings(SettingsGroup):
         default="leave", description="Event types without a service. propose: a plan offers to make them services."
     )
     brake_percent: float = Field(
-        default=10.0, ge=0, le=100, description="Share of linked services that may be hidden, parked or pulled unasked."
+        default=10.0,
+        ge=0,
+        le=100,
+        description="Percent of linked services that one braked kind of action may touch unasked.",
     )
     brake_minimum: int = Field(
-        default=3, ge=0, le=10_000, description="As many services pass in any case: 10% of a few would be none."
+        default=3, ge=0, le=10_000, description="As many pass in any case: 10% of a few would be none."
     )
     plan_lifetime_minutes: float = Field(
         default=60.0, gt=0, le=10_080, description="A plan older than that is not applied: the world has moved on."

@@ -155,9 +155,9 @@ def _metrics(context: EndpointContext, service: object) -> Callable[[Request], o
             await context.admit(request, "metrics")
             content = await context.reads.run(text)
         except ProblemError as error:
-            told = problem_of(error)
-            assert told is not None
-            return told
+            refusal = problem_of(error)
+            assert refusal is not None
+            return refusal
         return Response(content, headers={"Cache-Control": "no-store"}, media_type=measures.MEDIA_TYPE)
 
     return answer

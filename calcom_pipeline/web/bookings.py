@@ -135,7 +135,7 @@ class BookingsPart:
 
 def _reply(booking: Booking, call: CheckedRequest) -> JsonReply:
     query: asked.IncludeQuery = call.query
-    told: dict[str, Any] = {
+    shown: dict[str, Any] = {
         "uid": booking.uid,
         "id": booking.id,
         "status": booking.status,
@@ -147,7 +147,7 @@ def _reply(booking: Booking, call: CheckedRequest) -> JsonReply:
         "rescheduledToUid": booking.rescheduled_to_uid,
     }
     if query.include == "attendees":  # a title names who booked, a location may be their address
-        told |= {
+        shown |= {
             "title": booking.title,
             "location": booking.location,
             "attendees": [
@@ -161,4 +161,4 @@ def _reply(booking: Booking, call: CheckedRequest) -> JsonReply:
                 for one in booking.attendees
             ],
         }
-    return JsonReply(success(told))
+    return JsonReply(success(shown))

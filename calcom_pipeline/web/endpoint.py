@@ -64,9 +64,9 @@ class Endpoint:
             key, keyed = self._key(request)
             return await self._answer(request, key, keyed=keyed)
         except (PipelineError, ProblemError) as error:
-            told = problem_of(error, key=key)
-            assert told is not None
-            return told
+            answer = problem_of(error, key=key)
+            assert answer is not None
+            return answer
 
     def _key(self, request: Request) -> tuple[str, bool]:
         """The caller's key, or one that is made up, so that a doubt has a name. Raises InvalidInput."""
@@ -125,7 +125,9 @@ class Endpoint:
         now = self._context.now()
         age = 0 if reply.as_of is None else max(0, int((now - reply.as_of).total_seconds()))
         live = reply.as_of is None or reply.as_of >= began
-        self._context.measures.told(self._operation.name, "stale" if reply.stale else "live" if live else "cached")
+        self._context.measures.count_freshness(
+            self._operation.name, "stale" if reply.stale else "live" if live else "cached"
+        )
         fresh = self._context.options.fresh_seconds
         headers = {
             "ETag": f'W/"{reply.tag}"',

@@ -66,12 +66,12 @@ class HoldsPart:
             minutes=body.reservationDuration,
             duration_minutes=body.slotDuration,
         )
-        return JsonReply(success(_told(held)))
+        return JsonReply(success(_body(held)))
 
     def held(self, call: CheckedRequest) -> JsonReply:
         """Look."""
         held = self._service.held(call.uid)
-        return JsonReply(success(None if held is None else _told(held)))
+        return JsonReply(success(None if held is None else _body(held)))
 
     def release(self, call: CheckedRequest) -> JsonReply:
         """Let go."""
@@ -79,7 +79,7 @@ class HoldsPart:
         return JsonReply(success())
 
 
-def _told(held: HeldStart) -> dict[str, Any]:
+def _body(held: HeldStart) -> dict[str, Any]:
     return {
         "reservationUid": held.uid,
         "eventTypeId": held.event_type_id,

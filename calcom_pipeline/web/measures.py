@@ -61,7 +61,7 @@ class Measures:
         kept[0].inc()
         kept[1].observe(seconds)
 
-    def told(self, operation: str, freshness: str) -> None:
+    def count_freshness(self, operation: str, freshness: str) -> None:
         """Free times were told that were read just now, before, or too long ago."""
         self._answers.labels(operation, freshness).inc()
 

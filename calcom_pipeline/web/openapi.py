@@ -75,7 +75,7 @@ def _operation(operation: Operation, schemas: dict[str, dict[str, Any]]) -> dict
                 "schema": {"type": "string", "pattern": _KEY_PATTERN},
             }
         )
-    told: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
         "tags": [operation.part],
@@ -84,8 +84,8 @@ def _operation(operation: Operation, schemas: dict[str, dict[str, Any]]) -> dict
     }
     if operation.body is not None:
         content = {"application/json": {"schema": {"$ref": _REF.format(model=operation.body.__name__)}}}
-        told["requestBody"] = {"required": True, "content": content}
-    return told
+        entry["requestBody"] = {"required": True, "content": content}
+    return entry
 
 
 def _parameters(model: type[BaseModel] | None, where: str, schemas: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -135,8 +135,8 @@ async def read_body(operation: Operation, request: Request, *, longest: int, sec
 
 
 async def _content(request: Request, *, longest: int, seconds: float) -> bytes:
-    said = request.headers.get("content-length", "")
-    if said.isdigit() and int(said[:18]) > longest:
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length[:18]) > longest:
         raise ProblemError(TOO_LARGE, f"A body may have {longest} bytes")
     parts: list[bytes] = []
     size = 0

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from calcom_pipeline.settings import Settings
 from calcom_pipeline.web.report.page import PageOptions
 
-PARTS = ("slots", "finding", "holds", "bookings", "metrics", "report")
-
 
 @dataclass(frozen=True, slots=True)
 class WebOptions:

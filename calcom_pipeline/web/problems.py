@@ -96,27 +96,27 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The answer that tells a problem; all that is wrong stands in `problems`."""
-    said = redacted(detail or kind.title, longest=_LONGEST_DETAIL)
-    told: dict[str, Any] = {
+    text = redacted(detail or kind.title, longest=_LONGEST_DETAIL)
+    body: dict[str, Any] = {
         "type": TYPE + kind.name,
         "title": kind.title,
         "status": kind.status,
-        "detail": said,
-        "error": {"code": kind.name, "message": said},
+        "detail": text,
+        "error": {"code": kind.name, "message": text},
     }
     more = {"Cache-Control": "no-store", **(headers or {})}
     if problems:
-        told["problems"] = [redacted(one) for one in problems[:_MOST_PROBLEMS]]
+        body["problems"] = [redacted(one) for one in problems[:_MOST_PROBLEMS]]
     if retry_after is not None:
         seconds = max(1, math.ceil(retry_after))
-        told["retryAfter"] = seconds
+        body["retryAfter"] = seconds
         more["Retry-After"] = str(seconds)
     if key:
-        told["key"] = key
+        body["key"] = key
         more[KEY_HEADER] = key
     if kind.status == NO_TOKEN.status:
         more["WWW-Authenticate"] = "Bearer"
-    return Response(orjson.dumps(told), kind.status, headers=more, media_type=MEDIA_TYPE)
+    return Response(orjson.dumps(body), kind.status, headers=more, media_type=MEDIA_TYPE)
 
 
 def problem_of(error: Exception, *, key: str = "") -> Response | None:

@@ -239,11 +239,11 @@ def _by_day(slots: Sequence[Slot], query: asked.SlotsQuery) -> dict[str, list[di
     days: dict[str, list[dict[str, Any]]] = {}
     for slot in slots:
         start = _local(slot.start, zone)
-        told: dict[str, Any] = {"start": start}
+        entry: dict[str, Any] = {"start": start}
         if length is not None:
-            told["end"] = _local(slot.start + length, zone)
-        told |= answers.seats_of(slot)
-        days.setdefault(start[:10], []).append(told)
+            entry["end"] = _local(slot.start + length, zone)
+        entry |= answers.seats_of(slot)
+        days.setdefault(start[:10], []).append(entry)
     return days
 
 
@@ -253,10 +253,10 @@ def _local(moment: datetime, zone: ZoneInfo | timezone) -> str:
 
 
 def _start(start: FreeStart) -> dict[str, Any]:
-    told: dict[str, Any] = {"eventTypeId": start.event_type_id, "start": utc(start.start)}
+    entry: dict[str, Any] = {"eventTypeId": start.event_type_id, "start": utc(start.start)}
     if start.seats_remaining is not None:
-        told["seatsRemaining"] = start.seats_remaining
-    return told
+        entry["seatsRemaining"] = start.seats_remaining
+    return entry
 
 
 def _tag(content: bytes) -> str:

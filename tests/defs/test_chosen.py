@@ -29,7 +29,7 @@ def test_chosen_assets_are_made_in_their_order_and_their_checks_are_told(
     told = {check.check: check for check in run.checks}
     assert set(told) == {"services_in_sync", "nothing_left_to_sync", "nothing_held", "slugs_are_unique"}
     assert (told["services_in_sync"].passed, told["services_in_sync"].severity) == (False, "warn")
-    assert "its duration of 0 minutes" in told["services_in_sync"].said
+    assert "its duration of 0 minutes" in told["services_in_sync"].text
     assert [check.check for check in run.failed_checks(warnings_too=True)] == ["services_in_sync"]
     assert run.failed_checks(warnings_too=False) == []
 
@@ -61,4 +61,6 @@ def test_the_command_fails_on_failed_checks_and_only_on_those_it_is_told_of(
     told = json.loads(done.stdout)
     assert told["assets"] == ["service_plan", "service_sync"]
     assert [check["check"] for check in told["failed_checks"]] == ["services_in_sync"]
+    (failed,) = told["failed_checks"]
+    assert set(failed) == {"asset", "check", "passed", "severity", "said"}
     assert command(*words, "--fail-on", "error", environment=home).returncode == exit_codes.OK

@@ -1,70 +1,34 @@
 """Accounts as data in one code location: a file each, names of their own, and one that is wrong stops itself alone."""
 
-import cProfile
 import os
-import pstats
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import dagster as dg
-import psycopg
 import pytest
 
-import calcom_pipeline
-from calcom_pipeline import local
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.bootstrap.limits import LimitGroup
 from calcom_pipeline.definitions import build_definitions
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.component import CalcomAccount, CalcomAccountScaffolder
 from calcom_pipeline.defs.run_process import account_of_job
 from calcom_pipeline.domain.errors import CircuitOpen, ConfigurationError, TransientError
 from calcom_pipeline.sandbox.testing import RunningSandbox
-from calcom_pipeline.settings import Settings, load_settings
-from tests.support.commands import CHECKOUT, command
+from calcom_pipeline.settings import load_settings
+from tests.support.commands import command
 from tests.support.described import describe
+from tests.support.described_accounts import keys
 
 pytestmark = pytest.mark.timeout(300)
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-DG = str(Path(sys.executable).with_name("dg"))
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_environment: dict[str, str]) -> Path:
-    """Where this test's accounts are described; the environment has servers and no key."""
-    for name in ("CALCOM_API_KEY", "CALCOM_BASE_URL", "CALCOM_DATABASE_SCHEMA"):
-        monkeypatch.delenv(name)
-    accounts = tmp_path / "accounts"
-    accounts.mkdir()
-    monkeypatch.setenv("CALCOM_ACCOUNTS_DIR", str(accounts))
-    return accounts
-
-
-@pytest.fixture
-def two(folder: Path, sandbox: RunningSandbox, schema_name: str, servers: local.Servers) -> Iterator[tuple[str, str]]:
-    """Two accounts with one key, each with a schema of its own."""
-    schemas = [f"{schema_name}_{name}" for name in "ab"]
-    for name, schema in zip(("agency_a", "agency_b"), schemas, strict=True):
-        describe(folder, name, key=sandbox.keys["owner"], base_url=sandbox.url, database_schema=schema)
-    yield "agency_a", "agency_b"
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        for schema in schemas:
-            connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
 
 
 def names(definitions: dg.Definitions) -> set[str]:
     repository = definitions.get_repository_def()
     jobs = {job.name for job in repository.get_all_jobs()}
     return jobs | {s.name for s in repository.sensor_defs} | {s.name for s in repository.schedule_defs}
-
-
-def keys(definitions: dg.Definitions) -> set[str]:
-    return {key.to_user_string() for key in definitions.get_repository_def().asset_graph.get_all_asset_keys()}
 
 
 def test_described_accounts_have_all_that_the_one_of_the_environment_has(two: tuple[str, str], in_environment: object):
@@ -261,154 +225,7 @@ def test_accounts_of_one_key_share_its_pool_and_its_budget(folder: Path, two: tu
 # --- dg ------------------------------------------------------------------------------------------------------
 
 
-def dg_says(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(cwd), "CALCOM_ENV_FILE": "", "COLUMNS": "200", **environ}
-    return subprocess.run(
-        [DG, *arguments], env=environment, cwd=cwd, capture_output=True, text=True, check=False, timeout=240
-    )
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A Dagster project of somebody else's, in this environment."""
-    package = tmp_path / "project" / "agencies"
-    (package / "defs").mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (package / "definitions.py").write_text(
-        "from pathlib import Path\n\nimport dagster as dg\n\n\n"
-        "@dg.definitions\ndef defs():\n    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)\n"
-    )
-    (package.parent / "pyproject.toml").write_text(
-        '[project]\nname = "agencies"\nversion = "0"\n\n[tool.dg]\ndirectory_type = "project"\n\n'
-        '[tool.dg.project]\nroot_module = "agencies"\nregistry_modules = ["calcom_pipeline"]\n'
-    )
-    return package.parent
-
-
-def test_dg_finds_the_component_where_it_looks_and_scaffolds_an_account(tmp_path: Path, folder: Path):
-    modules = [point.value for point in entry_points(group="dagster_dg_cli.registry_modules")]
-    assert "calcom_pipeline" in modules
-    assert "CalcomAccount" in dir(calcom_pipeline)
-    assert calcom_pipeline.CalcomAccount is CalcomAccount
-    with pytest.raises(AttributeError):
-        calcom_pipeline.NoSuchComponent  # noqa: B018
-
-    def scaffold(name: str) -> Path:
-        request = dg.ScaffoldRequest(
-            type_name="calcom_pipeline.CalcomAccount",
-            target_path=folder / name,
-            scaffold_format="yaml",
-            project_root=None,
-            params=None,
-        )
-        CalcomAccountScaffolder().scaffold(request)
-        return folder / name / "defs.yaml"
-
-    assert "variable: AGENCY_A_API_KEY" in scaffold("agency_a").read_text()
-    settings = load_settings({**os.environ, "CALCOM_ACCOUNT": "agency_a", "AGENCY_A_API_KEY": "k"})
-    assert (settings.account, settings.rate_limit_per_minute) == ("agency_a", 100_000), "the environment's limit"
-    with pytest.raises(ConfigurationError, match="is no name of an account"):
-        scaffold("Agency A")
-    with pytest.raises(ConfigurationError, match="is described already"):
-        scaffold("agency_a")
-
-
-@pytest.mark.proof
-def test_dg_lists_scaffolds_and_checks_accounts(project: Path):
-    listed = dg_says("list", "components", cwd=project)
-    assert "calcom_pipeline.CalcomAccount" in listed.stdout, listed.stderr
-    made = dg_says("scaffold", "defs", "calcom_pipeline.CalcomAccount", "agency_a", cwd=project)
-    assert made.returncode == 0, made.stderr + made.stdout
-    file = project / "agencies" / "defs" / "agency_a" / "defs.yaml"
-    assert "variable: AGENCY_A_API_KEY" in file.read_text()
-    with file.open("a") as text:
-        text.write("  rate_limit_per_minute: 1\n  no_such_setting: 7\n")
-    refused = dg_says("check", "yaml", cwd=project)
-    assert refused.returncode != 0
-    assert "no_such_setting" in refused.stdout + refused.stderr
-    assert "rate_limit_per_minute" in refused.stdout + refused.stderr
-
-
-@pytest.mark.filterwarnings("ignore::dagster_shared.utils.warnings.BetaWarning")
-def test_another_project_loads_accounts_as_components(project: Path, monkeypatch: pytest.MonkeyPatch):
-    for name in ("agency_a", "agency_b"):
-        folder = project / "agencies" / "defs" / name
-        folder.mkdir()
-        (folder / "defs.yaml").write_text(
-            "type: calcom_pipeline.CalcomAccount\nattributes:\n  api_key: {variable: " + name.upper() + "}\n"
-            "  team_slug: '{{ env.SLUG }}'\n"
-        )
-    monkeypatch.syspath_prepend(str(project))
-    monkeypatch.setenv("CALCOM_ENV_FILE", "")
-    monkeypatch.setenv("AGENCY_A", "cal_a")
-    monkeypatch.setenv("SLUG", "sales")
-    found = dg.ComponentTree.for_project(project).build_defs()
-    repository = found.get_repository_def()
-    assert repository.has_job("agency_a_full_sync")
-    assert {key for key in keys(found) if key.startswith("agency_b/")} == {"agency_b/account"}, "its key is not set"
-    assert CalcomAccount({"team_slug": "x"}).attributes == {"team_slug": "x"}
-    for module in [name for name in sys.modules if name.split(".")[0] == "agencies"]:
-        del sys.modules[module]
-
-
 # --- how long it takes ---------------------------------------------------------------------------------------
-
-_START = """
-import time
-began = time.process_time()
-import dagster
-imported = time.process_time()
-import calcom_pipeline.definitions as location
-repository = location.defs.get_repository_def()
-repository.load_all_definitions()
-print(imported - began, time.process_time() - began, len(repository.get_all_jobs()))
-"""
-
-
-def start_of(folder: Path, accounts: int) -> tuple[float, float, int]:
-    """CPU seconds of importing Dagster and of the whole start, and the number of jobs. Without a server to ask."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for n in range(accounts):
-        describe(folder, f"agency_{n}", key=f"cal_key_of_agency_{n}", team_ids=[n])
-    environment = {
-        "PATH": os.environ["PATH"],
-        "CALCOM_ENV_FILE": "",
-        "CALCOM_ACCOUNTS_DIR": str(folder),
-        "CALCOM_LOCAL": "never",
-        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
-        "REDIS_URL": "redis://127.0.0.1:1",
-        "CALCOM_API_KEY": "cal_own",
-    }
-    ran = subprocess.run(
-        [sys.executable, "-c", _START], env=environment, capture_output=True, text=True, check=False, cwd=CHECKOUT
-    )
-    assert ran.returncode == 0, ran.stderr
-    imported, whole, jobs = ran.stdout.split()
-    return float(imported), float(whole), int(jobs)
-
-
-def calls_of(accounts: int) -> int:
-    """Calls of Python functions while a location of so many accounts is made: the same on every machine."""
-    known = [Account.further(Settings(account=f"agency_{n}")) for n in range(accounts)]
-    profile = cProfile.Profile()
-    profile.enable()
-    build_definitions(known).get_repository_def().load_all_definitions()
-    profile.disable()
-    return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
-
-
-def test_an_account_more_costs_as_much_whether_there_are_few_or_many():
-    """Left to Dagster, each job would look at the assets of all accounts: of a hundred, half a minute."""
-    calls_of(1)  # what is imported, and cached, at first
-    two, four, eight = calls_of(2), calls_of(4), calls_of(8)
-    assert (eight - four) / 4 < 1.05 * (four - two) / 2
-
-
-def test_a_location_starts_without_a_server(tmp_path: Path):
-    _, _, few = start_of(tmp_path / "accounts", 0)
-    _, _, many = start_of(tmp_path / "accounts", 3)
-    assert many == 1 + 4 * (few - 1), "each has the same jobs"
 
 
 _JOBS_IN_A_RUN = """
@@ -468,13 +285,3 @@ def test_a_launcher_of_containers_names_the_job_in_a_variable(folder: Path, monk
     describe(folder, "agency_b", key="k")
     monkeypatch.setenv("DAGSTER_RUN_JOB_NAME", "agency_b_bookings_mirror")
     assert {key.split("/")[0] for key in keys(build_definitions())} == {"agency_b"}
-
-
-@pytest.mark.proof
-def test_a_location_of_a_hundred_accounts_starts_within_five_seconds(tmp_path: Path):
-    """Of CPU, the best of three. Beside others on all cores the caches are theirs as well, which costs half as much."""
-    is_busy = os.getloadavg()[0] > (os.cpu_count() or 1)
-    starts = [start_of(tmp_path / "accounts", 100) for _ in range(3)]
-    for imported, whole, jobs in starts:
-        print(f"100 accounts, {jobs} jobs: {whole:.1f} s of CPU, {imported:.1f} s of them to import Dagster")
-    assert min(whole for _, whole, _ in starts) < (7.5 if is_busy else 5)

@@ -36,7 +36,7 @@ ME = Owner("user", 101)
 PROBED_OPEN_SECONDS = 0.3
 #: Nothing is braked, and nothing waits long: edits and kills are what is tried here.
 RECONCILING = PlanRules(
-    Brakes(100, 1000), timedelta(hours=1), create_grace=timedelta(seconds=0.3), wait_seconds=20, smallest_share=0
+    Brakes(100, 1000, smallest_share=0), timedelta(hours=1), create_grace=timedelta(seconds=0.3), wait_seconds=20
 )
 APPLYING = ApplyRules(first_retry=timedelta(0), longest_retry=timedelta(0), attempts_before_parking=1000)
 

@@ -15,6 +15,12 @@ def fetch(database: Database, query: str) -> list[tuple[Any, ...]]:
         return cursor.fetchall()
 
 
+def ask(database: Database, query: str = "SELECT 1") -> Any:
+    """The first value of a query that only reads."""
+    with database.transaction("Testing", "read") as cursor:
+        return cursor.execute(query).fetchall()[0][0]
+
+
 def dumped(database_url: str, schema: str) -> str:
     """All rows of all tables, one a line; binary columns as text where they are one."""
     lines: list[str] = []

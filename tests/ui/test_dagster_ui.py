@@ -113,7 +113,7 @@ def test_within_three_clicks_an_operator_finds_what_failed_and_why_and_retries_i
     operator.click(page.get_by_role("link", name="services_in_sync"))
     operator.see("Massage (1)")
     operator.see("Cal.com answered 400")
-    operator.see("calcom-pipeline resolve 1 --retry")
+    operator.see("calcom-pipeline resolve --retry 1")
     assert operator.clicks <= 3
     operator.photograph("failed")
 

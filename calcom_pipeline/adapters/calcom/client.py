@@ -4,21 +4,15 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from calcom_pipeline.adapters.calcom.bookings.endpoints import GROUP_NAME, BookingEndpoints
+from calcom_pipeline.adapters.calcom.bookings.endpoints import BookingEndpoints
 from calcom_pipeline.adapters.calcom.endpoint import ClientOptions, Context, Remembered
-from calcom_pipeline.adapters.calcom.event_types.endpoints import EVENT_TYPES, TEAM_EVENT_TYPES, EventTypeEndpoints
-from calcom_pipeline.adapters.calcom.me import ACCOUNT, SCHEDULES
+from calcom_pipeline.adapters.calcom.event_types.endpoints import EventTypeEndpoints
 from calcom_pipeline.adapters.calcom.reservations import ReservationEndpoints
-from calcom_pipeline.adapters.calcom.slots import GROUP as SLOTS
 from calcom_pipeline.adapters.calcom.slots import SlotEndpoints, whole_days
 from calcom_pipeline.adapters.calcom.transport.guard import Breaker, Limiter
 from calcom_pipeline.adapters.calcom.transport.session import Transport, TransportOptions
-from calcom_pipeline.adapters.calcom.webhooks import GROUP as WEBHOOKS
 from calcom_pipeline.adapters.calcom.webhooks import WebhookEndpoints
 from calcom_pipeline.app.calls import Lane, Spent
-
-#: The names of all groups of endpoints: what has a circuit, and what calls are counted by.
-GROUPS = (*(one.name for one in (ACCOUNT, SCHEDULES, EVENT_TYPES, TEAM_EVENT_TYPES, SLOTS, WEBHOOKS)), GROUP_NAME)
 
 __all__ = ["GROUPS", "CalcomClient", "ClientOptions", "open_calcom", "whole_days"]
 
@@ -45,6 +39,10 @@ class CalcomClient(BookingEndpoints, EventTypeEndpoints, SlotEndpoints, Reservat
     def seconds_until_available(self) -> float:
         """About how long a call in this client's lane would wait for its turn now."""
         return self._context.transport.seconds_until_available(self._context.lane)
+
+
+#: The names of all groups of endpoints: what has a circuit, and what calls are counted by.
+GROUPS = tuple(dict.fromkeys(group.name for part in CalcomClient.__mro__ for group in vars(part).get("groups", ())))
 
 
 @contextmanager

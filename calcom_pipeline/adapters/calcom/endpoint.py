@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from calcom_pipeline.adapters.calcom.idempotent_create import GraceRules
 from calcom_pipeline.adapters.calcom.transport.messages import Answer, Call, Kind
@@ -69,7 +69,9 @@ class Context:
 
 
 class ApiEndpoints:
-    """A group of endpoints over one transport. Safe to use from several threads."""
+    """Endpoints of some `groups` over one transport. Safe to use from several threads."""
+
+    groups: ClassVar[tuple[EndpointGroup, ...]] = ()
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -13,6 +13,8 @@ SCHEDULES = EndpointGroup("schedules", "2024-06-11")
 class AccountEndpoints(ApiEndpoints):
     """Reads of the account."""
 
+    groups = (ACCOUNT, SCHEDULES)
+
     def me(self) -> Profile:
         """The key's own user."""
         answer = self._get("Reading the account", "/me", group=ACCOUNT)

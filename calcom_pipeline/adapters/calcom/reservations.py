@@ -35,6 +35,8 @@ _HOLD = TypeAdapter(_WireHold)
 class ReservationEndpoints(ApiEndpoints):
     """Reads and writes of holds."""
 
+    groups = (GROUP,)
+
     def hold_start(
         self, event_type_id: int, start: datetime, *, minutes: int | None = None, duration_minutes: int | None = None
     ) -> Hold:

@@ -24,14 +24,13 @@ from calcom_pipeline.adapters.calcom.lists import (
 )
 from calcom_pipeline.domain.errors import ContractBroken, Exchange
 from calcom_pipeline.domain.event_types.models import EventType
-from calcom_pipeline.domain.listed import Listed
+from calcom_pipeline.domain.listed import EVENT_TYPES_STREAM, SCHEDULES_STREAM, TEAMS_STREAM, WEBHOOKS_STREAM, Listed
 from calcom_pipeline.domain.models import Profile, Schedule, Team
 from calcom_pipeline.domain.text import content_hash
 from calcom_pipeline.domain.webhooks.models import Webhook
 from calcom_pipeline.domain.zones import canonical_zone
 
 #: What rows that cannot be read are kept under.
-EVENT_TYPES, TEAMS, SCHEDULES, WEBHOOKS = "event_types", "teams", "schedules", "webhooks"
 
 
 class _WireAccount(Wire):
@@ -98,7 +97,7 @@ def event_types(content: bytes, exchange: Exchange, zones: "ScheduleZones | None
     found = listed(
         content,
         exchange,
-        stream=EVENT_TYPES,
+        stream=EVENT_TYPES_STREAM,
         read=lambda row: _event_type(checked_row(_EVENT_TYPE, row), row, zones),
         key=lambda event_type: event_type.id,
     )
@@ -179,7 +178,7 @@ def teams(content: bytes, exchange: Exchange) -> Listed[Team]:
         wire = checked_row(_TEAM, row)
         return Team(wire.id, wire.slug, wire.name, wire.timeZone)
 
-    return listed(content, exchange, stream=TEAMS, read=read, key=lambda team: team.id)
+    return listed(content, exchange, stream=TEAMS_STREAM, read=read, key=lambda team: team.id)
 
 
 def role_of(user_id: int, data: Any, exchange: Exchange) -> str:
@@ -201,7 +200,11 @@ def role_of(user_id: int, data: Any, exchange: Exchange) -> str:
 def schedules(content: bytes, exchange: Exchange) -> Listed[Schedule]:
     """The answer of /v2/schedules."""
     return listed(
-        content, exchange, stream=SCHEDULES, read=lambda row: _schedule(checked_row(_SCHEDULE, row)), key=lambda s: s.id
+        content,
+        exchange,
+        stream=SCHEDULES_STREAM,
+        read=lambda row: _schedule(checked_row(_SCHEDULE, row)),
+        key=lambda s: s.id,
     )
 
 
@@ -219,7 +222,7 @@ def webhooks(content: bytes, exchange: Exchange) -> Listed[Webhook]:
     return listed(
         content,
         exchange,
-        stream=WEBHOOKS,
+        stream=WEBHOOKS_STREAM,
         read=lambda row: _webhook(checked_row(_WEBHOOK, row)),
         key=lambda webhook: webhook.id,
         without=("secret",),

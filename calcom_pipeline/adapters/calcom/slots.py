@@ -22,18 +22,18 @@ from calcom_pipeline.adapters.calcom.schemas import WireSlot
 from calcom_pipeline.adapters.calcom.transport.messages import Answer
 from calcom_pipeline.domain.availability.models import Slot, SlotDay, SlotKey, SlotQuery
 from calcom_pipeline.domain.errors import ContractBroken, Exchange
-from calcom_pipeline.domain.listed import Listed, UnreadableRow
+from calcom_pipeline.domain.listed import SLOTS_STREAM, Listed, UnreadableRow
 from calcom_pipeline.domain.zones import zone_of
 
 GROUP = EndpointGroup("slots", "2024-09-04")
-#: What days that cannot be read are kept under.
-SLOTS = "slots"
 
 _DAY = TypeAdapter(list[WireSlot])
 
 
 class SlotEndpoints(ApiEndpoints):
     """Reads of slots."""
+
+    groups = (GROUP,)
 
     def free_days(self, query: SlotQuery) -> Listed[SlotDay]:
         """Whole days of free starts, those that cannot be read apart; `fetched_at` is our clock before the request.
@@ -105,7 +105,7 @@ def slot_days(content: bytes, query: SlotQuery, fetched_at: datetime, exchange: 
             continue
         key = SlotKey(query.event_type_id, query.duration_minutes, query.zone, day)
         row = entries.get(day.isoformat(), [])
-        found = read_row(row, _reader(zone, day), stream=SLOTS, key=str(key), intact=intact)
+        found = read_row(row, _reader(zone, day), stream=SLOTS_STREAM, key=str(key), intact=intact)
         if isinstance(found, Odd):
             odd.append(found)
         else:
@@ -138,7 +138,7 @@ def _stray(entries: Mapping[str, Any], query: SlotQuery, *, intact: bool) -> lis
 
     key = f"{query.event_type_id}/{query.duration_minutes}"
     named = [{name: row} for name, row in entries.items() if not _is_day(name)]
-    found = [read_row(row, read, stream=SLOTS, key=key, intact=intact) for row in named]
+    found = [read_row(row, read, stream=SLOTS_STREAM, key=key, intact=intact) for row in named]
     return [odd.row for odd in found if isinstance(odd, Odd)]
 
 

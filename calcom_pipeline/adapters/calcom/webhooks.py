@@ -17,6 +17,8 @@ OWN = WebhookScope()
 class WebhookEndpoints(ApiEndpoints):
     """Reads and writes of subscriptions."""
 
+    groups = (GROUP,)
+
     def list_webhooks(self, scope: WebhookScope = OWN) -> Listed[Webhook]:
         """All subscriptions of a scope. A page that brings nothing new is the last, whatever its length."""
         found = dict[str, Webhook]()

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from calcom_pipeline.app.availability.invalidate import clear, resolve
 from calcom_pipeline.app.availability.ports import CacheClearer, HeldDays, HoldApi, HoldOutbox
 from calcom_pipeline.app.event_types.ports import EventTypeMirror
-from calcom_pipeline.domain.availability.changes import ChangeEvent
+from calcom_pipeline.domain.availability.changes import HELD, HOLD_MOVED, HOLD_OVER, HOLD_RELEASED, ChangeEvent, Why
 from calcom_pipeline.domain.availability.holds import Hold
 from calcom_pipeline.domain.errors import CacheError, CalcomError, NotFound, OutcomeUnknown, StoreError
 from calcom_pipeline.domain.event_types.models import EventType
@@ -82,9 +82,9 @@ class Holds:
                 raise
             length = timedelta(minutes=duration_minutes or event_type.duration_minutes)
             until = self._end(minutes)
-            self._told(event_type, Hold("", event_type_id, start, start + length, until), until)
+            self._note(event_type, Hold("", event_type_id, start, start + length, until), until)
             raise _unknown(error, event_type_id, start, until) from error
-        return _held(hold, *self._told(event_type, hold, self._end(minutes)))
+        return _held(hold, *self._note(event_type, hold, self._end(minutes)))
 
     def move(
         self, uid: str, start: datetime, *, minutes: int | None = None, duration_minutes: int | None = None
@@ -108,9 +108,9 @@ class Holds:
             if error.exchange.in_doubt:
                 until = self._end(minutes)
                 length = timedelta(minutes=duration_minutes or event_type.duration_minutes)
-                self._told(event_type, Hold(uid, event_type.id, start, start + length, until), until, before)
+                self._note(event_type, Hold(uid, event_type.id, start, start + length, until), until, before)
             raise
-        return _held(after, *self._told(event_type, after, self._end(minutes), before))
+        return _held(after, *self._note(event_type, after, self._end(minutes), before))
 
     def held(self, uid: str) -> Hold | None:
         """The hold while it lasts; None when it is unknown, released or over."""
@@ -123,18 +123,18 @@ class Holds:
         if hold is None:
             return Released(was_held=False)
         event_type = next((e for e in self._event_types.bookable() if e.id == hold.event_type_id), None)
-        return Released(True, *self._cleared([_fact(event_type, hold, "released")]))
+        return Released(True, *self._cleared([_fact(event_type, hold, HOLD_RELEASED)]))
 
     def _end(self, minutes: int | None) -> datetime:
         """When what was held a moment ago is surely over, by our clock: Cal.com's may show another time."""
         return self._now() + timedelta(minutes=minutes or DEFAULT_MINUTES) + _AFTERWARDS
 
-    def _told(self, event_type: EventType, hold: Hold, due: datetime, before: Hold | None = None) -> tuple[int, str]:
+    def _note(self, event_type: EventType, hold: Hold, due: datetime, before: Hold | None = None) -> tuple[int, str]:
         """The facts of a hold, now and when it ends."""
-        facts = [_fact(event_type, hold, "held")]
+        facts = [_fact(event_type, hold, HELD)]
         if before is not None:
-            facts.append(_fact(event_type, before, "moved"))
-        return self._cleared(facts, ends=_fact(event_type, hold, "hold over"), due=due)
+            facts.append(_fact(event_type, before, HOLD_MOVED))
+        return self._cleared(facts, ends=_fact(event_type, hold, HOLD_OVER), due=due)
 
     def _cleared(
         self, facts: Sequence[ChangeEvent], *, ends: ChangeEvent | None = None, due: datetime | None = None
@@ -162,7 +162,7 @@ def _held(hold: Hold, cleared: int, problem: str) -> Held:
     return Held(hold.uid, hold.event_type_id, hold.start, hold.end, hold.until, cleared, problem)
 
 
-def _fact(event_type: EventType | None, hold: Hold, why: str) -> ChangeEvent:
+def _fact(event_type: EventType | None, hold: Hold, why: Why) -> ChangeEvent:
     hosts = event_type.host_ids if event_type else ()
     return ChangeEvent("booking", why, hold.event_type_id, hosts, ((hold.start, hold.end),))
 

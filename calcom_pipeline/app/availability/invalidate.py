@@ -62,7 +62,7 @@ def clear(outbox: Outbox, cache: CacheClearer, resolved: Resolved) -> Invalidati
     """
     layers = cache.clear(resolved.affected)
     errors = "; ".join(error for layer in layers for error in layer.errors)
-    closed = outbox.failed(resolved.facts, errors) if errors else outbox.done(resolved.facts, _told(layers))
+    closed = outbox.failed(resolved.facts, errors) if errors else outbox.done(resolved.facts, _cleared_by_layer(layers))
     if errors and closed:
         raise CacheError(f"Clearing the cache: {errors}", advice="The facts stay in the outbox.")
     facts = len(resolved.facts)
@@ -76,5 +76,5 @@ def _merged(known: AffectedDays | None, affected: AffectedDays) -> AffectedDays:
     return AffectedDays(affected.event_type_id, affected.zone, days)
 
 
-def _told(layers: Sequence[CacheClearResult]) -> Mapping[str, int]:
+def _cleared_by_layer(layers: Sequence[CacheClearResult]) -> Mapping[str, int]:
     return {layer.layer: layer.keys for layer in layers}

@@ -8,7 +8,7 @@ from typing import Protocol
 from calcom_pipeline.app.bookings.ports import BookingMirror, Outset
 from calcom_pipeline.domain.bookings.listing import MINE, Listing
 from calcom_pipeline.domain.bookings.positions import ListingState, Scope
-from calcom_pipeline.domain.listed import Listed
+from calcom_pipeline.domain.listed import TEAMS_STREAM, Listed
 from calcom_pipeline.domain.models import Team
 
 
@@ -93,7 +93,7 @@ def _kept_teams(calcom: ScopeApi, teams: Listed[Team], before: Scope | None) -> 
     A list alone proves nothing: one empty answer would forget every team's listing. Nor does a refusal while a listed
     team's members are refused too. A call per team that is missing, and one.
     """
-    odd = teams.unreadable_ids("teams")
+    odd = teams.unreadable_ids(TEAMS_STREAM)
     missing = set(before.teams if before else ()) - {team.id for team in teams} - odd
     refused = {number for number in sorted(missing) if calcom.is_refused_by(number)}
     if refused and teams and calcom.is_refused_by(teams[0].id):

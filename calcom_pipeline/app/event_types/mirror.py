@@ -11,14 +11,13 @@ from calcom_pipeline.app.event_types.ports import EventTypeApi, EventTypeMirror,
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.domain.event_types.absence import AbsenceRules
 from calcom_pipeline.domain.event_types.models import EventType, Owner
-from calcom_pipeline.domain.listed import Listed, UnreadableRow
+from calcom_pipeline.domain.listed import EVENT_TYPES_STREAM, TEAMS_STREAM, Listed, UnreadableRow
 from calcom_pipeline.domain.models import Team
 from calcom_pipeline.domain.services.fields import remote_values
 from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.domain.text import content_hash
 
 #: Streams of rows that cannot be read; the adapters name them so.
-TEAMS_STREAM, EVENT_TYPES_STREAM = "teams", "event_types"
 _NOTES_OF_ODD_ROWS = 20
 
 
@@ -194,7 +193,7 @@ def look_for_drift(calcom: EventTypeApi, mirror: EventTypeMirror, links: Iterabl
     listed = [e for listing in listings for e in listing]
     now = {e.id: e.listing_hash for e in listed}
     odd = {number for listing in listings for number in listing.unreadable_ids(EVENT_TYPES_STREAM)}
-    was = {number: told for number, told in was.items() if number not in odd}
+    was = {number: before for number, before in was.items() if number not in odd}
     agreed = {link.event_type_id: link.base for link in links if link.state == "linked" and link.intent is None}
     unheard = {e.id for e in listed if agreed.get(e.id, {}).items() - remote_values(e).items()}
     differing = sorted(unheard | {i for i in was.keys() | now.keys() if was.get(i) != now.get(i)})

@@ -33,9 +33,9 @@ def examine(examinations: Sequence[Examination]) -> list[Finding]:
 
 def _examined(examination: Examination) -> Finding:
     try:
-        said = examination.look()
+        outcome = examination.look()
     except PipelineError as error:
         return Finding(examination.check, "problem", f"{error}. {error.advice}".strip())
-    if said.startswith("note: "):
-        return Finding(examination.check, "note", said.removeprefix("note: "))
-    return Finding(examination.check, "ok", said)
+    if outcome.startswith("note: "):
+        return Finding(examination.check, "note", outcome.removeprefix("note: "))
+    return Finding(examination.check, "ok", outcome)

@@ -20,15 +20,15 @@ def differing_from_system(
     names: Collection[str], system: Callable[[str], ZoneInfo | None], *, now: datetime
 ) -> list[str]:
     """Zones for which the system's rules say something else within the next year, and from when on (UTC)."""
-    told: list[str] = []
+    changes: list[str] = []
     for name in sorted({known for name in names if (known := canonical_zone(name))}):
         other = system(name)
         if other is None:
             continue
         at = first_difference(zone_of(name), other, after=now, days=_DAYS_COMPARED)
         if at is not None:
-            told.append(f"{name} from {at:%Y-%m-%d} on")
-    return told
+            changes.append(f"{name} from {at:%Y-%m-%d} on")
+    return changes
 
 
 def differing_from_calcom(name: str, shown: Mapping[datetime, timedelta]) -> str:

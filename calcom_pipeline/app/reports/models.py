@@ -6,8 +6,9 @@ from datetime import date, datetime
 from typing import Generic, Literal, TypeVar
 
 from calcom_pipeline.domain.reasons import Reason
-from calcom_pipeline.domain.reports.standing import ServiceStanding, Standing
+from calcom_pipeline.domain.reports.standing import ServiceStanding
 from calcom_pipeline.domain.reports.verdict import Headline
+from calcom_pipeline.domain.services.remedies import Standing
 from calcom_pipeline.domain.webhooks.arrivals import Arrivals
 
 T = TypeVar("T")

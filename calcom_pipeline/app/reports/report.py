@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
 from calcom_pipeline.app.reports.concerns import concerns_of
@@ -20,10 +20,13 @@ from calcom_pipeline.app.reports.models import (
 from calcom_pipeline.app.reports.ports import Positions, ReportReads, ReportSources
 from calcom_pipeline.domain.errors import CacheError, StoreError
 from calcom_pipeline.domain.event_types.models import Owner
-from calcom_pipeline.domain.reports.standing import ServiceStanding, Standing, known_event_types, standings
+from calcom_pipeline.domain.reports.standing import ServiceStanding, known_event_types, standings
 from calcom_pipeline.domain.reports.verdict import headline
 from calcom_pipeline.domain.services.fields import Side
 from calcom_pipeline.domain.services.reconcile import Situation
+
+if TYPE_CHECKING:
+    from calcom_pipeline.domain.services.remedies import Standing
 
 _HOUR = timedelta(hours=1)
 _WEEK = timedelta(days=7)

@@ -8,7 +8,13 @@ from typing import Protocol
 from calcom_pipeline.app.calls import AccountApi
 from calcom_pipeline.app.event_types.ports import EventTypeWrites, Written
 from calcom_pipeline.app.services.ports import ActionResult, ServiceStore
-from calcom_pipeline.domain.availability.changes import ChangeEvent
+from calcom_pipeline.domain.availability.changes import (
+    EVENT_TYPE_GONE,
+    SERVICE_CREATED,
+    ChangeEvent,
+    Why,
+    service_written,
+)
 from calcom_pipeline.domain.errors import (
     CalcomError,
     CircuitOpen,
@@ -140,7 +146,7 @@ class Writer:
         link = self._begin(Link(action.service_id, owner, state="creating"), intent)
         written = self._calcom.create_event_type(owner, {**fields, **self._hosting(owner)}, above_id=above)
         link = replace(link, event_type_id=written.event_type.id, base=remote_values(written.event_type))
-        self._finish(link, written, "created for a service")
+        self._finish(link, written, SERVICE_CREATED)
         message = "adopted what an earlier attempt had created" if written.adopted else "created"
         number = written.event_type.id
         return f"{message} as event type {number}", number, {}, {"remote": remote_values(written.event_type)}
@@ -158,7 +164,7 @@ class Writer:
         kept = {name: value for name, value in changes.items() if name not in written.ignored}
         state = "retired" if action.service_id not in self._rows else "linked"
         link = replace(link, base={**link.base, **kept}, state=state)
-        self._finish(link, written, f"{action.kind} of a service")
+        self._finish(link, written, service_written(action.kind))
         message = f"wrote {', '.join(changes)}"
         before: Sides = {"remote": _subset(action.remote, changes)}
         after: Sides = {"remote": changes}
@@ -194,7 +200,7 @@ class Writer:
         self._prove_gone(_owner(action), action.event_type_id or 0)
         state = "parked" if action.service_id in self._rows else "retired"
         link = replace(self._link(action), state=state, reason=GONE, intent=None, failed_version=action.service_version)
-        self._services.finish(link, [_fact(action.event_type_id, GONE)])
+        self._services.finish(link, [_fact(action.event_type_id, EVENT_TYPE_GONE)])
         self._links[action.service_id] = link
         return f"{state}: {GONE}", action.event_type_id, {}, {}
 
@@ -239,7 +245,7 @@ class Writer:
         self._links[link.service_id] = begun
         return begun
 
-    def _finish(self, link: Link, written: Written, why: str) -> None:
+    def _finish(self, link: Link, written: Written, why: Why) -> None:
         fresh = replace(
             link,
             intent=None,
@@ -291,7 +297,7 @@ def _owner(action: Action) -> Owner:
     return action.owner
 
 
-def _fact(event_type_id: int | None, why: str) -> ChangeEvent:
+def _fact(event_type_id: int | None, why: Why) -> ChangeEvent:
     return ChangeEvent("event_type", why, event_type_id)
 
 

@@ -1,6 +1,5 @@
 """What is wrong with services now: plan again, without keeping it, and say what a person has to look at."""
 
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +9,7 @@ from calcom_pipeline.app.services.planning import PlanningApi, PlanRules, brakes
 from calcom_pipeline.app.services.ports import PlanStore, ServiceStore
 from calcom_pipeline.domain.errors import CalcomError
 from calcom_pipeline.domain.reasons import NO_REASON, Reason
-from calcom_pipeline.domain.services.attention import RemedyKind, ServiceTrouble, troubles
+from calcom_pipeline.domain.services.attention import ServiceTrouble, troubles
 from calcom_pipeline.domain.services.plans import DOING, Action
 
 
@@ -83,20 +82,3 @@ def services_now(
 
 def _doing(actions: tuple[Action, ...]) -> tuple[Action, ...]:
     return tuple(action for action in actions if action.kind in DOING)
-
-
-_COMMANDS: Mapping[RemedyKind, str] = {
-    "retry": "calcom-pipeline resolve {service} --retry",
-    "decide": "calcom-pipeline resolve {service} --take local",
-}
-_EXPLAIN = "calcom-pipeline explain {service}"
-
-
-def command_for(trouble: ServiceTrouble) -> str:
-    """What to type about it: what settles it, or what explains it."""
-    return _COMMANDS.get(trouble.remedy, _EXPLAIN).format(service=shlex.quote(trouble.service_id))
-
-
-def explain_command(service_id: str) -> str:
-    """The command that explains a service."""
-    return _EXPLAIN.format(service=shlex.quote(service_id))

@@ -1,18 +1,19 @@
 """What an operator asks of a sync of services: all or some, a reviewed plan, a decision before it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 from calcom_pipeline.app.calls import Progress
+from calcom_pipeline.app.event_types.ports import EventTypeReads
 from calcom_pipeline.app.services.actions import ApplyRules
 from calcom_pipeline.app.services.apply import ApplyApi, apply_plan
-from calcom_pipeline.app.services.conflicts import settle_conflict, try_again
+from calcom_pipeline.app.services.conflicts import linked_event_type, settle_conflict, try_again
 from calcom_pipeline.app.services.planning import PlanRequest, PlanRules
 from calcom_pipeline.app.services.ports import PlanStore, ServiceStore
 from calcom_pipeline.app.services.sync import LatestApplied, apply_latest, sync_services
-from calcom_pipeline.domain.errors import InvalidInput, NotFound, PlanUnusable
+from calcom_pipeline.domain.errors import InvalidInput, PlanUnusable
 
 #: `retry` forgets failures; `local` and `remote` say whose values the open fields of a conflict get.
 ServiceDecision = Literal["retry", "local", "remote"]
@@ -65,9 +66,8 @@ def sync_chosen(
         )
     _require_known(services, choice.services)
     if choice.decision is not None:
-        with plans.exclusive(wait_seconds=rules.plan.wait_seconds):  # an apply works on a copy of the links
-            for service_id in choice.services:
-                decide_service(calcom, services, service_id, choice.decision)
+        wait = rules.plan.wait_seconds
+        decide_services(calcom, services, plans, choice.services, choice.decision, wait_seconds=wait)
     synced = sync_services(
         calcom,
         services,
@@ -82,23 +82,39 @@ def sync_chosen(
     return LatestApplied(None if synced.decided.is_empty else synced.plan, synced.report)
 
 
-def decide_service(calcom: ApplyApi, services: ServiceStore, service_id: str, decision: ServiceDecision) -> None:
-    """Settle what a plan left open for a service; the next plan follows. Nobody may be applying meanwhile.
+def decide_services(
+    calcom: EventTypeReads,
+    services: ServiceStore,
+    plans: PlanStore,
+    ids: Iterable[str],
+    decision: ServiceDecision,
+    *,
+    wait_seconds: float,
+    names: Sequence[str] = (),
+) -> list[str]:
+    """Settle what a plan left open for services; the next plan follows. Nobody may be applying meanwhile.
+
+    `wait_seconds`: how long to wait for an apply to end. `names`: these fields alone; none: all that are open. The
+    fields that were decided.
 
     Raises:
         PlanUnusable: there is nothing to decide.
+        AnotherApply: an apply of this account is running and did not end in time.
     """
+    with plans.exclusive(wait_seconds=wait_seconds):  # an apply works on a copy of the links
+        return [name for one in ids for name in _decide(calcom, services, one, decision, names)]
+
+
+def _decide(
+    calcom: EventTypeReads, services: ServiceStore, service_id: str, decision: ServiceDecision, names: Sequence[str]
+) -> list[str]:
     if decision == "retry":
         try_again(services, service_id)
-        return
-    link = next((x for x in services.links() if x.service_id == service_id), None)
-    if link is None or link.event_type_id is None:
-        raise PlanUnusable(f"Service {service_id} has no event type that its values could differ from")
-    try:
-        found = calcom.get_event_type(link.event_type_id, owner=link.owner)
-    except NotFound:
-        raise PlanUnusable(f"Service {service_id} has no event type that could be read") from None
-    settle_conflict(services, service_id, found, take=decision)
+        return []
+    found = linked_event_type(calcom, services, service_id)
+    if found is None:
+        raise PlanUnusable(f"Service {service_id} has no event type that could be read")
+    return settle_conflict(services, service_id, found, take=decision, names=names)
 
 
 def _require_sense(choice: SyncChoice) -> None:

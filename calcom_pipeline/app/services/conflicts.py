@@ -4,14 +4,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from calcom_pipeline.app.event_types.ports import EventTypeReads
 from calcom_pipeline.app.services.ports import ServiceStore
-from calcom_pipeline.domain.errors import PlanUnusable
+from calcom_pipeline.domain.errors import NotFound, PlanUnusable
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.reasons import NO_REASON
 from calcom_pipeline.domain.services.fields import local_values, remote_values
 from calcom_pipeline.domain.services.links import Link
 
 Side = Literal["local", "remote"]
+
+
+def linked_event_type(calcom: EventTypeReads, services: ServiceStore, service_id: str) -> EventType | None:
+    """A service's event type as it is at Cal.com now; None where it has none, or none that can be read."""
+    link = next((x for x in services.links() if x.service_id == service_id), None)
+    if link is None or link.event_type_id is None:
+        return None
+    try:
+        return calcom.get_event_type(link.event_type_id, owner=link.owner)
+    except NotFound:
+        return None
 
 
 def settle_conflict(

@@ -8,7 +8,8 @@ from calcom_pipeline.domain.errors import PlanUnusable
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.services.fields import local_values, remote_values
 from calcom_pipeline.domain.services.links import Link
-from calcom_pipeline.domain.services.models import Service, problems_of
+from calcom_pipeline.domain.services.models import Service
+from calcom_pipeline.domain.services.problems import problems_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from calcom_pipeline.app.calls import AccountApi
-from calcom_pipeline.app.event_types.mirror import EVENT_TYPES_STREAM, TeamChoice
+from calcom_pipeline.app.event_types.mirror import TeamChoice
 from calcom_pipeline.app.event_types.ports import EventTypeApi
 from calcom_pipeline.app.services.ports import PlanStore, ServiceStore, StoredPlan
 from calcom_pipeline.domain.event_types.models import EventType, Owner
-from calcom_pipeline.domain.listed import Listed
+from calcom_pipeline.domain.listed import EVENT_TYPES_STREAM, Listed
 from calcom_pipeline.domain.reasons import NO_REASON, Reason
 from calcom_pipeline.domain.services.fields import Side
 from calcom_pipeline.domain.services.links import Link
@@ -37,8 +37,6 @@ class PlanRules:
     create_grace: timedelta = timedelta(seconds=30)
     #: How long planning waits for an apply to end, in seconds.
     wait_seconds: float = 10.0
-    #: A listing with less than this share of what it held before is not trusted.
-    smallest_share: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +158,7 @@ def brakes_on(
     plan: Plan, listing: OwnerListing, links: Sequence[Link], known: Mapping[Owner, int], rules: PlanRules
 ) -> dict[str, Reason]:
     """Kinds of action that wait until the plan is applied by name, each with its reason."""
-    suspicious = distrust(listing, links, known, rules.smallest_share)
+    suspicious = distrust(listing, links, known, rules.brakes.smallest_share)
     linked = sum(link.state == "linked" and link.event_type_id is not None for link in links)
     return {**rules.brakes.held(plan.actions, linked=linked, suspicious=suspicious)}
 

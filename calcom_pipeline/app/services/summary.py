@@ -3,7 +3,6 @@
 Values alone: how they are worded and laid out is the business of each face, `sentence` aside, which all of them show.
 """
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from calcom_pipeline.app.services.apply import ApplyReport
 from calcom_pipeline.app.services.ports import ActionResult, ServiceStore, StoredPlan
 from calcom_pipeline.domain.reasons import Reason, common_reason
 from calcom_pipeline.domain.services.plans import DOING, Action, FieldDecision
+from calcom_pipeline.domain.services.remedies import Standing, remedy_of
 
 #: What becomes of a member of a group: `link` and `held` are done by apply, the others need a person or time.
 Fate = Literal["link", "held", "conflict", "refuse", "parked", "wait", "failed", "stale"]
@@ -53,14 +53,13 @@ _DONE: Mapping[str, tuple[str, str]] = {
     "wait": ("waits", "wait"),
     "in_sync": ("in sync already", "in sync already"),
 }
-#: What to do about a group, by its fate and the code of its reason, or by its fate alone.
-_ADVICE: Mapping[tuple[Fate, str], str] = {
-    ("held", ""): "Review it; to do it after all, apply the plan by its name: calcom-pipeline apply {plan}",
-    ("conflict", ""): "Say whose value counts: calcom-pipeline resolve {service} --take local   (or remote)",
-    ("conflict", "create_ambiguous"): "Look which one it is, then: calcom-pipeline resolve {service} --retry",
-    ("refuse", ""): "Mend the service or its event type; the next plan takes it up",
-    ("parked", ""): "Mend the cause, then: calcom-pipeline resolve {service} --retry",
-    ("failed", ""): "It is tried again by itself; at once: calcom-pipeline resolve {service} --retry",
+#: How the services of a group stand, where a person can do something about it.
+_STANDINGS: Mapping[Fate, Standing] = {
+    "held": "held",
+    "conflict": "conflict",
+    "refuse": "refused",
+    "parked": "parked",
+    "failed": "failed",
 }
 
 
@@ -257,8 +256,15 @@ def _reason(fate: Fate, action: Action) -> Reason:
 
 
 def _advice(fate: Fate, code: str, service_id: str, plan_id: str) -> str:
-    template = _ADVICE.get((fate, code)) or _ADVICE.get((fate, ""), "")
-    return template.format(service=shlex.quote(service_id), plan=plan_id)
+    """In one line: the sentence, and the command that settles it."""
+    standing = _STANDINGS.get(fate)
+    if standing is None:
+        return ""
+    remedy = remedy_of(standing, code, open_plan=plan_id)
+    if remedy.kind == "correct":
+        return remedy.sentence
+    other = "   (or remote)" if remedy.kind == "decide" else ""
+    return f"{remedy.sentence}: {remedy.command(service_id)}{other}"
 
 
 def _counts_sentence(counts: Mapping[str, int], words: Mapping[str, tuple[str, str]]) -> str:

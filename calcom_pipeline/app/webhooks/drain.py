@@ -21,7 +21,8 @@ from calcom_pipeline.domain.errors import (
     RateLimited,
     TransientError,
 )
-from calcom_pipeline.domain.webhooks.deliveries import CLOSING, KNOWN, MOVED, State
+from calcom_pipeline.domain.webhooks.deliveries import State
+from calcom_pipeline.domain.webhooks.triggers import MOVED, TRIGGERS, trigger_of
 
 _CLOSED = frozenset({"cancelled", "rejected"})
 # A process that is killed by what it deals with counts no attempt; nobody is killed by chance that often.
@@ -176,7 +177,7 @@ class _Batch:
             return self._failed(delivery, str(error))
         if self._may_be_early(delivery):
             return self._not_yet(delivery)
-        return "done" if delivery.trigger in KNOWN else "unknown"
+        return "done" if delivery.trigger in TRIGGERS else "unknown"
 
     def _read(self, uid: str) -> None:
         """Read a booking again and store it, unless this batch has just done so."""
@@ -194,9 +195,9 @@ class _Batch:
 
     def _may_be_early(self, delivery: Claimed) -> bool:
         """Whether the booking that the trigger closes is still shown as it was, and may yet be closed."""
-        closing = (
-            delivery.uid if delivery.trigger in CLOSING else delivery.old_uid if delivery.trigger == MOVED else None
-        )
+        closing = delivery.old_uid if delivery.trigger == MOVED else None
+        if trigger_of(delivery.trigger).closes:
+            closing = delivery.uid
         shown = self.statuses.get(closing) if closing else None
         if not shown or shown in _CLOSED:
             return False

@@ -14,8 +14,8 @@ from calcom_pipeline.domain.errors import CalcomError, Conflict, NotFound, Trans
 from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.webhooks.models import WebhookScope
 from calcom_pipeline.domain.webhooks.subscriptions import (
-    ActionKind,
     SubscriptionAction,
+    SubscriptionStep,
     WantedSubscription,
     decide,
     release,
@@ -43,8 +43,8 @@ class ScopeResult:
     scope: WebhookScope
     state: ScopeState
     reason: Reason
-    done: tuple[ActionKind, ...] = ()
-    planned: tuple[ActionKind, ...] = ()
+    done: tuple[SubscriptionStep, ...] = ()
+    planned: tuple[SubscriptionStep, ...] = ()
     rotation_due: bool = False
 
 

@@ -14,13 +14,13 @@ from calcom_pipeline.app.availability.refresh import SlotOptions, SlotsReport, r
 from calcom_pipeline.app.event_types.ports import EventTypeMirror
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
-from calcom_pipeline.defs.account import OWNERS, Account
+from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.availability.pictures import cache_metadata
-from calcom_pipeline.defs.columns import column_lineage, column_schema
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.freshness import SLOTS
 from calcom_pipeline.defs.markdown import table
 from calcom_pipeline.defs.metadata import Meter, change_metadata
+from calcom_pipeline.defs.mirrored import mirrored
 from calcom_pipeline.defs.pictures import cache_ages, free_by_hour, heat_map
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.defs.reports import hand_over
@@ -133,20 +133,6 @@ def _by_day(free: Sequence[Mapping[str, Any]], settings: Settings) -> dg.Markdow
 
 def assets(account: Account) -> list[dg.AssetsDefinition]:
     """The slots of an account."""
-    mirror = dg.asset(
-        key_prefix=account.key_prefix,
-        group_name="availability",
-        kinds={"calcom", "postgres", "redis"},
-        owners=OWNERS,
-        tags={"account": account.name, "made": "from_cal_com"},
-        freshness_policy=SLOTS.policy,
-        pool=account.pool,
-        deps=[account.key("event_types"), account.key("cal_com")],
-        metadata={
-            **column_schema("slots"),
-            **column_lineage(account.key, _OF_EVENT_TYPES),
-            "table": "slots",
-            **SLOTS.metadata(),
-        },
-    )
-    return [mirror(account.given_to(slots))]
+    after, kinds = ("event_types", "cal_com"), ("calcom", "postgres", "redis")
+    lineage = _OF_EVENT_TYPES
+    return [mirrored(account, slots, freshness=SLOTS, after=after, lineage=lineage, group="availability", kinds=kinds)]

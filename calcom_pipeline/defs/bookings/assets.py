@@ -15,12 +15,12 @@ from calcom_pipeline.app.bookings.ports import BookingMirror
 from calcom_pipeline.app.bookings.sync import sync_bookings
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
-from calcom_pipeline.defs.account import OWNERS, Account
+from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.bookings.metadata import stored_metadata, unknown_fields
-from calcom_pipeline.defs.columns import column_lineage, column_schema
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.freshness import BOOKINGS
 from calcom_pipeline.defs.metadata import Meter
+from calcom_pipeline.defs.mirrored import mirrored
 from calcom_pipeline.defs.pictures import bookings_by_day, canvas, picture, sync_lags
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.defs.reports import hand_over
@@ -158,21 +158,5 @@ def _by_month(months: list[MonthCount], settings: Settings) -> dict[str, Any]:
 
 def assets(account: Account) -> list[dg.AssetsDefinition]:
     """The mirror of an account."""
-    mirror = dg.asset(
-        key_prefix=account.key_prefix,
-        group_name="calcom",
-        kinds={"calcom", "postgres"},
-        owners=OWNERS,
-        tags={"account": account.name, "made": "from_cal_com"},
-        freshness_policy=BOOKINGS.policy,
-        pool=account.pool,
-        # They tell private bookings of team members apart.
-        deps=[account.key("event_types"), account.key("cal_com")],
-        metadata={
-            **column_schema("bookings"),
-            **column_lineage(account.key, OF_EVENT_TYPES),
-            "table": "bookings",
-            **BOOKINGS.metadata(),
-        },
-    )
-    return [mirror(account.given_to(bookings))]
+    after = ("event_types", "cal_com")  # they tell private bookings of team members apart
+    return [mirrored(account, bookings, freshness=BOOKINGS, after=after, lineage=OF_EVENT_TYPES)]

@@ -9,11 +9,12 @@ from calcom_pipeline.app.event_types.mirror import EventTypesReport, pull_event_
 from calcom_pipeline.app.event_types.ports import EventTypeMirror
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
-from calcom_pipeline.defs.account import OWNERS, Account
-from calcom_pipeline.defs.columns import column_lineage, column_schema, shared_lineage
+from calcom_pipeline.defs.account import Account
+from calcom_pipeline.defs.columns import shared_lineage
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.freshness import EVENT_TYPES
 from calcom_pipeline.defs.metadata import Meter, change_metadata
+from calcom_pipeline.defs.mirrored import mirrored
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.defs.reports import hand_over
 
@@ -66,21 +67,5 @@ def _summary(report: EventTypesReport) -> str:
 
 def assets(account: Account) -> list[dg.AssetsDefinition]:
     """The mirror of an account."""
-    mirror = dg.asset(
-        key_prefix=account.key_prefix,
-        group_name="calcom",
-        kinds={"calcom", "postgres"},
-        owners=OWNERS,
-        tags={"account": account.name, "made": "from_cal_com"},
-        freshness_policy=EVENT_TYPES.policy,
-        pool=account.pool,
-        # Read after services were written, so that one run of the loop sees its own work.
-        deps=[account.key("service_sync"), account.key("cal_com")],
-        metadata={
-            **column_schema("event_types"),
-            **column_lineage(account.key, shared_lineage()),
-            "table": "event_types",
-            **EVENT_TYPES.metadata(),
-        },
-    )
-    return [mirror(account.given_to(event_types))]
+    after = ("service_sync", "cal_com")  # so that one run of the loop sees its own work
+    return [mirrored(account, event_types, freshness=EVENT_TYPES, after=after, lineage=shared_lineage())]

@@ -1,5 +1,7 @@
 """Checks of event types: what services and the mirror know, held against what there is."""
 
+from collections.abc import Callable
+
 import dagster as dg
 
 from calcom_pipeline.bootstrap.container import Container
@@ -36,12 +38,13 @@ def mirrored_event_types_are_listed(container: dg.ResourceParam[Container]) -> d
     )
 
 
+_CHECKS: dict[Callable[..., dg.AssetCheckResult], str] = {
+    linked_event_types_exist: "Every linked service's event type exists.",
+    mirrored_event_types_are_listed: "Cal.com's listings show every event type that is mirrored.",
+}
+
+
 def checks(account: Account) -> list[dg.AssetChecksDefinition]:
-    """Both, of an account."""
+    """All of them, of an account."""
     key = account.key("event_types")
-    linked = dg.asset_check(asset=key, description="Every linked service's event type exists.")
-    listed = dg.asset_check(asset=key, description="Cal.com's listings show every event type that is mirrored.")
-    return [
-        linked(account.given_to(linked_event_types_exist)),
-        listed(account.given_to(mirrored_event_types_are_listed)),
-    ]
+    return [dg.asset_check(asset=key, description=d)(account.given_to(check)) for check, d in _CHECKS.items()]

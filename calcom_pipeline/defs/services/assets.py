@@ -1,7 +1,7 @@
 """Services against event types: the plan as a person wants to read it, and what came of it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 
@@ -30,10 +30,11 @@ from calcom_pipeline.defs.services.shown import (
     result_table,
 )
 from calcom_pipeline.domain.cleaning import printable
+from calcom_pipeline.domain.services.plans import ActionKind
 
 _OF_PLANS = {"service_id": ("services_table", "service_id"), "service_version": ("services_table", "version")}
 _OF_LINKS = {name: ("service_plan", name) for name in ("service_id", "owner", "event_type_id")}
-_KINDS = ("create", "adopt", "push", "pull", "hide", "show", "park", "import", "conflict", "refuse", "wait")
+_KINDS = get_args(ActionKind)
 
 
 def service_plan(

@@ -24,7 +24,7 @@ IN_SYNC, NOTHING_LEFT, NOTHING_HELD = "services_in_sync", "nothing_left_to_sync"
 _DESCRIPTIONS = {
     IN_SYNC: "No service has failed, is parked, in conflict, refused or waiting; else which, why, and what to press.",
     NOTHING_LEFT: "Planned again just now: nothing is left that would be written.",
-    NOTHING_HELD: "No action waits until somebody approves it: brakes hold large destructive shares.",
+    NOTHING_HELD: "No action waits until somebody approves it.",
 }
 
 

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
-from calcom_pipeline.app.services.attention import ServicesNow, command_for, explain_command
+from calcom_pipeline.app.services.attention import ServicesNow
 from calcom_pipeline.app.services.ports import ActionResult, StoredPlan
 from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.markdown import Markup, code, launchpad, link, shown, table
 from calcom_pipeline.domain.services.attention import ServiceTrouble
 from calcom_pipeline.domain.services.plans import Action
+from calcom_pipeline.domain.services.remedies import explain_command
 from calcom_pipeline.settings import Settings
 
 #: A page of the UI takes some hundred rows well; all of them stand in `sync_actions`.
@@ -81,15 +82,15 @@ def _next_attempt(trouble: ServiceTrouble) -> str:
 
 def _what_to_do(trouble: ServiceTrouble, account: Account) -> Markup:
     """The advice, the button, the command."""
-    service = trouble.service_id
-    parts = [str(shown(trouble.advice))]
-    if trouble.remedy == "retry":
+    service, remedy = trouble.service_id, trouble.remedy
+    parts = [str(shown(remedy.sentence))]
+    if remedy.kind == "retry":
         parts.append(launchpad("Retry it", account.named("retry_service"), {"service": service}))
-    if trouble.remedy == "decide":
+    if remedy.kind == "decide":
         job = account.named("resolve_conflict")
         parts.append(launchpad("Take ours", job, {"service": service, "take": "local"}))
         parts.append(launchpad("Take Cal.com's", job, {"service": service, "take": "remote"}))
-    commands = dict.fromkeys((command_for(trouble), explain_command(service)))
+    commands = dict.fromkeys((remedy.command(service), explain_command(service)))
     return Markup(" · ".join([*parts, *(code(command) for command in commands)]))
 
 

@@ -8,17 +8,39 @@ attendee who is a host somewhere.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Literal
+from typing import Literal, NewType
 from zoneinfo import ZoneInfo
 
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.zones import UnknownZoneError, zone_of
 
-#: Why of a fact about bookings that had changed already when they were first read: nobody knows who hosted them before.
-CHANGED_BEFORE_READ = "bookings changed at Cal.com before they were read"
-
 ChangeKind = Literal["booking", "event_type", "schedule"]
 Span = tuple[datetime, datetime]
+
+#: Why a fact was left: all of them stand here, so that whoever reads facts can name them.
+Why = NewType("Why", str)
+BOOKINGS_CHANGED = Why("bookings changed at Cal.com")
+#: They had changed already when they were first read: nobody knows who hosted them before.
+CHANGED_BEFORE_READ = Why("bookings changed at Cal.com before they were read")
+EVENT_TYPE_CHANGED = Why("changed at Cal.com")
+EVENT_TYPE_GONE = Why("gone from Cal.com")
+EVENT_TYPE_LEFT_OUT = Why("is not read any more")
+SCHEDULE_CHANGED = Why("schedule changed at Cal.com")
+SERVICE_CREATED = Why("created for a service")
+HELD = Why("held")
+HOLD_MOVED = Why("moved")
+HOLD_RELEASED = Why("released")
+HOLD_OVER = Why("hold over")
+
+
+def service_written(kind: str) -> Why:
+    """An action of this kind was done to an event type."""
+    return Why(f"{kind} of a service")
+
+
+def delivered(trigger: str) -> Why:
+    """A webhook of this trigger came in."""
+    return Why(f"webhook {trigger}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +48,7 @@ class ChangeEvent:
     """One change. `spans` are the old and new times (UTC) that became free or taken; none means: all of them."""
 
     kind: ChangeKind
-    why: str
+    why: Why
     event_type_id: int | None = None
     user_ids: tuple[int, ...] = ()
     spans: tuple[Span, ...] = ()

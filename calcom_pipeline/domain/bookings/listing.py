@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from calcom_pipeline.domain.addresses import canonical
-from calcom_pipeline.domain.availability.changes import CHANGED_BEFORE_READ, ChangeEvent, Span
+from calcom_pipeline.domain.availability.changes import BOOKINGS_CHANGED, CHANGED_BEFORE_READ, ChangeEvent, Span, Why
 from calcom_pipeline.domain.bookings.models import Booking
 
 ListingKind = Literal["mine", "team", "organization"]
@@ -193,7 +193,7 @@ def facts_of(
     `horizon`). A change that concerns no such time, or nothing that decides about free slots, has no fact.
     """
     first, last = now - ZONE_SLACK, now + horizon + ZONE_SLACK
-    spans: dict[tuple[int | None, tuple[int, ...], str], set[Span]] = {}
+    spans: dict[tuple[int | None, tuple[int, ...], Why], set[Span]] = {}
     for old, new in changes:
         sides = [side for side in (old, new) if side is not None]
         if old == new or not any(side.status in _BLOCKING for side in sides):
@@ -201,7 +201,7 @@ def facts_of(
         users = tuple(sorted({user for side in sides for user in side.user_ids}))
         concerned = {span for side in sides if (span := side.span_within(first, last))}
         for event_type_id in {side.event_type_id for side in sides if concerned}:
-            why = CHANGED_BEFORE_READ if old is None and new and new.has_changed else "bookings changed at Cal.com"
+            why = CHANGED_BEFORE_READ if old is None and new and new.has_changed else BOOKINGS_CHANGED
             spans.setdefault((event_type_id, users, why), set()).update(concerned)
     return [
         ChangeEvent("booking", why, event_type_id, users, tuple(sorted(found)))

@@ -6,7 +6,6 @@ Nothing is asked of Cal.com for it, so it is as old as the mirror of event types
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal, get_args
 
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.reasons import NO_REASON, Reason
@@ -15,13 +14,7 @@ from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.domain.services.models import Service
 from calcom_pipeline.domain.services.plans import Action, ActionKind, FieldDecision
 from calcom_pipeline.domain.services.reconcile import Situation, decide, plan_services
-
-#: Worst first. parked and failed: a write was tried and did not work; conflict, refused and held wait for a person;
-#: waiting and pending are dealt with by the next runs.
-Standing = Literal["parked", "failed", "conflict", "refused", "held", "waiting", "pending", "in_sync"]
-STANDINGS: tuple[Standing, ...] = get_args(Standing)
-#: Those that somebody has to look at.
-NEEDING: frozenset[Standing] = frozenset({"parked", "failed", "conflict", "refused", "held"})
+from calcom_pipeline.domain.services.remedies import STANDINGS, Standing
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from calcom_pipeline.domain.reports.standing import NEEDING, STANDINGS, Standing
+from calcom_pipeline.domain.services.remedies import NEEDING, STANDINGS, Standing
 
 #: in_sync: nothing to do; working: the next runs do it; asking: somebody has to do something; unknown: nobody can tell.
 Verdict = Literal["in_sync", "working", "asking", "unknown"]

@@ -1,6 +1,6 @@
 """Services that need somebody: what is the matter with each, and what a person can do about it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -8,33 +8,12 @@ from typing import Literal
 from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.domain.services.plans import DOING, Action, FieldDecision
+from calcom_pipeline.domain.services.remedies import Remedy, remedy_of
 
 #: In the order in which they are to be looked at.
 TroubleKind = Literal["parked", "failed", "conflict", "refused", "waiting"]
 TROUBLE_KINDS: tuple[TroubleKind, ...] = ("parked", "failed", "conflict", "refused", "waiting")
 
-#: What a person can do: `retry` it at once, `decide` whose values count, `correct` the service, or just `wait`.
-RemedyKind = Literal["retry", "decide", "correct", "wait"]
-_REMEDIES: Mapping[TroubleKind, RemedyKind] = {
-    "parked": "retry",
-    "failed": "retry",
-    "conflict": "decide",
-    "refused": "correct",
-    "waiting": "wait",
-}
-
-_ADVICE: Mapping[RemedyKind, str] = {
-    "retry": "Mend the cause, then retry it",
-    "decide": "Decide whose values count: yours (local) or Cal.com's (remote)",
-    "correct": "Correct the service's row; it is planned again by itself",
-    "wait": "Nothing: it goes on by itself once this is over",
-}
-_ADVICE_OF_CODES: Mapping[str, str] = {
-    "gone": "Its event type was deleted at Cal.com: set the service inactive, or delete it and add it anew",
-    "create_ambiguous": "Look at these event types: delete what the lost create may have made, then retry it",
-    "owner_unreadable": "Let the API key see that team, or change the service's team_id",
-    "owner_changed": "Set its team_id back, or delete it and add it anew for the other owner",
-}
 #: Settles itself within seconds, so it is nobody's business yet.
 _PASSING = frozenset({"create_may_appear"})
 #: Waits for itself: its link shows what failed.
@@ -57,14 +36,9 @@ class ServiceTrouble:
     fields: tuple[FieldDecision, ...] = ()
 
     @property
-    def remedy(self) -> RemedyKind:
+    def remedy(self) -> Remedy:
         """What a person can do about it."""
-        return "retry" if self.reason.code == "create_ambiguous" else _REMEDIES[self.kind]
-
-    @property
-    def advice(self) -> str:
-        """The same as a sentence."""
-        return _ADVICE_OF_CODES.get(self.reason.code, _ADVICE[self.remedy])
+        return remedy_of(self.kind, self.reason.code)
 
 
 def troubles(actions: Iterable[Action], links: Iterable[Link], *, planned_now: bool) -> tuple[ServiceTrouble, ...]:

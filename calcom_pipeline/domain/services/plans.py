@@ -2,23 +2,27 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from calcom_pipeline.domain.event_types.models import Owner
-from calcom_pipeline.domain.reasons import NO_REASON, Reason
+from calcom_pipeline.domain.reasons import NO_REASON, SENTENCES, Reason
 from calcom_pipeline.domain.services.fields import Value
 from calcom_pipeline.domain.services.links import Link
 
 ActionKind = Literal["create", "adopt", "push", "pull", "hide", "show", "park", "import", "conflict", "refuse", "wait"]
 #: Kinds that apply does something about; the others show a person what stands in the way.
 DOING: frozenset[ActionKind] = frozenset({"create", "adopt", "push", "pull", "hide", "show", "park", "import"})
-#: Kinds that may lose something a person cares about, braked apart from each other.
-DESTRUCTIVE: frozenset[ActionKind] = frozenset({"hide", "park", "pull"})
+#: Kinds that may lose something a person cares about, braked apart from each other, each with its reason's code.
+BRAKED: Mapping[ActionKind, str] = {"hide": "brake_hide", "park": "brake_park", "pull": "brake_pull"}
 #: Kinds that write to Cal.com and take over values in one go.
 _PULLING: frozenset[ActionKind] = frozenset({"push", "pull", "hide", "show"})
 
 Verdict = Literal["agree", "push", "pull", "conflict"]
+
+if _unworded := sorted(set(BRAKED.values()) - set(SENTENCES)):
+    raise ImportError(f"no sentence for {', '.join(_unworded)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,10 @@ class Action:
         return {d.field: getattr(d, side) for d in self.fields if d.verdict == verdict}
 
     @property
-    def destroys(self) -> frozenset[ActionKind]:
+    def destroys(self) -> AbstractSet[ActionKind]:
         """The brakes it falls under: that of its kind, and that of pulls when it takes over values beside a write."""
         pulls: set[ActionKind] = {"pull"} if self.kind in _PULLING and self.values("pull") else set()
-        return DESTRUCTIVE & {self.kind, *pulls}
+        return BRAKED.keys() & {self.kind, *pulls}
 
     def why_held(self, held: Mapping[Any, Reason]) -> Reason:
         """Why it waits until the plan is applied by name, by the brakes that hold; empty when it does not wait."""
@@ -83,10 +87,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Brakes:
-    """How large a destructive share may be before a person has to approve it: percent of the links, and at least."""
+    """How large a destructive share may be before a person has to approve it: percent of the links, and at least.
+
+    A listing with less than `smallest_share` of what it held before (0 to 1) is not trusted.
+    """
 
     share_percent: float
     minimum: int
+    smallest_share: float = 0.5
 
     def allowed(self, linked: int) -> int:
         """The largest number of destructive actions of one kind."""
@@ -106,5 +114,5 @@ class Brakes:
             if suspicious:
                 held[kind] = suspicious
             elif number > limit:
-                held[kind] = Reason(f"brake_{kind}", number=number, linked=linked, limit=limit)
+                held[kind] = Reason(BRAKED[kind], number=number, linked=linked, limit=limit)
         return held

@@ -14,8 +14,9 @@ from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.fields import FIELD_NAMES, Side, Value, Values, local_values, remote_values
 from calcom_pipeline.domain.services.links import Intent, Link
 from calcom_pipeline.domain.services.matching import equal_parts, kind_of, made_by, not_writable, notes, unsent
-from calcom_pipeline.domain.services.models import Service, clean_slug, problems_of
+from calcom_pipeline.domain.services.models import Service, clean_slug
 from calcom_pipeline.domain.services.plans import Action, ActionKind, FieldDecision, Plan, Verdict
+from calcom_pipeline.domain.services.problems import problems_of
 
 _NEVER = object()
 GONE = Reason("gone")

@@ -7,7 +7,7 @@ from typing import Literal
 from calcom_pipeline.domain.reasons import Reason
 
 #: Changes that always fire a trigger which names their booking (fact sheet 7.2).
-ChangeKind = Literal["created", "cancelled", "rejected"]
+ExpectedChange = Literal["created", "cancelled", "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Change:
     """A change that a delivery has to name. `happened_at` by Cal.com's clock, UTC."""
 
     uid: str
-    kind: ChangeKind
+    kind: ExpectedChange
     happened_at: datetime
 
 

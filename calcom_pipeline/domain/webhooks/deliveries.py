@@ -14,56 +14,11 @@ from typing import Any, Literal, cast
 
 import orjson
 
-from calcom_pipeline.domain.availability.changes import ChangeEvent, Span
-
-#: Triggers that close a booking; they are sent before its row is updated (fact sheet 7.5).
-CLOSING = frozenset({"BOOKING_CANCELLED", "BOOKING_REJECTED"})
-MOVED = "BOOKING_RESCHEDULED"
-#: What the test button of the web application sends, about a booking that does not exist (fact sheet 7.4).
-TEST = "PING"
-#: Triggers that move no time, so that no cached day is wrong after them.
-_TIMELESS = frozenset(
-    {
-        "AFTER_GUESTS_CAL_VIDEO_NO_SHOW",
-        "AFTER_HOSTS_CAL_VIDEO_NO_SHOW",
-        "BOOKING_LOCATION_UPDATED",
-        "BOOKING_NO_SHOW_UPDATED",
-        "BOOKING_PAID",
-        "MEETING_ENDED",
-        "MEETING_STARTED",
-        "RECORDING_READY",
-        "RECORDING_TRANSCRIPTION_GENERATED",
-        TEST,
-    }
-)
-#: Fact sheet 7.2.
-KNOWN = (
-    CLOSING
-    | _TIMELESS
-    | {
-        "BOOKING_CREATED",
-        "BOOKING_PAYMENT_INITIATED",
-        "BOOKING_REASSIGNED",
-        "BOOKING_REQUESTED",
-        MOVED,
-        "CALENDAR_ENTRY_REJECTED",
-        "DELEGATION_CREDENTIAL_ERROR",
-        "DELEGATION_CREDENTIAL_ROTATION_REQUIRED",
-        "DELEGATION_CREDENTIAL_SECRET_ROTATED",
-        "DELEGATION_CREDENTIAL_SECRET_ROTATION_FAILED",
-        "FORM_SUBMITTED",
-        "FORM_SUBMITTED_NO_EVENT",
-        "INSTANT_MEETING",
-        "INSTANT_MEETING_ACCEPTED",
-        "OOO_CREATED",
-        "ROUTING_FORM_FALLBACK_HIT",
-        "WRONG_ASSIGNMENT_REPORT",
-    }
-)
+from calcom_pipeline.domain.availability.changes import ChangeEvent, Span, delivered
+from calcom_pipeline.domain.webhooks.triggers import TEST, TRIGGERS, trigger_of
 
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")  # hex of a SHA-256, no prefix (fact sheet 7.3)
 _UNSIGNED = "no-secret-provided"
-_FLAT = "MEETING_"  # the booking's row without an envelope: `createdAt` is the booking's own (fact sheet 7.4)
 _LONGEST_NAME = 200  # of a uid or a trigger; Cal.com's have 22 and 44 characters
 _LARGEST_ID = 2**63 - 1
 # What takes longer concerns all days: days are listed one by one.
@@ -95,7 +50,7 @@ class Delivery:
     @property
     def is_known(self) -> bool:
         """Whether the fact sheet knows the trigger."""
-        return self.trigger in KNOWN
+        return self.trigger in TRIGGERS
 
     @property
     def first_state(self) -> State:
@@ -176,7 +131,7 @@ def _read(raw: bytes, now: datetime) -> tuple[Delivery, bool]:
         tuple(_facts(trigger or "", payload, now)),
         raw,
     )
-    return read, payload is not whole or not (trigger or "").startswith(_FLAT)
+    return read, payload is not whole or not trigger_of(trigger or "").is_flat
 
 
 # --- what it makes doubtful ----------------------------------------------------------------------------------------
@@ -184,7 +139,7 @@ def _read(raw: bytes, now: datetime) -> tuple[Delivery, bool]:
 
 def _facts(trigger: str, payload: Json, now: datetime) -> Iterator[ChangeEvent]:
     """At most one fact: the old and the new time of everybody whom the payload names as a user."""
-    if trigger in _TIMELESS:
+    if not trigger_of(trigger).moves_time:
         return
     away = _object(payload.get("oooEntry"))
     if away:
@@ -199,7 +154,7 @@ def _facts(trigger: str, payload: Json, now: datetime) -> Iterator[ChangeEvent]:
     if all(end < now - timedelta(days=1) for _, end in spans):  # a day on either side covers every zone
         return
     whole = any(end - start > _LONGEST_SPAN for start, end in spans)
-    yield ChangeEvent("booking", f"webhook {trigger}", event_type_id, users, () if whole else spans)
+    yield ChangeEvent("booking", delivered(trigger), event_type_id, users, () if whole else spans)
 
 
 def _users(payload: Json) -> Iterator[int]:

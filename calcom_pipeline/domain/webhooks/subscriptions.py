@@ -12,18 +12,9 @@ from urllib.parse import urlsplit
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.webhooks.models import PAYLOAD_VERSION, NewWebhook, Webhook, WebhookScope
+from calcom_pipeline.domain.webhooks.triggers import BOOKING_TRIGGERS
 
-#: What changes a booking, of the triggers that every build knows (fact sheet 7.2).
-BOOKING_TRIGGERS = (
-    "BOOKING_CREATED",
-    "BOOKING_REQUESTED",
-    "BOOKING_RESCHEDULED",
-    "BOOKING_CANCELLED",
-    "BOOKING_REJECTED",
-    "BOOKING_PAID",
-    "BOOKING_NO_SHOW_UPDATED",
-)
-ActionKind = Literal["keep", "create", "change", "remove"]
+SubscriptionStep = Literal["keep", "create", "change", "remove"]
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -45,7 +36,7 @@ class WantedSubscription:
 class SubscriptionAction:
     """One thing to do about a scope. `webhook_id` is None for what is yet to be made, `set_to` for what is to go."""
 
-    kind: ActionKind
+    kind: SubscriptionStep
     reason: Reason
     webhook_id: str | None = None
     set_to: NewWebhook | None = field(default=None, repr=False)

@@ -20,8 +20,8 @@ from markupsafe import Markup
 from calcom_pipeline import __version__
 from calcom_pipeline.app.reports.models import AccountReport
 from calcom_pipeline.domain.redaction import redacted
-from calcom_pipeline.domain.reports.standing import STANDINGS
 from calcom_pipeline.domain.reports.verdict import age
+from calcom_pipeline.domain.services.remedies import STANDINGS
 from calcom_pipeline.settings import CALCOM_CLOUD, Settings
 from calcom_pipeline.web.report.plots import WEEKDAYS, bookings_picture, calls_picture, free_days_picture, hour_grid
 from calcom_pipeline.web.report.view import STANDING_NAMES, ServiceTable, groups, minute, shown
@@ -86,7 +86,7 @@ def trouble_page(sentence: str) -> str:
 @cache
 def policy(*, framed: bool = True) -> str:
     """The content security policy of all pages. `framed`: with what only a header may say."""
-    said = [
+    directives = [
         "default-src 'none'",
         f"script-src {_hash(_text('page.js'))}",
         f"style-src {_hash(_text('page.css'))}",
@@ -95,7 +95,7 @@ def policy(*, framed: bool = True) -> str:
         "form-action 'self'",
         "base-uri 'none'",
     ]
-    return "; ".join([*said, "frame-ancestors 'none'"] if framed else said)
+    return "; ".join([*directives, "frame-ancestors 'none'"] if framed else directives)
 
 
 def _rendered(name: str, content: Mapping[str, Any], *, script: bool = False) -> str:

@@ -186,10 +186,10 @@ def _svg(
 
 
 def _stack(place: int, label: str, series: Sequence[Series], height_of: Callable[[int], float]) -> list[str]:
-    told = ", ".join(f"{one.values[place]:,} {one.name}" for one in series if one.values[place])
-    if not told:
+    amounts = ", ".join(f"{one.values[place]:,} {one.name}" for one in series if one.values[place])
+    if not amounts:
         return []
-    parts, y = [f"<g><title>{escape(f'{label}: {told}')}</title>"], _HEIGHT
+    parts, y = [f"<g><title>{escape(f'{label}: {amounts}')}</title>"], _HEIGHT
     for one in series:
         height = height_of(one.values[place])
         if height:

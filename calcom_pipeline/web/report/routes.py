@@ -182,9 +182,9 @@ def _refusal(request: Request, error: ProblemError) -> Response:
         return RedirectResponse("/sign-in", 303, headers={"Cache-Control": "no-store"})
     if browses and error.kind is TOO_MANY:
         return _html(trouble_page("Too many requests; try again in a moment."), TOO_MANY.status)
-    told = problem_of(error)
-    assert told is not None
-    return told
+    refusal = problem_of(error)
+    assert refusal is not None
+    return refusal
 
 
 def _has_bearer(request: Request) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 _PURPOSE = b"calcom-pipeline session"
 _FORM = re.compile(
-    r"(?P<said>(?P<name>[a-z][a-z0-9_-]{0,30})\.(?P<end>\d{1,12})\.[\w-]{1,40})\.(?P<mark>[\w-]{43})", re.ASCII
+    r"(?P<claim>(?P<name>[a-z][a-z0-9_-]{0,30})\.(?P<end>\d{1,12})\.[\w-]{1,40})\.(?P<mark>[\w-]{43})", re.ASCII
 )
 
 
@@ -26,8 +26,8 @@ class Sessions:
 
     def begin(self, name: str) -> str:
         """A session of whoever has the token of this name."""
-        said = f"{name}.{int(self._clock() + self.seconds)}.{secrets.token_urlsafe(8)}"
-        return f"{said}.{_mark(self._keys[name], said)}"
+        claim = f"{name}.{int(self._clock() + self.seconds)}.{secrets.token_urlsafe(8)}"
+        return f"{claim}.{_mark(self._keys[name], claim)}"
 
     def holder_of(self, value: str) -> str:
         """Whose session it is; empty if it is over or was not made here."""
@@ -35,9 +35,9 @@ class Sessions:
         if found is None:
             return ""
         key = self._keys.get(found["name"], b"")
-        genuine = hmac.compare_digest(_mark(key, found["said"]), found["mark"])
+        genuine = hmac.compare_digest(_mark(key, found["claim"]), found["mark"])
         return found["name"] if key and genuine and int(found["end"]) > self._clock() else ""
 
 
-def _mark(key: bytes, said: str) -> str:
-    return base64.urlsafe_b64encode(hmac.digest(key, said.encode(), hashlib.sha256)).decode().rstrip("=")
+def _mark(key: bytes, claim: str) -> str:
+    return base64.urlsafe_b64encode(hmac.digest(key, claim.encode(), hashlib.sha256)).decode().rstrip("=")

@@ -12,9 +12,9 @@ from typing import Any
 from calcom_pipeline.app.reports.models import AccountReport
 from calcom_pipeline.domain.cleaning import one_line, printable
 from calcom_pipeline.domain.redaction import redacted, without_secrets
-from calcom_pipeline.domain.reports.remedies import Remedy, quoted, remedy_of
-from calcom_pipeline.domain.reports.standing import NEEDING, STANDINGS, ServiceStanding, Standing
+from calcom_pipeline.domain.reports.standing import ServiceStanding
 from calcom_pipeline.domain.services.plans import FieldDecision
+from calcom_pipeline.domain.services.remedies import NEEDING, STANDINGS, Remedy, Standing, quoted, remedy_of
 
 #: As a person reads them, on badges and filters.
 STANDING_NAMES: Mapping[Standing, str] = {
@@ -63,8 +63,8 @@ class ProblemGroup:
 
 def shown(text: object, longest: int = _LONGEST_NAME) -> str:
     """A text from outside, on one line."""
-    told = one_line(printable(without_secrets(str(text))))
-    return told if len(told) <= longest else told[: longest - 1] + "…"
+    line = one_line(printable(without_secrets(str(text))))
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def reason_shown(reason: str) -> str:
@@ -115,7 +115,7 @@ def _group(members: Sequence[ServiceStanding], report: AccountReport) -> Problem
         len(members),
         [called(one) for one in members[:_MEMBERS_NAMED]],
         max(0, len(members) - _MEMBERS_NAMED),
-        remedy.sentence,
+        _remedy_sentence(remedy),
         [(what, command.format(service=word)) for what, command in remedy.commands],
         differences(first.fields) if alone else (),
         _attempts(first) if alone else "",
@@ -131,6 +131,10 @@ def _attempts(one: ServiceStanding) -> str:
 
 def _remedy(one: ServiceStanding, report: AccountReport) -> Remedy:
     return remedy_of(one.standing, one.reason.code, writes=report.mode == "auto", open_plan=report.open_plan)
+
+
+def _remedy_sentence(remedy: Remedy) -> str:
+    return remedy.sentence and f"{remedy.sentence}."
 
 
 class ServiceTable:
@@ -153,7 +157,7 @@ class ServiceTable:
         return {
             "standings": [[key, STANDING_NAMES[key]] for key in STANDINGS],
             "texts": list(self._texts),
-            "remedies": [[remedy.sentence, remedy.commands] for remedy in self._remedies],
+            "remedies": [[_remedy_sentence(remedy), remedy.commands] for remedy in self._remedies],
             "rows": self.rows,
         }
 
@@ -162,8 +166,8 @@ class ServiceTable:
         row.append(STANDINGS.index(one.standing))
         if one.standing == "in_sync":
             return row
-        told = str(one.reason)
-        reason = self._reasons.get(told) or self._reasons.setdefault(told, reason_shown(told))
+        sentence = str(one.reason)
+        reason = self._reasons.get(sentence) or self._reasons.setdefault(sentence, reason_shown(sentence))
         row += [self._place(self._texts, reason), self._place(self._remedies, _remedy(one, self._report))]
         row += [quoted(one.service_id) if quoted(one.service_id) != row[0] else 0, _attempts(one)]
         row.append([[d.field, d.here, d.there, d.agreed] for d in differences(one.fields)])

@@ -62,7 +62,7 @@ class TestServicesInSync:
         assert matter.startswith("**parked, nobody tries it any more**, 5 failures: ")
         assert "413" in matter
         assert at == "none"
-        assert f"`calcom-pipeline resolve {poisoned} --retry`" in what
+        assert f"`calcom-pipeline resolve --retry {poisoned}`" in what
 
         change(container, "UPDATE services SET description = 'short' WHERE id::text = %s", poisoned)
         job, config = buttons(found.description)["Retry it"]
@@ -98,7 +98,7 @@ class TestServicesInSync:
         assert service.startswith("[click](http://evil.example) | *bold*")
         assert r"\[click\]" in (found.description or "")
         assert at == "once somebody acted"
-        assert "planned again by itself" in what
+        assert "the next plan takes it up" in what
 
 
 class TestNothingHeld:

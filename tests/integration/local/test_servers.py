@@ -1,6 +1,5 @@
 """The embedded servers in everyday use: joining, pinning, leaving, companions, and what clients see."""
 
-import json
 import os
 import shutil
 import signal
@@ -20,32 +19,13 @@ import redis
 import sqlalchemy
 
 from calcom_pipeline import local
-from calcom_pipeline.local import Companion, LocalServerError, Servers, joining, logs
+from calcom_pipeline.local import LocalServerError, Servers, joining, logs
 from calcom_pipeline.local.environment import environment, shell_exports
+from tests.support.embedded import QUICK
 from tests.support.waiting import is_running, kill, until
 
 ROOT = Path(__file__).parents[3]
 FINDABLE = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-QUICK = {"durable": False, "linger_seconds": 0.3}
-
-# A companion as a caller would hand it in: it answers on a socket and says so in its ready file.
-HELPFUL = """
-import json, os, signal, socket, sys
-from pathlib import Path
-server = socket.create_server(("127.0.0.1", 0))
-port = server.getsockname()[1]
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-ready = Path(sys.argv[1])
-new = ready.with_name("new")
-new.write_text(json.dumps({"url": f"http://127.0.0.1:{port}{sys.argv[2]}", "port": port, "pid": os.getpid()}))
-new.rename(ready)
-while True:
-    server.accept()[0].close()
-"""
-
-
-def helpful(name: str = "stand-in") -> Companion:
-    return Companion(name, (sys.executable, "-c", HELPFUL, "{ready_file}", "{data}"))
 
 
 def python(code: str, *arguments: object, **options: object) -> subprocess.Popen[str]:
@@ -67,36 +47,6 @@ def somebody_using(data: Path, **options: object) -> Iterator[subprocess.Popen[s
         assert process.stdout.readline() == "in\n"
         yield process
         process.communicate()
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder that every user may pass, for the data folder of one test."""
-    place = Path(tempfile.mkdtemp(prefix="local-"))
-    place.chmod(0o711)
-    yield place
-    local.remove(place / "data")
-    shutil.rmtree(place)
-
-
-@pytest.fixture(scope="session")
-def used_data() -> Iterator[Path]:
-    """A data folder whose servers have run before: they start in a third of the time of new ones."""
-    place = Path(tempfile.mkdtemp(prefix="local-"))
-    place.chmod(0o711)
-    with local.join(place / "data", **QUICK):
-        pass
-    yield place / "data"
-    local.remove(place / "data")
-    place.rmdir()
-
-
-@pytest.fixture
-def data(used_data: Path) -> Iterator[Path]:
-    """The same folder for every test that asks, with nothing running in it."""
-    local.down(used_data, force=True)
-    yield used_data
-    local.down(used_data, force=True)
 
 
 @pytest.fixture(scope="module")
@@ -344,58 +294,6 @@ class TestComingAndGoing:
             assert ask(servers, "SHOW fsync") == "off"
             with pytest.raises(LocalServerError, match="do not keep data safe from a crash"):
                 local.up(data)
-
-
-class TestCompanions:
-    def test_it_runs_beside_the_servers_and_ends_with_them(self, data: Path) -> None:
-        with local.join(data, companions=[helpful()], **QUICK) as servers:
-            assert servers.companions["stand-in"].endswith(str(data))
-            ready = json.loads((data / "companions/stand-in/ready.json").read_text())
-            assert is_running(ready["pid"])
-        assert local.down(data)
-        assert not is_running(ready["pid"])
-
-    def test_it_is_started_again(self, data: Path) -> None:
-        with local.join(data, companions=[helpful()], **QUICK) as servers:
-            os.kill(json.loads((data / "companions/stand-in/ready.json").read_text())["pid"], signal.SIGKILL)
-            until(lambda: (now := local.status(data)) and now.companions != servers.companions)
-            with local.join(data, companions=[helpful()], durable=False) as again:
-                assert set(again.companions) == {"stand-in"}
-
-    def test_it_may_come_later(self, data: Path) -> None:
-        with local.join(data, **QUICK) as servers:
-            assert servers.companions == {}
-            with local.join(data, companions=[helpful("a"), helpful("b")], **QUICK) as more:
-                assert set(more.companions) == {"a", "b"}
-                assert more.owner_pid == servers.owner_pid
-
-    @pytest.mark.parametrize("later", [False, True])
-    def test_one_that_does_not_start_is_an_error_with_its_last_words(self, data: Path, later: bool) -> None:
-        broken = Companion("broken", (sys.executable, "-c", "raise SystemExit('no such port {ready_file}')"))
-        with local.join(data, companions=[] if later else [helpful()], **QUICK) as servers:
-            with pytest.raises(LocalServerError, match=r"'broken' does not start \(exit code 1\): no such port"):
-                local.up(data, companions=[broken], durable=False)
-            assert local.status(data) == servers
-            assert not (data / "pinned").exists()
-
-    def test_one_that_cannot_be_run_is_an_error_at_first_start(self, data: Path) -> None:
-        missing = Companion("missing", (str(data / "nowhere"), "{ready_file}"))
-        with pytest.raises(LocalServerError, match="nowhere"), local.join(data, companions=[missing], **QUICK):
-            pass
-
-    def test_one_name_means_one_command(self, data: Path) -> None:
-        other = Companion("stand-in", (*helpful().argv, "--seed=2"))
-        with (
-            local.join(data, companions=[helpful()], **QUICK),
-            pytest.raises(LocalServerError, match="another command line"),
-            local.join(data, companions=[other], **QUICK),
-        ):
-            pass
-
-    @pytest.mark.parametrize(("name", "argv"), [("../x", ("a",)), ("postgres", ("a",)), ("", ("a",)), ("a", ())])
-    def test_nonsense_is_refused(self, name: str, argv: tuple[str, ...]) -> None:
-        with pytest.raises(ValueError, match="ompanion"):
-            Companion(name, argv)
 
 
 class TestEnvironment:

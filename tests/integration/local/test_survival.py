@@ -9,26 +9,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-import psycopg
 import pytest
-import redis
 
 from calcom_pipeline import local
-from calcom_pipeline.local import LocalServerError, Servers, places, processes, programs
+from calcom_pipeline.local import LocalServerError, places, processes, programs
 from calcom_pipeline.local.folder import Folder
 from calcom_pipeline.local.processes import Mark
 from tests.support import leaks
+from tests.support.embedded import PROGRAMS, QUICK, python, server_pids, words, write
 from tests.support.waiting import kill, until
-
-ROOT = Path(__file__).parents[3]
-QUICK = {"durable": False, "linger_seconds": 0.3}
-AS_ROOT = os.geteuid() == 0
-root_only = pytest.mark.skipif(not AS_ROOT, reason="only root can mount a small disk or become another user")
-PROGRAMS = frozenset({"postgres", "valkey-server", "initdb"})
 
 JOIN_AND_ASK = """
 import sys
@@ -41,27 +33,6 @@ for _ in range(int(sys.argv[2])):
             connection.execute("SELECT 1")
         print(servers.owner_pid)
 """
-
-
-def python(
-    code: str, *arguments: object, interpreter: str = sys.executable, **options: object
-) -> subprocess.Popen[str]:
-    paths = [str(ROOT), *(path for path in sys.path if path.endswith("site-packages"))]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **options.pop("env", {})}
-    argv = [interpreter, "-c", code, *map(str, arguments)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(argv, env=environment, **pipes, **options)
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder that every user may pass, for the data folders of one test."""
-    place = Path(tempfile.mkdtemp(prefix="local-"))
-    place.chmod(0o711)
-    yield place
-    for folder in [Path(path) for path, _, files in os.walk(place) if "owner.lock" in files]:  # some just go away
-        local.remove(folder)
-    shutil.rmtree(place)
 
 
 @pytest.fixture(scope="session")
@@ -82,27 +53,6 @@ def data(place: Path, template: Path) -> Path:
     """A data folder whose servers have run before."""
     subprocess.run(["/bin/cp", "-a", template, place / "data"], check=True)
     return place / "data"
-
-
-def write(servers: Servers, word: str) -> None:
-    with psycopg.connect(servers.database_url) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS words (word text)")
-        connection.execute("INSERT INTO words VALUES (%s)", [word])
-    with redis.Redis.from_url(servers.redis_url) as client:
-        client.rpush("words", word)
-
-
-def words(servers: Servers) -> tuple[list[str], list[str]]:
-    with psycopg.connect(servers.database_url) as connection:
-        ours = [row[0] for row in connection.execute("SELECT word FROM words ORDER BY word")]
-    with redis.Redis.from_url(servers.redis_url, decode_responses=True) as client:
-        return ours, sorted(client.lrange("words", 0, -1))
-
-
-def server_pids(data: Path) -> list[int]:
-    """All processes of the servers that work for the data folder, wherever they live."""
-    base = places.system_folder(Folder(data)) or data
-    return [pid for part in places.PARTS for pid in processes.find(Mark(base / part, PROGRAMS))]
 
 
 def heads(data: Path) -> dict[str, int]:
@@ -333,90 +283,3 @@ class TestPlaces:
             assert [processes.find(mark) for mark in marks] == found
             assert processes.find(Mark(data / "nowhere", PROGRAMS)) == []
         leaks.forget()  # it lists whatever runs on this machine, with all arguments
-
-
-def test_running_out_of_room_halfway_leaves_nothing_behind(place: Path) -> None:
-    """A limit on the size of files: the disk looks empty, and making the cluster fails in the middle."""
-    code = """
-import resource, sys
-from pathlib import Path
-from calcom_pipeline import local
-resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))
-try:
-    local.up(Path(sys.argv[1]), durable=False)
-except local.LocalServerError as error:
-    print(error)
-"""
-    data = place / "new"
-    with python(code, data) as limited:
-        said, _ = limited.communicate()
-    assert said.startswith(f"No room left for the local servers in {data}")
-    assert said.endswith("free some space or lift the limit, then try again\n")
-    assert not server_pids(data)
-    assert not (data / "postgres").exists()
-    assert not (data / "postgres.new").exists()
-    with local.join(data, **QUICK) as servers:
-        write(servers, "after")
-
-
-@contextmanager
-def small_disk(at: Path, size: str) -> Iterator[None]:
-    at.mkdir()
-    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", f"size={size},mode=711", "tmpfs", at], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["/bin/umount", "--lazy", at], check=True)
-
-
-def fill(disk: Path) -> Path:
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-        while True:
-            file.write(bytes(4096))
-    return filler
-
-
-@root_only
-class TestFullDisks:
-    def test_too_small_for_a_cluster(self, place: Path) -> None:
-        with small_disk(place / "disk", "100m"):
-            data = place / "disk/data"
-            with pytest.raises(LocalServerError, match=r"No room left for the local servers .* MB"):
-                local.up(data, durable=False)
-            subprocess.run(["/bin/mount", "-o", "remount,size=400m", place / "disk"], check=True)
-            with local.join(data, **QUICK) as servers:
-                write(servers, "after")
-            local.remove(data)
-
-    def test_full_at_a_later_start(self, place: Path) -> None:
-        with small_disk(place / "disk", "400m"):
-            data = place / "disk/data"
-            with local.join(data, **QUICK) as servers:
-                write(servers, "before")
-            assert local.down(data)
-            filler = fill(place / "disk")
-            with pytest.raises(LocalServerError, match="No room left for the local servers"):
-                local.up(data, durable=False, timeout_seconds=20)
-            assert not server_pids(data)
-            filler.unlink()
-            with local.join(data, **QUICK) as servers:
-                assert words(servers) == (["before"], ["before"])
-            local.remove(data)
-
-    def test_full_under_running_servers(self, place: Path) -> None:
-        with small_disk(place / "disk", "400m"):
-            data = place / "disk/data"
-            with local.join(data, **QUICK) as servers:
-                write(servers, "before")
-                filler = fill(place / "disk")
-                with redis.Redis.from_url(servers.redis_url) as client, pytest.raises(redis.ResponseError):
-                    for _ in range(1000):
-                        client.set("key", "x" * 100_000)
-                with pytest.raises(LocalServerError, match="No room left for the local servers"):
-                    local.up(data, durable=False)
-                filler.unlink()
-                with local.join(data, **QUICK) as again:
-                    assert again == servers
-                    assert words(again) == (["before"], ["before"])
-            local.remove(data)

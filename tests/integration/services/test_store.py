@@ -32,8 +32,8 @@ from calcom_pipeline.domain.errors import AnotherApply, StoreError
 from calcom_pipeline.domain.listed import Listed
 from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.links import Intent, Link
-from calcom_pipeline.domain.services.models import problems_of
 from calcom_pipeline.domain.services.plans import Brakes
+from calcom_pipeline.domain.services.problems import problems_of
 from tests.support.reconciling import ME, TEAM, FakeCalcom, event_type, linked
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)

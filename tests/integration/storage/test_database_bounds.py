@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -14,26 +14,22 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from calcom_pipeline import local
-from calcom_pipeline.adapters.postgres.bookings.in_doubt import PostgresOutcomeStore
-from calcom_pipeline.adapters.postgres.bookings.mirror import PostgresBookingMirror
 from calcom_pipeline.adapters.postgres.bounds import DatabaseBounds
 from calcom_pipeline.adapters.postgres.call_ledger import ApiCallRecorder, recording_calls
 from calcom_pipeline.adapters.postgres.dagster_storage import dagster_url
 from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
 from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
-from calcom_pipeline.app.calls import CallRecord, Changes
+from calcom_pipeline.app.calls import CallRecord
 from calcom_pipeline.app.maintenance.health import examine
 from calcom_pipeline.bootstrap import doctor
 from calcom_pipeline.bootstrap.container import open_container
 from calcom_pipeline.cli import exit_codes
-from calcom_pipeline.domain.bookings.in_doubt import OpenOutcome
-from calcom_pipeline.domain.bookings.listing import MINE
-from calcom_pipeline.domain.errors import StoreConflict, StoreError, StoreTimeout
+from calcom_pipeline.domain.errors import StoreError, StoreTimeout
 from calcom_pipeline.settings import load_settings
-from tests.support.booking_rows import NOW, page, row
 from tests.support.commands import command, said
 from tests.support.stalling import StallingProxy, before_postgres
+from tests.support.tables import ask
 
 SHORT = DatabaseBounds(
     connect_seconds=2,
@@ -60,11 +56,6 @@ def within(seconds: float) -> Iterator[None]:
     began = time.monotonic()
     yield
     assert time.monotonic() - began < seconds
-
-
-def ask(database: Database, query: str = "SELECT 1") -> Any:
-    with database.transaction("Testing", "read") as cursor:
-        return cursor.execute(query).fetchall()[0][0]
 
 
 # --- a line that stalls --------------------------------------------------------------------------------------
@@ -356,57 +347,6 @@ def test_a_server_that_speaks_another_encoding_by_itself_is_spoken_to_in_utf8(
 
 
 # --- transactions that lose ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def losing(database: Database) -> Callable[..., None]:
-    """Lets the next so many writes to a table lose against a transaction that is not there."""
-
-    def lose(times: int, state: str, table: str = "open_outcomes") -> None:
-        with database.transaction("Testing") as cursor:
-            cursor.execute("CREATE SEQUENCE tries")
-            cursor.execute(
-                f"CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-                f"IF nextval('tries') <= {times} THEN RAISE EXCEPTION 'lost' USING ERRCODE = '{state}'; END IF; "
-                f"RETURN NEW; END $$"
-            )
-            cursor.execute(f"CREATE TRIGGER losing BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION lose()")
-
-    return lose
-
-
-def outcome() -> OpenOutcome:
-    now = datetime.now(UTC)
-    return OpenOutcome("order-1", 6, now + timedelta(days=1), opened_at=now)
-
-
-@pytest.mark.parametrize("state", ["40001", "40P01"], ids=["serialization", "deadlock"])
-def test_a_transaction_that_loses_is_tried_again(database: Database, losing: Callable[..., None], state: str):
-    losing(2, state)
-    PostgresOutcomeStore(database).open(outcome())
-    assert len(PostgresOutcomeStore(database).still_open()) == 1
-    assert ask(database, "SELECT last_value FROM tries") == 3
-
-
-def test_a_page_that_is_stored_at_the_second_try_is_stored_with_everything_that_belongs_to_it(
-    database: Database, losing: Callable[..., None]
-):
-    """Its hosts are remembered so that they are not written again; those of a try that did not count were not."""
-    mirror = PostgresBookingMirror(database)
-    losing(1, "40001", "watermarks")
-    stored = mirror.store(page(row("a"), row("b")), listing=MINE, watermark=NOW)
-    assert stored.changes == Changes(added=2)
-    assert mirror.state(MINE).watermark == NOW
-    assert ask(database, "SELECT array_agg(username) FROM calcom_users") == ["alice"]
-    assert ask(database, "SELECT count(*) FROM booking_hosts") == 2
-
-
-def test_one_that_always_loses_ends_with_a_sentence(database: Database, losing: Callable[..., None]):
-    losing(100, "40001")
-    with pytest.raises(StoreConflict, match="another transaction was faster") as lost:
-        PostgresOutcomeStore(database).open(outcome())
-    assert "Try again" in lost.value.advice
-    assert ask(database, "SELECT last_value FROM tries") == database.bounds.attempts
 
 
 def test_a_database_whose_default_is_stricter_changes_nothing(servers: local.Servers, database: Database):

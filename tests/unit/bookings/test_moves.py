@@ -144,8 +144,8 @@ def test_after_rows_moved_inside_the_pages_of_any_read_the_next_quiet_one_has_th
         assert set(mirror.contents()) == set(world.entries), seed
 
 
-def test_a_last_row_that_moved_to_now_does_not_take_the_read_with_it():
-    """It looks well in order; whoever went on from it would never see what lies in between."""
+def all_changed_long_ago() -> tuple[World, MemoryMirror]:
+    """A mirrored account of which every booking has changed since, one after the other."""
     world, mirror = account(1, rows=6 * SMALL), MemoryMirror()
     pull(world, mirror)
     later(world)
@@ -153,6 +153,12 @@ def test_a_last_row_that_moved_to_now_does_not_take_the_read_with_it():
         world.tick(1000)
         world.change(uid, title="changed long ago")
     later(world, LONG_AGO)
+    return world, mirror
+
+
+def test_a_last_row_that_moved_to_now_does_not_take_the_read_with_it():
+    """It looks well in order; whoever went on from it would never see what lies in between."""
+    world, mirror = all_changed_long_ago()
 
     def once() -> None:
         world.inside_page = lambda: None
@@ -164,13 +170,7 @@ def test_a_last_row_that_moved_to_now_does_not_take_the_read_with_it():
 
 
 def test_a_whole_page_that_moved_at_once_is_asked_for_once_more_and_nothing_is_lost():
-    world, mirror = account(1, rows=6 * SMALL), MemoryMirror()
-    pull(world, mirror)
-    later(world)
-    for uid in sorted(world.entries):
-        world.tick(1000)
-        world.change(uid, title="changed long ago")
-    later(world, LONG_AGO)
+    world, mirror = all_changed_long_ago()
 
     def once() -> None:
         world.inside_page = lambda: None

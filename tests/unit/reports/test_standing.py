@@ -6,18 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from calcom_pipeline.domain.reasons import Reason
-from calcom_pipeline.domain.reports.remedies import quoted, remedy_of
-from calcom_pipeline.domain.reports.standing import (
-    STANDINGS,
-    ServiceStanding,
-    Standing,
-    known_event_types,
-    standings,
-)
+from calcom_pipeline.domain.reports.standing import ServiceStanding, known_event_types, standings
 from calcom_pipeline.domain.reports.verdict import Verdict, age, headline
 from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.domain.services.models import Service
 from calcom_pipeline.domain.services.reconcile import Situation
+from calcom_pipeline.domain.services.remedies import STANDINGS, Standing, quoted, remedy_of
 from tests.support.reconciling import ME, event_type, linked, service
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)

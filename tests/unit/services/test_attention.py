@@ -6,7 +6,7 @@ import pytest
 
 from calcom_pipeline.app.event_types.mirror import TeamChoice
 from calcom_pipeline.app.services.actions import ApplyRules
-from calcom_pipeline.app.services.attention import ServicesNow, command_for, services_now
+from calcom_pipeline.app.services.attention import ServicesNow, services_now
 from calcom_pipeline.app.services.choices import SyncChoice, SyncRules, sync_chosen
 from calcom_pipeline.app.services.planning import PlanRequest, PlanRules, make_plan
 from calcom_pipeline.app.services.sync import LatestApplied
@@ -93,7 +93,7 @@ class TestWhatIsWrong:
     def test_after_the_fifth_failure_it_is_parked_and_nobody_tries_it(self):
         (trouble,) = poisoned(5).look().troubles
         assert (trouble.kind, trouble.attempts, trouble.next_attempt_at) == ("parked", 5, None)
-        assert command_for(trouble) == "calcom-pipeline resolve 1 --retry"
+        assert trouble.remedy.command("1") == "calcom-pipeline resolve --retry 1"
 
     def test_each_kind_of_trouble_is_found_the_worst_first(self):
         office = Office(
@@ -148,18 +148,18 @@ class TestWhatIsWrong:
 @pytest.mark.parametrize(
     ("kind", "code", "remedy", "command"),
     [
-        ("failed", "rejected", "retry", "calcom-pipeline resolve 'a b' --retry"),
-        ("parked", "gone", "retry", "calcom-pipeline resolve 'a b' --retry"),
-        ("conflict", "fields_differ", "decide", "calcom-pipeline resolve 'a b' --take local"),
-        ("conflict", "create_ambiguous", "retry", "calcom-pipeline resolve 'a b' --retry"),
+        ("failed", "rejected", "retry", "calcom-pipeline resolve --retry 'a b'"),
+        ("parked", "gone", "retry", "calcom-pipeline resolve --retry 'a b'"),
+        ("conflict", "fields_differ", "decide", "calcom-pipeline resolve --take local 'a b'"),
+        ("conflict", "create_ambiguous", "retry", "calcom-pipeline resolve --retry 'a b'"),
         ("refused", "slug_taken", "correct", "calcom-pipeline explain 'a b'"),
         ("waiting", "owner_not_read", "wait", "calcom-pipeline explain 'a b'"),
     ],
 )
 def test_what_to_do_follows_from_the_kind_and_the_code(kind, code, remedy, command):
     trouble = ServiceTrouble("a b", kind, Reason.stored("why", code))
-    assert (trouble.remedy, command_for(trouble)) == (remedy, command)
-    assert trouble.advice
+    assert (trouble.remedy.kind, trouble.remedy.command("a b")) == (remedy, command)
+    assert trouble.remedy.sentence
 
 
 class TestChoices:
@@ -215,7 +215,7 @@ class TestChoices:
         [
             (("nobody",), {}, "There is no service nobody"),
             (("1",), {"decision": "retry"}, "Service 1 has no link"),
-            (("1",), {"decision": "local"}, "has no event type that its values could differ from"),
+            (("1",), {"decision": "local"}, "has no event type that could be read"),
             ((), {"plan_id": "never"}, "There is no plan never"),
         ],
     )

@@ -15,7 +15,8 @@ from calcom_pipeline.adapters.postgres.event_types.statements import upsert
 from calcom_pipeline.domain.columns import Column, columns_of
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.services.fields import FIELD_NAMES, SharedFields
-from calcom_pipeline.domain.services.models import Service, Shared, problems_of
+from calcom_pipeline.domain.services.models import Service, Shared
+from calcom_pipeline.domain.services.problems import problems_of
 from calcom_pipeline.domain.services.reconcile import decide
 
 PACKAGE = Path(calcom_pipeline.__file__).parent

@@ -73,7 +73,7 @@ def test_a_conflict_shows_both_values_and_what_decides():
         "! 1 in conflict: both changed",
         "    4 Service 4 (event type 1004)",
         "      duration_minutes: here 30, at Cal.com 45",
-        "    Say whose value counts: calcom-pipeline resolve 4 --take local   (or remote)",
+        "    Say whose value counts: calcom-pipeline resolve --take local 4   (or remote)",
     ]
 
 

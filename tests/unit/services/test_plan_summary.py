@@ -87,13 +87,13 @@ class TestGroups:
 
     def test_a_command_can_be_pasted_whatever_the_id_of_the_service_holds(self):
         odd = replace(action("conflict", 1, Reason("both_changed")), service_id="a b; rm")
-        assert "resolve 'a b; rm' --take" in summarize(stored([odd]), {}).groups[0].advice
+        assert "resolve --take local 'a b; rm'" in summarize(stored([odd]), {}).groups[0].advice
 
     def test_what_is_parked_says_what_it_was_parked_for(self):
         ones = [action("wait", n, Reason("parked", reason="too large", cause="rejected")) for n in (1, 2)]
         (group,) = summary(*ones).groups
         assert (group.fate, group.code, group.reason, len(group.members)) == ("parked", "rejected", "too large", 2)
-        assert "resolve 1 --retry" in group.advice
+        assert "resolve --retry 1" in group.advice
 
     def test_a_reason_of_an_earlier_release_stands_by_its_sentence(self):
         old = [action("refuse", n, Reason.stored(f"an old sentence {n % 2}", "name_missing_of_old")) for n in range(4)]

@@ -9,8 +9,9 @@ from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.fields import FIELD_NAMES, local_values, remote_values, service_columns
 from calcom_pipeline.domain.services.links import Intent, Link
-from calcom_pipeline.domain.services.models import Service, problems_of
-from calcom_pipeline.domain.services.plans import Action, Brakes, Plan
+from calcom_pipeline.domain.services.models import Service
+from calcom_pipeline.domain.services.plans import Action, Plan
+from calcom_pipeline.domain.services.problems import problems_of
 from calcom_pipeline.domain.services.reconcile import Situation, decide, plan_services
 from tests.support.reconciling import ME, TEAM, event_type, linked, service
 
@@ -347,35 +348,6 @@ class TestImports:
         assert plan([], [event_type(1)]).is_empty
         made = plan([], [event_type(1), event_type(2, parent_id=9)], propose_imports=True)
         assert [(a.kind, a.event_type_id) for a in made.actions] == [("import", 1)]
-
-
-class TestBrakes:
-    brakes = Brakes(share_percent=10, minimum=3)
-
-    def actions(self, kind, number):
-        return [Action(kind, str(n), "") for n in range(number)]
-
-    @pytest.mark.parametrize(
-        ("kind", "number", "linked", "held"),
-        [
-            ("hide", 3, 5, False),
-            ("hide", 4, 5, True),
-            ("hide", 10, 100, False),
-            ("park", 11, 100, True),
-            ("pull", 11, 100, True),
-            ("create", 1000, 0, False),
-            ("push", 1000, 1000, False),
-        ],
-    )
-    def test_a_large_destructive_share_waits_for_approval_and_creates_do_not(self, kind, number, linked, held):
-        assert (kind in self.brakes.held(self.actions(kind, number), linked=linked)) is held
-
-    def test_an_untrusted_listing_holds_everything_destructive(self):
-        mixed = [*self.actions("hide", 1), *self.actions("push", 1), *self.actions("pull", 1)]
-        assert set(self.brakes.held(mixed, linked=100, suspicious=Reason("listing_empty", owner="user:101"))) == {
-            "hide",
-            "pull",
-        }
 
 
 def test_price_is_a_note_and_never_part_of_a_plan():

@@ -123,6 +123,12 @@ class TestReplays:
         raw = orjson.dumps({"triggerEvent": "BOOKING_CREATED", "createdAt": "2025-01-01T00:00:00.000Z", "uid": "u1"})
         assert judged(raw) == Refused("too_old")
 
+    def test_a_flat_body_of_a_trigger_that_nobody_knows_is_kept(self):
+        raw = orjson.dumps({"triggerEvent": "MEETING_PAUSED", "createdAt": "2025-01-01T00:00:00.000Z", "uid": "u1"})
+        found = judged(raw)
+        assert isinstance(found, Delivery)
+        assert (found.is_known, found.first_state) == (False, "open")
+
 
 class TestWhatIsNamed:
     def test_a_moved_booking_names_both_uids_and_both_times(self):

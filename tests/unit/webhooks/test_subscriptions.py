@@ -7,13 +7,13 @@ import pytest
 from calcom_pipeline.domain.event_types.models import EventType, Owner
 from calcom_pipeline.domain.webhooks.models import Webhook, WebhookScope
 from calcom_pipeline.domain.webhooks.subscriptions import (
-    BOOKING_TRIGGERS,
     WantedSubscription,
     decide,
     release,
     same_address,
     wanted_scopes,
 )
+from calcom_pipeline.domain.webhooks.triggers import BOOKING_TRIGGERS
 
 URL = "https://hooks.example.com/calcom"
 WANTED = WantedSubscription(URL, "the-new-secret", previous=("the-old-secret",))

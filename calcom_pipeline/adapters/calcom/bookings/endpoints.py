@@ -5,6 +5,7 @@ answer never came.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 from urllib.parse import quote
@@ -26,7 +27,7 @@ from calcom_pipeline.domain.bookings.requests import BookingRequest
 from calcom_pipeline.domain.errors import CalcomError, Conflict, ContractBroken, Exchange, Rejected
 from calcom_pipeline.domain.event_types.models import EventType
 
-GROUP_NAME = "bookings"  # its version is a setting
+GROUP = EndpointGroup("bookings", None)  # its version is a setting
 _LOOK_ROWS = 100
 # Looking for one booking among those of one event type at one time; more than this at once is another problem.
 _MOST_LOOKS = 20
@@ -39,9 +40,11 @@ _AT_ONCE = GraceRules(grace_seconds=0.0)
 class BookingEndpoints(EventTypeEndpoints, AccountEndpoints):
     """Reads and writes of bookings."""
 
+    groups = (GROUP,)
+
     @property
     def _bookings(self) -> EndpointGroup:
-        return EndpointGroup(GROUP_NAME, self._context.options.bookings_version)
+        return replace(GROUP, version=self._context.options.bookings_version)
 
     # --- reads -------------------------------------------------------------------------------------------
 

@@ -25,6 +25,8 @@ _INSERTED = ("title", "duration_minutes")
 class EventTypeEndpoints(AccountEndpoints):
     """Reads and writes of event types."""
 
+    groups = (EVENT_TYPES, TEAM_EVENT_TYPES)
+
     # --- reads -------------------------------------------------------------------------------------------
 
     def list_personal(self) -> Listed[EventType]:

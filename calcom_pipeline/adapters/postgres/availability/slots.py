@@ -13,9 +13,7 @@ from calcom_pipeline.adapters.postgres.quarantine import put_away, settle
 from calcom_pipeline.adapters.postgres.streams import counts
 from calcom_pipeline.app.calls import Changes
 from calcom_pipeline.domain.availability.models import Slot, SlotDay, SlotKey, SlotQuery
-from calcom_pipeline.domain.listed import Listed
-
-SLOTS_STREAM = "slots"
+from calcom_pipeline.domain.listed import SLOTS_STREAM, Listed
 
 
 class PostgresSlotMirror:

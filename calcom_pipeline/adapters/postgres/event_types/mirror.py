@@ -12,14 +12,19 @@ from calcom_pipeline.adapters.postgres.quarantine import put_away, settle, settl
 from calcom_pipeline.adapters.postgres.streams import counts, lock_stream, move_watermark, read_believed_watermark
 from calcom_pipeline.app.calls import Changes
 from calcom_pipeline.app.event_types.ports import Replaced
-from calcom_pipeline.domain.availability.changes import ChangeEvent
+from calcom_pipeline.domain.availability.changes import (
+    EVENT_TYPE_CHANGED,
+    EVENT_TYPE_GONE,
+    EVENT_TYPE_LEFT_OUT,
+    SCHEDULE_CHANGED,
+    ChangeEvent,
+    Why,
+)
 from calcom_pipeline.domain.event_types.absence import Absent
 from calcom_pipeline.domain.event_types.models import EventType, Owner
-from calcom_pipeline.domain.listed import Listed
+from calcom_pipeline.domain.listed import EVENT_TYPES_STREAM, SCHEDULES_STREAM, TEAMS_STREAM, Listed
 from calcom_pipeline.domain.maintenance.standing_calls import AccountSize
 from calcom_pipeline.domain.models import Team
-
-EVENT_TYPES_STREAM, TEAMS_STREAM, SCHEDULES_STREAM = "event_types", "teams", "schedules"
 
 
 class PostgresEventTypeMirror:
@@ -56,9 +61,9 @@ class PostgresEventTypeMirror:
             hosts = tuple(sorted(host for (host,) in cursor.fetchall()))
             cursor.execute(statement(queries.UPSERT))
             added, changed = counts(cursor)
-            facts = [ChangeEvent("event_type", "changed at Cal.com", number) for number in changed]
+            facts = [ChangeEvent("event_type", EVENT_TYPE_CHANGED, number) for number in changed]
             if hosts:  # they host types of teams too, whose own rows say nothing of it
-                facts.append(ChangeEvent("schedule", "schedule changed at Cal.com", user_ids=hosts))
+                facts.append(ChangeEvent("schedule", SCHEDULE_CHANGED, user_ids=hosts))
             insert_facts(cursor, facts)
             cursor.execute(queries.NOTE_MISSING, {"owner": partition, "shown": shown, "read_at": read_at})
             absent = _absent(cursor)
@@ -90,13 +95,13 @@ class PostgresEventTypeMirror:
     def drop_owners(self, owners: Sequence[Owner], *, read_at: datetime) -> int:
         """Mark what belongs to owners that nobody wants read any more as deleted; how many that were."""
         values = {"owners": [str(o) for o in owners], "read_at": read_at}
-        return self._gone(queries.DROP_OWNERS, values, "is not read any more")
+        return self._gone(queries.DROP_OWNERS, values, EVENT_TYPE_LEFT_OUT)
 
     def mark_gone(self, event_type_ids: Sequence[int], *, read_at: datetime) -> int:
         """Mark those that are still missing as deleted, with the facts of it; how many."""
-        return self._gone(queries.MARK_GONE, {"ids": list(event_type_ids), "read_at": read_at}, "gone from Cal.com")
+        return self._gone(queries.MARK_GONE, {"ids": list(event_type_ids), "read_at": read_at}, EVENT_TYPE_GONE)
 
-    def _gone(self, query: str, values: Mapping[str, Any], why: str) -> int:
+    def _gone(self, query: str, values: Mapping[str, Any], why: Why) -> int:
         with self._database.transaction("Marking event types as gone") as cursor:
             lock_stream(cursor, EVENT_TYPES_STREAM)
             cursor.execute(statement(query), values)

@@ -1,8 +1,9 @@
 """Records that have a lifetime, a table each: deleting what is past it, and measuring what is there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from psycopg import sql
 
@@ -13,9 +14,9 @@ from calcom_pipeline.adapters.postgres.streams import counts
 
 
 class PostgresRecords:
-    """Records of one kind that one statement deletes."""
+    """Records of one kind that one statement, `forget`, deletes."""
 
-    def __init__(self, database: Database, kind: str, forget: str) -> None:
+    def __init__(self, database: Database, kind: str, *, forget: str) -> None:
         self.kind = kind
         self._database = database
         self._forget = forget
@@ -29,9 +30,8 @@ class PostgresRecords:
 class CallRecords:
     """The table `api_calls`: partitions are made ahead, whole months dropped, single rows deleted from the others."""
 
-    kind = "calls"
-
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, kind: str) -> None:
+        self.kind = kind
         self._database = database
 
     def forget(self, *, before: datetime, limit: int) -> int:
@@ -64,9 +64,8 @@ class CallRecords:
 class FeedRecords:
     """The feed of services: what every reader has dealt with."""
 
-    kind = "changes of services"
-
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, kind: str) -> None:
+        self.kind = kind
         self._database = database
 
     def forget(self, *, before: datetime, limit: int) -> int:
@@ -87,36 +86,51 @@ class Size:
     size_bytes: int
 
 
-#: What is measured: kind, the column of a record's age, its table and those that hang on it.
-_TABLES: Sequence[tuple[str, str, tuple[str, ...]]] = (
-    ("calls", "called_at", ("api_calls",)),
-    ("changes of services", "changed_at", ("service_changes",)),
-    ("plans", "created_at", ("sync_plans", "sync_actions")),
-    ("facts", "created_at", ("invalidations",)),
-    ("quarantine", "last_seen_at", ("quarantine",)),
-    ("creates in doubt", "opened_at", ("open_outcomes",)),
-    ("deliveries", "received_at", ("webhook_inbox",)),
-    ("changes to be delivered", "happened_at", ("webhook_findings",)),
+OwnRecords = PostgresRecords | CallRecords | FeedRecords
+
+
+@dataclass(frozen=True, slots=True)
+class RecordKind:
+    """One kind of record that has a lifetime: its setting without `_retention_days`, and its name.
+
+    `instant` is the column of a record's age; `tables` are its own and those that hang on it; `records` are made of
+    the database and the name.
+    """
+
+    setting: str
+    name: str
+    instant: str
+    tables: tuple[str, ...]
+    records: Callable[[Database, str], OwnRecords]
+
+
+def _by(forget: str) -> Callable[[Database, str], OwnRecords]:
+    return partial(PostgresRecords, forget=forget)
+
+
+#: Every kind: what is deleted, measured and shown is derived from it.
+KINDS: Sequence[RecordKind] = (
+    RecordKind("call", "calls", "called_at", ("api_calls",), CallRecords),
+    RecordKind("feed", "changes of services", "changed_at", ("service_changes",), FeedRecords),
+    RecordKind("plan", "plans", "created_at", ("sync_plans", "sync_actions"), _by(queries.FORGET_PLANS)),
+    RecordKind("fact", "facts", "created_at", ("invalidations",), _by(queries.FORGET_FACTS)),
+    RecordKind("quarantine", "quarantine", "last_seen_at", ("quarantine",), _by(queries.FORGET_RECORDS)),
+    RecordKind("outcome", "creates in doubt", "opened_at", ("open_outcomes",), _by(queries.FORGET_OUTCOMES)),
+    RecordKind("webhook", "deliveries", "received_at", ("webhook_inbox",), _by(queries.FORGET_DELIVERIES)),
+    RecordKind(
+        "finding", "changes to be delivered", "happened_at", ("webhook_findings",), _by(queries.FORGET_FINDINGS)
+    ),
 )
 
 
-def own_records(database: Database) -> dict[str, PostgresRecords | CallRecords | FeedRecords]:
+def own_records(database: Database) -> dict[str, OwnRecords]:
     """Every kind of record that has a lifetime, by the name of its setting without `_retention_days`."""
-    return {
-        "call": CallRecords(database),
-        "feed": FeedRecords(database),
-        "plan": PostgresRecords(database, "plans", queries.FORGET_PLANS),
-        "fact": PostgresRecords(database, "facts", queries.FORGET_FACTS),
-        "quarantine": PostgresRecords(database, "quarantine", queries.FORGET_RECORDS),
-        "outcome": PostgresRecords(database, "creates in doubt", queries.FORGET_OUTCOMES),
-        "webhook": PostgresRecords(database, "deliveries", queries.FORGET_DELIVERIES),
-        "finding": PostgresRecords(database, "changes to be delivered", queries.FORGET_FINDINGS),
-    }
+    return {kind.setting: kind.records(database, kind.name) for kind in KINDS}
 
 
 def dagster_check_records(database: Database) -> PostgresRecords:
     """Results of checks in Dagster's own database, which deleting a run leaves there."""
-    return PostgresRecords(database, "Dagster's checks", queries.FORGET_CHECKS)
+    return PostgresRecords(database, "Dagster's checks", forget=queries.FORGET_CHECKS)
 
 
 class PostgresSizes:
@@ -128,13 +142,14 @@ class PostgresSizes:
     def sizes(self) -> list[Size]:
         """One size a kind."""
         with self._database.transaction("Measuring records") as cursor:
-            return [_size(cursor, *measured) for measured in _TABLES]
+            return [_size(cursor, kind) for kind in KINDS]
 
 
-def _size(cursor: Cursor, kind: str, instant: str, tables: tuple[str, ...]) -> Size:
-    query = sql.SQL(statement(queries.SIZE)).format(table=sql.Identifier(tables[0]), instant=sql.Identifier(instant))
-    records, oldest, size = counts(cursor.execute(query, {"tables": list(tables)}))
-    return Size(kind, records, oldest, int(size))
+def _size(cursor: Cursor, kind: RecordKind) -> Size:
+    names = {"table": sql.Identifier(kind.tables[0]), "instant": sql.Identifier(kind.instant)}
+    query = sql.SQL(statement(queries.SIZE)).format(**names)
+    records, oldest, size = counts(cursor.execute(query, {"tables": list(kind.tables)}))
+    return Size(kind.name, records, oldest, int(size))
 
 
 def database_size(database: Database) -> int:

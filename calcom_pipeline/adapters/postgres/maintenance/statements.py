@@ -93,6 +93,13 @@ FORGET_DELIVERIES = """
 DELETE FROM webhook_inbox WHERE id IN (
     SELECT id FROM webhook_inbox WHERE finished_at < %(before)s LIMIT %(limit)s FOR UPDATE SKIP LOCKED)"""
 
+# --- changes that deliveries are measured against ---------------------------------------------------------------------
+
+FORGET_FINDINGS = """
+DELETE FROM webhook_findings WHERE (uid, kind) IN (
+    SELECT uid, kind FROM webhook_findings WHERE happened_at < %(before)s
+    ORDER BY happened_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)"""
+
 # --- quarantine ------------------------------------------------------------------------------------------------------
 
 # Settled records; and open ones that Cal.com no longer shows: everything was read since (all listings of bookings in
@@ -131,10 +138,3 @@ SELECT (SELECT count(*) FROM {table}), (SELECT min({instant}) FROM {table}),
             UNION SELECT inhrelid::regclass FROM pg_inherits
             WHERE inhparent = ANY(%(tables)s::text[]::regclass[])) all_of_it)"""
 DATABASE_SIZE = "SELECT pg_database_size(current_database())"
-
-# --- changes that deliveries are measured against ---------------------------------------------------------------------
-
-FORGET_FINDINGS = """
-DELETE FROM webhook_findings WHERE (uid, kind) IN (
-    SELECT uid, kind FROM webhook_findings WHERE happened_at < %(before)s
-    ORDER BY happened_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)"""

@@ -2,26 +2,38 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
+from calcom_pipeline.adapters.postgres.availability.statements import FREE_STARTS
 from calcom_pipeline.adapters.postgres.database import Database, statement
 from calcom_pipeline.adapters.postgres.event_types import statements as event_type_queries
 from calcom_pipeline.adapters.postgres.reports import statements as queries
 from calcom_pipeline.adapters.postgres.services import statements as service_queries
 from calcom_pipeline.adapters.postgres.streams import counts
 from calcom_pipeline.domain.availability.models import SlotKey
+from calcom_pipeline.domain.columns import annotated
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The select that counts an attribute of `Overview`, without its SELECT."""
+
+    of: str
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Rows that are there now."""
+    """Rows that are there now. The statement and the table of `status` are made of it."""
 
-    event_types: int
-    owners: int
-    bookings: int
-    slot_days: int
-    slots: int
-    quarantined: int
+    event_types: Annotated[int, Counted("count(*) FROM event_types WHERE deleted_at IS NULL")]
+    owners: Annotated[int, Counted("count(DISTINCT owner) FROM event_types WHERE deleted_at IS NULL")]
+    bookings: Annotated[int, Counted("count(*) FROM bookings WHERE deleted_at IS NULL")]
+    slot_days: Annotated[int, Counted("count(*) FROM slots")]
+    slots: Annotated[int, Counted(f"coalesce(sum({FREE_STARTS}), 0) FROM slots")]
+    quarantined: Annotated[int, Counted("count(*) FROM quarantine WHERE resolved_at IS NULL")]
+
+
+_COUNTS = "SELECT " + ", ".join(f"(SELECT {counted.of})" for _, counted in annotated(Overview, Counted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,7 @@ class PostgresOverview:
     def counts(self) -> Overview:
         """How much is there."""
         with self._database.transaction("Counting rows", "read") as cursor:
-            cursor.execute(queries.TABLE_COUNTS)
+            cursor.execute(statement(_COUNTS))
             return Overview(*counts(cursor))
 
     def missing_event_types(self) -> list[MissingEventTypes]:

@@ -5,16 +5,9 @@ from calcom_pipeline.adapters.postgres.statements import LATEST_BELIEVED
 from calcom_pipeline.domain.columns import columns_of
 from calcom_pipeline.domain.event_types.models import EventType
 
-TABLE_COUNTS = f"""
-SELECT (SELECT count(*) FROM event_types WHERE deleted_at IS NULL),
-       (SELECT count(DISTINCT owner) FROM event_types WHERE deleted_at IS NULL),
-       (SELECT count(*) FROM bookings WHERE deleted_at IS NULL),
-       (SELECT count(*) FROM slots), (SELECT coalesce(sum({FREE_STARTS}), 0) FROM slots),
-       (SELECT count(*) FROM quarantine WHERE resolved_at IS NULL)"""  # noqa: S608 - the constant above
-
 FREE_STARTS_BY_DAY = f"""
 SELECT event_types.slug || ' (' || event_types.owner || ')', day, sum({FREE_STARTS})::integer
-FROM slots JOIN event_types ON event_types.id = event_type_id GROUP BY 1, 2 ORDER BY 1, 2"""  # noqa: S608 - the same
+FROM slots JOIN event_types ON event_types.id = event_type_id GROUP BY 1, 2 ORDER BY 1, 2"""  # noqa: S608 - the constant above
 
 SLOT_KEYS = "SELECT event_type_id, duration_minutes, zone, day FROM slots ORDER BY 1, 2, 3, 4"
 
