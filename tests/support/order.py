@@ -7,7 +7,9 @@ from typing import Protocol, TypeVar
 # Seconds that a file takes alone, roughly, on two quiet cores. A file that is not here takes less than 20.
 LONG: dict[str, int] = {
     "tests/faults/test_daemon_storm.py": 120,
-    "tests/defs/test_loop.py": 110,
+    "tests/defs/test_loop.py": 60,
+    "tests/defs/test_loop_of_drift.py": 40,
+    "tests/defs/bookings/test_loop.py": 50,
     "tests/defs/test_shell.py": 80,
     "tests/faults/test_webhook_storms.py": 80,
     "tests/integration/storage/test_pooler.py": 70,
