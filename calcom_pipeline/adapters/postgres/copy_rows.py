@@ -1,0 +1,31 @@
+"""Rows into tables by binary COPY: psycopg writes them in C once it has been told the types of the columns.
+
+Finding out about every value of every row anew is else most of what storing a page costs, and PostgreSQL has no text
+to parse.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from calcom_pipeline.adapters.postgres.database import Cursor, statement
+
+#: Types by column, as PostgreSQL calls them.
+Columns = Mapping[str, str]
+
+
+def copy_rows(cursor: Cursor, table: str, columns: Columns, rows: Iterable[Sequence[Any]]) -> None:
+    """Send rows, whose values stand in the order of the columns, while they are being made.
+
+    A value of another type than its column's is a psycopg.Error or a TypeError; None is NULL.
+    """
+    with cursor.copy(statement(f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)")) as sink:
+        sink.set_types(list(columns.values()))
+        for row in rows:
+            sink.write_row(row)
+
+
+def as_json(text: bytes) -> Jsonb:
+    """What is JSON in UTF-8 already."""
+    return Jsonb(text, dumps=bytes)
