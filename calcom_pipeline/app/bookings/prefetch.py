@@ -47,8 +47,8 @@ def read_ahead(source: Iterator[T]) -> Iterator[T]:
 def heap_at_rest() -> Generator[None]:
     """Inside the block the garbage collector leaves alone what was there before, and looks for cycles seldom.
 
-    A page is thousands of small objects without a cycle, so the collector ran often, for nothing, and each time it looked
-    through all that was ever imported: a seventh of the time that reading a page takes, and a tenth without that.
+    A page is thousands of small objects without a cycle, so the collector ran often and found nothing: a seventh of the
+    time that reading a page takes while it looked through all that was ever imported, a tenth without that.
     """
     usual = gc.get_threshold()
     gc.freeze()
