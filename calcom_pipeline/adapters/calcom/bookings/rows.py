@@ -10,7 +10,7 @@ Shapes stand in `wire.py`; here it is judged what the values may be, and made a 
 from collections import Counter
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, cast, get_args
 
 import orjson
 from msgspec import UNSET
@@ -51,7 +51,7 @@ _KNOWN = frozenset({
     "icsUid", "attendees", "guests", "bookingFieldsResponses", "recurringBookingUid", "seatUid",
     "isPlatformManagedUserBooking",
 })  # fmt: skip
-_STATUSES = frozenset({"accepted", "pending", "cancelled", "rejected", "awaiting_host"})
+_STATUSES: dict[str, BookingStatus] = {status: status for status in get_args(BookingStatus)}
 _LARGEST_ID = 2**63 - 1  # bigint
 # That many rows, all with the same field missing or of another kind, are no accident but another shape.
 _ROWS_OF_A_NEW_SHAPE = 3
@@ -160,7 +160,8 @@ def _refused(row: Any) -> NoReturn:
 
 
 def _booking_of(shape: WireBooking, row: Row, raw: bytes) -> Booking:
-    if shape.status not in _STATUSES:
+    status = _STATUSES.get(shape.status)
+    if status is None:
         raise WrongFieldError("status: is none that Cal.com names")
     if not shape.uid:
         raise WrongFieldError("uid: is empty")
@@ -168,13 +169,14 @@ def _booking_of(shape: WireBooking, row: Row, raw: bytes) -> Booking:
     if kind is not None and row["eventType"]:
         type_id, slug = _event_type(kind), kind.slug
     _indexable("uid", shape.uid)
-    _indexable("moved", shape.rescheduled_from_uid)
-    _indexable("moved", shape.rescheduled_to_uid)
-    _indexable("series", shape.recurring_booking_uid)
+    if shape.rescheduled_from_uid or shape.rescheduled_to_uid or shape.recurring_booking_uid:
+        _indexable("moved", shape.rescheduled_from_uid)
+        _indexable("moved", shape.rescheduled_to_uid)
+        _indexable("series", shape.recurring_booking_uid)
     return Booking(
         shape.uid,
         _whole("id", shape.id),
-        cast("BookingStatus", shape.status),
+        status,
         _instant("start", shape.start),
         _instant("end", shape.end),
         _instant("createdAt", shape.created_at),

@@ -1,5 +1,6 @@
 """Every statement about bookings and their people, named and explained. Values are always parameters or COPY rows."""
 
+from calcom_pipeline.adapters.postgres.copy_rows import AS_IT_IS
 from calcom_pipeline.adapters.postgres.statements import is_ahead
 
 #: Columns that are written with a page, with their types.
@@ -21,10 +22,10 @@ BOOKING_COLUMNS = {
     "absent_host": "bool",
     "created_at": "timestamptz",
     "updated_at": "timestamptz",
-    "raw": "jsonb",
+    "raw": AS_IT_IS,
     "payload_hash": "bytea",
     "read_started_at": "timestamptz",
-    "listings": "text[]",
+    "listings": AS_IT_IS,
     "is_private": "bool",
 }
 ATTENDEE_COLUMNS = {

@@ -7,7 +7,7 @@ cost more than the work.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -15,7 +15,7 @@ from calcom_pipeline.adapters.postgres.availability.outbox import insert_facts
 from calcom_pipeline.adapters.postgres.bookings import quarantine as booking_quarantine
 from calcom_pipeline.adapters.postgres.bookings import statements as queries
 from calcom_pipeline.adapters.postgres.bookings.people import Gatekeeper
-from calcom_pipeline.adapters.postgres.copy_rows import as_json, copy_rows
+from calcom_pipeline.adapters.postgres.copy_rows import array_of, as_json, copy_rows
 from calcom_pipeline.adapters.postgres.database import Cursor, statement
 from calcom_pipeline.adapters.postgres.streams import counts, lock_stream, move_watermark
 from calcom_pipeline.app.bookings.ports import Stored
@@ -34,8 +34,7 @@ class MirrorOptions:
     keep_past: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
+class _Change(NamedTuple):
     """A row that has to be written: as it may be stored, what it replaces, and as it came."""
 
     booking: Booking
@@ -84,7 +83,7 @@ class PageStore:
     ) -> tuple[list[_Change], bool]:
         """Rows that have to be written, found under the lock of the stream; and whether quarantine holds records."""
         while True:
-            private = {uid for uid, b in wanted.items() if self._gate.is_private(b)}
+            private = self._gate.private_among(wanted)
             kept = {uid: self._gate.kept(b, private=uid in private) for uid, b in wanted.items()}
             rows: list[dict[str, Any]] = [
                 {"uid": b.uid, "hash": b.payload_hash.hex(), "updated_at": b.updated_at} for b in kept.values()
@@ -156,7 +155,7 @@ def _write_moves(cursor: Cursor, listing: Listing, moves: Moves, sent_at: dateti
 
 def _write(cursor: Cursor, changes: Sequence[_Change], listing: Listing, read_started_at: datetime) -> None:
     """New rows go straight in: under the lock of the stream nobody else adds any. Others by one upsert."""
-    shared_values = (read_started_at, [str(listing)])
+    shared_values = (read_started_at, array_of(str(listing)))
     added, changed = ([c for c in changes if c.added is new] for new in (True, False))
     if added:
         copy_rows(cursor, "bookings", queries.BOOKING_COLUMNS, _rows(added, shared_values))
@@ -172,7 +171,7 @@ def _write(cursor: Cursor, changes: Sequence[_Change], listing: Listing, read_st
     copy_rows(cursor, "booking_hosts", queries.HOST_COLUMNS, _hosts(bookings))
 
 
-def _rows(changes: Iterable[_Change], shared_values: tuple[datetime, list[str]]) -> Iterator[tuple[Any, ...]]:
+def _rows(changes: Iterable[_Change], shared_values: tuple[datetime, bytes]) -> Iterator[tuple[Any, ...]]:
     for change in changes:
         b = change.booking
         yield (
