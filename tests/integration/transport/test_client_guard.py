@@ -234,6 +234,20 @@ def test_it_is_stamped_and_signed_when_it_goes_out_not_when_it_queued(server: tu
     assert int(headers[TIMESTAMP_HEADER]) == int(attempt.sent_at.timestamp())
 
 
+def test_a_call_costs_two_ways_to_redis(calcom: CalcomClient, heard: Heard, redis_client: redis.Redis):
+    def ways() -> int:
+        stats = redis_client.info("stats")
+        assert isinstance(stats, dict)
+        return int(stats["total_reads_processed"])
+
+    calcom.me()  # the first one gives the server its scripts
+    before, sent_before = ways(), len(heard.requests)
+    for _ in range(10):
+        calcom.me()
+    assert len(heard.requests) - sent_before == 10
+    assert ways() - before - 1 == 2 * 10  # the second look at the figures is one
+
+
 def test_with_an_open_circuit_nobody_queues_for_a_turn(server: tuple[str, Heard]):
     script = Script(refuse="look")
     with pytest.raises(CircuitOpen):
