@@ -41,9 +41,16 @@ class Passage:
 
 
 class Errand(Protocol):
-    """A question or a word to the breaker that the limiter takes along: both keep their state on one server."""
+    """A question or a word to the breaker that the limiter takes along: both keep their state on one server.
+
+    `answer` is None until it has run.
+    """
 
     answer: Any
+
+    def run(self) -> None:
+        """Run it alone."""
+        ...
 
 
 class Limiter(Protocol):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from calcom_pipeline.adapters.redis.connection import Client, redis_failures, script
 from calcom_pipeline.adapters.redis.together import ScriptCall
-from calcom_pipeline.app.limits import Passage, Verdict
+from calcom_pipeline.app.limits import Errand, Passage, Verdict
 from calcom_pipeline.domain.errors import CacheError, CircuitOpen
 
 CircuitState = Literal["closed", "open", "half open"]
@@ -61,7 +61,7 @@ class RedisBreaker:
         self.refuse_when_open(group)
         return None
 
-    def enter(self, group: str, *, longest_seconds: float, looked: ScriptCall | None = None) -> Passage | None:
+    def enter(self, group: str, *, longest_seconds: float, looked: Errand | None = None) -> Passage | None:
         """Let one request through, last of all before it is sent; None while Redis is away.
 
         What was `looked` when the turn was granted is enough where the circuit is closed. Half open this takes the

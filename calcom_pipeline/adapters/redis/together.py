@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from redis.commands.core import Script
 from redis.exceptions import NoScriptError, RedisError
 
 from calcom_pipeline.adapters.redis.connection import Client
+from calcom_pipeline.app.limits import Errand
 
 
 @dataclass(slots=True)
@@ -24,12 +25,15 @@ class ScriptCall:
         self.answer = self.script(keys=list(self.keys), args=list(self.arguments))
 
 
-def run_together(client: Client, calls: Sequence[ScriptCall]) -> None:
+def run_together(client: Client, errands: Sequence[Errand | None]) -> None:
     """Run them in this order, others may come in between. What the server has forgotten it is given again.
+
+    All are scripts of this server; none stands for nothing to do.
 
     Raises:
         RedisError: one of them failed.
     """
+    calls = [cast("ScriptCall", errand) for errand in errands if errand is not None]
     if len(calls) == 1:
         calls[0].run()
         return

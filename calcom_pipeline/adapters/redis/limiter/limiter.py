@@ -31,7 +31,7 @@ from calcom_pipeline.adapters.redis.connection import Client, redis_failures, sc
 from calcom_pipeline.adapters.redis.limiter.local_pace import LocalPace
 from calcom_pipeline.adapters.redis.together import ScriptCall, run_together
 from calcom_pipeline.app.calls import Lane
-from calcom_pipeline.app.limits import TOO_MANY, Grant, NamedLimit
+from calcom_pipeline.app.limits import TOO_MANY, Errand, Grant, NamedLimit
 from calcom_pipeline.domain.errors import CacheError, RateLimited
 
 LANES: tuple[Lane, ...] = ("interactive", "sync", "warm", "backfill")
@@ -135,7 +135,7 @@ class RedisRateLimiter:
         self._lock = threading.Lock()
         self._away_until: float | None = None
 
-    def acquire(self, lane: Lane, *, deadline_seconds: float | None = None, errand: ScriptCall | None = None) -> Grant:
+    def acquire(self, lane: Lane, *, deadline_seconds: float | None = None, errand: Errand | None = None) -> Grant:
         """Block until a request may be sent. An `errand` is run right before each time that a turn is asked for.
 
         Raises:
@@ -154,12 +154,7 @@ class RedisRateLimiter:
         return grant
 
     def complete(
-        self,
-        grant: Grant,
-        *,
-        status: int | None,
-        named_limit: NamedLimit | None,
-        errand: ScriptCall | None = None,
+        self, grant: Grant, *, status: int | None, named_limit: NamedLimit | None, errand: Errand | None = None
     ) -> None:
         """The request is over: `status` is None when no answer came. Learns the limit that the answer named.
 
@@ -209,7 +204,7 @@ class RedisRateLimiter:
             )
         return replace(named_limit, reset_seconds=math.ceil(longest))
 
-    def _through_redis(self, lane: Lane, began: float, allowed: float, errand: ScriptCall | None) -> Grant | None:
+    def _through_redis(self, lane: Lane, began: float, allowed: float, errand: Errand | None) -> Grant | None:
         """A grant of the shared limiter, or None as soon as Redis is away."""
         if not self._may_ask_redis():
             return None
@@ -293,7 +288,7 @@ class LimiterScripts:
         self._complete = client.register_script(script("complete"))
         self._leave = client.register_script(script("leave"))
 
-    def ask(self, lane: Lane, waiter: str, turn: int, *, peek: bool = False, errand: ScriptCall | None = None) -> Reply:
+    def ask(self, lane: Lane, waiter: str, turn: int, *, peek: bool = False, errand: Errand | None = None) -> Reply:
         """Ask for a turn, or only look (`peek`). `turn` is the one that an earlier answer to this waiter named.
 
         An `errand` is run first, on the same way.
@@ -310,12 +305,12 @@ class LimiterScripts:
         ]
         asking = ScriptCall(self._acquire, self._keys, arguments)
         with redis_failures("Asking for a turn"):
-            run_together(self._client, [asking] if errand is None else [errand, asking])
+            run_together(self._client, [errand, asking])
         answer = cast("list[int]", asking.answer)
         return Reply(bool(answer[0]), answer[1] / 1000, answer[2] / 1000, answer[3])
 
     def complete(
-        self, grant_id: str, status: int | None, named_limit: NamedLimit | None, errand: ScriptCall | None = None
+        self, grant_id: str, status: int | None, named_limit: NamedLimit | None, errand: Errand | None = None
     ) -> None:
         """Record that a request is over, and the limit that its headers named; an `errand` on the same way."""
         headers = (named_limit.limit, named_limit.left, named_limit.reset_seconds) if named_limit else (-1, 0, 0)
@@ -356,18 +351,13 @@ class LimiterScripts:
             window_seconds=window_seconds,
         )
 
-    def run(self, errand: ScriptCall) -> None:
+    def run(self, errand: Errand) -> None:
         """Run an errand alone."""
         with redis_failures("Recording what came of a request"):
             errand.run()
 
     def _over(
-        self,
-        grant_id: str,
-        how: str,
-        status: int,
-        headers: tuple[int, int, int],
-        errand: ScriptCall | None = None,
+        self, grant_id: str, how: str, status: int, headers: tuple[int, int, int], errand: Errand | None = None
     ) -> None:
         budget = self._budget
         arguments: list[Any] = [grant_id, how, status, *headers, _ms(budget.window_seconds), budget.burst]
@@ -375,7 +365,7 @@ class LimiterScripts:
         arguments += [_ms(budget.longest_pause_seconds)]
         over = ScriptCall(self._complete, self._keys, arguments)
         with redis_failures("Recording what came of a request"):
-            run_together(self._client, [over] if errand is None else [over, errand])
+            run_together(self._client, [over, errand])
 
     def _ttl_ms(self) -> int:
         budget = self._budget
