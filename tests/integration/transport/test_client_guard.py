@@ -16,7 +16,7 @@ from calcom_pipeline.adapters.calcom.transport.guard import GuardedAdapter
 from calcom_pipeline.adapters.calcom.transport.messages import Attempt, Call
 from calcom_pipeline.adapters.calcom.transport.retries import Retries, RetryPatience
 from calcom_pipeline.adapters.calcom.transport.signing import SIGNATURE_HEADER, TIMESTAMP_HEADER, Signer
-from calcom_pipeline.app.limits import Grant, Passage
+from calcom_pipeline.app.limits import Errand, Grant, Passage
 from calcom_pipeline.domain.bookings.requests import BookingRequest, NewAttendee
 from calcom_pipeline.domain.errors import CircuitOpen, ContractBroken, OutcomeUnknown, TransientError
 from calcom_pipeline.domain.event_types.models import Owner
@@ -164,7 +164,7 @@ class Script:
     def clock(self) -> float:
         return self.now
 
-    def acquire(self, lane: str, *, deadline_seconds: float | None = None, errand: None = None) -> Grant:
+    def acquire(self, lane: str, *, deadline_seconds: float | None = None, errand: Errand | None = None) -> Grant:
         self.told.append(f"turn in {deadline_seconds:.0f} s")
         self.now += 2
         self._waiting()
@@ -173,7 +173,7 @@ class Script:
             self.now += 30  # the machine slept between the grant and its use
         return Grant("g", waited_seconds=2)
 
-    def complete(self, grant: Grant, *, status: int | None, named_limit: object, errand: None = None) -> None:
+    def complete(self, grant: Grant, *, status: int | None, named_limit: object, errand: Errand | None = None) -> None:
         self.told.append(f"complete {status}")
 
     def give_back(self, grant: Grant) -> None:
@@ -185,7 +185,7 @@ class Script:
     def looking(self, group: str) -> None:
         self._visit("look")
 
-    def enter(self, group: str, *, longest_seconds: float, looked: None = None) -> Passage | None:
+    def enter(self, group: str, *, longest_seconds: float, looked: Errand | None = None) -> Passage | None:
         self._visit("enter")
         return None
 
