@@ -28,8 +28,13 @@ def rounds() -> tuple[str, ...]:
     return ("",) if os.environ.get("BENCH_ONCE") else ("", "unchanged_")
 
 
+def cpu_seconds_so_far() -> float:
+    """User and system time of this program, all threads and the start included."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
 def tell(**figures: object) -> None:
     """One line of JSON on standard output: the figures, this program's CPU seconds and its peak of memory."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = round(used.ru_utime + used.ru_stime, 2)
+    cpu = round(cpu_seconds_so_far(), 2)
     print(json.dumps({**figures, "cpu_seconds": cpu, "peak_mb": round(peak_mb(), 1)}), flush=True)

@@ -48,6 +48,10 @@ class Ground:
         """CPU that PostgreSQL, Valkey and the sandbox have used so far; it depends little on what else runs here."""
         return sum(map(cpu_seconds, _with_descendants([self.servers.owner_pid, self.sandbox.pid])))
 
+    def database_cpu_seconds(self) -> float:
+        """The same of PostgreSQL and Valkey alone."""
+        return sum(map(cpu_seconds, _with_descendants([self.servers.owner_pid])))
+
 
 @contextmanager
 def ground(**account: Any) -> Generator[Ground]:

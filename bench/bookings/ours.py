@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from bench.child import rounds, tell
+from bench.child import cpu_seconds_so_far, rounds, tell
 
 SCHEMA = "bench_ours"
 
@@ -24,12 +24,13 @@ def main() -> None:
     with ready_container(load_settings({**os.environ, "CALCOM_DATABASE_SCHEMA": SCHEMA})) as container:
         container.require_schema()
         for name in rounds():
-            before, at = container.calcom.spent(), time.perf_counter()
+            before, at, cpu = container.calcom.spent(), time.perf_counter(), cpu_seconds_so_far()
             report = pull_bookings(container.calcom, container.bookings.mirror, container.bookings.options, now=utc_now)
             after = container.calcom.spent()
             found |= {
                 f"{name}rows": report.read,
                 f"{name}seconds": time.perf_counter() - at,
+                f"{name}read_cpu_seconds": cpu_seconds_so_far() - cpu,
                 f"{name}calls": after.calls - before.calls,
                 f"{name}refused": after.refused - before.refused,
             }

@@ -1,34 +1,59 @@
-"""100,000 bookings from a Cal.com without a limit into PostgreSQL: the lower bound, ours, dlt, Airbyte's CDK.
+"""100,000 bookings from a server without a limit into PostgreSQL: two lower bounds, ours, dlt, Airbyte's CDK.
 
-    python -m bench.bookings.side_by_side [--bookings N] [--rounds N] [--without-peers]
+    python -m bench.bookings.side_by_side [--bookings N] [--rounds N] [--peers dlt,airbyte]
 
-All read the same account and write to the same server, one after the other; the lower bound and ours take turns, so
-that both meet the same noise, and medians count. "kept" is what stands in the table in the end.
+All read the same pre-rendered account (`rendered.py`) and write to the same PostgreSQL, one after the other; the lower
+bounds and ours take turns, so that all meet the same noise, and medians count. "kept" is what stands in the table in
+the end. Ratios are those to the bound that fills the same tables as ours.
 """
 
 import argparse
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import partial
+from urllib.parse import urljoin
 
 import psycopg
 
-from bench.ground import UNLIMITED, Ground, Run, ground, machine, middle, run, table
+from bench.ground import ROOT, UNLIMITED, Ground, Run, ground, machine, middle, run, table
 from bench.peers import CONTENDERS, python_of
 
 #: Room for as fast as it goes: the server has no limit here.
 NO_LIMIT = {"CALCOM_RATE_LIMIT_PER_MINUTE": "100000", "CALCOM_RATE_BURST_REQUESTS": "50"}
 KEPT = {
     "lower_bound": "lower_bound.bookings",
+    "same_tables": "bench_same_tables.bookings",
     "ours": "bench_ours.bookings",
     "dlt": "bench_dlt.bookings",
     "airbyte": "lower_bound.bookings",
     "airbyte published": "lower_bound.bookings",
 }
-# "all CPU": the program's own, PostgreSQL's and the sandbox's; start-up and the unchanged read included.
-HEAD = ("", "seconds", "ratio", "its CPU s", "all CPU s", "ratio", "peak MB", "calls", "kept", "unchanged: calls")
+NAMES = {"lower_bound": "JSON and people in bare tables", "same_tables": "lower bound: the same tables", "ours": "ours"}
+# CPU is the program's, that of its start apart, and PostgreSQL's with Valkey's.
+HEAD = (
+    "", "seconds", "ratio", "its CPU s", "start CPU s", "database CPU s", "both", "ratio", "peak MB", "calls", "kept",
+    "load",
+)  # fmt: skip
 # Until backends that have done their work have ended.
 _SETTLED_SECONDS = 0.5
+
+
+@contextmanager
+def rendered(environment: dict[str, str]) -> Generator[str]:
+    """The address of a server that answers for the account of the environment, as long as the block."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "bench.bookings.rendered"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield (server.stdout.readline() if server.stdout else "").strip()
+    finally:
+        server.kill()
+        server.wait()
 
 
 def kept(here: Ground, who: str) -> int:
@@ -43,59 +68,76 @@ def kept(here: Ground, who: str) -> int:
 class Contest:
     """Runs by program, and what each left."""
 
-    def __init__(self, here: Ground) -> None:
+    def __init__(self, here: Ground, url: str) -> None:
         self._here = here
+        self._url = url
         self.runs: dict[str, list[Run]] = {}
         self.kept: dict[str, int] = {}
 
     def hold(self, who: str, start: Callable[[], Run]) -> None:
         """One run; a failure of a program ends the bench."""
-        self._here.sandbox.control.reset()
-        before = self._here.cpu_seconds()
+        urllib.request.urlopen(urljoin(self._url, "/__sandbox/forget-counters"), timeout=10).close()
+        before = self._here.database_cpu_seconds()
         ended = start()
         if ended.failed:
             raise SystemExit(f"{who} failed: {ended.failed}")
         time.sleep(_SETTLED_SECONDS)
-        ended.told["all_cpu"] = ended.told["cpu_seconds"] + self._here.cpu_seconds() - before
+        told = ended.told
+        told["read_cpu"] = told.get("read_cpu_seconds", told["cpu_seconds"])
+        told["start_cpu"] = told["cpu_seconds"] - told["read_cpu"]
+        told["database_cpu"] = self._here.database_cpu_seconds() - before
+        told["both"] = told["read_cpu"] + told["database_cpu"]
+        told["load"] = load()
         self.runs.setdefault(who, []).append(ended)
         self.kept[who] = kept(self._here, who)
-        print(f"{who}: {ended.told['seconds']:.1f} s, all CPU {ended.told['all_cpu']:.1f} s", flush=True)
+        print(
+            f"{who}: {told['seconds']:.1f} s, CPU {told['read_cpu']:.1f} + {told['database_cpu']:.1f} s, "
+            f"load {told['load']:.0f}",
+            flush=True,
+        )
 
     def rows(self) -> list[list[object]]:
         """The table's lines, medians of all rounds."""
         return [self._row(who, runs) for who, runs in self.runs.items()]
 
     def _row(self, who: str, runs: list[Run]) -> list[object]:
-        seconds, all_cpu = middle(runs, "seconds"), middle(runs, "all_cpu")
-        bound, told = self.runs["lower_bound"], runs[-1].told
-        name = CONTENDERS[who].name if who in CONTENDERS else who.replace("_", " ")
+        seconds, both = middle(runs, "seconds"), middle(runs, "both")
+        bound = self.runs["same_tables"]
         return [
-            name,
+            CONTENDERS[who].name if who in CONTENDERS else NAMES[who],
             f"{seconds:.1f}",
             f"{seconds / middle(bound, 'seconds'):.2f}",
-            f"{middle(runs, 'cpu_seconds'):.1f}",
-            f"{all_cpu:.1f}",
-            f"{all_cpu / middle(bound, 'all_cpu'):.2f}",
+            f"{middle(runs, 'read_cpu'):.1f}",
+            f"{middle(runs, 'start_cpu'):.1f}",
+            f"{middle(runs, 'database_cpu'):.1f}",
+            f"{both:.1f}",
+            f"{both / middle(bound, 'both'):.2f}",
             f"{middle(runs, 'peak_mb'):.0f}",
-            told["calls"],
+            runs[-1].told["calls"],
             f"{self.kept[who]:,}",
-            told.get("unchanged_calls", ""),
+            f"{middle(runs, 'load'):.0f}",
         ]
+
+
+def load() -> float:
+    """How many processes wanted a core, in the last minute."""
+    return os.getloadavg()[0]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bookings", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--without-peers", action="store_true")
+    parser.add_argument("--peers", default=",".join(CONTENDERS), help="which, with commas; empty for none")
     given = parser.parse_args()
-    peers = {} if given.without_peers else {who: python_of(one.peer) for who, one in CONTENDERS.items()}
-    with ground(bookings=given.bookings, limit=UNLIMITED) as here:
-        contest, environment = Contest(here), here.environment(**NO_LIMIT)
+    peers = {who: python_of(CONTENDERS[who].peer) for who in filter(None, given.peers.split(","))}
+    with ground(bookings=given.bookings, limit=UNLIMITED) as here, rendered(here.environment()) as url:
+        contest = Contest(here, url)
+        environment = here.environment(CALCOM_BASE_URL=url, BENCH_ONCE="1", **NO_LIMIT)
         print(machine(), flush=True)
         for _ in range(given.rounds):
-            contest.hold("lower_bound", lambda: run("bench.bookings.lower_bound", environment))
-            contest.hold("ours", lambda: run("bench.bookings.ours", environment))
+            for who in NAMES:
+                contest.hold(who, partial(run, f"bench.bookings.{who}", environment))
         for who, python in peers.items():
             one = CONTENDERS[who]
             contest.hold(who, partial(run, one.module, {**environment, **one.settings}, python=python))

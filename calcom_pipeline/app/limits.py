@@ -1,7 +1,7 @@
 """What stands between a request and Cal.com: the limiter that grants it, and the breaker that refuses it."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from calcom_pipeline.app.calls import Lane
 
@@ -40,14 +40,29 @@ class Passage:
     epoch: int
 
 
+class Errand(Protocol):
+    """A question or a word to the breaker that the limiter takes along: both keep their state on one server.
+
+    `answer` is None until it has run.
+    """
+
+    answer: Any
+
+    def run(self) -> None:
+        """Run it alone."""
+        ...
+
+
 class Limiter(Protocol):
     """Grants a request when it may be sent now."""
 
-    def acquire(self, lane: Lane, *, deadline_seconds: float | None = None) -> Grant:
+    def acquire(self, lane: Lane, *, deadline_seconds: float | None = None, errand: Errand | None = None) -> Grant:
         """Block until the request may be sent. Raises RateLimited past the deadline."""
         ...
 
-    def complete(self, grant: Grant, *, status: int | None, named_limit: NamedLimit | None) -> None:
+    def complete(
+        self, grant: Grant, *, status: int | None, named_limit: NamedLimit | None, errand: Errand | None = None
+    ) -> None:
         """The request is over; `status` is None when no answer came. Learns from what the answer told of its limit."""
         ...
 
@@ -63,14 +78,14 @@ class Limiter(Protocol):
 class Breaker(Protocol):
     """Refuses what is bound to fail."""
 
-    def refuse_when_open(self, group: str) -> None:
-        """Raises CircuitOpen."""
+    def looking(self, group: str) -> Errand | None:
+        """The errand to look before anything is waited for; None where it has been looked. Raises CircuitOpen."""
         ...
 
-    def enter(self, group: str, *, longest_seconds: float) -> Passage | None:
-        """Let one request through. Raises CircuitOpen."""
+    def enter(self, group: str, *, longest_seconds: float, looked: Errand | None = None) -> Passage | None:
+        """Let one request through; `looked` is the errand of the look, run since or not. Raises CircuitOpen."""
         ...
 
-    def report(self, passage: Passage | None, outcome: Verdict) -> None:
-        """What came of it."""
+    def reporting(self, passage: Passage | None, outcome: Verdict) -> Errand | None:
+        """The errand to report what came of it."""
         ...

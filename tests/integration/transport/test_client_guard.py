@@ -16,7 +16,7 @@ from calcom_pipeline.adapters.calcom.transport.guard import GuardedAdapter
 from calcom_pipeline.adapters.calcom.transport.messages import Attempt, Call
 from calcom_pipeline.adapters.calcom.transport.retries import Retries, RetryPatience
 from calcom_pipeline.adapters.calcom.transport.signing import SIGNATURE_HEADER, TIMESTAMP_HEADER, Signer
-from calcom_pipeline.app.limits import Grant, Passage
+from calcom_pipeline.app.limits import Errand, Grant, Passage
 from calcom_pipeline.domain.bookings.requests import BookingRequest, NewAttendee
 from calcom_pipeline.domain.errors import CircuitOpen, ContractBroken, OutcomeUnknown, TransientError
 from calcom_pipeline.domain.event_types.models import Owner
@@ -164,7 +164,7 @@ class Script:
     def clock(self) -> float:
         return self.now
 
-    def acquire(self, lane: str, *, deadline_seconds: float | None = None) -> Grant:
+    def acquire(self, lane: str, *, deadline_seconds: float | None = None, errand: Errand | None = None) -> Grant:
         self.told.append(f"turn in {deadline_seconds:.0f} s")
         self.now += 2
         self._waiting()
@@ -173,7 +173,7 @@ class Script:
             self.now += 30  # the machine slept between the grant and its use
         return Grant("g", waited_seconds=2)
 
-    def complete(self, grant: Grant, *, status: int | None, named_limit: object) -> None:
+    def complete(self, grant: Grant, *, status: int | None, named_limit: object, errand: Errand | None = None) -> None:
         self.told.append(f"complete {status}")
 
     def give_back(self, grant: Grant) -> None:
@@ -182,14 +182,14 @@ class Script:
     def seconds_until_available(self, lane: str = "interactive") -> float:
         return 0.0
 
-    def refuse_when_open(self, group: str) -> None:
+    def looking(self, group: str) -> None:
         self._visit("look")
 
-    def enter(self, group: str, *, longest_seconds: float) -> Passage | None:
+    def enter(self, group: str, *, longest_seconds: float, looked: Errand | None = None) -> Passage | None:
         self._visit("enter")
         return None
 
-    def report(self, passage: Passage | None, outcome: str) -> None:
+    def reporting(self, passage: Passage | None, outcome: str) -> None:
         self.told.append(f"report {outcome}")
 
     def _visit(self, name: str) -> None:
@@ -214,7 +214,7 @@ def sent(script: Script, url: str, *, signer: Signer | None = None, **call: obje
     return attempt
 
 
-_USED = ["enter", "complete 200", "report ok"]
+_USED = ["enter", "report ok", "complete 200"]
 
 
 def test_a_request_looks_waits_enters_goes_and_is_told_in_this_order(server: tuple[str, Heard]):
@@ -232,6 +232,20 @@ def test_it_is_stamped_and_signed_when_it_goes_out_not_when_it_queued(server: tu
     assert attempt.sent_at == queued + timedelta(seconds=90)
     ((_, _, headers, _),) = heard.requests
     assert int(headers[TIMESTAMP_HEADER]) == int(attempt.sent_at.timestamp())
+
+
+def test_a_call_costs_two_ways_to_redis(calcom: CalcomClient, heard: Heard, redis_client: redis.Redis):
+    def ways() -> int:
+        stats = redis_client.info("stats")
+        assert isinstance(stats, dict)
+        return int(stats["total_reads_processed"])
+
+    calcom.me()  # the first one gives the server its scripts
+    before, sent_before = ways(), len(heard.requests)
+    for _ in range(10):
+        calcom.me()
+    assert len(heard.requests) - sent_before == 10
+    assert ways() - before - 1 == 2 * 10  # the second look at the figures is one
 
 
 def test_with_an_open_circuit_nobody_queues_for_a_turn(server: tuple[str, Heard]):
@@ -258,13 +272,13 @@ def test_a_grant_whose_moment_has_passed_is_not_used(server: tuple[str, Heard]):
 @pytest.mark.parametrize(
     ("behaviour", "kind", "told"),
     [
-        (lambda h: answer(h, b"{}", status=404), "read", ["complete 404", "report ok"]),
-        (lambda h: answer(h, b"{}", status=429), "read", ["complete 429", "report unclear"]),
-        (lambda h: answer(h, b"{}", status=500), "read", ["complete 500", "report failed"]),
-        (lambda h: h.connection.close(), "read", ["complete None", "report failed"]),
-        (lambda h: time.sleep(0.4), "read", ["complete None", "report failed"]),
-        (lambda h: time.sleep(0.4), "create", ["complete None", "report unclear"]),
-        (lambda h: answer(h, GOOD, headers={"Content-Length": "999"}), "read", ["complete None", "report failed"]),
+        (lambda h: answer(h, b"{}", status=404), "read", ["report ok", "complete 404"]),
+        (lambda h: answer(h, b"{}", status=429), "read", ["report unclear", "complete 429"]),
+        (lambda h: answer(h, b"{}", status=500), "read", ["report failed", "complete 500"]),
+        (lambda h: h.connection.close(), "read", ["report failed", "complete None"]),
+        (lambda h: time.sleep(0.4), "read", ["report failed", "complete None"]),
+        (lambda h: time.sleep(0.4), "create", ["report unclear", "complete None"]),
+        (lambda h: answer(h, GOOD, headers={"Content-Length": "999"}), "read", ["report failed", "complete None"]),
     ],
 )
 def test_what_counts_against_the_service(server: tuple[str, Heard], kind: str, told: list[str]):

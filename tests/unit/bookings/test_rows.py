@@ -5,6 +5,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from calcom_pipeline.adapters.calcom.bookings.lists import parameters_of, path_of
 from calcom_pipeline.adapters.calcom.bookings.rows import booking_page, one_booking, replayed
@@ -102,6 +104,41 @@ def test_what_is_only_odd_is_read(changes: dict[str, Any]):
     found = page({**row(), **changes})
     assert found.unreadable == []
     assert len(found.bookings) == 1
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["id", "email", "x"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+class TestAnyValueInAnyField:
+    """What is refused in C has its reason found in Python; both must mean the same, whatever is in a row."""
+
+    @given(st.sampled_from(sorted(row())), _JSON)
+    def test_a_row_is_read_or_the_field_that_is_wrong_is_named(self, name: str, value: Any):
+        found = page({**row(), name: value}, row(uid="other"))
+        reasons = [record.reason.partition(":")[0] for record in found.unreadable]
+        assert reasons in ([], [name], ["eventTypeId"] if name == "eventType" else [name])
+
+    @given(st.dictionaries(st.sampled_from(sorted(row())), _JSON, min_size=2, max_size=5))
+    def test_the_order_of_fields_changes_neither_verdict_nor_reason(self, changes: dict[str, Any]):
+        one = {**row(), **changes}
+        found = [page(each, row(uid="other")) for each in (one, dict(reversed(one.items())))]
+        assert found[0].bookings == found[1].bookings
+        assert found[0].unreadable == found[1].unreadable
+
+
+def test_of_several_faults_the_row_s_own_is_told_first_then_its_attendees_then_its_hosts():
+    faults = {"hosts": [{"name": 7}], "attendees": [attendee("Carol", absent="perhaps")], "status": "dreaming"}
+    reasons: list[str] = []
+    for name in ("status", "attendees", "hosts"):
+        reasons += [record.reason for record in page({**row(), **faults}, row(uid="other")).unreadable]
+        del faults[name]
+    assert [reason.partition(":")[0] for reason in reasons] == ["status", "attendees", "hosts"]
 
 
 def test_an_unreadable_row_keeps_the_keys_it_has():

@@ -4,18 +4,29 @@ A row that is wrong in itself (no uid, a date that is none) does not fail its pa
 with the keys that could be read. An answer of another shape altogether (the legacy list is an object, fact sheet 1.3),
 or one in which the same field of every row is missing or of another kind, is `ContractBroken`: nothing of it is used.
 
-Which shape a row has depends on the booking now (fact sheet 6.4); one reader takes them all. It is written by hand,
-because it is the hot path: validating 100,000 rows with a model class costs 2 s, this a third of that.
+Shapes stand in `wire.py`; here it is judged what the values may be, and made a booking of them.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, cast, get_args
 
 import orjson
+from msgspec import UNSET
 
+from calcom_pipeline.adapters.calcom.bookings.wire import (
+    SHAPE_REASONS,
+    Row,
+    WireAttendee,
+    WireBooking,
+    WireEventType,
+    WireHost,
+    WrongFieldError,
+    refuse_fields,
+    refuse_parts,
+    shaped,
+)
 from calcom_pipeline.adapters.calcom.lists import (
     ESCAPED_NUL,
     HOLDS_NUL,
@@ -29,11 +40,8 @@ from calcom_pipeline.adapters.calcom.lists import (
     payload,
 )
 from calcom_pipeline.domain.bookings.listing import BookingPage, Keys, Unreadable, payload_hash
-from calcom_pipeline.domain.bookings.models import Attendee, Booking, Host
+from calcom_pipeline.domain.bookings.models import Attendee, Booking, BookingStatus, Host
 from calcom_pipeline.domain.errors import ContractBroken, Exchange
-
-T = TypeVar("T")
-Row = dict[str, Any]
 
 # Fields of the output (fact sheet 6.4); others are kept in the payload and counted.
 _KNOWN = frozenset({
@@ -43,7 +51,7 @@ _KNOWN = frozenset({
     "icsUid", "attendees", "guests", "bookingFieldsResponses", "recurringBookingUid", "seatUid",
     "isPlatformManagedUserBooking",
 })  # fmt: skip
-_STATUSES = frozenset({"accepted", "pending", "cancelled", "rejected", "awaiting_host"})
+_STATUSES: dict[str, BookingStatus] = {status: status for status in get_args(BookingStatus)}
 _LARGEST_ID = 2**63 - 1  # bigint
 # That many rows, all with the same field missing or of another kind, are no accident but another shape.
 _ROWS_OF_A_NEW_SHAPE = 3
@@ -51,76 +59,6 @@ _ROWS_OF_A_NEW_SHAPE = 3
 _HOSTS_REMEMBERED = 1024
 
 
-class _WrongFieldError(ValueError):
-    """A field is missing or of another kind. Says which and what is wrong, never the value."""
-
-
-class _Shape:
-    """The fields that are read of one kind of object, and of which JSON kinds each may be.
-
-    A combination of kinds that has been found right is not looked at again: a list has few of them.
-    """
-
-    def __init__(self, **fields: tuple[type | None, ...]) -> None:
-        self._fields = fields
-        self._names = tuple(fields)
-        self._right: set[tuple[type, ...]] = set()
-
-    def values(self, row: Any) -> tuple[Any, ...]:
-        """The fields' values in order, None for those that are missing. Raises _WrongFieldError for a wrong kind."""
-        if type(row) is not dict:
-            raise _WrongFieldError("is no object")
-        values = tuple(map(cast("Row", row).get, self._names))
-        kinds = tuple(map(type, values))
-        if kinds not in self._right:
-            for (name, allowed), value in zip(self._fields.items(), values, strict=True):
-                if (None if value is None else type(value)) not in allowed:
-                    raise _WrongFieldError(
-                        f"{name}: " + (f"is no {_CALLED[allowed[0]]}" if name in row else "is missing")
-                    )
-            self._right.add(kinds)
-        return values
-
-
-_CALLED: dict[type | None, str] = {str: "text", int: "whole number", bool: "flag", dict: "object", list: "list"}
-#: How reasons end that speak of a field's kind and not of its value.
-_SHAPE_REASONS = ("is missing", *(f"is no {called}" for called in _CALLED.values()))
-_TEXT, _TEXT_OR_NULL, _FLAG_OR_NULL = (str,), (str, None), (bool, None)
-_BOOKING = _Shape(
-    uid=_TEXT,
-    id=(int,),
-    status=_TEXT,
-    start=_TEXT,
-    end=_TEXT,
-    createdAt=_TEXT,
-    updatedAt=_TEXT_OR_NULL,
-    title=_TEXT_OR_NULL,
-    description=_TEXT_OR_NULL,
-    eventTypeId=(int, None),
-    eventType=(dict, None),
-    location=_TEXT_OR_NULL,
-    cancellationReason=_TEXT_OR_NULL,
-    rescheduledFromUid=_TEXT_OR_NULL,
-    rescheduledToUid=_TEXT_OR_NULL,
-    recurringBookingUid=_TEXT_OR_NULL,
-    absentHost=_FLAG_OR_NULL,
-    attendees=(list,),
-    hosts=(list,),
-)
-_EVENT_TYPE = _Shape(id=(int,), slug=_TEXT_OR_NULL)
-_ATTENDEE = _Shape(
-    email=_TEXT_OR_NULL,
-    name=_TEXT_OR_NULL,
-    timeZone=_TEXT_OR_NULL,
-    language=_TEXT_OR_NULL,
-    absent=_FLAG_OR_NULL,
-    phoneNumber=_TEXT_OR_NULL,
-    seatUid=_TEXT_OR_NULL,
-)
-# A booking without an organizer row says "unknown" in every value, the id included (fact sheet 6.4).
-_HOST = _Shape(
-    id=(int, str, None), username=_TEXT_OR_NULL, name=_TEXT_OR_NULL, email=_TEXT_OR_NULL, timeZone=_TEXT_OR_NULL
-)
 _UNKNOWN = "unknown"
 
 
@@ -201,94 +139,97 @@ def _read(row: Any, *, intact: bool, may_hold_nul: bool = True) -> Booking | Unr
         return Unreadable(raw, HOLDS_NUL, _keys(row))
     try:
         return _booking(row, raw)
-    except _WrongFieldError as wrong:
+    except WrongFieldError as wrong:
         return Unreadable(raw, str(wrong) if isinstance(row, dict) else f"row: {wrong}", _keys(row))
 
 
 def _booking(row: Any, raw: bytes) -> Booking:
-    (
-        uid, number, status, start, end, created, updated, title, description, type_id, ref, location, reason,
-        moved_from, moved_to, series, absent_host, attendees, hosts,
-    ) = _BOOKING.values(row)  # fmt: skip
-    if updated is None and "updatedAt" not in row:
-        raise _WrongFieldError("updatedAt: is missing")
-    if status not in _STATUSES:
-        raise _WrongFieldError("status: is none that Cal.com names")
-    if not uid:
-        raise _WrongFieldError("uid: is empty")
-    slug = None
-    if ref:
-        type_id, slug = _within("eventType", _EVENT_TYPE.values, ref)
-    _indexable("uid", uid)
-    if moved_from or moved_to or series:
-        for name, text in (("moved", moved_from), ("moved", moved_to), ("series", series)):
-            _indexable(name, text)
+    shape = shaped(row)
+    return _refused(row) if shape is None else _booking_of(shape, row, raw)
+
+
+def _refused(row: Any) -> NoReturn:
+    """What is wrong with the row itself is told before its attendees, and they before its hosts."""
+    refuse_fields(row)
+    for left_out in (("attendees", "hosts"), ("hosts",), ()):
+        part: Row = {**row, **dict.fromkeys(left_out, ())}
+        refuse_parts(part)
+        if shape := shaped(part):
+            _booking_of(shape, part, b"")
+    raise AssertionError("a booking of another shape has the right one")
+
+
+def _booking_of(shape: WireBooking, row: Row, raw: bytes) -> Booking:
+    status = _STATUSES.get(shape.status)
+    if status is None:
+        raise WrongFieldError("status: is none that Cal.com names")
+    if not shape.uid:
+        raise WrongFieldError("uid: is empty")
+    kind, type_id, slug = shape.event_type, shape.event_type_id, None
+    if kind is not None and row["eventType"]:
+        type_id, slug = _event_type(kind), kind.slug
+    _indexable("uid", shape.uid)
+    if shape.rescheduled_from_uid or shape.rescheduled_to_uid or shape.recurring_booking_uid:
+        _indexable("moved", shape.rescheduled_from_uid)
+        _indexable("moved", shape.rescheduled_to_uid)
+        _indexable("series", shape.recurring_booking_uid)
     return Booking(
-        uid,
-        _whole("id", number),
+        shape.uid,
+        _whole("id", shape.id),
         status,
-        _instant("start", start),
-        _instant("end", end),
-        _instant("createdAt", created),
-        None if updated is None else _instant("updatedAt", updated),
-        title or "",
-        description,
+        _instant("start", shape.start),
+        _instant("end", shape.end),
+        _instant("createdAt", shape.created_at),
+        None if shape.updated_at is None else _instant("updatedAt", shape.updated_at),
+        shape.title or "",
+        shape.description,
         None if type_id is None else _whole("eventTypeId", type_id),
         slug,
-        location,
-        reason or "",
-        moved_from,
-        moved_to,
-        series,
-        absent_host or False,
-        _each("attendees", _attendee, attendees),
-        _each("hosts", _host, hosts),
+        shape.location,
+        shape.cancellation_reason or "",
+        shape.rescheduled_from_uid,
+        shape.rescheduled_to_uid,
+        shape.recurring_booking_uid,
+        shape.absent_host or False,
+        tuple([_attendee(one) for one in shape.attendees]),
+        tuple([_host(one) for one in shape.hosts]),
         raw,
         payload_hash(raw),
     )
 
 
-def _within(name: str, read: Callable[[Any], T], value: Any) -> T:
-    try:
-        return read(value)
-    except _WrongFieldError as wrong:
-        raise _WrongFieldError(f"{name}: {wrong}") from None
+def _event_type(kind: WireEventType) -> int:
+    if kind.id is UNSET:
+        raise WrongFieldError("eventType: id: is missing")
+    return kind.id
 
 
-def _each(name: str, read: Callable[[Any], T], values: list[Any]) -> tuple[T, ...]:
-    try:
-        return tuple([read(value) for value in values])
-    except _WrongFieldError as wrong:
-        raise _WrongFieldError(f"{name}: {wrong}") from None
+def _attendee(one: WireAttendee) -> Attendee:
+    _indexable("attendees: email", one.email)
+    return Attendee(one.email, one.name, one.time_zone, one.language, one.absent, one.phone_number, one.seat_uid)
 
 
-def _attendee(value: Any) -> Attendee:
-    values = _ATTENDEE.values(value)
-    _indexable("email", values[0])
-    return Attendee(*values)
-
-
-def _host(value: Any) -> Host:
-    return _host_of(*_HOST.values(value))
+def _host(one: WireHost) -> Host:
+    return _host_of(one.id, one.username, one.name, one.email, one.time_zone)
 
 
 @lru_cache(maxsize=_HOSTS_REMEMBERED, typed=True)  # typed: a 1 is no True
 def _host_of(
     host_id: int | str | None, username: str | None, name: str | None, email: str | None, time_zone: str | None
 ) -> Host:
-    _indexable("email", email)
-    known = None if host_id is None or host_id == _UNKNOWN else _whole("id", host_id)
+    _indexable("hosts: email", email)
+    known = None if host_id is None or host_id == _UNKNOWN else _whole("hosts: id", host_id)
     return Host(known, username, name, email, time_zone)
 
 
 def _indexable(name: str, text: str | None) -> None:
     if text is not None and len(text) > LONGEST_INDEXED:
-        raise _WrongFieldError(f"{name}: is longer than {LONGEST_INDEXED} characters")
+        raise WrongFieldError(f"{name}: is longer than {LONGEST_INDEXED} characters")
 
 
 def _whole(name: str, value: Any) -> int:
     if type(value) is not int or not -_LARGEST_ID <= value <= _LARGEST_ID:
-        raise _WrongFieldError(f"{name}: is no whole number of 64 bits")
+        raise WrongFieldError(f"{name}: is no whole number of 64 bits")
     return value
 
 
@@ -299,7 +240,7 @@ def _instant(name: str, text: str) -> datetime:
             return moment
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise _WrongFieldError(f"{name}: is no time between the years 1 and 9999") from None
+        raise WrongFieldError(f"{name}: is no time between the years 1 and 9999") from None
 
 
 # --- what is left of a row that cannot be read -------------------------------------------------------------------
@@ -314,7 +255,7 @@ def _keys(row: Any) -> Keys:
         text = get(name)
         try:
             return _instant(name, text) if type(text) is str else None
-        except _WrongFieldError:
+        except WrongFieldError:
             return None
 
     uid = get("uid")
@@ -326,7 +267,7 @@ def _keys(row: Any) -> Keys:
 
 def _refuse_another_shape(bookings: list[Booking], unreadable: list[Unreadable], exchange: Exchange) -> None:
     reasons = {record.reason for record in unreadable}
-    wrong_shape = all(reason.endswith(_SHAPE_REASONS) for reason in reasons)
+    wrong_shape = all(reason.endswith(SHAPE_REASONS) for reason in reasons)
     if not bookings and len(unreadable) >= _ROWS_OF_A_NEW_SHAPE and len(reasons) == 1 and wrong_shape:
         raise ContractBroken(
             f"{exchange.operation} answered {len(unreadable)} rows that all fail alike ({reasons.pop()}); nothing of "

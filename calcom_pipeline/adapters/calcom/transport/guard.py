@@ -1,8 +1,9 @@
 """The one adapter that every request to Cal.com goes through: `requests` calls its `send`, no caller can forget it.
 
 In this order: a cheap look at the breaker, a turn of the limiter, the breaker's probe (taken last, so that nobody waits
-while holding it), the request, its whole body under one deadline, and what limiter and breaker learn from it. What a
-request is about travels in a context variable, since `requests` hands an adapter nothing but headers.
+while holding it), the request, its whole body under one deadline, and what limiter and breaker learn from it. What the
+breaker is asked and told goes along with what the limiter is: a call costs two ways to Redis. What a request is about
+travels in a context variable, since `requests` hands an adapter nothing but headers.
 """
 
 import time
@@ -23,7 +24,7 @@ from calcom_pipeline.adapters.calcom.transport.messages import Attempt
 from calcom_pipeline.adapters.calcom.transport.signing import Signer
 from calcom_pipeline.adapters.certificates import causes, certificate_trouble
 from calcom_pipeline.app.calls import Spent
-from calcom_pipeline.app.limits import GRANT_SECONDS, TOO_MANY, Breaker, Grant, Limiter, Verdict
+from calcom_pipeline.app.limits import GRANT_SECONDS, TOO_MANY, Breaker, Errand, Grant, Limiter, Verdict
 from calcom_pipeline.domain.errors import CircuitOpen
 from calcom_pipeline.domain.redaction import redacted
 
@@ -99,9 +100,9 @@ class GuardedAdapter(TimedAdapter):
             requests.RequestException: no whole answer.
         """
         attempt = current_attempt.get()
-        self._breaker.refuse_when_open(attempt.call.group)
-        grant = self._turn(attempt)
-        with self._reporting_outcome(attempt, grant) as outcome:
+        look = self._breaker.looking(attempt.call.group)
+        grant = self._turn(attempt, look)
+        with self._reporting_outcome(attempt, grant, look) as outcome:
             self._stamp(request, attempt)
             response = self._exchange(request, attempt, options)
             attempt.status, attempt.request_id = response.status_code, _request_id(response.headers)
@@ -116,11 +117,11 @@ class GuardedAdapter(TimedAdapter):
 
     # --- inside ------------------------------------------------------------------------------------------
 
-    def _turn(self, attempt: Attempt) -> Grant:
+    def _turn(self, attempt: Attempt, look: Errand | None) -> Grant:
         """A grant that is still good. One whose moment has passed (a stopped process) is given back."""
         while True:
             left = attempt.deadline - self._clock()
-            grant = self._limiter.acquire(attempt.call.lane, deadline_seconds=left)
+            grant = self._limiter.acquire(attempt.call.lane, deadline_seconds=left, errand=look)
             attempt.waited_seconds += grant.waited_seconds
             asked_at = attempt.deadline - left
             if self._clock() - asked_at - grant.waited_seconds <= GRANT_SECONDS:
@@ -137,10 +138,10 @@ class GuardedAdapter(TimedAdapter):
             request.headers.update(self._signer.headers(method, path, body, unix_seconds=seconds))
 
     @contextmanager
-    def _reporting_outcome(self, attempt: Attempt, grant: Grant) -> Generator[_Outcome]:
+    def _reporting_outcome(self, attempt: Attempt, grant: Grant, look: Errand | None) -> Generator[_Outcome]:
         call = attempt.call
         try:
-            passage = self._breaker.enter(call.group, longest_seconds=call.timeout_seconds)
+            passage = self._breaker.enter(call.group, longest_seconds=call.timeout_seconds, looked=look)
         except CircuitOpen:
             self._limiter.give_back(grant)
             raise
@@ -153,9 +154,11 @@ class GuardedAdapter(TimedAdapter):
         finally:
             self._count(grant, outcome)
             self._limiter.complete(
-                grant, status=outcome.status, named_limit=limit_of(outcome.headers or {}, status=outcome.status)
+                grant,
+                status=outcome.status,
+                named_limit=limit_of(outcome.headers or {}, status=outcome.status),
+                errand=self._breaker.reporting(passage, outcome.verdict),
             )
-            self._breaker.report(passage, outcome.verdict)
 
     def _exchange(
         self, request: requests.PreparedRequest, attempt: Attempt, options: dict[str, Any]

@@ -4,7 +4,7 @@ What is read here is small and changes rarely, so it is kept between pages; tomb
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -62,7 +62,7 @@ class Gatekeeper:
     def resolved(self, booking: Booking) -> Booking:
         """The same booking with its attendees' user ids, where they are known."""
         users = self._users
-        ids = [users.get(canonical(a.email)) if a.email else None for a in booking.attendees]
+        ids = [users.get(canonical(a.email)) if a.email else None for a in booking.attendees] if users else ()
         if not any(ids):
             return booking
         attendees = (replace(a, user_id=i) for a, i in zip(booking.attendees, ids, strict=True))
@@ -72,9 +72,10 @@ class Gatekeeper:
         """Records for quarantine."""
         return [self._people.kept_record(record) for record in records]
 
-    def is_private(self, booking: Booking) -> bool:
-        """Whether only its time may be kept. False as long as nobody knows what is ours."""
-        return self._ours is not None and self._ours.is_private(booking)
+    def private_among(self, bookings: Mapping[str, Booking]) -> set[str]:
+        """Uids of those of which only the time may be kept. None as long as nobody knows what is ours."""
+        ours = self._ours
+        return set() if ours is None else {uid for uid, booking in bookings.items() if ours.is_private(booking)}
 
     def keep_users(self, cursor: Cursor, bookings: Iterable[Booking], seen_at: datetime) -> None:
         """Remember hosts as users of Cal.com; known ones cost nothing."""

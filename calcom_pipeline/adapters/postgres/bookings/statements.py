@@ -1,12 +1,55 @@
 """Every statement about bookings and their people, named and explained. Values are always parameters or COPY rows."""
 
+from calcom_pipeline.adapters.postgres.copy_rows import AS_IT_IS
 from calcom_pipeline.adapters.postgres.statements import is_ahead
 
-COLUMNS = (
-    "uid, id, status, title, description, starts_at, ends_at, event_type_id, event_type_slug, location, "
-    "cancellation_reason, rescheduled_from_uid, rescheduled_to_uid, recurring_uid, absent_host, created_at, "
-    "updated_at, raw, payload_hash, read_started_at, listings, is_private"
-)
+#: Columns that are written with a page, with their types.
+BOOKING_COLUMNS = {
+    "uid": "text",
+    "id": "int8",
+    "status": "text",
+    "title": "text",
+    "description": "text",
+    "starts_at": "timestamptz",
+    "ends_at": "timestamptz",
+    "event_type_id": "int8",
+    "event_type_slug": "text",
+    "location": "text",
+    "cancellation_reason": "text",
+    "rescheduled_from_uid": "text",
+    "rescheduled_to_uid": "text",
+    "recurring_uid": "text",
+    "absent_host": "bool",
+    "created_at": "timestamptz",
+    "updated_at": "timestamptz",
+    "raw": AS_IT_IS,
+    "payload_hash": "bytea",
+    "read_started_at": "timestamptz",
+    "listings": AS_IT_IS,
+    "is_private": "bool",
+}
+ATTENDEE_COLUMNS = {
+    "booking_uid": "text",
+    "position": "int4",
+    "email": "text",
+    "name": "text",
+    "time_zone": "text",
+    "language": "text",
+    "absent": "bool",
+    "phone_number": "text",
+    "seat_uid": "text",
+    "user_id": "int8",
+}
+HOST_COLUMNS = {
+    "booking_uid": "text",
+    "position": "int4",
+    "user_id": "int8",
+    "username": "text",
+    "name": "text",
+    "email": "text",
+    "time_zone": "text",
+}
+_COLUMNS = ", ".join(BOOKING_COLUMNS)
 
 # --- storing a page --------------------------------------------------------------------------------------------------
 
@@ -17,9 +60,10 @@ COLUMNS = (
 COMPARE = f"""
 SELECT new.uid, old.uid IS NULL, old.deleted_at IS NOT NULL, old.is_private, old.status, old.starts_at, old.ends_at,
        old.event_type_id,
-       ARRAY(SELECT user_id FROM booking_hosts WHERE booking_uid = old.uid AND user_id IS NOT NULL
-             UNION SELECT user_id FROM booking_attendees WHERE booking_uid = old.uid AND user_id IS NOT NULL),
-       (SELECT count(*) FROM booking_attendees WHERE booking_uid = old.uid)
+       CASE WHEN old.uid IS NOT NULL THEN
+           ARRAY(SELECT user_id FROM booking_hosts WHERE booking_uid = old.uid AND user_id IS NOT NULL
+                 UNION SELECT user_id FROM booking_attendees WHERE booking_uid = old.uid AND user_id IS NOT NULL) END,
+       CASE WHEN old.uid IS NOT NULL THEN (SELECT count(*) FROM booking_attendees WHERE booking_uid = old.uid) END
 FROM jsonb_to_recordset(%(rows)s::text::jsonb) AS new (uid text, hash text, if_ours text, updated_at timestamptz)
 LEFT JOIN bookings old ON old.uid = new.uid
 WHERE old.uid IS NULL
@@ -38,12 +82,10 @@ COMMIT_WITHOUT_WAITING = "SET LOCAL synchronous_commit TO off"
 # Made for a page that has changed rows, and gone with its transaction: behind a pooler a session is not ours to keep a
 # table on, and another account may be the next to use it.
 STAGE = "CREATE TEMP TABLE incoming_bookings (LIKE bookings) ON COMMIT DROP"
-COPY_BOOKINGS = f"COPY bookings ({COLUMNS}) FROM STDIN"
-COPY_STAGE = f"COPY incoming_bookings ({COLUMNS}) FROM STDIN"
 
 # Only what COMPARE has named, under the same lock.
 UPSERT = f"""
-INSERT INTO bookings ({COLUMNS}) SELECT {COLUMNS} FROM incoming_bookings
+INSERT INTO bookings ({_COLUMNS}) SELECT {_COLUMNS} FROM incoming_bookings
 ON CONFLICT (uid) DO UPDATE SET
     id = excluded.id, status = excluded.status, title = excluded.title, description = excluded.description,
     starts_at = excluded.starts_at, ends_at = excluded.ends_at, event_type_id = excluded.event_type_id,
@@ -57,11 +99,6 @@ ON CONFLICT (uid) DO UPDATE SET
 
 DROP_ATTENDEES = "DELETE FROM booking_attendees WHERE booking_uid = ANY(%(uids)s)"
 DROP_HOSTS = "DELETE FROM booking_hosts WHERE booking_uid = ANY(%(uids)s)"
-COPY_ATTENDEES = (
-    "COPY booking_attendees (booking_uid, position, email, name, time_zone, language, absent, phone_number, seat_uid, "
-    "user_id) FROM STDIN"
-)
-COPY_HOSTS = "COPY booking_hosts (booking_uid, position, user_id, username, name, email, time_zone) FROM STDIN"
 
 # What a listing showed inside the keys of a page, before that page. Rows from this read or a later one are not meant.
 _LISTED_BEFORE = """

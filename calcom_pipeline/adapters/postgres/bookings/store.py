@@ -7,7 +7,7 @@ cost more than the work.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -15,14 +15,14 @@ from calcom_pipeline.adapters.postgres.availability.outbox import insert_facts
 from calcom_pipeline.adapters.postgres.bookings import quarantine as booking_quarantine
 from calcom_pipeline.adapters.postgres.bookings import statements as queries
 from calcom_pipeline.adapters.postgres.bookings.people import Gatekeeper
-from calcom_pipeline.adapters.postgres.copy_text import copy_lines, copying, line
+from calcom_pipeline.adapters.postgres.copy_rows import array_of, as_json, copy_rows
 from calcom_pipeline.adapters.postgres.database import Cursor, statement
 from calcom_pipeline.adapters.postgres.streams import counts, lock_stream, move_watermark
 from calcom_pipeline.app.bookings.ports import Stored
 from calcom_pipeline.app.calls import Changes
 from calcom_pipeline.domain.availability.changes import ChangeEvent
 from calcom_pipeline.domain.bookings.listing import ZONE_SLACK, BookingPage, Footprint, Listing, facts_of, footprint
-from calcom_pipeline.domain.bookings.models import Attendee, Booking, Host
+from calcom_pipeline.domain.bookings.models import Booking
 from calcom_pipeline.domain.bookings.positions import CHANGES_STREAM, Covered, Position
 
 
@@ -34,8 +34,7 @@ class MirrorOptions:
     keep_past: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
+class _Change(NamedTuple):
     """A row that has to be written: as it may be stored, what it replaces, and as it came."""
 
     booking: Booking
@@ -84,7 +83,7 @@ class PageStore:
     ) -> tuple[list[_Change], bool]:
         """Rows that have to be written, found under the lock of the stream; and whether quarantine holds records."""
         while True:
-            private = {uid for uid, b in wanted.items() if self._gate.is_private(b)}
+            private = self._gate.private_among(wanted)
             kept = {uid: self._gate.kept(b, private=uid in private) for uid, b in wanted.items()}
             rows: list[dict[str, Any]] = [
                 {"uid": b.uid, "hash": b.payload_hash.hex(), "updated_at": b.updated_at} for b in kept.values()
@@ -117,10 +116,11 @@ class PageStore:
 
     def _facts(self, changes: Iterable[_Change], now: datetime) -> list[ChangeEvent]:
         """Facts of changes; most rows of a long history end before anything that is cached begins."""
+        oldest = now - ZONE_SLACK
         pairs = (
             (change.old, footprint(self._gate.resolved(change.original)))
             for change in changes
-            if change.old is not None or change.original.end > now - ZONE_SLACK
+            if change.old is not None or change.original.end > oldest
         )
         return facts_of(pairs, now=now, horizon=self._options.horizon)
 
@@ -155,71 +155,57 @@ def _write_moves(cursor: Cursor, listing: Listing, moves: Moves, sent_at: dateti
 
 def _write(cursor: Cursor, changes: Sequence[_Change], listing: Listing, read_started_at: datetime) -> None:
     """New rows go straight in: under the lock of the stream nobody else adds any. Others by one upsert."""
-    shared_values = (read_started_at.isoformat(), f"{{{listing}}}")
+    shared_values = (read_started_at, array_of(str(listing)))
     added, changed = ([c for c in changes if c.added is new] for new in (True, False))
     if added:
-        with copying(cursor, queries.COPY_BOOKINGS) as send:
-            send(_lines(added, shared_values))
-            attendees, hosts = _people(changes)  # while PostgreSQL stores the rows
-    else:
-        attendees, hosts = _people(changes)
+        copy_rows(cursor, "bookings", queries.BOOKING_COLUMNS, _rows(added, shared_values))
     if changed:
         known = {"uids": [change.booking.uid for change in changed]}
         cursor.execute(queries.STAGE)
-        copy_lines(cursor, queries.COPY_STAGE, list(_lines(changed, shared_values)))
+        copy_rows(cursor, "incoming_bookings", queries.BOOKING_COLUMNS, _rows(changed, shared_values))
         cursor.execute(statement(queries.UPSERT))
         cursor.execute(queries.DROP_ATTENDEES, known)
         cursor.execute(queries.DROP_HOSTS, known)
-    copy_lines(cursor, queries.COPY_ATTENDEES, attendees)
-    copy_lines(cursor, queries.COPY_HOSTS, hosts)
+    bookings = [change.booking for change in changes]
+    copy_rows(cursor, "booking_attendees", queries.ATTENDEE_COLUMNS, _attendees(bookings))
+    copy_rows(cursor, "booking_hosts", queries.HOST_COLUMNS, _hosts(bookings))
 
 
-def _lines(changes: Iterable[_Change], shared_values: tuple[str, str]) -> Iterator[str]:
+def _rows(changes: Iterable[_Change], shared_values: tuple[datetime, bytes]) -> Iterator[tuple[Any, ...]]:
     for change in changes:
-        yield line((*_row(change.booking), *shared_values, change.is_private), plain=_is_plain(change.booking))
+        b = change.booking
+        yield (
+            b.uid,
+            b.id,
+            b.status,
+            b.title,
+            b.description,
+            b.start,
+            b.end,
+            b.event_type_id,
+            b.event_type_slug,
+            b.location,
+            b.cancellation_reason,
+            b.rescheduled_from_uid,
+            b.rescheduled_to_uid,
+            b.recurring_uid,
+            b.absent_host,
+            b.created_at,
+            b.updated_at,
+            as_json(b.raw),
+            b.payload_hash,
+            *shared_values,
+            change.is_private,
+        )
 
 
-def _people(changes: Iterable[_Change]) -> tuple[list[str], list[str]]:
-    """Lines of attendees and of hosts."""
-    attendees, hosts = list[str](), list[str]()
-    for change in changes:
-        b, plain = change.booking, _is_plain(change.booking)
-        attendees += [line((b.uid, n, *_person(a)), plain=plain) for n, a in enumerate(b.attendees)]
-        hosts += [line((b.uid, n, *_organizer(h)), plain=plain) for n, h in enumerate(b.hosts)]
-    return attendees, hosts
+def _attendees(bookings: Iterable[Booking]) -> Iterator[tuple[Any, ...]]:
+    for b in bookings:
+        for n, a in enumerate(b.attendees):
+            yield b.uid, n, a.email, a.name, a.time_zone, a.language, a.absent, a.phone_number, a.seat_uid, a.user_id
 
 
-def _is_plain(booking: Booking) -> bool:
-    return b"\\" not in booking.raw
-
-
-def _person(a: Attendee) -> tuple[Any, ...]:
-    return a.email, a.name, a.time_zone, a.language, a.absent, a.phone_number, a.seat_uid, a.user_id
-
-
-def _organizer(h: Host) -> tuple[Any, ...]:
-    return h.id, h.username, h.name, h.email, h.time_zone
-
-
-def _row(b: Booking) -> tuple[Any, ...]:
-    return (
-        b.uid,
-        b.id,
-        b.status,
-        b.title,
-        b.description,
-        b.start,
-        b.end,
-        b.event_type_id,
-        b.event_type_slug,
-        b.location,
-        b.cancellation_reason,
-        b.rescheduled_from_uid,
-        b.rescheduled_to_uid,
-        b.recurring_uid,
-        b.absent_host,
-        b.created_at,
-        b.updated_at,
-        b.raw.decode(),
-        b.payload_hash,
-    )
+def _hosts(bookings: Iterable[Booking]) -> Iterator[tuple[Any, ...]]:
+    for b in bookings:
+        for n, h in enumerate(b.hosts):
+            yield b.uid, n, h.id, h.username, h.name, h.email, h.time_zone

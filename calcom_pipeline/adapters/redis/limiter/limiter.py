@@ -29,8 +29,9 @@ from typing import Any, cast
 from calcom_pipeline.adapters.observability.structured_log import event_logger
 from calcom_pipeline.adapters.redis.connection import Client, redis_failures, script
 from calcom_pipeline.adapters.redis.limiter.local_pace import LocalPace
+from calcom_pipeline.adapters.redis.together import ScriptCall, run_together
 from calcom_pipeline.app.calls import Lane
-from calcom_pipeline.app.limits import TOO_MANY, Grant, NamedLimit
+from calcom_pipeline.app.limits import TOO_MANY, Errand, Grant, NamedLimit
 from calcom_pipeline.domain.errors import CacheError, RateLimited
 
 LANES: tuple[Lane, ...] = ("interactive", "sync", "warm", "backfill")
@@ -134,8 +135,8 @@ class RedisRateLimiter:
         self._lock = threading.Lock()
         self._away_until: float | None = None
 
-    def acquire(self, lane: Lane, *, deadline_seconds: float | None = None) -> Grant:
-        """Block until a request may be sent.
+    def acquire(self, lane: Lane, *, deadline_seconds: float | None = None, errand: Errand | None = None) -> Grant:
+        """Block until a request may be sent. An `errand` is run right before each time that a turn is asked for.
 
         Raises:
             RateLimited: no turn before the deadline (or the longest wait of the settings); nothing was taken.
@@ -143,7 +144,7 @@ class RedisRateLimiter:
         longest = self._budget.longest_wait_seconds
         allowed = longest if deadline_seconds is None else min(longest, max(0.0, deadline_seconds))
         began = self._clock()
-        while (grant := self._through_redis(lane, began, allowed)) is None:
+        while (grant := self._through_redis(lane, began, allowed, errand)) is None:
             # What Redis took of the time is not what the caller waited a turn for: one that is free now is given.
             wait = self._local.reserve(max(0.0, allowed - (self._clock() - began)))
             if wait is None:
@@ -152,8 +153,13 @@ class RedisRateLimiter:
                 return Grant(uuid.uuid4().hex, self._clock() - began, local=True)
         return grant
 
-    def complete(self, grant: Grant, *, status: int | None, named_limit: NamedLimit | None) -> None:
-        """The request is over: `status` is None when no answer came. Learns the limit that the answer named."""
+    def complete(
+        self, grant: Grant, *, status: int | None, named_limit: NamedLimit | None, errand: Errand | None = None
+    ) -> None:
+        """The request is over: `status` is None when no answer came. Learns the limit that the answer named.
+
+        An `errand` is run along with it.
+        """
         if status == TOO_MANY:
             self._local.refused(self._budget.block_seconds if named_limit is None else float(named_limit.reset_seconds))
         elif status is not None:
@@ -161,7 +167,9 @@ class RedisRateLimiter:
         if named_limit is not None:
             named_limit = self._bounded(named_limit)
         if not grant.local:
-            self._quietly(lambda: self._scripts.complete(grant.id, status, named_limit))
+            self._quietly(lambda: self._scripts.complete(grant.id, status, named_limit, errand))
+        elif errand is not None and self._may_ask_redis():
+            self._quietly(lambda: self._scripts.run(errand))
 
     def give_back(self, grant: Grant) -> None:
         """The request was never sent."""
@@ -196,14 +204,14 @@ class RedisRateLimiter:
             )
         return replace(named_limit, reset_seconds=math.ceil(longest))
 
-    def _through_redis(self, lane: Lane, began: float, allowed: float) -> Grant | None:
+    def _through_redis(self, lane: Lane, began: float, allowed: float, errand: Errand | None) -> Grant | None:
         """A grant of the shared limiter, or None as soon as Redis is away."""
         if not self._may_ask_redis():
             return None
         waiter, turn = f"r-{uuid.uuid4().hex}", 0
         try:
             while True:
-                reply = self._scripts.ask(lane, waiter, turn)
+                reply = self._scripts.ask(lane, waiter, turn, errand=errand)
                 waited, turn = self._clock() - began, reply.turn
                 self._redis_answered()
                 if reply.granted:
@@ -280,8 +288,11 @@ class LimiterScripts:
         self._complete = client.register_script(script("complete"))
         self._leave = client.register_script(script("leave"))
 
-    def ask(self, lane: Lane, waiter: str, turn: int, *, peek: bool = False) -> Reply:
-        """Ask for a turn, or only look (`peek`). `turn` is the one that an earlier answer to this waiter named."""
+    def ask(self, lane: Lane, waiter: str, turn: int, *, peek: bool = False, errand: Errand | None = None) -> Reply:
+        """Ask for a turn, or only look (`peek`). `turn` is the one that an earlier answer to this waiter named.
+
+        An `errand` is run first, on the same way.
+        """
         budget = self._budget
         arguments: list[Any] = ["peek" if peek else "ask", LANES.index(lane) + 1, waiter, turn]
         arguments += [budget.limit, budget.safety, budget.reserve, _ms(budget.window_seconds), budget.burst]
@@ -292,14 +303,18 @@ class LimiterScripts:
             _ms(budget.longest_pause_seconds),
             self._account,
         ]
+        asking = ScriptCall(self._acquire, self._keys, arguments)
         with redis_failures("Asking for a turn"):
-            answer = cast("list[int]", self._acquire(keys=self._keys, args=arguments))
+            run_together(self._client, [errand, asking])
+        answer = cast("list[int]", asking.answer)
         return Reply(bool(answer[0]), answer[1] / 1000, answer[2] / 1000, answer[3])
 
-    def complete(self, grant_id: str, status: int | None, named_limit: NamedLimit | None) -> None:
-        """Record that a request is over, and the limit that its headers named."""
+    def complete(
+        self, grant_id: str, status: int | None, named_limit: NamedLimit | None, errand: Errand | None = None
+    ) -> None:
+        """Record that a request is over, and the limit that its headers named; an `errand` on the same way."""
         headers = (named_limit.limit, named_limit.left, named_limit.reset_seconds) if named_limit else (-1, 0, 0)
-        self._over(grant_id, "lost" if status is None else "answered", status or 0, headers)
+        self._over(grant_id, "lost" if status is None else "answered", status or 0, headers, errand)
 
     def give_back(self, grant_id: str) -> None:
         """Record that a request was never sent."""
@@ -336,13 +351,21 @@ class LimiterScripts:
             window_seconds=window_seconds,
         )
 
-    def _over(self, grant_id: str, how: str, status: int, headers: tuple[int, int, int]) -> None:
+    def run(self, errand: Errand) -> None:
+        """Run an errand alone."""
+        with redis_failures("Recording what came of a request"):
+            errand.run()
+
+    def _over(
+        self, grant_id: str, how: str, status: int, headers: tuple[int, int, int], errand: Errand | None = None
+    ) -> None:
         budget = self._budget
         arguments: list[Any] = [grant_id, how, status, *headers, _ms(budget.window_seconds), budget.burst]
         arguments += [_ms(budget.arrival_seconds), _ms(budget.block_seconds), budget.limit, self._ttl_ms()]
         arguments += [_ms(budget.longest_pause_seconds)]
+        over = ScriptCall(self._complete, self._keys, arguments)
         with redis_failures("Recording what came of a request"):
-            self._complete(keys=self._keys, args=arguments)
+            run_together(self._client, [over, errand])
 
     def _ttl_ms(self) -> int:
         budget = self._budget
