@@ -1,5 +1,6 @@
 """When people can book: slots in PostgreSQL for analysis, in Redis for the website."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -19,8 +20,8 @@ from calcom_pipeline.defs.availability.pictures import cache_metadata
 from calcom_pipeline.defs.columns import column_lineage, column_schema
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.freshness import SLOTS
-from calcom_pipeline.defs.markdown import table
-from calcom_pipeline.defs.metadata import Meter, change_metadata
+from calcom_pipeline.defs.markdown import newest, table
+from calcom_pipeline.defs.metadata import Meter, change_metadata, see_also
 from calcom_pipeline.defs.pictures import cache_ages, free_by_hour, heat_map
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.defs.reports import hand_over
@@ -78,7 +79,11 @@ def slots(
         )
         pictures = _pictures(container)
     hand_over(report, meter.spent())
-    metadata: dict[str, Any] = {"summary": _summary(report), **pictures}
+    metadata: dict[str, Any] = {
+        "summary": _summary(report),
+        **see_also(container.settings, "h-hours"),
+        **pictures,
+    }
     if report.cache_error:
         metadata["why not all days are in Redis"] = report.cache_error
         context.log.warning("%s days are not cached: %s", report.days - report.cached_days, report.cache_error)
@@ -114,8 +119,8 @@ def _pictures(container: Container) -> dict[str, Any]:
     now, settings, figures = utc_now(), container.settings, container.reports.figures
     free = container.reports.overview.free_starts_by_day()
     return {
-        **({"free starts, event type by day": _by_day(free, settings)} if free else {}),
         **free_by_hour(figures.free_starts_by_hour(now=now), settings),
+        **({"free starts, event type by day": _by_day(free, settings)} if free else {}),
         **cache_ages(figures.slot_ages(now=now), settings),
         **cache_metadata(container, now=now),
     }
@@ -134,6 +139,7 @@ def _by_day(free: Sequence[Mapping[str, Any]], settings: Settings) -> dg.Markdow
 def assets(account: Account) -> list[dg.AssetsDefinition]:
     """The slots of an account."""
     mirror = dg.asset(
+        description=f"{inspect.getdoc(slots)}{newest(account.key('slots'), 'heat map, age of the cache')}",
         key_prefix=account.key_prefix,
         group_name="availability",
         kinds={"calcom", "postgres", "redis"},

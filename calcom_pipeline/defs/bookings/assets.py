@@ -1,5 +1,6 @@
 """The mirror of bookings: everything the first time, afterwards what changes. `history` writes the same table."""
 
+import inspect
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast, get_args
@@ -20,7 +21,8 @@ from calcom_pipeline.defs.bookings.metadata import stored_metadata, unknown_fiel
 from calcom_pipeline.defs.columns import column_lineage, column_schema
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.freshness import BOOKINGS
-from calcom_pipeline.defs.metadata import Meter
+from calcom_pipeline.defs.markdown import newest
+from calcom_pipeline.defs.metadata import Meter, see_also
 from calcom_pipeline.defs.pictures import bookings_by_day, canvas, picture, sync_lags
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.defs.reports import hand_over
@@ -96,6 +98,7 @@ def bookings(
     return dg.MaterializeResult(
         metadata={
             "summary": _summary(report),
+            **see_also(container.settings, "h-bookings"),
             **pictures,
             **_by_month(months, container.settings),
             **_metadata(report),
@@ -159,6 +162,7 @@ def _by_month(months: list[MonthCount], settings: Settings) -> dict[str, Any]:
 def assets(account: Account) -> list[dg.AssetsDefinition]:
     """The mirror of an account."""
     mirror = dg.asset(
+        description=f"{inspect.getdoc(bookings)}{newest(account.key('bookings'), 'bookings by day, sync lag')}",
         key_prefix=account.key_prefix,
         group_name="calcom",
         kinds={"calcom", "postgres"},

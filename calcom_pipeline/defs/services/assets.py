@@ -1,5 +1,6 @@
 """Services against event types: the plan as a person wants to read it, and what came of it."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,8 +19,8 @@ from calcom_pipeline.defs.account import OWNERS, Account
 from calcom_pipeline.defs.columns import column_lineage, column_schema
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.freshness import SERVICES
-from calcom_pipeline.defs.markdown import table
-from calcom_pipeline.defs.metadata import Meter
+from calcom_pipeline.defs.markdown import newest, table
+from calcom_pipeline.defs.metadata import Meter, see_also
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.defs.reports import hand_over
 from calcom_pipeline.defs.services.config import ServicePlanConfig, ServiceSyncConfig
@@ -59,7 +60,10 @@ def service_plan(
         names = _names(service_store, [action.service_id for action in plan.actions])
     hand_over(stored, meter.spent())
     may_write = container.services.apply_mode == "auto"
-    metadata: dict[str, Any] = {"summary": plan_sentence(stored, may_write=may_write)}
+    metadata: dict[str, Any] = {
+        "summary": plan_sentence(stored, may_write=may_write),
+        **see_also(container.settings, "services"),
+    }
     if plan.actions:
         metadata["actions"] = plan_table(stored, names, container.settings)
     if stored.held:
@@ -122,6 +126,7 @@ def _outcome(applied: LatestApplied, names: dict[str, str], container: Container
         return {"summary": result, "plan": plan.id, **numbers}
     return {
         "summary": result_sentence(counts, report.results, names),
+        **see_also(container.settings, "services"),
         "results": result_table(report.results, names, container.settings),
         "plan": plan.id,
         **numbers,
@@ -143,9 +148,14 @@ def assets(account: Account) -> list[dg.AssetsDefinition]:
     """Both, of an account."""
 
     def made(
-        function: Callable[..., Any], table: str, deps: Sequence[str], lineage: Mapping[str, tuple[str, str]]
+        function: Callable[..., Any],
+        table: str,
+        deps: Sequence[str],
+        lineage: Mapping[str, tuple[str, str]],
+        shows: str,
     ) -> dg.AssetsDefinition:
         return dg.asset(
+            description=f"{inspect.getdoc(function)}{newest(account.key(function.__name__), shows)}",
             key_prefix=account.key_prefix,
             group_name="services",
             kinds={"calcom", "postgres"},
@@ -163,6 +173,6 @@ def assets(account: Account) -> list[dg.AssetsDefinition]:
         )(account.given_to(function))
 
     return [
-        made(service_plan, "sync_actions", ["services_table", "cal_com"], _OF_PLANS),
-        made(service_sync, "service_links", ["service_plan"], _OF_LINKS),
+        made(service_plan, "sync_actions", ["services_table", "cal_com"], _OF_PLANS, "the plan, service by service"),
+        made(service_sync, "service_links", ["service_plan"], _OF_LINKS, "the result of each service"),
     ]
