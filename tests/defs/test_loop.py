@@ -49,7 +49,7 @@ def add_service(container: Container, name: str, slug: str, minutes: int = 30, *
 def told_of(result: dg.ExecuteInProcessResult) -> tuple[int, int]:
     """How many services were done and how many failed, as the UI shows it."""
     told = metadata(result, "service_sync")
-    return told["services done"], told["services failed"]
+    return told["services written"], told["services failed"]
 
 
 def writes(sandbox: RunningSandbox) -> int:
@@ -133,7 +133,7 @@ class TestServices:
         assert request.tags["calcom/cause"] == f"services changed: {service_id}"
         assert request.run_key == f"services:{answer.cursor}"
         result = run(instance, request.job_name or "services_sync", tags=request.tags)
-        assert metadata(result, "service_sync")["services done"] == 1
+        assert metadata(result, "service_sync")["services written"] == 1
         link = next(x for x in container.services.store.links() if x.service_id == service_id)
         assert container.calcom.get_event_type(link.event_type_id or 0).title == "Massage deluxe"
         assert "Nothing to do" in metadata(run(instance, "services_sync"), "service_sync")["summary"]
@@ -170,7 +170,7 @@ class TestServices:
             more.strip("`").rpartition(" ")[2]: (action, why)
             for _, action, _, why, more in rows_in(metadata(result, "service_plan")["actions"])
         }
-        assert metadata(result, "service_sync")["services done"] == 1
+        assert metadata(result, "service_sync")["services written"] == 1
         problems = {service: why for service, _, why in container.reports.overview.problems(limit=10)}
         for reason, service_id in ids.items():
             assert rows[service_id][0] == "refuse"
