@@ -14,7 +14,14 @@ from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.markdown import table
-from calcom_pipeline.defs.services.shown import COUNTED, ROWS_IN_TEXT, held_table, left_table, trouble_sentence, trouble_table
+from calcom_pipeline.defs.services.shown import (
+    COUNTED,
+    ROWS_IN_TEXT,
+    held_table,
+    left_table,
+    trouble_sentence,
+    trouble_table,
+)
 from calcom_pipeline.domain.services.attention import TROUBLE_KINDS
 
 _LOOK_SECONDS = 60.0  # a check that waits for the limit longer than that says so
