@@ -5,6 +5,7 @@ Each function draws one and hands it over as Markdown; nothing is drawn where th
 
 import base64
 import io
+import logging
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -48,6 +49,7 @@ def plotter(settings: Settings) -> Any:
     that cannot be written matplotlib takes a temporary folder and says so.
     """
     os.environ.setdefault("MPLCONFIGDIR", str(data_folder(settings) / "cache" / "matplotlib"))
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # the first picture would tell of its fonts
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -115,6 +115,7 @@ def test_within_three_clicks_an_operator_finds_what_failed_and_why_and_retries_i
     ui: DagsterUi, operator: Operator, sandbox: RunningSandbox
 ):
     ui.until(lambda: in_sync(ui) is False, "a failed service colours its check")
+    ui.until_quiet()
     page = operator.page
     operator.open()
     operator.click(page.get_by_role("link", name="Catalog"))
@@ -220,7 +221,7 @@ def test_within_three_clicks_heat_map_bookings_and_limiter_stand_in_place(
     operator.clicks = 0
     operator.open()
     operator.click(page.get_by_role("link", name="Catalog"))
-    operator.click(page.get_by_role("link", name=asset, exact=True))
+    operator.click(page.get_by_role("link", name=f"calcom / {asset}"))
     operator.click(page.get_by_role("tab", name="Events"))
     page.get_by_role("img", name=shows).first.wait_for()
     assert operator.clicks <= 3
