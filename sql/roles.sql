@@ -84,7 +84,8 @@ BEGIN
         WHERE relnamespace = home::regnamespace AND relname IN (
             'schema_migrations', 'event_types', 'slots', 'watermarks', 'api_calls', 'services', 'services_source',
             'service_changes', 'service_links', 'sync_plans', 'sync_actions', 'booking_listings', 'invalidations',
-            'feed_readers', 'feed_deleted_to', 'webhook_scopes', 'webhook_findings', 'webhook_sweep', 'alerts')
+            'feed_readers', 'feed_deleted_to', 'webhook_scopes', 'webhook_findings', 'webhook_sweep', 'alerts',
+            'cache_ages')
     LOOP
         EXECUTE format('GRANT SELECT ON %I.%I TO %I', home, thing.relname, reader);
     END LOOP;

@@ -25,20 +25,26 @@ _PRIVATE_FILE = 0o600
 _SUBSCRIBING_SECONDS = 20.0
 
 
-def receiver_variables(settings: "Settings", data: Path, *, path: str) -> Mapping[str, str] | None:
+def receiver_variables(settings: "Settings", data: Path, *, path: str, ui_url: str) -> Mapping[str, str] | None:
     """What the receiver, and all that look after its subscriptions, are told; None where people have said it.
+
+    Those who look find each other, too: the report links to the UI at `ui_url`, the UI to the report.
 
     The port is that of the HTTP API, or another one while somebody else listens there. The secret stays the same.
     """
     if settings.webhook_url is not None or settings.webhook_secret is not None or "webhooks" in settings.http_off:
         return None
+    report_is_on = "report" not in settings.http_off
     port, secret = _free_port(settings.http_port), _secret(data / _SECRET_FILE)
     know_secrets([secret])
+    root = f"http://{HOST}:{port}"
     return {
         "CALCOM_WEBHOOK_SECRET": secret,
-        "CALCOM_WEBHOOK_URL": f"http://{HOST}:{port}{path}",
+        "CALCOM_WEBHOOK_URL": f"{root}{path}",
         "CALCOM_HTTP_HOST": HOST,
         "CALCOM_HTTP_PORT": str(port),
+        **({"CALCOM_UI_URL": ui_url} if settings.ui_url is None else {}),
+        **({"CALCOM_REPORT_URL": root} if settings.report_url is None and report_is_on else {}),
     }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.database import Database
+    from calcom_pipeline.adapters.postgres.reports.cache_ages import PostgresCacheAges
     from calcom_pipeline.adapters.postgres.reports.figures import PostgresFigures
     from calcom_pipeline.adapters.postgres.reports.overview import PostgresOverview
     from calcom_pipeline.adapters.postgres.reports.report import PostgresReportReads
@@ -34,6 +35,13 @@ class ReportGroup:
         from calcom_pipeline.adapters.postgres.reports.figures import PostgresFigures
 
         return PostgresFigures(self._database)
+
+    @cached_property
+    def cache_ages(self) -> "PostgresCacheAges":
+        """How old the cached days were, by hour."""
+        from calcom_pipeline.adapters.postgres.reports.cache_ages import PostgresCacheAges
+
+        return PostgresCacheAges(self._database)
 
 
 def report_of(container: "Container", *, now: datetime) -> "AccountReport":
@@ -67,6 +75,7 @@ def report_rules(container: "Container") -> "ReportRules":
         event_types_late=timedelta(minutes=s.report_stale_minutes),
         bookings_late=timedelta(seconds=s.booking_freshness_seconds),
         slots_late=timedelta(minutes=s.report_stale_minutes),
+        cache_life=timedelta(seconds=s.slot_ttl_seconds),
         field_owners=s.field_owners,
     )
 

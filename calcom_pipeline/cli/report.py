@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from calcom_pipeline.cli.console import Output, with_output
+from calcom_pipeline.cli.next_steps import NextStep
 from calcom_pipeline.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from calcom_pipeline.app.reports.models import AccountReport
 
 _SHOWN = 30
+_LIVE = NextStep("calcom-pipeline serve", "the same page, live at /")
 _READABLE_BY_ALL = 0o644
 
 
@@ -49,7 +51,7 @@ def report(output: Output, target: Path | None) -> None:
             return
         _write(target, page)
     _show_report(output, made, target)
-    output.result("report", _as_json(made))
+    output.result("report", _as_json(made), then=_LIVE if target is not None else None)
 
 
 def _write(target: Path, page: str) -> None:
@@ -87,7 +89,8 @@ def _show_report(output: Output, made: "AccountReport", target: Path | None) -> 
         output.line("More about one, and what to do: calcom-pipeline explain SERVICE")
     for concern in made.concerns:
         output.line(f"{concern.sentence}{f'  {concern.command}' if concern.command else ''}")
-    output.line(f"Written: {target}" if target is not None else "As a page: calcom-pipeline report --html report.html")
+    if target is not None:
+        output.line(f"Written: {target}")
 
 
 def _as_json(made: "AccountReport") -> dict[str, Any]:

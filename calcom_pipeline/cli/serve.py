@@ -46,8 +46,13 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     with _until_stopped(), listening(settings.http_host, settings.http_port) as listener:
         where = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
         root = f"http://{where}:{settings.http_port}"
-        say(f"HTTP API: {root}  (the report: {root}/; /openapi.json says what else there is; Ctrl-C stops it)")
-        say(f"  Next: open {root}/, or curl {root}/openapi.json")
+        say(f"HTTP API: {root}  (/openapi.json says what there is; Ctrl-C stops it)")
+        if "report" in settings.http_off:
+            say(f"  Next: curl {root}/openapi.json   (what can be asked)")
+        else:
+            asked = ", for whoever has a token" if settings.http_tokens else ""
+            say(f"Report: {root}/  (in sync or not, each service, what to do; live{asked})")
+            say(f"  Next: open {root}/   (or curl {root}/openapi.json, what else can be asked)")
         serve_there(settings, listener)
 
 

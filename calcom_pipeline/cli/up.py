@@ -72,6 +72,11 @@ class _Address:
     host: str
     port: int
 
+    @property
+    def url(self) -> str:
+        """For a browser on this machine."""
+        return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}"  # noqa: S104 - compared
+
     def require_free(self) -> None:
         """Raises ConfigurationError if somebody else listens there."""
         with socket.socket() as probe:
@@ -128,15 +133,13 @@ def _serve(settings: "Settings", address: _Address, log: "SharedLog", record: Pa
         environment, container = stack.enter_context(dagster_environment(settings))
         stop = stack.enter_context(stop_on_signals())
         os.environ.update(environment)
-        click.echo(
-            f"Dagster UI: http://{address.host}:{address.port}  (in some seconds; Ctrl-C stops it; its log: {log.path})"
-        )
+        click.echo(f"Dagster UI: {address.url}  (in some seconds; Ctrl-C stops it; its log: {log.path})")
         watch = _watching(environment["DAGSTER_PG_URL"], log)
         stack.callback(watch.end)
         click.echo("\n".join(_where_to_click(address)))
         services = _services(address, stack.enter_context(_meeting_place(record.parent)), watch)
         if container.endpoints.is_sandbox:
-            services += _receiver(settings, log)
+            services += _receiver(settings, address, log)
         supervisor = Supervisor(services, dict(os.environ), log, record)
         if container.endpoints.servers is not None:
             stack.enter_context(_joined(settings, supervisor, watch, log))
@@ -154,7 +157,7 @@ def _where_to_click(address: _Address) -> list[str]:
     """Where a newcomer looks first, and what there is to press."""
     from calcom_pipeline.defs.account import Account
 
-    ui, asset = f"http://{address.host}:{address.port}", Account.from_environment().key("service_sync")
+    ui, asset = address.url, Account.from_environment().key("service_sync")
     return [
         f"  Look first:  {ui}/assets/{'/'.join(asset.path)}",
         "               what was last written to Cal.com, and which services need somebody",
@@ -224,7 +227,7 @@ def _services(address: _Address, place: Path, watch: "InstanceWatch") -> list["S
     ]
 
 
-def _receiver(settings: "Settings", log: "SharedLog") -> list["SupervisedService"]:
+def _receiver(settings: "Settings", address: _Address, log: "SharedLog") -> list["SupervisedService"]:
     """The HTTP API with the receiver, to which the sandbox delivers; none where people have set up their own."""
     from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.bootstrap.locations import data_folder
@@ -233,7 +236,7 @@ def _receiver(settings: "Settings", log: "SharedLog") -> list["SupervisedService
     from calcom_pipeline.supervising.services import SupervisedService
     from calcom_pipeline.web.webhooks import PATH
 
-    variables = receiver_variables(settings, data_folder(settings), path=PATH)
+    variables = receiver_variables(settings, data_folder(settings), path=PATH, ui_url=address.url)
     if variables is None:
         return []
     os.environ.update(variables)  # for Dagster's processes too, which keep the subscriptions right
@@ -243,6 +246,8 @@ def _receiver(settings: "Settings", log: "SharedLog") -> list["SupervisedService
     except PipelineError as error:
         log.say(f"the sandbox's webhooks are not subscribed yet ({error}); a schedule tries again")
     where = f"http://{variables['CALCOM_HTTP_HOST']}:{variables['CALCOM_HTTP_PORT']}"
+    if report := variables.get("CALCOM_REPORT_URL"):
+        click.echo(f"Report: {report}/  (in sync or not, each service, what to do; live)")
     click.echo(f"HTTP API: {where}  (the sandbox's webhooks are delivered to {PATH})")
     return [SupervisedService("receiver", [sys.executable, "-m", "calcom_pipeline.cli", "serve"], essential=False)]
 

@@ -130,10 +130,41 @@ TABLES = {
     "webhook_scopes": _SCOPES,
 }
 
+# What is no table: Cal.com's by the name of the resource, Redis's by its key behind `calcom:v1:{ACCOUNT}:`.
+_CAL_COM = {
+    "event_types": (
+        "resource",
+        "what can be booked, of the key's user and each team: GET /v2/event-types, /v2/teams/ID/...",
+    ),
+    "schedules": ("resource", "when hosts work, and in which zone: GET /v2/schedules"),
+    "bookings": ("resource", "what was booked, of every listing that the key sees: GET /v2/bookings"),
+    "slots": ("resource", "free starts of an event type and a length, day by day: GET /v2/slots"),
+    "reservations": ("resource", "starts that are held for minutes: POST /v2/slots/reservations"),
+    "webhooks": ("resource", "our subscriptions, a scope each: GET /v2/webhooks, /v2/event-types/ID/webhooks"),
+    "teams": ("resource", "teams and their members: GET /v2/teams"),
+    "me": ("resource", "whose the key is: GET /v2/me"),
+}
+_REDIS = {
+    "slots:type:ID": ("string", "an event type: zone, lengths, notice"),
+    "slots:day:ID:MINUTES:ZONE:YYYY-MM-DD": (
+        "string",
+        "one local day of one length: its free starts, and until when it is fresh",
+    ),
+    "slots:generation:ID": ("number", "raised by every clearing: a fetch that began before it is not stored"),
+    "slots:held:ID": ("sorted set", "days with a start that is held"),
+    "slots:index:ID": ("set", "the keys of an event type's days, for clearing"),
+    "slots:near:ID": ("hash", "alternatives, by question"),
+    "slots:asked:DAY": ("sorted set", "what was asked for how often: what is warmed first"),
+    "slots:shadow:DAY": ("hash", "what shadow reads came to: answers, days, starts, wrong starts"),
+    "flight:lock:...": ("string", "somebody fetches that just now; the others wait for it"),
+    "http:requests:CALLER": ("hash", "what a token of the HTTP API has left"),
+}
+_SHAPES = {**TABLES, "cal_com": _CAL_COM, "redis": _REDIS}
+
 
 def column_schema(table: str) -> dict[str, dg.TableSchema]:
-    """The metadata entry that makes the UI show a table's columns."""
-    columns = [dg.TableColumn(name, kind, description=about) for name, (kind, about) in TABLES[table].items()]
+    """The metadata entry that makes the UI show a table's columns, or what else it is made of."""
+    columns = [dg.TableColumn(name, kind, description=about) for name, (kind, about) in _SHAPES[table].items()]
     return {"dagster/column_schema": dg.TableSchema(columns)}
 
 

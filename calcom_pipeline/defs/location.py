@@ -19,7 +19,7 @@ from calcom_pipeline.defs.event_types import assets as event_types
 from calcom_pipeline.defs.event_types import checks as event_type_checks
 from calcom_pipeline.defs.event_types import jobs as event_type_jobs
 from calcom_pipeline.defs.event_types import sensors as event_type_sensors
-from calcom_pipeline.defs.maintenance import health, outside, retention, standstills
+from calcom_pipeline.defs.maintenance import failing_checks, health, outside, retention, standstills
 from calcom_pipeline.defs.resources import resources
 from calcom_pipeline.defs.services import assets as services
 from calcom_pipeline.defs.services import checks as service_checks
@@ -33,7 +33,15 @@ _ASSETS = (outside, services, event_types, bookings, history, slots, subscriptio
 _CHECKS = (service_checks, event_type_checks, booking_checks, availability_checks, subscriptions, outside)
 _JOBS = (service_jobs, event_type_jobs, booking_jobs, availability_jobs, webhook_jobs, health)
 _SCHEDULES = (service_jobs, booking_jobs, availability_jobs, webhook_jobs, health, retention)
-_SENSORS = (service_sensors, availability_sensors, booking_sensors, event_type_sensors, webhook_sensors, standstills)
+_SENSORS = (
+    service_sensors,
+    availability_sensors,
+    booking_sensors,
+    event_type_sensors,
+    webhook_sensors,
+    standstills,
+    failing_checks,
+)
 
 
 def of_account(account: Account, *, with_dagster: bool) -> dg.Definitions:

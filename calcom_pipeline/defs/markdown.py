@@ -12,6 +12,8 @@ from calcom_pipeline.domain.redaction import redacted
 
 #: The name that `workspace.yaml`, pyproject.toml and `calcom-pipeline up` give the code location.
 CODE_LOCATION = "calcom_pipeline"
+#: Begins the line of links in a description, which is of use in the UI alone.
+SEE = "Newest: "
 _LONGEST_CELL = 600
 _MARKS = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
@@ -46,6 +48,11 @@ def launchpad(text: str, job: str, config: Mapping[str, object]) -> Markup:
     lines = "".join(f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in config.items())
     filled = quote(lines, safe="")
     return link(text, f"/locations/{CODE_LOCATION}/jobs/{job}/playground/setup?config={filled}")
+
+
+def newest(asset: dg.AssetKey, what: str) -> str:
+    """The end of an asset's description: a link past its columns to `what` of its newest event."""
+    return f"\n\n{SEE}[{what}](/assets/{'/'.join(asset.path)}?view=events)."
 
 
 def rows(columns: Sequence[str], cells: Iterable[Sequence[object]]) -> str:

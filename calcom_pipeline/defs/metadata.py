@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from calcom_pipeline.app.calls import CallMeter, Changes, Spent
+from calcom_pipeline.settings import Settings
 
 
 class Meter:
@@ -31,6 +32,13 @@ class Meter:
             "seconds waited for the limit": round(spent.waited_seconds, 1),
             "seconds in all": round(self._clock() - self._began, 2),
         }
+
+
+def see_also(settings: Settings, part: str) -> dict[str, Any]:
+    """A link to a part of the live report, by its id there; nothing where its address is not known."""
+    if settings.report_url is None:
+        return {}
+    return {"see it live": dg.MetadataValue.url(f"{settings.report_url.rstrip('/')}/#{part}")}
 
 
 def change_metadata(changes: Changes) -> dict[str, int]:

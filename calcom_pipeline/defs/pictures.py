@@ -5,6 +5,7 @@ Each function draws one and hands it over as Markdown; nothing is drawn where th
 
 import base64
 import io
+import logging
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,15 @@ from typing import Any
 
 import dagster as dg
 
-from calcom_pipeline.adapters.postgres.reports.figures import DayBookings, FreeHour, GroupLatency, HourLag
+from calcom_pipeline.adapters.postgres.reports.figures import DayBookings, FreeHour, GroupLatency
 from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute
+from calcom_pipeline.app.reports.models import HourLag
 from calcom_pipeline.bootstrap.locations import data_folder
+from calcom_pipeline.defs.glance import Bars, Colour, bars, week
 from calcom_pipeline.settings import Settings
 
+#: The entry that the UI draws in place; the others open behind a click.
+AT_A_GLANCE = "at a glance"
 #: How far back the picture of the limiter's use goes.
 LIMITER_PICTURE = timedelta(hours=1)
 _DPI = 110
@@ -25,8 +30,11 @@ _TICKS_EVERY = 10
 #: Read well on white and on black; one colour of status, lane or side means the same in all pictures.
 _INK, _FAINT, _LIMIT = "#8a93a3", "#8a93a355", "#d9534f"
 _COLOURS = ("#4c8dd6", "#5ba86c", "#e08a3c", "#9a79c4", "#c9a227", "#58b5b5", "#c65b7c")
-_OF_STATUS = {"accepted": "#5ba86c", "pending": "#e08a3c", "cancelled": "#c65b7c", "rejected": "#9a79c4"}
-_OF_LANE = {"interactive": "#5ba86c", "sync": "#4c8dd6", "warm": "#e08a3c", "backfill": "#9a79c4"}
+_GREEN, _ORANGE = Colour("#5ba86c", "green"), Colour("#e08a3c", "orange")
+_BLUE, _PINK, _VIOLET = Colour("#4c8dd6", "blue"), Colour("#c65b7c", "pink"), Colour("#9a79c4", "violet")
+_OTHER = Colour("#8a93a3", "grey")
+_OF_STATUS = {"accepted": _GREEN, "pending": _ORANGE, "cancelled": _PINK, "rejected": _VIOLET}
+_OF_LANE = {"interactive": _GREEN, "sync": _BLUE, "warm": _ORANGE, "backfill": _VIOLET}
 #: Green without white or black ends, so that an empty cell is the page itself.
 _SHADES = ("#5ba86c14", "#5ba86c66", "#4f9a60b3", "#3d8a50")
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -41,6 +49,7 @@ def plotter(settings: Settings) -> Any:
     that cannot be written matplotlib takes a temporary folder and says so.
     """
     os.environ.setdefault("MPLCONFIGDIR", str(data_folder(settings) / "cache" / "matplotlib"))
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # the first picture would tell of its fonts
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -89,7 +98,11 @@ def limiter_use(
     axes.axhline(limit, color=_LIMIT, linewidth=1, label=f"limit {limit}")
     axes.set_xticks(range(0, len(minutes), _TICKS_EVERY), [f"{m:%H:%M}" for m in minutes[::_TICKS_EVERY]])
     _label(axes, "requests a minute", "time (UTC)")
-    return {"calls to Cal.com in the last hour": picture(figure, "Requests of each minute by lane, and the limit")}
+    words = f"Calls to Cal.com a minute, {minutes[0]:%H:%M} to {last:%H:%M} UTC, under the limit of {limit} (line):"
+    return {
+        AT_A_GLANCE: bars(_layers(minutes, counts, _OF_LANE), "Calls a minute, and the limit", words, limit=limit),
+        "calls to Cal.com in the last hour": picture(figure, "Requests of each minute by lane, and the limit"),
+    }
 
 
 def latencies(found: Sequence[GroupLatency], settings: Settings) -> dict[str, dg.MarkdownMetadataValue]:
@@ -123,10 +136,14 @@ def bookings_by_day(
     every = max(1, len(all_days) // 12)
     axes.set_xticks(range(0, len(all_days), every), [f"{d:%d %b}" for d in all_days[::every]])
     _label(axes, "bookings", "day of their start (UTC)")
-    return {"bookings by day and status": picture(figure, "Bookings of each day by status")}
+    words = f"Bookings by the day of their start, {first:%d %b} to {last:%d %b}:"
+    return {
+        AT_A_GLANCE: bars(_layers(all_days, counts, _OF_STATUS), "Bookings of each day by status", words),
+        "bookings by day and status": picture(figure, "Bookings of each day by status"),
+    }
 
 
-def sync_lags(hours: Sequence[HourLag], settings: Settings) -> dict[str, dg.MarkdownMetadataValue]:
+def sync_lags(hours: Sequence[HourLag], settings: Settings) -> dict[str, Any]:
     """How late changes at Cal.com were mirrored, by hour of the change."""
     if not hours:
         return {}
@@ -137,7 +154,12 @@ def sync_lags(hours: Sequence[HourLag], settings: Settings) -> dict[str, dg.Mark
     every = max(1, len(hours) // 12)
     axes.set_xticks(list(places)[::every], [f"{h.hour:%d %b %H:00}" for h in hours[::every]])
     _label(axes, "seconds to the mirror", "hour of the change (UTC)")
-    return {"how late changes of bookings came": picture(figure, "Seconds from a change at Cal.com to the mirror")}
+    newest = hours[-1]
+    return {
+        "how late changes of bookings came": picture(figure, "Seconds from a change at Cal.com to the mirror"),
+        "sync lag of the newest hour, median, seconds": round(newest.median_seconds, 1),
+        "sync lag of the newest hour, longest, seconds": round(newest.longest_seconds, 1),
+    }
 
 
 def free_by_hour(hours: Sequence[FreeHour], settings: Settings) -> dict[str, dg.MarkdownMetadataValue]:
@@ -149,8 +171,13 @@ def free_by_hour(hours: Sequence[FreeHour], settings: Settings) -> dict[str, dg.
     for each in hours:
         cells[each.weekday - 1][each.hour - first] = each.free
     labels = [f"{hour}:00" for hour in range(first, last + 1)]
-    drawn = heat_map(cells, _WEEKDAYS, labels, settings, what="Free starts by weekday and hour")
-    return {"free starts by weekday and hour": drawn}
+    what = "Free starts by weekday and hour"
+    number = sum(each.free for each in hours)
+    words = f"When people can book: {number:,} free starts by weekday and hour, in each schedule's own time."
+    return {
+        AT_A_GLANCE: week({(each.weekday, each.hour): each.free for each in hours}, what, words),
+        "free starts by weekday and hour": heat_map(cells, _WEEKDAYS, labels, settings, what=what),
+    }
 
 
 def cache_ages(ages: Sequence[tuple[float, int]], settings: Settings) -> dict[str, dg.MarkdownMetadataValue]:
@@ -163,6 +190,16 @@ def cache_ages(ages: Sequence[tuple[float, int]], settings: Settings) -> dict[st
     axes.axvline(life, color=_LIMIT, linewidth=1, label=f"lifetime in the cache, {life:.0f} min")
     _label(axes, "days of event types", "minutes since Cal.com was asked")
     return {"age of the free times": picture(figure, "How many days are how old")}
+
+
+def cached_ages(ages: Sequence[float], settings: Settings) -> dict[str, dg.MarkdownMetadataValue]:
+    """How many fresh days in Redis are how old, seconds, and when their life ends."""
+    life = settings.slot_ttl_seconds
+    figure, axes = canvas(settings, height=2.2)
+    axes.hist(ages, bins=30, range=(0, max(*ages, life)), color=_COLOURS[1])
+    axes.axvline(life, color=_LIMIT, linewidth=1, label=f"lifetime in the cache, {life} s")
+    _label(axes, "days of event types", "seconds since Cal.com was asked")
+    return {"ages of fresh days": picture(figure, "How many cached days are how old")}
 
 
 def heat_map(
@@ -184,18 +221,26 @@ def heat_map(
     return picture(figure, what)
 
 
+def _layers(places: Sequence[Any], counts: Mapping[tuple[Any, str], int], colours: Mapping[str, Colour]) -> Bars:
+    """The same counts as layers, those that are known first."""
+    names = {name for _, name in counts}
+    known = [*(name for name in colours if name in names), *sorted(names - colours.keys())]
+    layers = {name: [counts.get((place, name), 0) for place in places] for name in known}
+    return Bars(layers, {name: colours.get(name, _OTHER) for name in known})
+
+
 def _stack(
     axes: Any,
     places: Sequence[Any],
     names: Sequence[str],
     counts: Mapping[tuple[Any, str], int],
-    colours: Mapping[str, str],
+    colours: Mapping[str, Colour],
 ) -> None:
     """Bars upon bars, one a name."""
     below: Counter[Any] = Counter()
     for n, name in enumerate(names):
         heights = [counts.get((place, name), 0) for place in places]
-        colour = colours.get(name, _COLOURS[n % len(_COLOURS)])
+        colour = found.css if (found := colours.get(name)) else _COLOURS[n % len(_COLOURS)]
         axes.bar(range(len(places)), heights, bottom=[below[p] for p in places], label=name, color=colour, width=0.9)
         below.update({place: counts.get((place, name), 0) for place in places})
 

@@ -1,4 +1,4 @@
-"""Who is told of runs that failed and of what stands still, and how."""
+"""Who is told of runs and checks that failed and of what stands still, and how."""
 
 import re
 from typing import Annotated
@@ -17,7 +17,7 @@ def _web_address(value: SecretStr | None) -> SecretStr | None:
 
 
 class AlertSettings(SettingsGroup):
-    """Who is told of runs that failed, and how."""
+    """Who is told of runs and checks that failed, and how."""
 
     ui_url: Annotated[str | None, Optional_] = Field(
         default=None,
@@ -25,7 +25,8 @@ class AlertSettings(SettingsGroup):
         description="Address of the Dagster UI in messages. Unset: this machine's, on CALCOM_UI_PORT.",
     )
     alert_webhook: Annotated[SecretStr | None, AfterValidator(_web_address), Optional_] = Field(
-        default=None, description="Incoming webhook (Slack, Mattermost and others) that is told of runs that failed."
+        default=None,
+        description="Incoming webhook (Slack, Mattermost and others) that is told of runs and checks that fail.",
     )
     alert_smtp_url: Annotated[SecretStr | None, address_of("a mail server", "smtp|smtps"), Optional_] = Field(
         default=None, description="Mail server for the same, smtp://user:password@host:587 or smtps://."
@@ -43,7 +44,7 @@ class AlertSettings(SettingsGroup):
         default=120.0,
         ge=0,
         le=86_400,
-        description="What stands still (an open circuit, a blocked key) is told after so long: most of it passes.",
+        description="What stands still (an open circuit) or a failed check is told after so long: most of it passes.",
     )
     alert_run_hours: float = Field(
         default=3.0,

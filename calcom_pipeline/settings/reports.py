@@ -1,8 +1,11 @@
 """The report: `calcom-pipeline report` and the page `/` of `serve`."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from calcom_pipeline.settings.group import SettingsGroup
+from calcom_pipeline.settings.validators import Optional_
 
 
 class ReportSettings(SettingsGroup):
@@ -13,6 +16,11 @@ class ReportSettings(SettingsGroup):
         gt=0,
         le=10_080,
         description="Event types and free starts last read longer ago are late; a schedule reads every 30 minutes.",
+    )
+    report_url: Annotated[str | None, Optional_] = Field(
+        default=None,
+        pattern=r"^https?://[^\s/@]+(/\S*)?$",
+        description="Address of the report, for links in Dagster's UI. Unset: none; on the sandbox that of `up`.",
     )
     report_rows: int = Field(
         default=20_000,

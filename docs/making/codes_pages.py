@@ -7,7 +7,7 @@ from string import Formatter
 
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.domain import errors, reasons
-from calcom_pipeline.domain.maintenance.alerts import ELSE_TO_DO, WHAT_TO_DO
+from calcom_pipeline.domain.maintenance.alerts import ELSE_TO_DO, OF_ONE_CHECK, WHAT_TO_DO
 from calcom_pipeline.domain.text import snake_case
 from docs.making.markdown import code, page, prose, table
 
@@ -54,7 +54,14 @@ def alerts_page() -> str:
 The code is the kind of error, or one of what stands still without a run that fails: an open circuit, a blocked key, a
 position in the future, a run that does not end."""
     rows = [[code(kind), prose(advice)] for kind, advice in sorted(WHAT_TO_DO.items())]
-    return page("Alerts", introduction, table(["kind", "what to do"], rows), f"Of any other kind: {prose(ELSE_TO_DO)}")
+    checks = (
+        "## Checks\n\nA check that has not passed for "
+        "[`CALCOM_ALERT_AFTER_SECONDS`](settings.md#calcom_alert_after_seconds) is told as well, once until it has "
+        "passed for as long; its message links to it.\n\n"
+        + table(["check", "what to do"], [[code(name), prose(advice)] for name, advice in sorted(OF_ONE_CHECK.items())])
+    )
+    other = f"Of any other kind: {prose(ELSE_TO_DO)}"
+    return page("Alerts", introduction, table(["kind", "what to do"], rows), other, checks)
 
 
 def reason_groups() -> list[tuple[str, list[str]]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import dagster as dg
 
 from calcom_pipeline.definitions import defs
+from calcom_pipeline.defs.markdown import SEE
 from docs.making.markdown import code, page, prose, table
 
 _INTRODUCTION = """What the code location holds. What to do about a check and what a job's launchpad asks for is
@@ -34,7 +35,11 @@ def _assets() -> Iterable[tuple[str, ...]]:
     graph = defs.resolve_asset_graph()
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
-        yield code(key.to_user_string()), ", ".join(sorted(node.kinds)), prose(node.description or "")
+        yield (
+            code(key.to_user_string()),
+            ", ".join(sorted(node.kinds)),
+            prose((node.description or "").partition(f"\n\n{SEE}")[0]),
+        )
 
 
 def _checks() -> Iterable[tuple[str, ...]]:

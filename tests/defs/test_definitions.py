@@ -1,6 +1,7 @@
 """The code location as Dagster sees it."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -47,7 +48,6 @@ def test_every_entry_point_names_the_same_code_location():
 SPECS = sorted(defs.resolve_all_asset_specs(), key=lambda spec: spec.key)  # workers collect the same order
 OUTSIDE = {"services_table", "cal_com", "redis"}
 #: What no table stands behind.
-WITHOUT_COLUMNS = {"cal_com", "redis"}
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.key.to_user_string())
@@ -58,11 +58,14 @@ def test_every_asset_tells_what_it_is_whose_it_is_and_of_what(spec: dg.AssetSpec
     assert spec.tags["account"] == "calcom"
     assert len(spec.description or "") > 80, "a sentence or two, for somebody who did not write it"
     assert spec.group_name in {"outside", "calcom", "services", "availability"}
-    assert ("dagster/column_schema" in spec.metadata) is (name not in WITHOUT_COLUMNS)
+    columns = {column.name: column.description for column in spec.metadata["dagster/column_schema"].columns}
+    assert columns
+    assert [column for column, about in columns.items() if not about] == []
+    links = re.findall(r"\]\((/assets/[^)]+)\)", spec.description or "")
+    assert links in ([f"/assets/calcom/{name}?view=events"], []), "it leads past its columns to its newest event"
     if name not in OUTSIDE:
         lineage = spec.metadata["dagster/column_lineage"]
-        columns = {column.name for column in spec.metadata["dagster/column_schema"].columns}
-        assert set(lineage.deps_by_column) <= columns
+        assert set(lineage.deps_by_column) <= columns.keys()
         assert lineage.deps_by_column
     if name not in {*OUTSIDE, "bookings_history"}:  # months are read when somebody asks for them
         assert spec.freshness_policy is not None

@@ -86,7 +86,7 @@ class TestServices:
         assert request.tags["calcom/cause"] == f"services changed: {service_id}"
         assert request.run_key == f"services:{answer.cursor}"
         result = run(instance, request.job_name or "services_sync", tags=request.tags)
-        assert metadata(result, "service_sync")["services done"] == 1
+        assert metadata(result, "service_sync")["services written"] == 1
         link = next(x for x in container.services.store.links() if x.service_id == service_id)
         assert container.calcom.get_event_type(link.event_type_id or 0).title == "Massage deluxe"
         assert "Nothing to do" in metadata(run(instance, "services_sync"), "service_sync")["summary"]
@@ -123,7 +123,7 @@ class TestServices:
             more.strip("`").rpartition(" ")[2]: (action, why)
             for _, action, _, why, more in rows_in(metadata(result, "service_plan")["actions"])
         }
-        assert metadata(result, "service_sync")["services done"] == 1
+        assert metadata(result, "service_sync")["services written"] == 1
         problems = {service: why for service, _, why in container.reports.overview.problems(limit=10)}
         for reason, service_id in ids.items():
             assert rows[service_id][0] == "refuse"

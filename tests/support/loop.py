@@ -34,7 +34,7 @@ def add_service(container: Container, name: str, slug: str, minutes: int = 30, *
 def done_and_failed(result: dg.ExecuteInProcessResult) -> tuple[int, int]:
     """How many services were done and how many failed, as the UI shows it."""
     shown = metadata(result, "service_sync")
-    return shown["services done"], shown["services failed"]
+    return shown["services written"], shown["services failed"]
 
 
 def writes(sandbox: RunningSandbox) -> int:

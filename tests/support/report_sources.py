@@ -11,6 +11,8 @@ from calcom_pipeline.app.reports.models import (
     DayOfBookings,
     DayOfStarts,
     GroupCalls,
+    HourLag,
+    HourOfCache,
     HourOfStarts,
     LaneMinute,
     LastPlan,
@@ -54,6 +56,8 @@ class FakeReportSources:
     bookings: Sequence[DayOfBookings] = ()
     days: Sequence[DayOfStarts] = ()
     hours: Sequence[HourOfStarts] = ()
+    lags: Sequence[HourLag] = ()
+    cache: Sequence[HourOfCache] = ()
     minutes: Sequence[LaneMinute] = ()
     groups: Sequence[GroupCalls] = ()
     state: LimiterState = field(default_factory=lambda: LimiterState(5, 118, 0, {}, 0.0, 60.0))
@@ -99,6 +103,12 @@ class FakeReportSources:
 
     def free_by_hour(self, *, since: date, until: date, now: datetime) -> Sequence[HourOfStarts]:
         return self.hours
+
+    def sync_lags(self, *, since: datetime) -> Sequence[HourLag]:
+        return self.lags
+
+    def cache_ages(self, *, since: datetime) -> Sequence[HourOfCache]:
+        return self.cache
 
     def calls_by_minute(self, *, since: datetime) -> Sequence[LaneMinute]:
         return self.minutes

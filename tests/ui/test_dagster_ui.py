@@ -90,6 +90,16 @@ def change(container: Container, statement: str, *values: object) -> None:
         cursor.execute(statement, values)
 
 
+def observe(ui: DagsterUi, operator: Operator, asset: str) -> None:
+    """Look at what is outside by its own button."""
+    observations = "... on AssetNode { assetObservations(limit: 1) { runId } }"
+    query = f'{{ node: assetNodeOrError(assetKey: {{path: ["calcom", "{asset}"]}}) {{ {observations} }} }}'
+    before = ui.ask(query)["node"]
+    operator.open(f"/assets/calcom/{asset}?view=events")
+    operator.click(operator.page.get_by_role("button", name="Observe"))
+    ui.until(lambda: ui.ask(query)["node"] != before, "it was observed")
+
+
 def in_sync(ui: DagsterUi) -> bool | None:
     return ui.check_passed("service_sync", "services_in_sync")
 
@@ -105,6 +115,7 @@ def test_within_three_clicks_an_operator_finds_what_failed_and_why_and_retries_i
     ui: DagsterUi, operator: Operator, sandbox: RunningSandbox
 ):
     ui.until(lambda: in_sync(ui) is False, "a failed service colours its check")
+    ui.until_quiet()
     page = operator.page
     operator.open()
     operator.click(page.get_by_role("link", name="Catalog"))
@@ -193,6 +204,32 @@ def test_everything_is_materialized_and_what_came_of_it_can_be_read(
 
 
 @pytest.mark.parametrize(
+    ("asset", "shows"),
+    [
+        ("slots", "Free starts by weekday and hour"),
+        ("bookings", "Bookings of each day by status"),
+        ("cal_com", "Calls a minute, and the limit"),
+    ],
+)
+def test_within_three_clicks_heat_map_bookings_and_limiter_stand_in_place(
+    ui: DagsterUi, operator: Operator, asset: str, shows: str
+):
+    """After everything was materialized."""
+    page = operator.page
+    if asset == "cal_com":
+        observe(ui, operator, asset)
+    operator.clicks = 0
+    operator.open()
+    operator.click(page.get_by_role("link", name="Catalog"))
+    operator.click(page.get_by_role("link", name=f"calcom / {asset}"))
+    operator.click(page.get_by_role("tab", name="Events"))
+    page.get_by_role("img", name=shows).first.wait_for()
+    assert operator.clicks <= 3
+    assert page.get_by_role("dialog").count() == 0
+    operator.photograph(f"{asset}-in-place")
+
+
+@pytest.mark.parametrize(
     ("asset", "entry", "shows"),
     [
         ("slots", "free starts, event type by day", "Free starts by event type and day"),
@@ -204,14 +241,9 @@ def test_everything_is_materialized_and_what_came_of_it_can_be_read(
 def test_heat_map_and_limiter_open_at_full_width(ui: DagsterUi, operator: Operator, asset: str, entry: str, shows: str):
     """After everything was materialized; what is outside is looked at by its own button."""
     page = operator.page
-    operator.open(f"/assets/calcom/{asset}?view=events")
     if asset == "cal_com":
-        observations = "... on AssetNode { assetObservations(limit: 1) { runId } }"
-        query = f'{{ node: assetNodeOrError(assetKey: {{path: ["calcom", "cal_com"]}}) {{ {observations} }} }}'
-        before = ui.ask(query)["node"]
-        operator.click(page.get_by_role("button", name="Observe"))
-        ui.until(lambda: ui.ask(query)["node"] != before, "it was observed")
-        operator.open(f"/assets/calcom/{asset}?view=events")
+        observe(ui, operator, asset)
+    operator.open(f"/assets/calcom/{asset}?view=events")
     row = page.get_by_role("row").filter(has_text=entry)
     operator.click(row.get_by_text("[Show Markdown]"))
     page.get_by_role("dialog").get_by_role("img", name=shows).first.wait_for()

@@ -1,12 +1,12 @@
-"""Tell people of a run that failed: once per cause, until it was quiet for long enough."""
+"""Tell people of a run or a check that failed: once per cause, until it was quiet for long enough."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from calcom_pipeline.app.maintenance.ports import AlertChannel, AlertLog, NotSent
 from calcom_pipeline.domain.errors import StoreError
-from calcom_pipeline.domain.maintenance.alerts import Failure, message_about
+from calcom_pipeline.domain.maintenance.alerts import FailedCheck, Failure, message_about
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,12 @@ class AlertOutcome:
 
 
 def send_alert(
-    failure: Failure, log: AlertLog, channels: Sequence[AlertChannel], *, rules: AlertRules, now: datetime
+    failure: Failure | FailedCheck,
+    log: AlertLog,
+    channels: Sequence[AlertChannel],
+    *,
+    rules: AlertRules,
+    now: datetime,
 ) -> AlertOutcome:
     """Send a message unless its cause was told already. Where none gets out, the next failure of it tries again.
 
@@ -54,6 +59,52 @@ def send_alert(
     if not sent:
         _release(log, failure.cause)
     return AlertOutcome(tuple(sent), tuple(failed))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckStanding:
+    """How a check stands, and since when it was seen so, UTC."""
+
+    passed: bool
+    since: datetime
+
+
+def standings_of(
+    passed: Mapping[str, bool], before: Mapping[str, CheckStanding], *, now: datetime
+) -> dict[str, CheckStanding]:
+    """By name: what was so before keeps its instant; a check that is being evaluated now (in none) keeps all."""
+    seen = {
+        name: old if (old := before.get(name)) is not None and old.passed == is_so else CheckStanding(is_so, now)
+        for name, is_so in passed.items()
+    }
+    return {**before, **seen}
+
+
+def alert_checks(
+    failed: Sequence[FailedCheck],
+    standings: Mapping[str, CheckStanding],
+    log: AlertLog,
+    channels: Sequence[AlertChannel],
+    *,
+    rules: AlertRules,
+    after: timedelta,
+    now: datetime,
+) -> dict[str, AlertOutcome]:
+    """Alert people to checks that have failed for `after`, and forget those that have passed again for as long.
+
+    So one that turns yellow anew is told at once, however lately it was told, and one that flickers is not. By name,
+    those that were due.
+
+    Raises:
+        StoreError: what has passed again cannot be forgotten.
+    """
+    lasting = {name: one for name, one in standings.items() if now - one.since >= after}
+    log.forget([FailedCheck(name, "", "", "").cause for name, one in lasting.items() if one.passed])
+    return {
+        check.name: send_alert(check, log, channels, rules=rules, now=now)
+        for check in failed
+        if check.name in lasting and not lasting[check.name].passed
+    }
 
 
 def _release(log: AlertLog, cause: str) -> None:

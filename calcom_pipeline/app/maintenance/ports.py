@@ -1,5 +1,6 @@
 """What upkeep asks of others: those who hold records with a lifetime, and the ways to people."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -51,4 +52,8 @@ class AlertLog(Protocol):
 
     def release(self, cause: str) -> None:
         """It was not told after all."""
+        ...
+
+    def forget(self, causes: Sequence[str]) -> None:
+        """They are over: the next failure of each is told at once."""
         ...

@@ -77,6 +77,41 @@ class HourOfStarts:
 
 
 @dataclass(frozen=True, slots=True)
+class HourLag:
+    """Changes of bookings in one hour (UTC) and how long they took to be mirrored, seconds."""
+
+    hour: datetime
+    median_seconds: float
+    longest_seconds: float
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class HourOfCache:
+    """How old the cached days were in one hour (UTC), seconds, and the share of the mirrored ones that was fresh."""
+
+    hour: datetime
+    median_seconds: float
+    oldest_seconds: float
+    fresh_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class CacheAges:
+    """How old the cached days in a sample are: seconds since Cal.com was asked, and how many of it are fresh."""
+
+    sampled: int
+    fresh: int
+    median_seconds: float
+    oldest_seconds: float
+
+    @property
+    def fresh_share(self) -> float:
+        """From 0 to 1."""
+        return self.fresh / self.sampled
+
+
+@dataclass(frozen=True, slots=True)
 class LaneMinute:
     """Requests to Cal.com that one lane sent in the minute that began then."""
 
@@ -177,7 +212,10 @@ class Concern:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What is drawn. `since` and `until` bound the days of bookings; `zone` is the business's own."""
+    """What is drawn. `since` and `until` bound the days of bookings; `zone` is the business's own.
+
+    `lags` and `cache` are by hour, oldest first; `cache_life_seconds` is how long a cached day counts as fresh.
+    """
 
     today: date
     since: date
@@ -186,6 +224,9 @@ class Pictures:
     bookings: Sequence[DayOfBookings]
     days: Sequence[DayOfStarts]
     hours: Sequence[HourOfStarts]
+    lags: Sequence[HourLag] = ()
+    cache: Sequence[HourOfCache] = ()
+    cache_life_seconds: int = 0
 
 
 Mode = Literal["auto", "plan"]

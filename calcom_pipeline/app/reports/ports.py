@@ -10,6 +10,8 @@ from calcom_pipeline.app.reports.models import (
     DayOfBookings,
     DayOfStarts,
     GroupCalls,
+    HourLag,
+    HourOfCache,
     HourOfStarts,
     LaneMinute,
     LastPlan,
@@ -76,6 +78,14 @@ class ReportReads(Protocol):
 
     def free_by_hour(self, *, since: date, until: date, now: datetime) -> Sequence[HourOfStarts]:
         """Free starts of these local days after now, `until` not among them."""
+        ...
+
+    def sync_lags(self, *, since: datetime) -> Sequence[HourLag]:
+        """How late changes of bookings since then were mirrored, by hour."""
+        ...
+
+    def cache_ages(self, *, since: datetime) -> Sequence[HourOfCache]:
+        """How old the cached days were since then, by hour."""
         ...
 
     def calls_by_minute(self, *, since: datetime) -> Sequence[LaneMinute]:

@@ -32,6 +32,8 @@ _HOUR = timedelta(hours=1)
 _WEEK = timedelta(days=7)
 #: Days of bookings that are drawn, before today and from today on: four weeks each, as a month reads.
 _DAYS_DRAWN = timedelta(days=28)
+#: Lags and ages of the cache: two days, so that a day is seen beside the day before.
+HOURS_DRAWN = timedelta(hours=48)
 _RUNS_SHOWN = 12
 #: Who plans for nobody known: services without a team are then of an owner whose event types were not read.
 _NOBODY = Owner("user", 0)
@@ -41,7 +43,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class ReportRules:
-    """How an account is judged. `event_types_late`, `bookings_late`, `slots_late`: ages that are trouble."""
+    """How an account is judged. `event_types_late`, `bookings_late`, `slots_late`: ages that are trouble.
+
+    `cache_life`: how long a cached day counts as fresh.
+    """
 
     account: str
     mode: Mode
@@ -50,6 +55,7 @@ class ReportRules:
     event_types_late: timedelta
     bookings_late: timedelta
     slots_late: timedelta
+    cache_life: timedelta = timedelta()
     field_owners: Mapping[str, Side] = field(default_factory=dict[str, Side])
 
 
@@ -153,6 +159,9 @@ def _pictures(reads: ReportReads, rules: ReportRules, now: datetime) -> Pictures
         bookings=reads.bookings_by_day(since=since, until=until, zone=rules.zone.key),
         days=reads.free_by_day(since=today),
         hours=reads.free_by_hour(since=today, until=today + _WEEK, now=now),
+        lags=reads.sync_lags(since=now - HOURS_DRAWN),
+        cache=reads.cache_ages(since=now - HOURS_DRAWN),
+        cache_life_seconds=round(rules.cache_life.total_seconds()),
     )
 
 

@@ -19,7 +19,7 @@ from calcom_pipeline.defs.availability.pictures import cache_metadata
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.freshness import SLOTS
 from calcom_pipeline.defs.markdown import table
-from calcom_pipeline.defs.metadata import Meter, change_metadata
+from calcom_pipeline.defs.metadata import Meter, change_metadata, see_also
 from calcom_pipeline.defs.mirrored import mirrored
 from calcom_pipeline.defs.pictures import cache_ages, free_by_hour, heat_map
 from calcom_pipeline.defs.progress import progress_of
@@ -78,7 +78,11 @@ def slots(
         )
         pictures = _pictures(container)
     hand_over(report, meter.spent())
-    metadata: dict[str, Any] = {"summary": _summary(report), **pictures}
+    metadata: dict[str, Any] = {
+        "summary": _summary(report),
+        **see_also(container.settings, "h-hours"),
+        **pictures,
+    }
     if report.cache_error:
         metadata["why not all days are in Redis"] = report.cache_error
         context.log.warning("%s days are not cached: %s", report.days - report.cached_days, report.cache_error)
@@ -114,8 +118,8 @@ def _pictures(container: Container) -> dict[str, Any]:
     now, settings, figures = utc_now(), container.settings, container.reports.figures
     free = container.reports.overview.free_starts_by_day()
     return {
-        **({"free starts, event type by day": _by_day(free, settings)} if free else {}),
         **free_by_hour(figures.free_starts_by_hour(now=now), settings),
+        **({"free starts, event type by day": _by_day(free, settings)} if free else {}),
         **cache_ages(figures.slot_ages(now=now), settings),
         **cache_metadata(container, now=now),
     }
@@ -133,6 +137,15 @@ def _by_day(free: Sequence[Mapping[str, Any]], settings: Settings) -> dg.Markdow
 
 def assets(account: Account) -> list[dg.AssetsDefinition]:
     """The slots of an account."""
-    after, kinds = ("event_types", "cal_com"), ("calcom", "postgres", "redis")
-    lineage = _OF_EVENT_TYPES
-    return [mirrored(account, slots, freshness=SLOTS, after=after, lineage=lineage, group="availability", kinds=kinds)]
+    return [
+        mirrored(
+            account,
+            slots,
+            freshness=SLOTS,
+            after=("event_types", "cal_com"),
+            lineage=_OF_EVENT_TYPES,
+            group="availability",
+            kinds=("calcom", "postgres", "redis"),
+            pictures="heat map, age of the cache",
+        )
+    ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from calcom_pipeline.app.availability.ports import ShadowCounts
 from calcom_pipeline.bootstrap.container import Container
-from calcom_pipeline.defs.pictures import canvas, picture
+from calcom_pipeline.defs.pictures import cached_ages
 from calcom_pipeline.domain.errors import CacheError
 from calcom_pipeline.settings import Settings
 
@@ -35,11 +35,5 @@ def freshness(ages: Sequence[float], days: int, shadow: ShadowCounts, settings: 
     if len(ages) > 1:
         cuts = quantiles(ages, n=100, method="inclusive")
         found |= {f"age of fresh days, p{share}, seconds": round(cuts[share - 1], 1) for share in _PERCENTILES}
-        figure, axes = canvas(settings, height=2.0)
-        axes.hist(ages, bins=30, range=(0, max(*ages, settings.slot_ttl_seconds)), color="tab:green")
-        axes.axvline(settings.slot_ttl_seconds, color="tab:red", linewidth=1, label="end of life")
-        axes.set_xlabel("age in seconds")
-        axes.set_ylabel("days")
-        axes.legend()
-        found["ages of fresh days"] = picture(figure, "ages of fresh days in Redis")
+        found |= cached_ages(ages, settings)
     return found

@@ -19,7 +19,7 @@ from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.bookings.metadata import stored_metadata, unknown_fields
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.freshness import BOOKINGS
-from calcom_pipeline.defs.metadata import Meter
+from calcom_pipeline.defs.metadata import Meter, see_also
 from calcom_pipeline.defs.mirrored import mirrored
 from calcom_pipeline.defs.pictures import bookings_by_day, canvas, picture, sync_lags
 from calcom_pipeline.defs.progress import progress_of
@@ -96,6 +96,7 @@ def bookings(
     return dg.MaterializeResult(
         metadata={
             "summary": _summary(report),
+            **see_also(container.settings, "h-bookings"),
             **pictures,
             **_by_month(months, container.settings),
             **_metadata(report),
@@ -159,4 +160,5 @@ def _by_month(months: list[MonthCount], settings: Settings) -> dict[str, Any]:
 def assets(account: Account) -> list[dg.AssetsDefinition]:
     """The mirror of an account."""
     after = ("event_types", "cal_com")  # they tell private bookings of team members apart
-    return [mirrored(account, bookings, freshness=BOOKINGS, after=after, lineage=OF_EVENT_TYPES)]
+    pictures = "bookings by day, sync lag"
+    return [mirrored(account, bookings, freshness=BOOKINGS, after=after, lineage=OF_EVENT_TYPES, pictures=pictures)]

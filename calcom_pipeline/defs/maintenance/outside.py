@@ -12,13 +12,15 @@ from typing import Any
 import dagster as dg
 
 from calcom_pipeline.adapters.calcom.client import GROUPS
+from calcom_pipeline.app.reports.caches import look_at_ages
 from calcom_pipeline.app.reports.limits import LOOK_BACK, LimiterNow, limiter_now
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import OWNERS, Account
 from calcom_pipeline.defs.columns import column_schema
 from calcom_pipeline.defs.failures import dagster_failures
-from calcom_pipeline.defs.markdown import shown
+from calcom_pipeline.defs.markdown import newest, shown
+from calcom_pipeline.defs.metadata import see_also
 from calcom_pipeline.defs.pictures import LIMITER_PICTURE, latencies, limiter_use
 
 _A_DAY = timedelta(days=1)
@@ -34,6 +36,7 @@ class _Outside:
     group: str
     kinds: frozenset[str]
     about: str
+    newest: str
     look: Callable[[Container], tuple[dg.DataVersion, dict[str, Any]]]
 
 
@@ -42,6 +45,7 @@ def _services(container: Container) -> tuple[dg.DataVersion, dict[str, Any]]:
     newest = f"{table.changed_at:%Y-%m-%d %H:%M:%S} UTC" if table.changed_at else "none yet"
     return dg.DataVersion(f"{table.rows}:{table.changed_at}"), {
         "summary": f"{table.rows} services; newest change {newest}.",
+        **see_also(container.settings, "services"),
         "dagster/row_count": table.rows,
         "newest change": newest,
         "changes in the last 24 hours": table.changes_of_a_day,
@@ -54,6 +58,7 @@ def _cal_com(container: Container) -> tuple[dg.DataVersion, dict[str, Any]]:
     times = container.reports.figures.latencies(since=at - LOOK_BACK)
     return _ALWAYS, {
         "summary": " ".join(_sentences(now)),
+        **see_also(container.settings, "h-calls"),
         **limiter_use(calls, container.settings, now=at),
         **latencies(times, container.settings),
         **_limiter_numbers(now),
@@ -66,9 +71,24 @@ def _redis(container: Container) -> tuple[dg.DataVersion, dict[str, Any]]:
     used = f"{server.used_bytes / _MEGABYTE:.1f}{bound} MB"
     return _ALWAYS, {
         "summary": f"{server.keys} keys in {used} (version {server.version}).",
+        **see_also(container.settings, "h-cache"),
+        **_ages(container),
         "keys": server.keys,
         "megabytes used": round(server.used_bytes / _MEGABYTE, 2),
         "keys dropped for want of memory": server.evicted,
+    }
+
+
+def _ages(container: Container) -> dict[str, Any]:
+    """How old the cached days are: Dagster plots it over time, and the report does, from what is kept."""
+    found = look_at_ages(container.reports.cache_ages, container.availability.cache, now=utc_now())
+    if found is None:
+        return {}
+    return {
+        "cached days looked at": found.sampled,
+        "cached days fresh, percent": round(100 * found.fresh_share, 1),
+        "age of cached days, median, seconds": round(found.median_seconds, 1),
+        "age of cached days, oldest, seconds": round(found.oldest_seconds, 1),
     }
 
 
@@ -79,6 +99,7 @@ _OUTSIDE = {
         "Your own services: what can be booked, and for how long. The pipeline's table `services`, or the table of "
         "yours that was attached (`calcom-pipeline services attach`). Edit it as you like: a sensor sees it within "
         "seconds, and the event types at Cal.com follow.",
+        "rows and changes",
         _services,
     ),
     "cal_com": _Outside(
@@ -86,6 +107,7 @@ _OUTSIDE = {
         frozenset({"calcom"}),
         "The Cal.com account: its event types, its bookings, its calendars' free times. Its API takes 120 requests "
         "a minute and then blocks the key for a minute, so all processes share one limiter.",
+        "calls against the limit, latencies",
         _cal_com,
     ),
     "redis": _Outside(
@@ -93,6 +115,7 @@ _OUTSIDE = {
         frozenset({"redis"}),
         "Redis: the cached free days that websites read (docs/redis-keys.md), the limiter's state and the circuits. "
         "All of it can be lost at any time: it is fetched anew.",
+        "keys, age of the cached days",
         _redis,
     ),
 }
@@ -106,13 +129,13 @@ def _observed(account: Account, name: str, outside: _Outside) -> dg.AssetsDefini
 
     spec = dg.AssetSpec(
         account.key(name),
-        description=outside.about,
+        description=outside.about + newest(account.key(name), outside.newest),
         group_name=outside.group,
         kinds=set(outside.kinds),
         owners=OWNERS,
         tags={"account": account.name, "made": "outside"},
         deps=[account.key("slots")] if name == "redis" else [],
-        metadata=column_schema("services_source") if name == "services_table" else {},
+        metadata=column_schema("services_source" if name == "services_table" else name),
     )
     with warnings.catch_warnings():  # beta in the release we pin; it would stand above every command's output
         warnings.simplefilter("ignore", category=dg.BetaWarning)

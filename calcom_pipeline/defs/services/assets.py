@@ -1,7 +1,8 @@
 """Services against event types: the plan as a person wants to read it, and what came of it."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import dagster as dg
 
@@ -18,8 +19,8 @@ from calcom_pipeline.defs.account import OWNERS, Account
 from calcom_pipeline.defs.columns import column_lineage, column_schema
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.freshness import SERVICES
-from calcom_pipeline.defs.markdown import table
-from calcom_pipeline.defs.metadata import Meter
+from calcom_pipeline.defs.markdown import newest, table
+from calcom_pipeline.defs.metadata import Meter, see_also
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.defs.reports import hand_over
 from calcom_pipeline.defs.services.config import ServicePlanConfig, ServiceSyncConfig
@@ -34,7 +35,27 @@ from calcom_pipeline.domain.services.plans import ActionKind
 
 _OF_PLANS = {"service_id": ("services_table", "service_id"), "service_version": ("services_table", "version")}
 _OF_LINKS = {name: ("service_plan", name) for name in ("service_id", "owner", "event_type_id")}
-_KINDS = get_args(ActionKind)
+#: What a plan counts, as people say it.
+_COUNTED: Mapping[ActionKind, str] = {
+    "create": "services to create at Cal.com",
+    "adopt": "services to link to an event type that is there",
+    "push": "services to change at Cal.com",
+    "pull": "services to change here",
+    "hide": "services to hide at Cal.com",
+    "show": "services to show again at Cal.com",
+    "park": "services to park",
+    "import": "event types to offer as services",
+    "conflict": "services changed on both sides",
+    "refuse": "services refused",
+    "wait": "services that wait",
+}
+#: What came of one, as people say it.
+_OUTCOMES = {
+    "done": "services written",
+    "failed": "services failed",
+    "held": "services held for approval",
+    "left": "services left for the next plan",
+}
 
 
 def service_plan(
@@ -45,9 +66,9 @@ def service_plan(
     plan_store: dg.ResourceParam[PostgresPlanStore],
     container: dg.ResourceParam[Container],
 ) -> dg.MaterializeResult[Any]:
-    """What has to happen so that your services and Cal.com's event types agree: per service, field by field, and why.
+    """What has to change so that your services and Cal.com's event types agree, service by service, and why.
 
-    Reads both sides, writes to neither. `service_sync` applies it; so does `calcom-pipeline apply PLAN`.
+    It reads both sides and writes to neither. `service_sync` applies it, and so does `calcom-pipeline apply PLAN`.
     """
     meter = Meter(calcom)
     with dagster_failures("Planning services"):
@@ -60,7 +81,10 @@ def service_plan(
         names = _names(service_store, [action.service_id for action in plan.actions])
     hand_over(stored, meter.spent())
     may_write = container.services.apply_mode == "auto"
-    metadata: dict[str, Any] = {"summary": plan_sentence(stored, may_write=may_write)}
+    metadata: dict[str, Any] = {
+        "summary": plan_sentence(stored, may_write=may_write),
+        **see_also(container.settings, "services"),
+    }
     if plan.actions:
         metadata["actions"] = plan_table(stored, names, container.settings)
     if stored.held:
@@ -71,7 +95,7 @@ def service_plan(
     return dg.MaterializeResult(
         metadata={
             **metadata,
-            **{f"services to {kind}": stored.counts.get(kind, 0) for kind in _KINDS},
+            **{label: stored.counts.get(kind, 0) for kind, label in _COUNTED.items()},
             "services in sync": plan.unchanged,
             **meter.metadata(),
         }
@@ -86,9 +110,9 @@ def service_sync(
     plan_store: dg.ResourceParam[PostgresPlanStore],
     container: dg.ResourceParam[Container],
 ) -> dg.MaterializeResult[Any]:
-    """The newest plan, applied: event types follow your services, your services follow Cal.com, a result for each.
+    """What came of the newest plan: changes written to Cal.com and to your services, with a result for each service.
 
-    Writes to the sandbox by itself, to a real account only with CALCOM_APPLY=auto or by a plan's name. The check
+    Applied unasked on the sandbox; on a real account only with CALCOM_APPLY=auto, or by the name of a plan. The check
     `services_in_sync` says which services need somebody, and what to press.
     """
     meter = Meter(calcom)
@@ -115,14 +139,15 @@ def _outcome(applied: LatestApplied, names: dict[str, str], container: Container
     """What came of it: a sentence, a table, numbers."""
     plan, report = applied.plan, applied.report
     counts = report.counts if report else {}
-    numbers = {f"services {outcome}": counts.get(outcome, 0) for outcome in ("done", "failed", "held", "left")}
+    numbers = {label: counts.get(outcome, 0) for outcome, label in _OUTCOMES.items()}
     if plan is None:
-        return {"summary": "Nothing to do: no plan is open that wants anything written.", **numbers}
+        return {"summary": "Nothing to do: no plan waits to be applied.", **numbers}
     if report is None:
-        result = f"Nothing written, as was asked for. Review the plan and run: calcom-pipeline apply {plan.id}"
+        result = f"Nothing was written: this run was to plan only. To do it: calcom-pipeline apply {plan.id}"
         return {"summary": result, "plan": plan.id, **numbers}
     return {
         "summary": result_sentence(counts, report.results, names),
+        **see_also(container.settings, "services"),
         "results": result_table(report.results, names, container.settings),
         "plan": plan.id,
         **numbers,
@@ -144,9 +169,14 @@ def assets(account: Account) -> list[dg.AssetsDefinition]:
     """Both, of an account."""
 
     def made(
-        function: Callable[..., Any], table: str, deps: Sequence[str], lineage: Mapping[str, tuple[str, str]]
+        function: Callable[..., Any],
+        table: str,
+        deps: Sequence[str],
+        lineage: Mapping[str, tuple[str, str]],
+        shows: str,
     ) -> dg.AssetsDefinition:
         return dg.asset(
+            description=f"{inspect.getdoc(function)}{newest(account.key(function.__name__), shows)}",
             key_prefix=account.key_prefix,
             group_name="services",
             kinds={"calcom", "postgres"},
@@ -164,6 +194,6 @@ def assets(account: Account) -> list[dg.AssetsDefinition]:
         )(account.given_to(function))
 
     return [
-        made(service_plan, "sync_actions", ["services_table", "cal_com"], _OF_PLANS),
-        made(service_sync, "service_links", ["service_plan"], _OF_LINKS),
+        made(service_plan, "sync_actions", ["services_table", "cal_com"], _OF_PLANS, "the plan, service by service"),
+        made(service_sync, "service_links", ["service_plan"], _OF_LINKS, "the result of each service"),
     ]

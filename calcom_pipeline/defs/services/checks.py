@@ -14,7 +14,14 @@ from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.markdown import table
-from calcom_pipeline.defs.services.shown import ROWS_IN_TEXT, held_table, left_table, trouble_sentence, trouble_table
+from calcom_pipeline.defs.services.shown import (
+    COUNTED,
+    ROWS_IN_TEXT,
+    held_table,
+    left_table,
+    trouble_sentence,
+    trouble_table,
+)
 from calcom_pipeline.domain.services.attention import TROUBLE_KINDS
 
 _LOOK_SECONDS = 60.0  # a check that waits for the limit longer than that says so
@@ -36,7 +43,7 @@ def _in_sync(now: ServicesNow, account: Account, container: Container) -> dg.Ass
     if found:
         text.append(str(trouble_table(now, account, settings, most=ROWS_IN_TEXT).md_str))
         metadata["all who need somebody"] = trouble_table(now, account, settings)
-    counts = {f"services {kind}": sum(t.kind == kind for t in found) for kind in TROUBLE_KINDS}
+    counts = {f"services {COUNTED[kind]}": sum(t.kind == kind for t in found) for kind in TROUBLE_KINDS}
     return dg.AssetCheckResult(
         check_name=IN_SYNC,
         passed=not found and not now.unread,

@@ -19,7 +19,8 @@ ROWS_SHOWN = 200
 #: In the text of a check, which the UI shows at full width.
 ROWS_IN_TEXT = 20
 _NAMED = 3  # in a sentence
-_COUNTED: dict[str, str] = {
+#: Kinds of trouble, as people count them.
+COUNTED: dict[str, str] = {
     "parked": "parked",
     "failed": "failed",
     "conflict": "changed on both sides",
@@ -42,7 +43,7 @@ def trouble_sentence(now: ServicesNow) -> str:
     if not now.troubles:
         return f"All services ({now.services}) agree with Cal.com, or are about to be written."
     counts = Counter(trouble.kind for trouble in now.troubles)
-    kinds = ", ".join(f"{number} {_COUNTED[kind]}" for kind, number in counts.items())
+    kinds = ", ".join(f"{number} {COUNTED[kind]}" for kind, number in counts.items())
     verb = "needs" if len(now.troubles) == 1 else "need"
     return f"{len(now.troubles)} of {now.services} services {verb} somebody: {kinds}."
 

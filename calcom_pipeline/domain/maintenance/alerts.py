@@ -1,4 +1,4 @@
-"""The alert about a run that failed: one message per cause, with what to do."""
+"""The alert about a run that failed, or a check that did: one message per cause, with what to do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +34,21 @@ OF_ONE_JOB: Mapping[str, str] = {
 }
 #: What to do about a failure, by its code.
 WHAT_TO_DO: Mapping[str, str] = {**OF_ALL_JOBS, **OF_ONE_JOB}
+#: What to do about a check that failed: each is a cause of its own.
+OF_ONE_CHECK: Mapping[str, str] = {
+    "services_in_sync": "Open the check: each service has its reason, and a button that retries or resolves it.",
+    "nothing_left_to_sync": "`calcom-pipeline plan` says what would be written, and how to apply it.",
+    "nothing_held": "Review the plan; then press Apply it in the check, or run `calcom-pipeline apply PLAN`.",
+    "slugs_are_unique": "Change the slug of one of the services that share it.",
+    "linked_event_types_exist": "The next plan proves that they are gone and parks their services; then decide.",
+    "mirrored_event_types_are_listed": "If it lasts: may the key still see everything it should?",
+    "mirror_complete": "Run the job bookings_full_read; for rows in quarantine `calcom-pipeline quarantine replay`.",
+    "bookings_are_fresh": "Look at the last run of bookings_mirror, and at the schedule: is it switched on?",
+    "no_host_is_booked_twice": "Look at both bookings and move one; Cal.com allows hosts to book twice.",
+    "cache_right": "Look at the job cache_invalidation; shorten CALCOM_SLOT_TTL_SECONDS if cached starts are wrong.",
+    "webhooks_alive": "`calcom-pipeline webhooks status` says what was found; `webhooks ensure --apply` puts it right.",
+    "limiter_healthy": "Find who else uses the key; `calcom-pipeline doctor` shows circuits and blocks.",
+}
 ELSE_TO_DO = "Look into the run; what nobody foresaw is a bug: please report it with the run's log."
 
 
@@ -56,6 +71,25 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedCheck:
+    """A check whose last evaluation did not pass. `asset` is its asset's key with slashes, `run_id` of that evaluation.
+
+    `fails`: as an error, not only as a warning. `message` is the evaluation's own, Markdown.
+    """
+
+    name: str
+    asset: str
+    run_id: str
+    message: str
+    fails: bool = False
+
+    @property
+    def cause(self) -> str:
+        """What makes two evaluations the same to people."""
+        return f"check:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class AlertMessage:
     """What is sent: no secret, no address of an attendee, no order to a terminal."""
 
@@ -63,10 +97,30 @@ class AlertMessage:
     text: str
 
 
-def message_about(failure: Failure, *, account: str, ui_url: str, before: int) -> AlertMessage:
+def message_about(subject: Failure | FailedCheck, *, account: str, ui_url: str, before: int) -> AlertMessage:
     """The message. `before`: failures of this cause since the last message."""
+    ui = ui_url.rstrip("/")
+    if isinstance(subject, FailedCheck):
+        return _about_check(subject, account, ui)
+    return _about_failure(subject, account, ui, before)
+
+
+def _about_check(check: FailedCheck, account: str, ui: str) -> AlertMessage:
+    """Its first paragraph: tables are read in the UI, to which the message leads."""
+    sentence = check.message.strip().partition("\n\n")[0]
+    lines = [
+        printable(redacted(sentence, longest=_LONGEST_TEXT)),
+        f"What to do: {OF_ONE_CHECK.get(check.name, ELSE_TO_DO)}",
+        f"The check: {ui}/assets/{check.asset}?view=checks&checkDetail={check.name}",
+        f"The run: {ui}/runs/{check.run_id}",
+    ]
+    verb = "fails" if check.fails else "warns"
+    return AlertMessage(f"calcom-pipeline ({account}): {check.name} {verb}", "\n".join(line for line in lines if line))
+
+
+def _about_failure(failure: Failure, account: str, ui: str, before: int) -> AlertMessage:
     what_to_do = WHAT_TO_DO.get(failure.code, ELSE_TO_DO)
-    link = f"The run: {ui_url.rstrip('/')}/runs/{failure.run_id}" if failure.run_id else f"The UI: {ui_url}"
+    link = f"The run: {ui}/runs/{failure.run_id}" if failure.run_id else f"The UI: {ui}"
     lines = [printable(redacted(failure.message, longest=_LONGEST_TEXT)), f"What to do: {what_to_do}", link]
     if before and failure.run_id:
         lines.append(f"It had failed {before} times since the last message.")

@@ -23,7 +23,15 @@ from calcom_pipeline.domain.redaction import redacted
 from calcom_pipeline.domain.reports.verdict import age
 from calcom_pipeline.domain.services.remedies import STANDINGS
 from calcom_pipeline.settings import CALCOM_CLOUD, Settings
-from calcom_pipeline.web.report.plots import WEEKDAYS, bookings_picture, calls_picture, free_days_picture, hour_grid
+from calcom_pipeline.web.report.plots import (
+    WEEKDAYS,
+    bookings_picture,
+    cache_picture,
+    calls_picture,
+    free_days_picture,
+    hour_grid,
+    lag_picture,
+)
 from calcom_pipeline.web.report.view import STANDING_NAMES, ServiceTable, groups, minute, shown
 
 _FOLDER = "calcom_pipeline.web.report"
@@ -69,6 +77,8 @@ def report_page(report: AccountReport, options: PageOptions) -> str:
         "free_days": free_days_picture(pictures),
         "hours": hour_grid(pictures.hours),
         "calls": calls_picture(traffic, report.at),
+        "lags": lag_picture(pictures, report.at),
+        "cache": cache_picture(pictures, report.at),
     }
     return _rendered("page.html.j2", {"report": report, "options": options, **content}, script=True)
 

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from markupsafe import Markup, escape
 
 from calcom_pipeline.app.reports.models import HourOfStarts, Pictures, Traffic
+from calcom_pipeline.app.reports.report import HOURS_DRAWN
 
 _HEIGHT = 100.0
 _WIDTH_OF_BAR = 0.82
@@ -45,7 +46,11 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class BarPicture:
-    """Stacked bars: what each bar stands for, its series, where the axis ends, and the same in words."""
+    """Bars: what each stands for, its series, where the axis ends, and the same in words.
+
+    With a `unit` the series are measures that stand before each other, largest behind; without they are counts on top
+    of each other, which add up.
+    """
 
     name: str
     labels: Sequence[str]
@@ -54,6 +59,7 @@ class BarPicture:
     ticks: Sequence[str]
     summary: str
     svg: Markup
+    unit: str = ""
 
     @property
     def rows(self) -> list[tuple[str, list[int]]]:
@@ -124,6 +130,38 @@ def calls_picture(traffic: Traffic, now: datetime) -> BarPicture | None:
     )
 
 
+def lag_picture(pictures: Pictures, now: datetime) -> BarPicture | None:
+    """How late changes of bookings came in each of the last hours; None where nothing changed."""
+    found = {one.hour: (one.longest_seconds, one.median_seconds) for one in pictures.lags}
+    return _measured("Seconds from a change at Cal.com to the mirror", found, ("the latest", "half within"), now)
+
+
+def cache_picture(pictures: Pictures, now: datetime) -> BarPicture | None:
+    """How old the cached days were in each of the last hours; None where nobody has looked."""
+    found = {one.hour: (one.oldest_seconds, one.median_seconds) for one in pictures.cache}
+    life = pictures.cache_life_seconds or None
+    return _measured("Age of cached days in seconds", found, ("the oldest", "half at most"), now, line=life)
+
+
+def _measured(
+    name: str,
+    found: Mapping[datetime, tuple[float, float]],
+    names: tuple[str, str],
+    now: datetime,
+    *,
+    line: int | None = None,
+) -> BarPicture | None:
+    """Two measures of each hour, seconds: the most of all, and the median before it."""
+    if not found:
+        return None
+    last = now.replace(minute=0, second=0, microsecond=0)
+    hours = [last - HOURS_DRAWN + timedelta(hours=n) for n in range(HOURS_DRAWN // timedelta(hours=1) + 1)]
+    most, half = ([round(found[hour][n]) if hour in found else 0 for hour in hours] for n in range(2))
+    series = [Series("most", names[0], most), Series("half", names[1], half)]
+    labels = [f"{WEEKDAYS[hour.weekday()]} {hour:%H}:00" for hour in hours]
+    return _bars(name, labels, series, line=line, unit="s")
+
+
 def hour_grid(hours: Sequence[HourOfStarts]) -> HourGrid | None:
     """The heat map of the coming week; None where nothing is free."""
     counted = {(one.hour, one.weekday): one.starts for one in hours}
@@ -149,16 +187,24 @@ def _day(day: date) -> str:
 
 
 def _bars(
-    name: str, labels: Sequence[str], series: Sequence[Series], *, line: int | None = None, mark: int | None = None
+    name: str,
+    labels: Sequence[str],
+    series: Sequence[Series],
+    *,
+    line: int | None = None,
+    mark: int | None = None,
+    unit: str = "",
 ) -> BarPicture:
-    heights = [sum(one.values[place] for one in series) for place in range(len(labels))]
+    of_bar = max if unit else sum
+    heights = [of_bar([one.values[place] for one in series]) for place in range(len(labels))]
     top = round_top(max(max(heights, default=0), line or 0))
-    totals = ", ".join(f"{one.total:,} {one.name}" for one in series)
+    totals = "" if unit else f"{', '.join(f'{one.total:,} {one.name}' for one in series)}; "
     highest = max(range(len(labels)), key=heights.__getitem__)
-    summary = f"{name}, {labels[0]} to {labels[-1]}: {totals}; most on {labels[highest]} ({heights[highest]:,})."
-    svg = _svg(summary, labels, series, top, line=line, mark=mark)
+    most = f"most on {labels[highest]} ({heights[highest]:,}{unit and f' {unit}'})"
+    summary = f"{name}, {labels[0]} to {labels[-1]}: {totals}{most}."
+    svg = _svg(summary, labels, series, top, line=line, mark=mark, unit=unit)
     step = max(1, (len(labels) - 1) // _LABELS)
-    return BarPicture(name, labels, series, top, labels[::step][: _LABELS + 1], summary, svg)
+    return BarPicture(name, labels, series, top, labels[::step][: _LABELS + 1], summary, svg, unit)
 
 
 def _svg(
@@ -169,6 +215,7 @@ def _svg(
     *,
     line: int | None,
     mark: int | None,
+    unit: str,
 ) -> Markup:
     parts = [
         f'<svg role="img" aria-label="{escape(summary)}"',
@@ -178,25 +225,28 @@ def _svg(
     if mark is not None:
         parts.append(f'<rect class="mark" x="{mark}" y="0" width="1" height="{_HEIGHT:g}"/>')
     for place, label in enumerate(labels):
-        parts += _stack(place, label, series, lambda number: number / top * _HEIGHT)
+        parts += _bar(place, label, series, lambda number: number / top * _HEIGHT, unit)
     if line is not None:
         y = _HEIGHT - line / top * _HEIGHT
         parts.append(f'<path class="limit" d="M0 {y:g}H{len(labels)}"/>')
     return Markup("".join([*parts, "</svg>"]))  # noqa: S704 - numbers of ours; every text in it is escaped
 
 
-def _stack(place: int, label: str, series: Sequence[Series], height_of: Callable[[int], float]) -> list[str]:
-    amounts = ", ".join(f"{one.values[place]:,} {one.name}" for one in series if one.values[place])
-    if not amounts:
+def _bar(place: int, label: str, series: Sequence[Series], height_of: Callable[[int], float], unit: str) -> list[str]:
+    parts_of_it = ", ".join(
+        f"{one.values[place]:,} {unit and f'{unit} '}{one.name}" for one in series if one.values[place]
+    )
+    if not parts_of_it:
         return []
-    parts, y = [f"<g><title>{escape(f'{label}: {amounts}')}</title>"], _HEIGHT
+    parts, ground = [f"<g><title>{escape(f'{label}: {parts_of_it}')}</title>"], _HEIGHT
+    x = place + (1 - _WIDTH_OF_BAR) / 2
     for one in series:
         height = height_of(one.values[place])
         if height:
-            y -= height
-            x = place + (1 - _WIDTH_OF_BAR) / 2
+            y = ground - height
             shape = f'x="{x:.2f}" y="{y:.2f}" width="{_WIDTH_OF_BAR}" height="{height:.2f}"'
             parts.append(f'<rect class="{one.key}" {shape}/>')
+            ground = _HEIGHT if unit else y
     return [*parts, "</g>"]
 
 

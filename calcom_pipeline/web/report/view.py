@@ -4,6 +4,7 @@ Names of a business and of Cal.com may hold anything: they lose what would turn 
 by the template or written as text by the script.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from calcom_pipeline.app.reports.models import AccountReport
 from calcom_pipeline.domain.cleaning import one_line, printable
 from calcom_pipeline.domain.redaction import redacted, without_secrets
 from calcom_pipeline.domain.reports.standing import ServiceStanding
+from calcom_pipeline.domain.services.fields import FIELD_NAMES
 from calcom_pipeline.domain.services.plans import FieldDecision
 from calcom_pipeline.domain.services.remedies import NEEDING, STANDINGS, Remedy, Standing, quoted, remedy_of
 
@@ -33,6 +35,7 @@ _MEMBERS_NAMED = 8
 _GROUPS_SHOWN = 40
 #: Stands in a command for whichever service is meant.
 _ANY = "SERVICE"
+_FIELDS = re.compile(rf"\b({'|'.join(name for name in FIELD_NAMES if '_' in name)})\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,9 @@ def shown(text: object, longest: int = _LONGEST_NAME) -> str:
 
 
 def reason_shown(reason: str) -> str:
-    """A sentence about what is the matter; it may quote Cal.com."""
-    return redacted(shown(reason, 2 * _LONGEST_VALUE), longest=2 * _LONGEST_VALUE)
+    """A sentence about what is the matter, fields named as in the table of what differs; it may quote Cal.com."""
+    named = _FIELDS.sub(lambda found: found[0].replace("_", " "), reason)
+    return redacted(shown(named, 2 * _LONGEST_VALUE), longest=2 * _LONGEST_VALUE)
 
 
 def value_shown(value: object) -> str:

@@ -12,7 +12,7 @@ from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute, PostgresOverview
 from calcom_pipeline.app.availability.ports import ShadowCounts
 from calcom_pipeline.defs.availability.pictures import freshness
-from calcom_pipeline.defs.pictures import LIMITER_PICTURE, limiter_use
+from calcom_pipeline.defs.pictures import AT_A_GLANCE, LIMITER_PICTURE, limiter_use
 from calcom_pipeline.settings import Settings
 from tests.support.commands import bare
 
@@ -39,10 +39,12 @@ def test_the_calls_of_a_minute_are_counted_by_lane_from_the_rows_of_the_calls(da
 def test_the_use_of_the_limit_is_a_picture_and_without_calls_there_is_none():
     assert limiter_use([], Settings(), now=NOW) == {}
     minute = NOW.replace(second=0)
-    (drawn,) = limiter_use(
-        [CallsOfMinute(minute, "sync", 80), CallsOfMinute(minute, "warm", 30)], Settings(), now=NOW
-    ).values()
-    text = drawn.md_str or ""
+    calls = [CallsOfMinute(minute, "sync", 80), CallsOfMinute(minute, "warm", 30)]
+    drawn = limiter_use(calls, Settings(), now=NOW)
+    assert list(drawn) == [AT_A_GLANCE, "calls to Cal.com in the last hour"]
+    small = drawn[AT_A_GLANCE].md_str or ""
+    assert small.endswith("09:30 to 10:30 UTC, under the limit of 120 (line): 80 sync (blue), 30 warm (orange).")
+    text = drawn["calls to Cal.com in the last hour"].md_str or ""
     assert base64.b64decode(text.partition("base64,")[2].rstrip(")")).startswith(PNG)
 
 

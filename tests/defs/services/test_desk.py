@@ -70,7 +70,7 @@ class TestServicesInSync:
         retried = press(instance, job, config)
         assert retried.success
         assert checks(retried)["services_in_sync"].passed
-        assert metadata(retried, "service_sync")["services done"] == 1
+        assert metadata(retried, "service_sync")["services written"] == 1
 
     def test_a_conflict_shows_both_values_and_each_button_decides_for_its_side(
         self, instance, container: Container, sandbox: RunningSandbox
@@ -126,7 +126,7 @@ class TestLaunchpad:
         first = add(container, "First")
         add(container, "Second")
         done = press(instance, "services_sync", {"services": [first]})
-        assert metadata(done, "service_sync")["services done"] == 1
+        assert metadata(done, "service_sync")["services written"] == 1
         assert [link.service_id for link in container.services.store.links()] == [first]
         assert not checks(done)["nothing_left_to_sync"].passed
 

@@ -55,6 +55,16 @@ def test_it_serves_until_it_is_asked_to_stop(environment: dict[str, str], how: s
     assert TOKEN not in out
 
 
+@pytest.mark.parametrize(("off", "is_named"), [("", True), ("report", False)])
+def test_it_names_the_report_only_where_it_serves_it(environment: dict[str, str], off: str, is_named: bool):
+    with serving({**environment, "CALCOM_HTTP_OFF": off}) as (process, port):
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=30)
+    assert (f"Report: http://127.0.0.1:{port}/ " in out) is is_named
+    assert (f"open http://127.0.0.1:{port}/ " in out) is is_named
+    assert "  Next: " in out
+
+
 def test_several_processes_answer_and_tell_their_figures_together(environment: dict[str, str]):
     with serving(environment, "--workers", "2") as (process, port):
         asker = Asker(port)

@@ -8,7 +8,7 @@ import pytest
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.defs.stopped import CHECK
-from calcom_pipeline.domain.maintenance.alerts import OF_ALL_JOBS, OF_ONE_JOB
+from calcom_pipeline.domain.maintenance.alerts import OF_ALL_JOBS, OF_ONE_CHECK, OF_ONE_JOB
 from calcom_pipeline.domain.reasons import SENTENCES
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -47,6 +47,11 @@ def test_every_exit_code_has_its_entry_and_no_other():
 
 def test_every_kind_of_alert_has_its_entry_and_no_other():
     assert entries("Alerts").keys() == {*OF_ALL_JOBS, *OF_ONE_JOB, "Any other alert"}
+
+
+def test_an_alert_about_a_check_says_what_to_do_whichever_check_it_is():
+    """An account that is stopped has no sensor, so its check alerts nobody."""
+    assert OF_ONE_CHECK.keys() == CHECKS - {CHECK}
 
 
 def test_every_code_of_a_reason_is_named_and_no_other():

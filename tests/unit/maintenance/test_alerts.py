@@ -1,5 +1,6 @@
 """What people are told of a failure, and how often."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -35,6 +36,10 @@ class FakeLog:
         if self.away:
             raise StoreError("PostgreSQL is away")
         del self.told[cause]
+
+    def forget(self, causes: Sequence[str]) -> None:
+        for cause in causes:
+            self.told.pop(cause, None)
 
 
 @dataclass

@@ -13,6 +13,8 @@ from calcom_pipeline.app.reports.models import (
     AccountReport,
     DayOfBookings,
     DayOfStarts,
+    HourLag,
+    HourOfCache,
     HourOfStarts,
     LaneMinute,
     LastRun,
@@ -23,7 +25,15 @@ from calcom_pipeline.app.reports.models import (
 from calcom_pipeline.domain.reasons import Reason
 from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.web.report.page import PageOptions, policy, report_page, sign_in_page, trouble_page
-from calcom_pipeline.web.report.plots import bookings_picture, calls_picture, free_days_picture, hour_grid, round_top
+from calcom_pipeline.web.report.plots import (
+    bookings_picture,
+    cache_picture,
+    calls_picture,
+    free_days_picture,
+    hour_grid,
+    lag_picture,
+    round_top,
+)
 from calcom_pipeline.web.report.view import groups
 from tests.support.reconciling import event_type, linked, service
 from tests.support.report_sources import NOW, RULES, FakeReportSources
@@ -162,6 +172,20 @@ class TestPictures:
         assert drawn.rows == [("Tue 1 Dec", [6, 2])]
         assert "6 accepted, 2 cancelled; most on Tue 1 Dec (8)" in drawn.summary
 
+    def test_lags_and_ages_stand_before_each_other_and_do_not_add_up(self):
+        hour = NOW - timedelta(hours=3)
+        lag = lag_picture(self.pictures(lags=[HourLag(hour, 4.4, 31.0, 5)]), NOW)
+        cache = self.pictures(cache=[HourOfCache(hour, 200, 1500, 0.5)], cache_life_seconds=300)
+        age = cache_picture(cache, NOW)
+        assert lag is not None
+        assert age is not None
+        assert (lag.rows, lag.top, len(lag.labels)) == ([("Tue 05:00", [31, 4])], 40, 49)
+        assert lag.summary.endswith("Tue 08:00: most on Tue 05:00 (31 s).")
+        assert "<title>Tue 05:00: 31 s the latest, 4 s half within</title>" in lag.svg
+        heights = re.findall(r'<rect class="(\w+)" .*?y="([\d.]+)".*?height="([\d.]+)"', age.svg)
+        assert heights == [("most", "25.00", "75.00"), ("half", "90.00", "10.00")], "both from the ground, of 2,000"
+        assert '<path class="limit" d="M0 85H49"/>' in age.svg
+
     def test_a_status_that_nobody_knows_is_drawn_too_and_is_a_text(self):
         drawn = bookings_picture(self.pictures(bookings=[DayOfBookings(TODAY, '"/><script>', 1)]))
         assert drawn is not None
@@ -170,6 +194,7 @@ class TestPictures:
 
     def test_nothing_is_drawn_of_nothing(self):
         nothing = self.pictures()
+        assert lag_picture(nothing, NOW) is cache_picture(nothing, NOW) is None
         assert bookings_picture(nothing) is free_days_picture(nothing) is hour_grid(()) is None
         traffic = FakeReportSources().report().traffic
         assert calls_picture(traffic, NOW) is None

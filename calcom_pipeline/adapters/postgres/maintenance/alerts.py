@@ -1,5 +1,6 @@
 """The table `alerts`: the causes for which an alert was sent."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from calcom_pipeline.adapters.postgres.database import Database, tried_again
@@ -14,6 +15,8 @@ _CLAIM = "UPDATE alerts SET sent_at = %(now)s, seen_at = %(now)s, failures = 0 W
 _COUNT = "UPDATE alerts SET failures = failures + 1, seen_at = %(now)s WHERE cause = %(cause)s"
 # The failure whose alert was not sent counts.
 _RELEASE = "UPDATE alerts SET sent_at = NULL, failures = failures + 1 WHERE cause = %(cause)s"
+
+_FORGET = "DELETE FROM alerts WHERE cause = ANY(%(causes)s)"
 
 
 class PostgresAlertLog:
@@ -37,3 +40,9 @@ class PostgresAlertLog:
         """The alert was not sent after all."""
         with self._database.transaction("Taking a message back") as cursor:
             cursor.execute(_RELEASE, {"cause": cause})
+
+    @tried_again
+    def forget(self, causes: Sequence[str]) -> None:
+        """They are over."""
+        with self._database.transaction("Forgetting a message") as cursor:
+            cursor.execute(_FORGET, {"causes": list(causes)})

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from calcom_pipeline.adapters.postgres.database import Database, statement
+from calcom_pipeline.adapters.postgres.reports.statements import SYNC_LAGS
 from calcom_pipeline.app.reports.call_ports import CallTotals
+from calcom_pipeline.app.reports.models import HourLag
 
 _TOTALS = """
 SELECT count(*)::integer, count(*) FILTER (WHERE status = 429)::integer,
@@ -20,16 +22,6 @@ _BOOKINGS_BY_DAY = """
 SELECT (starts_at AT TIME ZONE 'UTC')::date, status, count(*)::integer FROM bookings
 WHERE starts_at >= %(since)s AND starts_at < %(before)s AND deleted_at IS NULL AND out_of_scope_at IS NULL
 GROUP BY 1, 2 ORDER BY 1, 2"""
-
-# From Cal.com's stamp of a change to the read that brought it; changes before our first full read show nothing.
-_LAGS = """
-SELECT date_trunc('hour', updated_at) AS hour,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM read_started_at - updated_at)),
-       max(extract(epoch FROM read_started_at - updated_at))::float8, count(*)::integer
-FROM bookings
-WHERE updated_at >= %(since)s
-  AND updated_at >= (SELECT min(full_done_at) FROM booking_listings) AND read_started_at >= updated_at
-GROUP BY 1 ORDER BY 1"""
 
 # The hour of a start as the schedule's zone has it: "Mondays at nine" is what a person asks.
 _FREE_BY_HOUR = """
@@ -70,16 +62,6 @@ class DayBookings:
     day: date
     status: str
     bookings: int
-
-
-@dataclass(frozen=True, slots=True)
-class HourLag:
-    """Changes of bookings in one hour (UTC) and how long they took to be mirrored, seconds."""
-
-    hour: datetime
-    median_seconds: float
-    longest_seconds: float
-    changes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +109,7 @@ class PostgresFigures:
     def sync_lags(self, *, since: datetime) -> list[HourLag]:
         """How long changes since then took from Cal.com's stamp to the read that brought them, by hour."""
         with self._database.transaction("Measuring how late changes come", "read") as cursor:
-            cursor.execute(_LAGS, {"since": since})
+            cursor.execute(SYNC_LAGS, {"since": since})
             return [HourLag(*row) for row in cursor.fetchall()]
 
     def free_starts_by_hour(self, *, now: datetime) -> list[FreeHour]:

@@ -14,6 +14,8 @@ from calcom_pipeline.app.reports.models import (
     DayOfBookings,
     DayOfStarts,
     GroupCalls,
+    HourLag,
+    HourOfCache,
     HourOfStarts,
     LaneMinute,
     LastPlan,
@@ -81,6 +83,14 @@ class PostgresReportReads:
         """Free starts of these local days after now, `until` not among them."""
         values = {"since": since, "until": until, "now": now}
         return self._read("Counting free starts", queries.FREE_BY_HOUR, values, HourOfStarts)
+
+    def sync_lags(self, *, since: datetime) -> list[HourLag]:
+        """How late changes of bookings since then were mirrored, by hour."""
+        return self._read("Measuring how late changes come", queries.SYNC_LAGS, {"since": since}, HourLag)
+
+    def cache_ages(self, *, since: datetime) -> list[HourOfCache]:
+        """How old the cached days were since then, by hour."""
+        return self._read("Reading how old the cache was", queries.CACHE_AGES, {"since": since}, HourOfCache)
 
     def calls_by_minute(self, *, since: datetime) -> list[LaneMinute]:
         """Requests since then; the latest few seconds of a running client are not written yet."""

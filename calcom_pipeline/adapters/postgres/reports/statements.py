@@ -10,6 +10,9 @@ SELECT event_types.slug || ' (' || event_types.owner || ')', day, sum({FREE_STAR
 FROM slots JOIN event_types ON event_types.id = event_type_id GROUP BY 1, 2 ORDER BY 1, 2"""  # noqa: S608 - the constant above
 
 SLOT_KEYS = "SELECT event_type_id, duration_minutes, zone, day FROM slots ORDER BY 1, 2, 3, 4"
+# At random, so that no event type is looked at more often than another.
+SOME_SLOT_KEYS = """
+SELECT event_type_id, duration_minutes, zone, day FROM slots WHERE day >= %(today)s ORDER BY random() LIMIT %(limit)s"""
 
 CALLS_BY_MINUTE = """
 SELECT date_trunc('minute', called_at), lane, count(*)::integer FROM api_calls WHERE called_at >= %(since)s
@@ -73,6 +76,29 @@ CROSS JOIN LATERAL (SELECT start AT TIME ZONE zone AS local) AS local_start
 WHERE day >= %(since)s AND day < %(until)s AND deleted_at IS NULL AND start > %(now)s
   AND (seats IS NULL OR (seats -> (place - 1)::integer ->> 0)::integer > 0)
 GROUP BY 1, 2 ORDER BY 1, 2"""
+
+# From Cal.com's stamp of a change to the read that brought it; changes before our first full read show nothing.
+SYNC_LAGS = """
+SELECT date_trunc('hour', updated_at) AS hour,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM read_started_at - updated_at)),
+       max(extract(epoch FROM read_started_at - updated_at))::float8, count(*)::integer
+FROM bookings
+WHERE updated_at >= %(since)s
+  AND updated_at >= (SELECT min(full_done_at) FROM booking_listings) AND read_started_at >= updated_at
+GROUP BY 1 ORDER BY 1"""
+
+CACHE_AGES = """
+SELECT hour, median_seconds, oldest_seconds, fresh_share FROM cache_ages WHERE hour >= %(since)s ORDER BY hour"""
+
+# Of an hour the worst look stands.
+KEEP_CACHE_AGE = """
+INSERT INTO cache_ages (hour, median_seconds, oldest_seconds, fresh_share)
+VALUES (date_trunc('hour', %(now)s, 'UTC'), %(median)s, %(oldest)s, %(fresh)s)
+ON CONFLICT (hour) DO UPDATE SET
+    median_seconds = greatest(cache_ages.median_seconds, excluded.median_seconds),
+    oldest_seconds = greatest(cache_ages.oldest_seconds, excluded.oldest_seconds),
+    fresh_share = least(cache_ages.fresh_share, excluded.fresh_share)"""
+FORGET_CACHE_AGES = "DELETE FROM cache_ages WHERE hour < %(before)s"
 
 CALLS_BY_GROUP = """
 SELECT endpoint_group, count(*)::integer, (count(*) FILTER (WHERE status = 429))::integer,
