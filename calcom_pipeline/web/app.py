@@ -70,12 +70,13 @@ def build_app(
         now,
     )
     operations = operations_of(service, options)
-    routes: list[BaseRoute] = [Route("/health", _health), Route("/openapi.json", _document(operations))]
+    # In the order in which they are asked for: each is tried in turn. An endpoint is an ASGI application of its own.
+    routes: list[BaseRoute] = [Route(each.path, Endpoint(context, each), methods=[each.method]) for each in operations]
+    routes += [Route("/health", _health), Route("/openapi.json", _document(operations))]
     if "metrics" not in options.off:
         routes.append(Route("/metrics", _metrics(context, service)))
     if "report" not in options.off and isinstance(service, TellsAll):
         routes += ReportPages(context, service.report).routes()
-    routes += [Route(each.path, Endpoint(context, each).__call__, methods=[each.method]) for each in operations]
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[None]:

@@ -8,7 +8,7 @@ import asyncio
 import resource
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -31,6 +31,43 @@ class ConnectionBounds:
     head_bytes: int
     head_seconds: float
     most: int
+
+
+class JoinedWrites:
+    """A transport by which a head goes out together with what follows it at once.
+
+    uvicorn writes both one after the other, and uvloop sends each as it comes: two calls of the system for an answer,
+    and a caller who is woken by half of it. A head that nothing follows goes with the next turn of the loop.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._call_soon = loop.call_soon
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send it, or keep a head for a moment."""
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head + data)
+        elif data.startswith(b"HTTP/"):
+            self._head = data
+            self._call_soon(self._send_head)
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Send what is kept, and end."""
+        self._send_head()
+        self._transport.close()
+
+    def _send_head(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -61,6 +98,7 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """There is one more."""
         super().connection_made(transport)
+        self.transport = cast("asyncio.Transport", JoinedWrites(transport, self.loop))
         self.idle_since = self.loop.time()
         self._await_head()
         if len(self.connections) > self._bounds.most:

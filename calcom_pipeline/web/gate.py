@@ -5,12 +5,13 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from calcom_pipeline.adapters.observability.structured_log import event_logger
+from calcom_pipeline.adapters.observability.structured_log import ROOT, event_logger
 from calcom_pipeline.web.endpoint import CALLER, OPERATION, OUTCOME
 from calcom_pipeline.web.measures import Measures
 from calcom_pipeline.web.problems import ADDRESS_TOO_LONG, BUG, HEADERS_TOO_LARGE, Kind, problem
 
 log = event_logger("http")
+_plain = logging.getLogger(f"{ROOT}.http")
 #: A page of twenty event types and all constraints fits four times.
 LONGEST_ADDRESS_BYTES = 8192
 _NO_OPERATION = "none"
@@ -64,7 +65,7 @@ class RequestGate:
         self._measures.answered(operation, status, seconds)
         if (outcome := scope.get(OUTCOME)) is not None:
             self._measures.delivered(outcome)
-        if not log.isEnabledFor(logging.INFO):  # asked first: it is most of what a line costs that nobody reads
+        if not _plain.isEnabledFor(logging.INFO):  # asked first: it is most of what a line costs that nobody reads
             return
         log.info(
             "http_answered",

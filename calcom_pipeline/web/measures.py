@@ -50,12 +50,14 @@ class Measures:
             ("outcome",),
             registry=self._registry,
         )
+        # Finding a series by its labels takes longer than counting.
         self._kept: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._kept_answers: dict[tuple[str, str], Counter] = {}
 
     def answered(self, operation: str, status: int, seconds: float) -> None:
         """A request was answered."""
         kept = self._kept.get((operation, status))
-        if kept is None:  # finding a series by its labels takes longer than counting
+        if kept is None:
             kept = self._requests.labels(operation, str(status)), self._seconds.labels(operation)
             self._kept[operation, status] = kept
         kept[0].inc()
@@ -63,7 +65,10 @@ class Measures:
 
     def count_freshness(self, operation: str, freshness: str) -> None:
         """Free times were told that were read just now, before, or too long ago."""
-        self._answers.labels(operation, freshness).inc()
+        kept = self._kept_answers.get((operation, freshness))
+        if kept is None:
+            kept = self._kept_answers[operation, freshness] = self._answers.labels(operation, freshness)
+        kept.inc()
 
     def delivered(self, outcome: str) -> None:
         """A delivery of a webhook was kept, known, lost or refused."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from redis.asyncio.connection import ConnectionPool
@@ -13,6 +14,15 @@ from calcom_pipeline.adapters.redis.connection import RedisBounds
 from calcom_pipeline.domain.errors import CacheError
 
 Command = tuple[str | int | float, ...]
+#: Commands that are kept as they go over the line, some 500 bytes each: the windows that are asked for again and again.
+_PACKED = 512
+
+
+@lru_cache(maxsize=_PACKED)
+def _packed(command: Command) -> bytes:
+    """A command as it goes over the line. The same ones are asked all day, and redis-py writes each anew, by parts."""
+    parts = [str(part).encode() for part in command]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
 
 
 class SoonConnection:
@@ -70,9 +80,9 @@ class SoonConnection:
             connection = self._connection = pool.make_connection()
             await connection.connect()
         if not others:
-            await connection.send_command(*command, check_health=False)
+            await connection.send_packed_command(_packed(command), check_health=False)
             return await connection.read_response()
-        await connection.send_packed_command(connection.pack_commands([command, *others]), check_health=False)
+        await connection.send_packed_command(b"".join(map(_packed, (command, *others))), check_health=False)
         answer = await connection.read_response()
         for _ in others:
             with suppress(ResponseError):

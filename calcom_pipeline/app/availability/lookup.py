@@ -8,7 +8,6 @@ refreshed behind it.
 import logging
 import time
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -141,7 +140,9 @@ class FreeTimes:
 
         Asks nobody else. Raises CacheError.
         """
-        now, times = self._now(), Counter(questions)
+        now, times = self._now(), dict[Wanted, int]()
+        for one in questions:
+            times[one] = times.get(one, 0) + 1
         looked = await self._looking.soon(list(times), now, look)
         answers: dict[Wanted, Availability] = {}
         for wanted, seen in zip(times, looked, strict=True):

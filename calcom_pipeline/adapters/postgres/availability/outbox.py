@@ -45,10 +45,11 @@ BACKLOG = """
 SELECT count(*), max(id), coalesce(sum(attempts), 0),
        count(*) FILTER (WHERE next_attempt_at IS NULL OR next_attempt_at <= now())
 FROM invalidations WHERE state = 'pending'"""
-# A fact's own type may be gone by now, and its slots are cached all the same.
+# A fact's own type may be gone by now, and its slots are cached all the same. Children of a managed type follow it.
 CONCERNED = f"""
 SELECT deleted_at IS NOT NULL, {COLUMNS} FROM event_types
-WHERE id = ANY(%(ids)s) OR (deleted_at IS NULL AND host_ids && (%(user_ids)s::bigint[] || ARRAY(
+WHERE id = ANY(%(ids)s) OR parent_id = ANY(%(ids)s)
+   OR (deleted_at IS NULL AND host_ids && (%(user_ids)s::bigint[] || ARRAY(
     SELECT unnest(host_ids) FROM event_types WHERE id = ANY(%(of_all_hosts)s)))) ORDER BY id"""  # noqa: S608 - constants
 
 
@@ -88,7 +89,10 @@ class PostgresOutbox:
             return Backlog(*row)
 
     def concerned_by(self, facts: Sequence[ChangeEvent]) -> list[list[EventType]]:
-        """Per fact the event types it is about: its own, and all that its users host; one query for all facts."""
+        """Per fact the event types it is about: its own with its children, and all that its users host.
+
+        One query for all facts.
+        """
         ids = {fact.event_type_id for fact in facts if fact.event_type_id is not None}
         users = {user for fact in facts for user in fact.user_ids}
         with self._database.transaction("Resolving facts", "read") as cursor:
@@ -96,11 +100,13 @@ class PostgresOutbox:
             cursor.execute(statement(CONCERNED), {"ids": list(ids), "user_ids": list(users), "of_all_hosts": of_all})
             found = [(bool(gone), event_type_of(tuple(row))) for gone, *row in cursor.fetchall()]
         by_id = {event_type.id: event_type for _, event_type in found}
-        hosted: dict[int, set[int]] = {}
+        hosted, children = dict[int, set[int]](), dict[int | None, set[int]]()
         for gone, event_type in found:
+            children.setdefault(event_type.parent_id, set()).add(event_type.id)
             for user in () if gone else event_type.host_ids:
                 hosted.setdefault(user, set()).add(event_type.id)
-        return [[by_id[one] for one in sorted(_ids_of(fact, hosted, by_id)) if one in by_id] for fact in facts]
+        concerned = (_ids_of(fact, hosted, by_id).union(_children_of(fact, children)) for fact in facts)
+        return [[by_id[one] for one in sorted(ids) if one in by_id] for ids in concerned]
 
     @tried_again
     def done(self, facts: Sequence[ChangeEvent], result: Mapping[str, Any]) -> int:
@@ -122,6 +128,10 @@ def _ids_of(fact: ChangeEvent, hosted: Mapping[int, set[int]], by_id: Mapping[in
         own, kind = {fact.event_type_id}, by_id.get(fact.event_type_id)
         users = (*fact.user_ids, *(kind.host_ids if kind and fact.concerns_all_hosts else ()))
     return own.union(*(hosted.get(user, set[int]()) for user in users))
+
+
+def _children_of(fact: ChangeEvent, children: Mapping[int | None, set[int]]) -> set[int]:
+    return set() if fact.event_type_id is None else children.get(fact.event_type_id, set())
 
 
 def _values(f: ChangeEvent) -> tuple[Any, ...]:
