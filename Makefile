@@ -8,8 +8,9 @@ WORKERS ?= 6
 # `make test COVERAGE=1` measures coverage, which nearly doubles the processor time; .ci/run does so.
 COVERAGE ?=
 MEASURED := $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
-# The suite must not hear what its caller's shell says about servers and accounts.
-DEAF := env -u DATABASE_URL -u REDIS_URL -u DAGSTER_PG_URL -u DAGSTER_HOME \
+# The suite must not hear what its caller's shell says about servers and accounts. Nor that Python should keep nothing
+# compiled: each worker and each command that a test starts would compile it all again.
+DEAF := env -u PYTHONDONTWRITEBYTECODE -u DATABASE_URL -u REDIS_URL -u DAGSTER_PG_URL -u DAGSTER_HOME \
 	-u DATABASE_URL_FILE -u REDIS_URL_FILE -u DAGSTER_PG_URL_FILE \
 	$$(env | sed -n 's/^\(CALCOM_[A-Za-z0-9_]*\)=.*/-u \1/p')
 
@@ -26,6 +27,7 @@ $(VENV)/.runtime: requirements.lock pyproject.toml
 	@echo "Installing the locked set (once, about a minute) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q calcom_pipeline
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock

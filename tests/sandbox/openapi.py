@@ -4,9 +4,12 @@ import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema
+from tests.support.json_schemas import validator_of
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 DOCUMENT = Path(__file__).parents[2].parent / "shared" / "calcom-openapi-v2.json"
 METHODS = ("get", "post", "patch", "delete", "put")
@@ -52,13 +55,13 @@ def operation_of(method: str, path: str) -> tuple[str, str] | None:
 
 
 @cache
-def _validator(method: str, template: str, status: int) -> jsonschema.Draft202012Validator | None:
+def _validator(method: str, template: str, status: int) -> "Validator | None":
     answer = document()["paths"][template][method.lower()]["responses"].get(str(status), {})
     content = answer.get("content", {}).get("application/json")
     if content is None:
         return None
     schema = {**content["schema"], "components": document()["components"]}
-    return jsonschema.Draft202012Validator(schema)
+    return validator_of(schema)
 
 
 def complaints(method: str, path: str, status: int, body: Any) -> list[str]:

@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
-import jsonschema
 import uvicorn
 from starlette.applications import Starlette
 
@@ -21,6 +20,7 @@ from calcom_pipeline.settings import Settings
 from calcom_pipeline.web.app import build_app
 from calcom_pipeline.web.options import WebOptions
 from calcom_pipeline.web.serving import listening, server_config
+from tests.support.json_schemas import validator_of
 
 _START_SECONDS = 20.0
 _REQUEST_SECONDS = 60.0
@@ -104,7 +104,7 @@ def complaints(document: Mapping[str, Any], method: str, path: str, answer: Hear
     if media not in declared["content"]:
         return [f"{method} {template}: {answer.status} is {media}"]
     schema = {**declared["content"][media]["schema"], "components": document["components"]}
-    errors = jsonschema.Draft202012Validator(schema).iter_errors(answer.json)
+    errors = validator_of(schema).iter_errors(answer.json)
     return [f"{method} {template}: {error.json_path} {error.message[:200]}" for error in errors]
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft201909Validator
 
 from calcom_pipeline.cli import cli
 from calcom_pipeline.settings import Settings, load_settings, variable_of
 from calcom_pipeline.settings.model import SECRET_FIELDS
 from tests.support.commands import CHECKOUT
+from tests.support.json_schemas import validator_of
 
 DEPLOY = CHECKOUT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
@@ -35,10 +35,10 @@ def is_setting(name: str) -> bool:
 
 def test_the_compose_file_is_what_the_specification_s_schema_wants():
     schema = json.loads((CHECKOUT / "tests" / "contract" / "compose_spec.json").read_text())
-    errors = [f"{list(e.path)}: {e.message}" for e in Draft201909Validator(schema).iter_errors(COMPOSE)]
+    errors = [f"{list(e.path)}: {e.message}" for e in validator_of(schema).iter_errors(COMPOSE)]
     assert errors == []
     spoiled = {**COMPOSE, "services": {"x": {"imag": "y"}}}
-    assert list(Draft201909Validator(schema).iter_errors(spoiled)), "the schema refuses what is wrong"
+    assert list(validator_of(schema).iter_errors(spoiled)), "the schema refuses what is wrong"
 
 
 def test_it_has_every_part():
