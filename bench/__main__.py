@@ -41,8 +41,16 @@ class Bench(NamedTuple):
 BENCHES = (
     Bench("planner", quick=("1000", "10000")),
     Bench("pushes", quick=("--services", "60")),
-    Bench("startup"),
+    Bench("startup", quick=("--rounds", "3")),
     Bench("limiter_use", quick=("--processes", "1", "4")),
+    Bench("bookings.side_by_side", quick=("--bookings", "20000", "--rounds", "2", "--peers", "")),
+    Bench("bookings.changes", quick=("--bookings", "20000")),
+    Bench("bookings.growth", quick=None),
+    Bench("bookings.under_the_limit", quick=None),
+    Bench("webhook_intake", quick=("--rate", "300", "--seconds", "4", "--idle", "200")),
+    Bench("availability_lookup", quick=("--event-types", "10", "1000", "--rounds", "600")),
+    Bench("availability_http", quick=("--rounds", "600")),
+    Bench("availability_calls", quick=("--hours", "0.25", "--processes", "1")),
 )
 
 

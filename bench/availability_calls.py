@@ -30,7 +30,8 @@ from typing import Any
 
 import redis
 
-from bench.ground import UNLIMITED, ground, machine, table
+from bench.ground import UNLIMITED, ground
+from bench.results import Result, Table, publish
 from calcom_pipeline.adapters.redis.availability.days import Lifetimes, RedisSlotCache
 from calcom_pipeline.adapters.redis.coalescing.errors import PipelineErrors
 from calcom_pipeline.adapters.redis.coalescing.flights import Flights
@@ -260,8 +261,9 @@ def main() -> None:
         asked, plain, ours = replayed_by(given.processes, given, field_.servers.redis_url)
         seconds = time.perf_counter() - began
     head = ("", "asked", "calls", "fewer than without a cache", "fewer than the plain cache")
-    print(f"{table(head, rows_of(asked, plain, ours))}\n")
-    print(f"{given.hours:g} hours in {seconds:.0f} s\n\n{machine()}")
+    title = f"{given.hours:g} hours, replayed in {seconds:.0f} s:"
+    ratios = {"calls / questions": ours / asked, "calls / calls of a plain cache": ours / plain}
+    publish(Result([Table(head, rows_of(asked, plain, ours), title)], ratios))
 
 
 if __name__ == "__main__":

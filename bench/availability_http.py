@@ -24,10 +24,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode, urlsplit
 
-from bench.ground import UNLIMITED, Ground, cpu_seconds, ground, machine, percentile, table
+from bench.ground import UNLIMITED, Ground, cpu_seconds, ground, percentile
 from bench.http_askers import Askers, askers_process
+from bench.results import Result, Table, publish
 
 ASKERS = (1, 8, 32)
+OURS = "HTTP API, warm"
 ROUNDS = 3200  # answers of each; p99 is the 32nd from the end
 TURN_ANSWERS = 10  # of each asker until the other place is asked: a machine with other work is never the same for long
 LIVE_MILLISECONDS = 80  # the quickest that Cal.com was seen to answer
@@ -122,7 +124,7 @@ def measured(field: Ground, given: argparse.Namespace) -> list[tuple[str, ...]]:
     path, ours_at, bare_at = window(event_type_id), free_port(), free_port()
     live_at = urlsplit(field.sandbox.url).port or 80
     with program([*cli, "serve", "--port", str(ours_at)], environment, ours_at) as pid:
-        ours = Place("HTTP API, warm", ours_at, path, {}, pid)
+        ours = Place(OURS, ours_at, path, {}, pid)
         content = read(ours)
         bare_environment = {**os.environ, "BENCH_BODY": content.decode(), "BENCH_PORT": str(bare_at)}
         with program([sys.executable, "-m", "bench.bare_route"], bare_environment, bare_at) as bare_pid:
@@ -195,7 +197,9 @@ def main() -> None:
         "its CPU ms",
         "ratio",
     )
-    print(f"{table(head, rows)}\n\n{machine()}")
+    ours = [row for row in rows if row[1] == OURS]
+    ratios = {f"{figure} at {row[0]} askers": float(row[at]) for row in ours for figure, at in (("p50", 4), ("CPU", 8))}
+    publish(Result([Table(head, rows)], ratios))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from zoneinfo import ZoneInfo
 import orjson
 import redis
 
-from bench.ground import UNLIMITED, ground, machine, percentile, table
+from bench.ground import UNLIMITED, ground, percentile
+from bench.results import Plot, Result, Table, publish
 from calcom_pipeline.adapters.redis.availability.values import Names
 from calcom_pipeline.app.availability.window import days_between, facts_for_lookup
 from calcom_pipeline.bootstrap.container import Container, ready_container
@@ -176,7 +177,10 @@ def main() -> None:
         "ratio of p50",
         "of p99",
     )
-    print(f"{table(head, rows)}\n\n{machine()}")
+    ratios = {f"{number} types, {which}, {askers} askers": float(p50) for number, which, askers, *_, p50, _ in rows}
+    alone = [(float(row[0].replace(",", "")), 1000 * float(row[5])) for row in rows if row[1:3] == ("one", "1")]
+    plot = Plot("A warm lookup of seven days", "event types", "µs, median", {"facade": alone})
+    publish(Result([Table(head, rows)], ratios, [plot]))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ charged for those it kept waiting. Beside them stand idle connections and one th
 import argparse
 import asyncio
 import cProfile
-import json
 import multiprocessing
 import os
 import signal
@@ -31,7 +30,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from bench.ground import ground, machine, table
+from bench.ground import ground
+from bench.results import Result, Table, publish
 from calcom_pipeline.adapters.delivery_spool import FileSpool
 from calcom_pipeline.adapters.postgres.bookings.privacy import load_pseudonyms
 from calcom_pipeline.adapters.postgres.database import open_database
@@ -215,10 +215,14 @@ def main() -> None:
             measure("receiver", serve_ours, ours, options, 0),
             measure(f"receiver, {options.idle} idle and a slow one", serve_ours, ours, options, options.idle),
         ]
-    print(machine())
     columns = ("server", "a second", "median ms", "p99 ms", "p99.9 ms", "CPU ms each", "answers")
-    print(table(columns, [figure.row() for figure in figures]))
-    print(json.dumps({figure.name: dict(figure.statuses) for figure in figures}))
+    bare = figures[0].cpu_seconds / len(figures[0].milliseconds)
+    names = ("receiver", "receiver beside idle connections")
+    ratios = {
+        f"CPU of {name} / bare route": figure.cpu_seconds / len(figure.milliseconds) / bare
+        for name, figure in zip(names, figures[1:], strict=True)
+    }
+    publish(Result([Table(columns, [figure.row() for figure in figures])], ratios))
 
 
 if __name__ == "__main__":

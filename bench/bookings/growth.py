@@ -6,7 +6,8 @@ python -m bench.bookings.growth [SIZE ...]
 import argparse
 
 from bench.bookings.side_by_side import NO_LIMIT
-from bench.ground import UNLIMITED, ground, machine, run, table
+from bench.ground import UNLIMITED, ground, machine, run
+from bench.results import Plot, Result, Table, publish
 
 SIZES = (100_000, 300_000, 1_000_000)
 HEAD = ("bookings", "seconds", "µs a booking", "CPU µs a booking", "peak MB", "calls", "unchanged: calls", "seconds")
@@ -33,7 +34,21 @@ def main() -> None:
     for size in given.sizes:
         rows.append(measured(size))
         print(rows[-1], flush=True)
-    print(f"\n{table(HEAD, rows)}\n\n{machine()}")
+    sizes = [float(size) for size in given.sizes]
+    cpu, peak = ([float(str(row[at])) for row in rows] for at in (3, 5))
+    publish(
+        Result(
+            [Table(HEAD, rows)],
+            {
+                f"CPU a booking at {size:,} / at {given.sizes[0]:,}": one / cpu[0]
+                for size, one in list(zip(given.sizes, cpu, strict=True))[1:]
+            },
+            [
+                Plot("A first read", "bookings", "µs of CPU a booking", {"ours": list(zip(sizes, cpu, strict=True))}),
+                Plot("Memory of a first read", "bookings", "MB, peak", {"ours": list(zip(sizes, peak, strict=True))}),
+            ],
+        )
+    )
 
 
 if __name__ == "__main__":

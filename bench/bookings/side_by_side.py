@@ -20,8 +20,9 @@ from urllib.parse import urljoin
 
 import psycopg
 
-from bench.ground import ROOT, UNLIMITED, Ground, Run, ground, machine, middle, run, table
+from bench.ground import ROOT, UNLIMITED, Ground, Run, ground, machine, middle, run
 from bench.peers import CONTENDERS, python_of
+from bench.results import Result, Table, publish
 
 #: Room for as fast as it goes: the server has no limit here.
 NO_LIMIT = {"CALCOM_RATE_LIMIT_PER_MINUTE": "100000", "CALCOM_RATE_BURST_REQUESTS": "50"}
@@ -100,6 +101,15 @@ class Contest:
         """The table's lines, medians of all rounds."""
         return [self._row(who, runs) for who, runs in self.runs.items()]
 
+    def ratios(self) -> dict[str, float]:
+        """Ours beside the bound on the same tables, and beside each peer."""
+        ours, others = self.runs["ours"], [who for who in self.runs if who in ("same_tables", *CONTENDERS)]
+        return {
+            f"{figure} of ours / {who.replace('_', ' ')}": middle(ours, key) / middle(self.runs[who], key)
+            for who in others
+            for figure, key in (("time", "seconds"), ("CPU", "both"))
+        }
+
     def _row(self, who: str, runs: list[Run]) -> list[object]:
         seconds, both = middle(runs, "seconds"), middle(runs, "both")
         bound = self.runs["same_tables"]
@@ -141,8 +151,8 @@ def main() -> None:
         for who, python in peers.items():
             one = CONTENDERS[who]
             contest.hold(who, partial(run, one.module, {**environment, **one.settings}, python=python))
-        print(f"\n{given.bookings:,} bookings, {given.rounds} rounds, medians\n\n{table(HEAD, contest.rows())}")
-        print(f"\n{machine()}")
+        title = f"{given.bookings:,} bookings, {given.rounds} rounds, medians:"
+        publish(Result([Table(HEAD, contest.rows(), title)], contest.ratios()))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ The peers keep their own retries. Ours is `make proof`'s, too. Sleeps most of it
 from dataclasses import dataclass
 
 from bench.bookings.side_by_side import kept
-from bench.ground import Run, ground, machine, run, table
+from bench.ground import Run, ground, run
 from bench.peers import CONTENDERS, python_of
+from bench.results import Result, Table, publish
 
 HEAD = ("", "bookings", "ends after", "calls", "of them 429", "kept", "its last words")
 OURS = {"CALCOM_RATE_LIMIT_PER_MINUTE": "120", "CALCOM_RATE_BURST_REQUESTS": "6"}
@@ -72,7 +73,7 @@ def main() -> None:
     for one in TRIES:
         rows.append(tried(one))
         print(rows[-1], flush=True)
-    print(f"\n{table(HEAD, rows)}\n\n{machine()}")
+    publish(Result([Table(HEAD, rows)]))
 
 
 if __name__ == "__main__":

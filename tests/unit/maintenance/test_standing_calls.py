@@ -6,23 +6,10 @@ from itertools import pairwise
 import pytest
 
 from calcom_pipeline.defs.timing import shifted
-from calcom_pipeline.domain.maintenance.standing_calls import AccountSize, StandingRules, standing_calls
-from calcom_pipeline.settings import Settings
+from calcom_pipeline.domain.maintenance.standing_calls import standing_calls
+from tests.support.standing import REAL, SANDBOX, SHARE, account, rules
 
-SHARE = 0.5
-TEAMS = 3
-#: As `MaintenanceGroup` makes them of the defaults, of a real account and of the sandbox.
-REAL, SANDBOX = (30.0, 120.0), (10.0, 60.0)
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
-
-
-def rules(looks: tuple[float, float] = REAL, *, limit: float = 120, scopes: int = 30) -> StandingRules:
-    settings = Settings()
-    return StandingRules(limit, SHARE, settings.slot_warm_share, settings.slot_warm_minutes, *looks, scopes)
-
-
-def account(event_types: int, *, teams: int = TEAMS, lengths: float = 1.2) -> AccountSize:
-    return AccountSize(event_types, int(event_types * lengths), 1 + teams, event_types // 3)
 
 
 @pytest.mark.parametrize("looks", [REAL, SANDBOX], ids=["real account", "sandbox"])
