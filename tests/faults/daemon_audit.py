@@ -6,9 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
-import orjson
 import pytest
-import requests
 from dagster._core.scheduler.instigation import TickStatus
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
@@ -28,8 +26,8 @@ from calcom_pipeline.settings import load_settings
 from tests.faults.daemon_stage import Stage
 from tests.faults.daemon_weather import Hands
 from tests.support.clients import client_of
+from tests.support.compared import HELD, differences, mirrored, shown
 
-_PAGE = 250
 #: Starts nearer than this go by themselves while a day is cached.
 _PASSING = timedelta(minutes=10)
 _NAMED = 3
@@ -58,37 +56,12 @@ class Auditor:
 
     # --- both sides ----------------------------------------------------------------------------------------
 
-    def shown(self) -> dict[str, dict[str, Any]]:
-        """All bookings, as Cal.com shows them."""
-        url = self.stage.sandbox()[0]
-        headers = {"Authorization": f"Bearer {self.hands.key}", "cal-api-version": "2024-08-13"}
-        found: dict[str, dict[str, Any]] = {}
-        skip, total = 0, 1
-        while skip < total:
-            query = {"sortCreated": "asc", "take": _PAGE, "skip": skip}
-            answer = requests.get(f"{url}/bookings", params=query, headers=headers, timeout=30).json()
-            found |= {row["uid"]: row for row in answer["data"]}
-            total, skip = answer["pagination"]["totalItems"], skip + _PAGE
-        return found
+    def bookings(self) -> Iterator[str]:
+        yield from differences(shown(self.stage.sandbox()[0], self.hands.key), self.mirrored())
 
     def mirrored(self) -> dict[str, dict[str, Any]]:
         """All bookings that the mirror holds as being there."""
-        query = "SELECT raw::text FROM bookings WHERE deleted_at IS NULL AND out_of_scope_at IS NULL"
-        rows = [orjson.loads(raw) for (raw,) in self.hands.rows(query)]
-        return {row["uid"]: row for row in rows}
-
-    def bookings(self) -> Iterator[str]:
-        shown, there = self.shown(), self.mirrored()
-        wrong = {
-            "missing": shown.keys() - there.keys(),
-            "too many": there.keys() - shown.keys(),
-            "outdated": {uid for uid in shown.keys() & there.keys() if shown[uid] != there[uid]},
-        }
-        for how, uids in wrong.items():
-            if uids:
-                fields = {name for uid in uids & shown.keys() & there.keys() for name in shown[uid]
-                          if shown[uid][name] != there[uid].get(name)}  # fmt: skip
-                yield f"bookings: {len(uids)} {how}, {sorted(uids)[:_NAMED]} {sorted(fields)}"
+        return mirrored(self.hands.rows(HELD))
 
     def services(self, waiting: dict[str, str]) -> Iterator[str]:
         """Field by field; a service that waits has a reason with a code."""

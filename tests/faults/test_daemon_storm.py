@@ -20,8 +20,8 @@ from tests.faults.daemon_record import keep_record
 from tests.faults.daemon_stage import Away, Stage
 from tests.faults.daemon_weather import Hands
 from tests.faults.harness import machine
-from tests.support.commands import CHECKOUT
 from tests.support.leaks import nothing_leaked_anywhere
+from tests.support.own_dagster import make_home
 from tests.support.up import wait_for
 
 QUIET_SECONDS = 300.0  # five minutes, as promised
@@ -39,14 +39,11 @@ PAUSES, ALL_BACK = (0.5, 6.0), 0.35
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     """All servers are embedded; the sandbox may be troubled; nothing waits for a person's approval."""
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "dagster.yaml").write_text((CHECKOUT / "dagster_home" / "dagster.yaml").read_text())
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     settings = {
-        "DAGSTER_HOME": str(home),
+        "DAGSTER_HOME": str(make_home(tmp_path / "home")),
         "CALCOM_ENV_FILE": "",
         "CALCOM_DATA_DIR": str(tmp_path / "data"),
         "CALCOM_SANDBOX_CONTROL": "true",
