@@ -11,7 +11,7 @@ DEAF := env -u DATABASE_URL -u REDIS_URL -u DAGSTER_PG_URL -u DAGSTER_HOME \
 	$$(env | sed -n 's/^\(CALCOM_[A-Za-z0-9_]*\)=.*/-u \1/p')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test again ui live proof bench lint docs wheel sbom audit clean distclean
+.PHONY: help demo up test again ui live proof soak bench lint docs wheel sbom audit clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -53,6 +53,9 @@ live: $(VENV)/.dev ## Book and cancel on a real account; needs CALCOM_LIVE_KEY
 
 proof: $(VENV)/.dev ## Every must-show of the issues at full size, with figures; takes long
 	@$(DEAF) $(BIN)/python -m pytest -m proof -s -q
+
+soak: $(VENV)/.dev ## Every fault at once over several accounts, then an audit: make soak MINUTES=30 [SEED=n]
+	@$(DEAF) SOAK_MINUTES=$(MINUTES) SOAK_SEED=$(SEED) $(BIN)/python -m pytest -m soak tests/faults/test_soak.py -s -q
 
 bench: $(VENV)/.dev ## Every figure of bench/RESULTS.md once more; an hour, and makes environments for the peers
 	@for one in planner pushes bookings.side_by_side bookings.growth bookings.under_the_limit \

@@ -1,11 +1,13 @@
 """What must be so some minutes after a storm: both sides compared by somebody who asks with a key of their own."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
+import psycopg
 import pytest
 from dagster._core.scheduler.instigation import TickStatus
 
@@ -19,15 +21,18 @@ from calcom_pipeline.app.services.planning import decide_now
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.availability.models import SlotDay
+from calcom_pipeline.domain.errors import PipelineError
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.services.fields import local_values, remote_values
 from calcom_pipeline.domain.services.plans import DOING, Action
-from calcom_pipeline.settings import load_settings
-from tests.faults.daemon_stage import Stage
+from calcom_pipeline.settings import Settings, load_settings
+from tests.faults.daemon_record import keep_record
+from tests.faults.daemon_stage import Away, Stage
 from tests.faults.daemon_weather import Hands
 from tests.support.clients import client_of
 from tests.support.compared import HELD, differences, mirrored, shown
 
+_F = TypeVar("_F")
 #: Starts nearer than this go by themselves while a day is cached.
 _PASSING = timedelta(minutes=10)
 _NAMED = 3
@@ -163,9 +168,9 @@ def _undone(action: Action) -> bool:
     return action.kind in DOING or not action.reason.code
 
 
-def callers_waiting() -> int:
+def callers_waiting(settings: Settings | None = None) -> int:
     """For their turn at the rate limit."""
-    with ready_container(load_settings()) as ours:
+    with ready_container(settings or load_settings()) as ours:
         return sum(ours.limits.limiter.view().waiting.values())
 
 
@@ -174,7 +179,7 @@ def look(stage: Stage, hands: Hands) -> tuple[list[str], Figures]:
     waiting: dict[str, str] = {}
     compared: list[SlotDay] = []
     url = stage.sandbox()[0]
-    with ready_container(load_settings()) as ours, client_of(url, hands.key, ours.redis) as calcom:
+    with ready_container(hands.settings()) as ours, client_of(url, hands.key, ours.redis) as calcom:
         auditor = Auditor(stage, hands, ours, calcom)
         found = [
             *auditor.bookings(),
@@ -186,3 +191,22 @@ def look(stage: Stage, hands: Hands) -> tuple[list[str], Figures]:
         ]
         services = len(ours.services.store.services())
         return found, Figures(len(auditor.mirrored()), services, len(compared), waiting)
+
+
+def until_right(look_once: Callable[[], tuple[list[str], _F]], stage: Stage, seconds: float) -> tuple[float, _F]:
+    """Seconds until an audit finds nothing, and its figures; the record is kept where it goes on finding something."""
+    began = time.monotonic()
+    while True:
+        stage.keep()
+        try:
+            found, figures = look_once()
+        except (PipelineError, Away, OSError, psycopg.Error) as error:
+            found, figures = [f"{type(error).__name__}: {error}"], None
+        took = time.monotonic() - began
+        if not found and figures is not None:
+            return took, figures
+        print(f"{took:.0f} s into the quiet: {len(found)}: {'; '.join(found[:4])}; {figures}", flush=True)
+        if took >= seconds:
+            keep_record(stage, stage.data.parent / "record")
+        assert took < seconds, "\n".join(found)
+        time.sleep(2)

@@ -171,61 +171,77 @@ def launched(field: Field, workspace: Path, months: list[str]) -> None:
 
 
 def all_done(instance: dg.DagsterInstance) -> bool:
-    backfills = instance.get_backfills()
-    runs = instance.get_runs()
+    done = BulkActionStatus.COMPLETED, BulkActionStatus.COMPLETED_SUCCESS
+    backfills, runs = instance.get_backfills(), instance.get_runs()
     return (
-        any(run.job_name == "full_sync" for run in runs)
-        and any(run.job_name == "bookings_backfill" for run in runs)
-        and [backfill.status for backfill in backfills] in ([BulkActionStatus.COMPLETED_SUCCESS], [BulkActionStatus.COMPLETED])
+        {run.job_name for run in runs} == {"full_sync", "bookings_backfill"}
+        and len(backfills) == 1
+        and backfills[0].status in done
         and all(run.is_finished for run in runs)
     )
+
+
+def killed_in_the_middle(
+    field: Field, account: RunningSandbox, instance: dg.DagsterInstance, worker: subprocess.Popen[bytes]
+) -> list[tuple[str, str]]:
+    """Kill the first worker while both read; the steps that it had: run and key."""
+    slow = account.control.add_fault("latency", "/v2/bookings", seconds=SLOW_SECONDS)
+    reading = lambda name: [step for step in steps_begun(instance, name) if step[1] in READING]  # noqa: E731
+    waited(lambda: reading("first") and reading("second"), field, "the workers never read at once")
+    had = reading("first")
+    end(worker)
+    account.control.remove_fault(slow)
+    return had
+
+
+def takers(instance: dg.DagsterInstance, run_id: str, key: str) -> list[str]:
+    """The workers that took a step, in that order."""
+    events = [entry.dagster_event for entry in instance.all_logs(run_id) if entry.dagster_event]
+    taken = [event.engine_event_data.metadata["Celery worker"] for event in events
+             if event.step_key == key and "in celery worker" in (event.message or "")]  # fmt: skip
+    return [str(each.value).partition("@")[0] for each in taken]
+
+
+def check_steps(instance: dg.DagsterInstance, had: list[tuple[str, str]]) -> Counter[str]:
+    """Every step of every run ended well, those of the killed worker at the other; how many runs each job had."""
+    runs = instance.get_runs()
+    assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+    for run in runs:
+        plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+        logs = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_SUCCESS)
+        assert {entry.step_key for entry in logs} == set(plan.step_keys_to_execute)
+    assert had
+    for run_id, key in had:
+        assert takers(instance, run_id, key) == ["first", "second"]
+    return Counter(run.job_name for run in runs)
 
 
 def test_a_full_sync_and_a_backfill_end_right_on_two_workers_of_which_one_is_killed(
     field: Field, account: RunningSandbox, servers: local.Servers, schema_name: str
 ):
     months = [month for month in sorted(months_of_creation(account)) if month >= FIRST_MONTH]
-    migrated = subprocess.run(
+    subprocess.run(
         [program("calcom-pipeline"), "migrate"], env=bare(field.environment), check=True, capture_output=True
     )
-    assert migrated.returncode == 0
     workers = {name: field.worker(name) for name in ("first", "second")}
     launched(field, field.folder / "workspace.yaml", months)
     with instance_of(field) as instance:
-        slow = account.control.add_fault("latency", "/v2/bookings", seconds=SLOW_SECONDS)
-        under_way = lambda worker: [key for _, key in steps_begun(instance, worker) if key in READING]  # noqa: E731
-        waited(lambda: under_way("first") and under_way("second"), field, "the workers never read at once")
-        interrupted = under_way("first")
-        end(workers["first"])
-        account.control.remove_fault(slow)
-        try:
-            took = waited(lambda: all_done(instance), field, "the runs did not end")
-        except AssertionError:
-            print([b.status for b in instance.get_backfills()], [(r.job_name, r.status, r.run_id) for r in instance.get_runs()])
-            raise
-        runs = {run.run_id: run for run in instance.get_runs()}
-        assert {run.status for run in runs.values()} == {dg.DagsterRunStatus.SUCCESS}
-        assert interrupted, "nothing was under way at the worker that was killed"
-        steps = Counter(run.job_name for run in runs.values())
-        for run_id in runs:
-            planned = set(instance.get_execution_plan_snapshot(
-                runs[run_id].execution_plan_snapshot_id).step_keys_to_execute)  # fmt: skip
-            done = {e.step_key for e in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_SUCCESS)}
-            assert planned == done
+        had = killed_in_the_middle(field, account, instance, workers["first"])
+        took = waited(lambda: all_done(instance), field, "the runs did not end")
+        runs = check_steps(instance, had)
     counters = account.control.counters()
     ours = counters["keys"]["owner"]
+    owner = account.control.account()["users"][0]["id"]
+    looker = account.control.mutate("set_key", name="looker", user_id=owner, limits=[{"hits": 1_000_000}])["key"]
     with psycopg.connect(servers.database_url, autocommit=True) as connection:
         connection.execute(f'SET search_path = "{schema_name}"'.encode())
         here = mirrored(connection.execute(HELD).fetchall())
-    key = account.control.mutate("set_key", name="looker", user_id=account.control.account()["users"][0]["id"],
-                                 limits=[{"hits": 1_000_000}])["key"]  # fmt: skip
-    there = shown(account.url, key)
     print(
-        f"\n{dict(steps)} over {len(months)} months; the first worker was killed in {interrupted}, all was done "
-        f"{took:.0f} s later: {len(here)} bookings, {ours['requests']} requests, densest window "
-        f"{ours['max_in_window']} of {LIMIT} ({machine()})"
+        f"\nruns: {dict(runs)}, {len(months)} months; the first worker was killed in {[key for _, key in had]}, all "
+        f"was done {took:.0f} s later: {len(here)} bookings, {ours['requests']} requests, {ours['max_in_window']} of "
+        f"{LIMIT} in the densest window of {WINDOW_SECONDS:g} s ({machine()})"
     )
-    assert list(differences(there, here)) == []
+    assert list(differences(shown(account.url, looker), here)) == []
     assert counters["crashes"] == 0
     assert ours.get("refused", 0) == 0
     assert ours["max_in_window"] <= LIMIT

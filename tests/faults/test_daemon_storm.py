@@ -14,10 +14,8 @@ from typing import Final
 import pytest
 
 from calcom_pipeline import local
-from calcom_pipeline.domain.errors import PipelineError
-from tests.faults.daemon_audit import Figures, callers_waiting, look
-from tests.faults.daemon_record import keep_record
-from tests.faults.daemon_stage import Away, Stage
+from tests.faults.daemon_audit import Figures, callers_waiting, look, until_right
+from tests.faults.daemon_stage import Stage
 from tests.faults.daemon_weather import Hands
 from tests.faults.harness import machine
 from tests.support.leaks import nothing_leaked_anywhere
@@ -89,21 +87,7 @@ def weather(kinds: list[str], stage: Stage, hands: Hands, dice: random.Random) -
 def quiet(stage: Stage, hands: Hands) -> tuple[float, Figures]:
     """Seconds until everything is as it should be, within five minutes."""
     hands.calm()
-    began, found = time.monotonic(), ["nobody has looked"]
-    while True:
-        stage.keep()
-        try:
-            found, figures = look(stage, hands)
-        except (PipelineError, Away, OSError) as error:
-            found, figures = [f"{type(error).__name__}: {error}"], Figures(0, 0, 0, {})
-        took = time.monotonic() - began
-        if not found:
-            return took, figures
-        print(f"{took:.0f} s into the quiet: {len(found)}: {'; '.join(found[:4])}; {figures}", flush=True)
-        if took >= QUIET_SECONDS:
-            keep_record(stage, stage.data.parent / "record")
-        assert took < QUIET_SECONDS, "\n".join(found)
-        time.sleep(2)
+    return until_right(lambda: look(stage, hands), stage, QUIET_SECONDS)
 
 
 def storm(kinds: list[str], stage: Stage, *, seed: int) -> None:
