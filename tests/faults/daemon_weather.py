@@ -58,6 +58,8 @@ class Hands:
     types: tuple[int, ...] = (1, 3, 4)
     shared_type: int | None = ROUND_ROBIN
     visited: tuple[int, ...] = (1, 3, 4, 12)
+    #: Seconds between two changes, and between two looks of a visitor.
+    pauses: tuple[float, float] = PAUSES
     _faulted: str = ""
 
     def __post_init__(self) -> None:
@@ -199,7 +201,7 @@ class Hands:
 
     def work(self, stop: threading.Event) -> None:
         """One change after the other until told to stop."""
-        while not stop.wait(self._dice.uniform(*PAUSES)):
+        while not stop.wait(self._dice.uniform(*self.pauses)):
             self.trouble_pages()
             change = self._dice.choice(self.CHANGES)
             change(self)
@@ -210,9 +212,9 @@ class Hands:
     def visit(self, stop: threading.Event) -> None:
         """Look for free times and book through the facade; only our own errors may come of it."""
         dice, keys = random.Random(self.seed + 1), 0
-        while not stop.wait(dice.uniform(*PAUSES)):
+        while not stop.wait(dice.uniform(*self.pauses)):
             with suppress(PipelineError), CalcomService.open(self.settings()) as calcom:
-                while not stop.wait(dice.uniform(*PAUSES)):
+                while not stop.wait(dice.uniform(*self.pauses)):
                     keys += 1
                     self._visit(calcom, dice, key=f"visit-{self.seed}-{keys}")
 

@@ -202,9 +202,11 @@ def describe(accounts: Path, account: str, calcom_port: int, receiver_port: int)
         "rate_limit_per_minute": LIMIT,
         "apply": "auto",
         "brake_minimum": 1000,
-        "look_seconds": 10,
-        "booking_look_seconds": 15,
-        "event_type_look_seconds": 30,
+        # A run is seconds of CPU, and there are three accounts; a fault of a listing waits for the next look.
+        "look_seconds": 20,
+        "booking_look_seconds": 30,
+        "booking_longest_look_seconds": 30,
+        "event_type_look_seconds": 60,
     }
     (accounts / account).mkdir(parents=True)
     file = accounts / account / "defs.yaml"
@@ -259,6 +261,8 @@ def environment(folder: Path, data: Path, lines: dict[str, StallingProxy]) -> di
         "DATABASE_URL": f"postgresql://calcom@127.0.0.1:{database}/calcom",
         "DAGSTER_PG_URL": f"postgresql+psycopg2://calcom@127.0.0.1:{dagster}/dagster",
         "REDIS_URL": f"redis://127.0.0.1:{redis}/0",
+        # A start of a run takes minutes where three accounts begin theirs at once on a machine that others use too.
+        "DAGSTER_GRPC_TIMEOUT_SECONDS": "300",
         "SOAK_CLOCK": str(folder / "clock"),
         "PYTHONPATH": f"{CHECKOUT / 'tests' / 'faults' / 'soak_clock'}{os.pathsep}{CHECKOUT}",
     }

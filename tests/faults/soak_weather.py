@@ -23,6 +23,8 @@ TICK_SECONDS: Final = 0.1
 #: A fault of the stand-in waits so long for somebody to strike; then it is withdrawn, and put in force again.
 PATIENCE_SECONDS: Final = 60.0
 AGAIN_SECONDS: Final = 2.0
+#: The key that two of three accounts share.
+OWNERS_SHARE: Final = 2 / 3
 #: What is left to do is done within so much more time, a part of the plan's.
 LONGER: Final = 1.0
 _BROKEN = OSError, ControlError, ValueError
@@ -126,7 +128,7 @@ class Weather:
         url, control = self.stage.sandbox()
         details = dict(blow.details)
         if blow.kind == "API":
-            details["key"] = OWNER if blow.share < 2 / 3 else MEMBER  # as many accounts have it
+            details["key"] = OWNER if blow.share < OWNERS_SHARE else MEMBER
         fault = control.add_fault(blow.what, details.pop("endpoint", "*"), **details)
         until = time.monotonic() + PATIENCE_SECONDS
 

@@ -40,6 +40,7 @@ MINUTES: Final = float(os.environ.get("SOAK_MINUTES") or 30)
 SEED: Final = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(1_000_000))
 QUIET_SECONDS: Final = 600.0  # twice what one account gets: three share the machine
 CALLERS_SECONDS: Final = 60.0
+PAUSES: Final = (1.0, 5.0)  # three of them, and a run is seconds of CPU
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(MINUTES * 60 * 3 + 1800)]
 
 
@@ -76,7 +77,7 @@ def hands_on(stage: SoakStage, seed: int) -> list[Hands]:
         name, user_id = f"hands-{account}", users[1] if of_member else users[0]
         key = control.mutate("set_key", name=name, user_id=user_id, limits=[{"hits": 1_000_000}])["key"]
         types = {"types": alone, "visited": alone, "team": None, "shared_type": None} if of_member else {}
-        crew.append(Hands(stage, seed * 10 + number, key, account=account, **types))
+        crew.append(Hands(stage, seed * 10 + number, key, account=account, pauses=PAUSES, **types))
     return crew
 
 
