@@ -39,6 +39,7 @@ ACCOUNTS: Final = {"agency_a": OWNER, "agency_b": OWNER, "agency_c": MEMBER}
 #: Event types of the member alone, whom the demo account gives none.
 OF_MEMBER = 3
 KEEP_SECONDS: Final = 0.3
+START_SECONDS: Final = 240  # of a run, instead of 120
 
 
 class SmallDisk:
@@ -203,10 +204,10 @@ def describe(accounts: Path, account: str, calcom_port: int, receiver_port: int)
         "apply": "auto",
         "brake_minimum": 1000,
         # A run is seconds of CPU, and there are three accounts; a fault of a listing waits for the next look.
-        "look_seconds": 20,
-        "booking_look_seconds": 30,
-        "booking_longest_look_seconds": 30,
-        "event_type_look_seconds": 60,
+        "look_seconds": 30,
+        "booking_look_seconds": 45,
+        "booking_longest_look_seconds": 45,
+        "event_type_look_seconds": 90,
     }
     (accounts / account).mkdir(parents=True)
     file = accounts / account / "defs.yaml"
@@ -253,16 +254,20 @@ def environment(folder: Path, data: Path, lines: dict[str, StallingProxy]) -> di
     del calcom  # it stands in the accounts' files
     (folder / "clock").write_text("0")
     (folder / "logs").mkdir()
+    home = make_home(folder / "home")
+    instance = yaml.safe_load((home / "dagster.yaml").read_text())
+    # Three accounts begin runs at once, on a machine that others use too: a start may take minutes.
+    instance["run_monitoring"]["start_timeout_seconds"] = START_SECONDS
+    (home / "dagster.yaml").write_text(yaml.safe_dump(instance))
     return {
         "CALCOM_ENV_FILE": "",
         "CALCOM_ACCOUNTS_DIR": str(folder / "accounts"),
         "CALCOM_DATA_DIR": str(data),
-        "DAGSTER_HOME": str(make_home(folder / "home")),
+        "DAGSTER_HOME": str(home),
         "DATABASE_URL": f"postgresql://calcom@127.0.0.1:{database}/calcom",
         "DAGSTER_PG_URL": f"postgresql+psycopg2://calcom@127.0.0.1:{dagster}/dagster",
         "REDIS_URL": f"redis://127.0.0.1:{redis}/0",
-        # A start of a run takes minutes where three accounts begin theirs at once on a machine that others use too.
-        "DAGSTER_GRPC_TIMEOUT_SECONDS": "300",
+        "DAGSTER_GRPC_TIMEOUT_SECONDS": str(START_SECONDS),
         "SOAK_CLOCK": str(folder / "clock"),
         "PYTHONPATH": f"{CHECKOUT / 'tests' / 'faults' / 'soak_clock'}{os.pathsep}{CHECKOUT}",
     }

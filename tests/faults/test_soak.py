@@ -38,7 +38,7 @@ from tests.support.web import free_port
 
 MINUTES: Final = float(os.environ.get("SOAK_MINUTES") or 30)
 SEED: Final = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(1_000_000))
-QUIET_SECONDS: Final = 600.0  # twice what one account gets: three share the machine
+QUIET_SECONDS: Final = 900.0  # three times what one account gets: three share the machine
 CALLERS_SECONDS: Final = 60.0
 PAUSES: Final = (1.0, 5.0)  # three of them, and a run is seconds of CPU
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(MINUTES * 60 * 3 + 1800)]
@@ -81,8 +81,8 @@ def hands_on(stage: SoakStage, seed: int) -> list[Hands]:
     return crew
 
 
-def look_at_all(stage: SoakStage, crew: list[Hands]) -> tuple[list[str], dict[str, Figures]]:
-    """The audit of each account; an event type that another account made is none that was forgotten."""
+def look_at_all(stage: SoakStage, crew: list[Hands], record: Path) -> tuple[list[str], dict[str, Figures]]:
+    """The audit of each account, all of it kept; an event type that another account made is none that was forgotten."""
     links = "SELECT event_type_id FROM service_links WHERE event_type_id IS NOT NULL"
     linked = {hands.account: {number for (number,) in hands.rows(links)} for hands in crew}
     found: list[str] = []
@@ -93,6 +93,8 @@ def look_at_all(stage: SoakStage, crew: list[Hands]) -> tuple[list[str], dict[st
         wrong, figures[hands.account] = look(stage, hands)
         hands.strangers = before
         found += [f"{hands.account}: {each}" for each in wrong]
+    with (record / "found.txt").open("a") as file:
+        file.write("\n".join([f"--- {time.strftime('%H:%M:%S')}", *found, ""]))
     return found, figures
 
 
@@ -131,7 +133,7 @@ def test_a_soak_of_everything_at_once_leaves_nothing_wrong(stage: SoakStage):
     try:
         with memory.watched():
             lasted = storm(weather, plan, crew)
-            took, figures = quiet(stage, crew)
+            took, figures = quiet(stage, crew, record)
     except BaseException:
         keep_record(stage, record)
         raise
@@ -159,7 +161,7 @@ def storm(weather: Weather, plan: list[Blow], crew: list[Hands]) -> float:
         return weather.rage(plan)
 
 
-def quiet(stage: SoakStage, crew: list[Hands]) -> tuple[float, dict[str, Figures]]:
+def quiet(stage: SoakStage, crew: list[Hands], record: Path) -> tuple[float, dict[str, Figures]]:
     """Nobody changes anything any more; seconds until everything is right, the night included."""
     began = time.monotonic()
     for hands in crew:
@@ -169,7 +171,7 @@ def quiet(stage: SoakStage, crew: list[Hands]) -> tuple[float, dict[str, Figures
             looking.enter_context(hands.only_looking())
         stage.settled()
         a_night(stage)
-        _, figures = until_right(lambda: look_at_all(stage, crew), stage, QUIET_SECONDS)
+        _, figures = until_right(lambda: look_at_all(stage, crew, record), stage, QUIET_SECONDS)
     took = time.monotonic() - began
     for hands in crew:
         wait_for(lambda hands=hands: not waiting_of(hands), CALLERS_SECONDS, every=2)
