@@ -25,13 +25,13 @@ from tests.support.commands import CHECKOUT, bare
 from tests.support.compared import HELD, differences, mirrored, shown
 from tests.support.leaks import nothing_leaked_anywhere
 from tests.support.own_dagster import make_home, own_database
-from tests.support.up import wait_for
+from tests.support.up import START_SECONDS, wait_for
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 
 CELERY = CHECKOUT / "deploy" / "celery"
 BROKER, BACKEND = 13, 14  # databases of Redis that no worker of the suite has
-LIMIT, WINDOW_SECONDS = 30, 6.0
+LIMIT, WINDOW_SECONDS = 12, 6.0
 BOOKINGS, FIRST_MONTH = 1500, "2024-01"  # before it the pipeline offers no month
 #: The example's two hours, cut short: what a killed worker had is taken up again after so long.
 SILENT_SECONDS = 20
@@ -64,7 +64,7 @@ class Field:
         """As docs/deploy.md says, with two processes."""
         words = ("worker", "start", "-A", "deploy.celery.app", "-y", self.environment["CELERY_CONFIG_YAML"], "-n", name)
         process = self.start(name, program("dagster-celery"), *words, "--", "--concurrency", "2")
-        wait_for(lambda: "ready." in self.log(name), 60)
+        wait_for(lambda: "ready." in self.log(name), START_SECONDS)
         return process
 
     def log(self, name: str) -> str:
