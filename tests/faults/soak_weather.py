@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from calcom_pipeline.sandbox.testing import ControlError
 from tests.faults.daemon_stage import Away
-from tests.faults.soak_plan import Blow
+from tests.faults.soak_plan import READS_ROWS, Blow
 from tests.faults.soak_stage import MEMBER, OWNER, SoakStage
 
 TICK_SECONDS: Final = 0.1
@@ -124,10 +124,10 @@ class Weather:
         return UnderWay(blow, self._after(blow.lasting), self.stage.disk.empty)
 
     def _fault(self, blow: Blow) -> UnderWay:
-        """Of the stand-in, for one of our keys, or for any delivery."""
+        """Of the stand-in, for one of our keys, for any list of bookings, or for any delivery."""
         url, control = self.stage.sandbox()
         details = dict(blow.details)
-        if blow.kind == "API":
+        if blow.kind == "API" and details.get("endpoint") != READS_ROWS:
             details["key"] = OWNER if blow.share < OWNERS_SHARE else MEMBER
         fault = control.add_fault(blow.what, details.pop("endpoint", "*"), **details)
         until = time.monotonic() + PATIENCE_SECONDS

@@ -7,10 +7,12 @@ import orjson
 import requests
 
 Bookings = dict[str, dict[str, Any]]
-#: What the mirror holds as being there.
-HELD: Final = "SELECT raw::text FROM bookings WHERE deleted_at IS NULL AND out_of_scope_at IS NULL"
+#: What the mirror holds as being there, and whether it is somebody else's own affair, kept as a busy time alone.
+HELD: Final = "SELECT raw::text, is_private FROM bookings WHERE deleted_at IS NULL AND out_of_scope_at IS NULL"
 _PAGE = 250
 _NAMED = 3
+_BUSY = "kept as a busy time"
+_OF_PEOPLE = {"hosts", "attendees", _BUSY}
 
 
 def shown(url: str, key: str) -> Bookings:
@@ -26,9 +28,17 @@ def shown(url: str, key: str) -> Bookings:
     return found
 
 
-def mirrored(rows: Iterable[tuple[str]]) -> Bookings:
+def mirrored(rows: Iterable[tuple[str, bool]]) -> Bookings:
     """The same out of rows of `HELD`."""
-    return {row["uid"]: row for row in (orjson.loads(raw) for (raw,) in rows)}
+    found = [orjson.loads(raw) | ({_BUSY: True} if is_private else {}) for raw, is_private in rows]
+    return {row["uid"]: row for row in found}
+
+
+def _same(there: dict[str, Any], here: dict[str, Any]) -> bool:
+    """Of a busy time only what it keeps is compared, people left out."""
+    if _BUSY in here:
+        return all(there[name] == value for name, value in here.items() if name not in _OF_PEOPLE)
+    return there == here
 
 
 def differences(there: Bookings, here: Bookings) -> Iterator[str]:
@@ -37,7 +47,7 @@ def differences(there: Bookings, here: Bookings) -> Iterator[str]:
     wrong = {
         "missing": there.keys() - here.keys(),
         "too many": here.keys() - there.keys(),
-        "outdated": {uid for uid in both if there[uid] != here[uid]},
+        "outdated": {uid for uid in both if not _same(there[uid], here[uid])},
     }
     for how, uids in wrong.items():
         if uids:
