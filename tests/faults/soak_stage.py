@@ -151,9 +151,13 @@ class SoakStage(Stage):
     # --- how it begins -------------------------------------------------------------------------------------
 
     def _keep_servers(self) -> None:
-        """In a thread of its own: a start on a full disk takes as long as the disk is full."""
+        """In a thread of its own: a start on a full disk takes as long as the disk is full.
+
+        A stand-in that ended twice as it began, as it does on a full disk, is started when somebody asks for it again.
+        """
         while not self._ending.wait(KEEP_SECONDS):
-            if Folder(self.data).owner() is None:
+            published = Folder(self.data).published()
+            if published is None or SANDBOX not in published.companions:
                 with suppress(local.LocalServerError):  # the disk is full: tried again
                     local.up(self.data, companions=[self._companion])
 
