@@ -36,7 +36,7 @@ class Epoch:
 
     def greet(self, connection: Any) -> None:
         """For redis-py, instead of its own greeting. A server that allows no such script is taken as it is."""
-        # Without a look at its health: the line may break meanwhile, and a ping over a new one would greet again, for ever.
+        # Without a look at its health: where the line broke meanwhile, the ping makes and greets another one, for ever.
         connection.on_connect_check_health(check_health=False)
         connection.send_command(*self.command, check_health=False)
         try:
