@@ -1,4 +1,4 @@
-"""What `dagster-celery worker start -A deploy.celery.app` loads; an example, which needs `dagster-celery[redis]`."""
+"""What `dagster-celery worker start -A deploy.celery.app` loads; an example, which needs `dagster-celery`."""
 
 from dagster_celery.app import app
 

@@ -1,14 +1,14 @@
 """What must be so some minutes after a storm: both sides compared by somebody who asks with a key of their own."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
-import orjson
+import psycopg
 import pytest
-import requests
 from dagster._core.scheduler.instigation import TickStatus
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
@@ -21,15 +21,18 @@ from calcom_pipeline.app.services.planning import decide_now
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.availability.models import SlotDay
+from calcom_pipeline.domain.errors import PipelineError
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.domain.services.fields import local_values, remote_values
 from calcom_pipeline.domain.services.plans import DOING, Action
-from calcom_pipeline.settings import load_settings
-from tests.faults.daemon_stage import Stage
+from calcom_pipeline.settings import Settings, load_settings
+from tests.faults.daemon_record import keep_record
+from tests.faults.daemon_stage import Away, Stage
 from tests.faults.daemon_weather import Hands
 from tests.support.clients import client_of
+from tests.support.compared import HELD, differences, mirrored, shown
 
-_PAGE = 250
+_F = TypeVar("_F")
 #: Starts nearer than this go by themselves while a day is cached.
 _PASSING = timedelta(minutes=10)
 _NAMED = 3
@@ -58,37 +61,12 @@ class Auditor:
 
     # --- both sides ----------------------------------------------------------------------------------------
 
-    def shown(self) -> dict[str, dict[str, Any]]:
-        """All bookings, as Cal.com shows them."""
-        url = self.stage.sandbox()[0]
-        headers = {"Authorization": f"Bearer {self.hands.key}", "cal-api-version": "2024-08-13"}
-        found: dict[str, dict[str, Any]] = {}
-        skip, total = 0, 1
-        while skip < total:
-            query = {"sortCreated": "asc", "take": _PAGE, "skip": skip}
-            answer = requests.get(f"{url}/bookings", params=query, headers=headers, timeout=30).json()
-            found |= {row["uid"]: row for row in answer["data"]}
-            total, skip = answer["pagination"]["totalItems"], skip + _PAGE
-        return found
+    def bookings(self) -> Iterator[str]:
+        yield from differences(shown(self.stage.sandbox()[0], self.hands.key), self.mirrored())
 
     def mirrored(self) -> dict[str, dict[str, Any]]:
         """All bookings that the mirror holds as being there."""
-        query = "SELECT raw::text FROM bookings WHERE deleted_at IS NULL AND out_of_scope_at IS NULL"
-        rows = [orjson.loads(raw) for (raw,) in self.hands.rows(query)]
-        return {row["uid"]: row for row in rows}
-
-    def bookings(self) -> Iterator[str]:
-        shown, there = self.shown(), self.mirrored()
-        wrong = {
-            "missing": shown.keys() - there.keys(),
-            "too many": there.keys() - shown.keys(),
-            "outdated": {uid for uid in shown.keys() & there.keys() if shown[uid] != there[uid]},
-        }
-        for how, uids in wrong.items():
-            if uids:
-                fields = {name for uid in uids & shown.keys() & there.keys() for name in shown[uid]
-                          if shown[uid][name] != there[uid].get(name)}  # fmt: skip
-                yield f"bookings: {len(uids)} {how}, {sorted(uids)[:_NAMED]} {sorted(fields)}"
+        return mirrored(self.hands.rows(HELD))
 
     def services(self, waiting: dict[str, str]) -> Iterator[str]:
         """Field by field; a service that waits has a reason with a code."""
@@ -190,9 +168,9 @@ def _undone(action: Action) -> bool:
     return action.kind in DOING or not action.reason.code
 
 
-def callers_waiting() -> int:
+def callers_waiting(settings: Settings | None = None) -> int:
     """For their turn at the rate limit."""
-    with ready_container(load_settings()) as ours:
+    with ready_container(settings or load_settings()) as ours:
         return sum(ours.limits.limiter.view().waiting.values())
 
 
@@ -201,7 +179,7 @@ def look(stage: Stage, hands: Hands) -> tuple[list[str], Figures]:
     waiting: dict[str, str] = {}
     compared: list[SlotDay] = []
     url = stage.sandbox()[0]
-    with ready_container(load_settings()) as ours, client_of(url, hands.key, ours.redis) as calcom:
+    with ready_container(hands.settings()) as ours, client_of(url, hands.key, ours.redis) as calcom:
         auditor = Auditor(stage, hands, ours, calcom)
         found = [
             *auditor.bookings(),
@@ -213,3 +191,22 @@ def look(stage: Stage, hands: Hands) -> tuple[list[str], Figures]:
         ]
         services = len(ours.services.store.services())
         return found, Figures(len(auditor.mirrored()), services, len(compared), waiting)
+
+
+def until_right(look_once: Callable[[], tuple[list[str], _F]], stage: Stage, seconds: float) -> tuple[float, _F]:
+    """Seconds until an audit finds nothing, and its figures; the record is kept where it goes on finding something."""
+    began = time.monotonic()
+    while True:
+        stage.keep()
+        try:
+            found, figures = look_once()
+        except (PipelineError, Away, OSError, psycopg.Error) as error:
+            found, figures = [f"{type(error).__name__}: {error}"], None
+        took = time.monotonic() - began
+        if not found and figures is not None:
+            return took, figures
+        print(f"{took:.0f} s into the quiet: {len(found)}: {'; '.join(found[:4])}; {figures}", flush=True)
+        if took >= seconds:
+            keep_record(stage, stage.data.parent / "record")
+        assert took < seconds, "\n".join(found)
+        time.sleep(2)

@@ -77,22 +77,26 @@ class Stage:
 
     def strike(self, kind: str, dice: Callable[[list[int]], int]) -> bool:
         """Kill one process of that kind; False if there was none in time."""
-        found: list[int] = []
 
         def look() -> bool:
             self.keep()
-            found[:] = self.pids(kind)
-            return bool(found)
+            return self.strike_now(kind, dice)
 
         try:
             wait_for(look, BACK_SECONDS, every=0.05)
         except AssertionError:
             return False
+        return True
+
+    def strike_now(self, kind: str, dice: Callable[[list[int]], int]) -> bool:
+        """The same, of those that live at this moment."""
+        found = self.pids(kind)
+        if not found:
+            return False
         if kind in ("sandbox", "owner"):
             self.count()
-        pid = dice(found)
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(dice(found), signal.SIGKILL)
         if kind == "up":
             self.up.process.wait()
             self.up = Up(self._port)

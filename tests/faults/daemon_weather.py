@@ -4,6 +4,7 @@ Both sides of a service are edited, each field by one side alone: what both chan
 has to settle, and nothing could be said of it. An edit is tried until it is done, so the memory is right.
 """
 
+import os
 import random
 import threading
 import traceback
@@ -20,7 +21,7 @@ import requests
 from calcom_pipeline.domain.errors import PipelineError
 from calcom_pipeline.domain.services.fields import Value
 from calcom_pipeline.service import CalcomService
-from calcom_pipeline.settings import load_settings
+from calcom_pipeline.settings import Settings, load_settings
 from tests.faults.daemon_stage import Away, Stage
 from tests.support.booking_rows import stamp
 
@@ -50,14 +51,27 @@ class Hands:
     made: int = 0
     #: Whether visitors also book.
     books: bool = True
+    #: The described account they work on; the environment's without one.
+    account: str = ""
+    team: int | None = TEAM
+    #: Event types of one host, and one of several; those that visitors look at.
+    types: tuple[int, ...] = (1, 3, 4)
+    shared_type: int | None = ROUND_ROBIN
+    visited: tuple[int, ...] = (1, 3, 4, 12)
+    #: Seconds between two changes, and between two looks of a visitor.
+    pauses: tuple[float, float] = PAUSES
     _faulted: str = ""
 
     def __post_init__(self) -> None:
         self._dice = random.Random(self.seed)
-        self._schema = load_settings().schema_name
+        self._schema = self.settings().schema_name
         self.strangers |= {e["id"] for e in self.stage.sandbox()[1].account()["eventTypes"]}
         for _ in range(SERVICES):
             self.add_service()
+
+    def settings(self) -> Settings:
+        """Those of the account."""
+        return load_settings({**os.environ, **({"CALCOM_ACCOUNT": self.account} if self.account else {})})
 
     # --- both sides of services ----------------------------------------------------------------------------
 
@@ -71,7 +85,7 @@ class Hands:
     def add_service(self) -> None:
         self.made += 1
         name, slug = f"Service {self.made}", f"storm-{self.seed}-{self.made}"
-        team = TEAM if self._dice.random() < 0.2 else None
+        team = self.team if self._dice.random() < 0.2 else None
         columns = "name, slug, duration_minutes, description, before_buffer_minutes, minimum_notice_minutes, team_id"
         insert = f"INSERT INTO services ({columns}) VALUES (%s, %s, 30, '', 0, 60, %s)"
         insert += " ON CONFLICT DO NOTHING"
@@ -113,10 +127,11 @@ class Hands:
     # --- bookings ------------------------------------------------------------------------------------------
 
     def book(self) -> None:
-        self._book(self._dice.choice((1, 3, 4, ROUND_ROBIN)))
+        self._book(self._dice.choice((*self.types, self.shared_type or self.types[0])))
 
     def book_round_robin(self) -> None:
-        self._book(ROUND_ROBIN)
+        if self.shared_type is not None:
+            self._book(self.shared_type)
 
     def _book(self, event_type_id: int) -> None:
         days = self._post("GET", f"/slots?eventTypeId={event_type_id}&{self._days()}", "2024-09-04")
@@ -127,7 +142,7 @@ class Hands:
         body = {"eventTypeId": event_type_id, "start": self._dice.choice(starts), "attendee": attendee}
         made = self._post("POST", "/bookings", body=body)
         if made:
-            (self.round_robin if event_type_id == ROUND_ROBIN else self.booked).append(made["uid"])
+            (self.round_robin if event_type_id == self.shared_type else self.booked).append(made["uid"])
 
     def cancel(self) -> None:
         if self.booked:
@@ -186,7 +201,7 @@ class Hands:
 
     def work(self, stop: threading.Event) -> None:
         """One change after the other until told to stop."""
-        while not stop.wait(self._dice.uniform(*PAUSES)):
+        while not stop.wait(self._dice.uniform(*self.pauses)):
             self.trouble_pages()
             change = self._dice.choice(self.CHANGES)
             change(self)
@@ -197,14 +212,14 @@ class Hands:
     def visit(self, stop: threading.Event) -> None:
         """Look for free times and book through the facade; only our own errors may come of it."""
         dice, keys = random.Random(self.seed + 1), 0
-        while not stop.wait(dice.uniform(*PAUSES)):
-            with suppress(PipelineError), CalcomService.open() as calcom:
-                while not stop.wait(dice.uniform(*PAUSES)):
+        while not stop.wait(dice.uniform(*self.pauses)):
+            with suppress(PipelineError), CalcomService.open(self.settings()) as calcom:
+                while not stop.wait(dice.uniform(*self.pauses)):
                     keys += 1
                     self._visit(calcom, dice, key=f"visit-{self.seed}-{keys}")
 
     def _visit(self, calcom: CalcomService, dice: random.Random, *, key: str) -> None:
-        number, first = dice.choice((1, 3, 4, 12)), date.today() + timedelta(days=dice.randrange(2, 15))  # noqa: DTZ011 - any day
+        number, first = dice.choice(self.visited), date.today() + timedelta(days=dice.randrange(2, 15))  # noqa: DTZ011 - any day
         try:
             free = calcom.availability(number, first_day=first, last_day=first + timedelta(days=6))
             self.done["visits"] += 1

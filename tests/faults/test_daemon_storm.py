@@ -14,14 +14,12 @@ from typing import Final
 import pytest
 
 from calcom_pipeline import local
-from calcom_pipeline.domain.errors import PipelineError
-from tests.faults.daemon_audit import Figures, callers_waiting, look
-from tests.faults.daemon_record import keep_record
-from tests.faults.daemon_stage import Away, Stage
+from tests.faults.daemon_audit import Figures, callers_waiting, look, until_right
+from tests.faults.daemon_stage import Stage
 from tests.faults.daemon_weather import Hands
 from tests.faults.harness import machine
-from tests.support.commands import CHECKOUT
 from tests.support.leaks import nothing_leaked_anywhere
+from tests.support.own_dagster import make_home
 from tests.support.up import wait_for
 
 QUIET_SECONDS = 300.0  # five minutes, as promised
@@ -39,14 +37,11 @@ PAUSES, ALL_BACK = (0.5, 6.0), 0.35
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     """All servers are embedded; the sandbox may be troubled; nothing waits for a person's approval."""
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "dagster.yaml").write_text((CHECKOUT / "dagster_home" / "dagster.yaml").read_text())
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     settings = {
-        "DAGSTER_HOME": str(home),
+        "DAGSTER_HOME": str(make_home(tmp_path / "home")),
         "CALCOM_ENV_FILE": "",
         "CALCOM_DATA_DIR": str(tmp_path / "data"),
         "CALCOM_SANDBOX_CONTROL": "true",
@@ -92,21 +87,7 @@ def weather(kinds: list[str], stage: Stage, hands: Hands, dice: random.Random) -
 def quiet(stage: Stage, hands: Hands) -> tuple[float, Figures]:
     """Seconds until everything is as it should be, within five minutes."""
     hands.calm()
-    began, found = time.monotonic(), ["nobody has looked"]
-    while True:
-        stage.keep()
-        try:
-            found, figures = look(stage, hands)
-        except (PipelineError, Away, OSError) as error:
-            found, figures = [f"{type(error).__name__}: {error}"], Figures(0, 0, 0, {})
-        took = time.monotonic() - began
-        if not found:
-            return took, figures
-        print(f"{took:.0f} s into the quiet: {len(found)}: {'; '.join(found[:4])}; {figures}", flush=True)
-        if took >= QUIET_SECONDS:
-            keep_record(stage, stage.data.parent / "record")
-        assert took < QUIET_SECONDS, "\n".join(found)
-        time.sleep(2)
+    return until_right(lambda: look(stage, hands), stage, QUIET_SECONDS)
 
 
 def storm(kinds: list[str], stage: Stage, *, seed: int) -> None:

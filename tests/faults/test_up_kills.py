@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-import psycopg
 import pytest
-from psycopg import sql
 
 from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.maintenance.run_leases import RunLeases
@@ -20,6 +18,7 @@ from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.supervising.supervisor import GRACE_SECONDS
 from tests.support.commands import CHECKOUT, process, said
+from tests.support.own_dagster import make_home, own_database
 from tests.support.up import Up, executing, wait_for
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
@@ -45,16 +44,11 @@ def own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[None]:
     """This process's environment with a Dagster home, a Dagster database and a data folder of its own."""
-    home, name = tmp_path / "home", f"{schema_name}_dagster"
-    home.mkdir()
-    (home / "dagster.yaml").write_text((CHECKOUT / "dagster_home" / "dagster.yaml").read_text())
-    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setenv("DAGSTER_HOME", str(make_home(tmp_path / "home")))
     monkeypatch.setenv("CALCOM_DATA_DIR", str(tmp_path / "data"))
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        monkeypatch.setenv("DAGSTER_PG_URL", servers.dagster_pg_url.replace("@/dagster", f"@/{name}"))
+    with own_database(servers, f"{schema_name}_dagster") as url:
+        monkeypatch.setenv("DAGSTER_PG_URL", url)
         yield
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
@@ -198,10 +192,7 @@ class TestEmbedded:
         """Nothing is given: all servers are embedded."""
         for name in ("DATABASE_URL", "DAGSTER_PG_URL", "REDIS_URL", "CALCOM_BASE_URL", "CALCOM_API_KEY"):
             monkeypatch.delenv(name)
-        home = tmp_path / "home"
-        home.mkdir()
-        (home / "dagster.yaml").write_text((CHECKOUT / "dagster_home" / "dagster.yaml").read_text())
-        monkeypatch.setenv("DAGSTER_HOME", str(home))
+        monkeypatch.setenv("DAGSTER_HOME", str(make_home(tmp_path / "home")))
         monkeypatch.setenv("CALCOM_DATA_DIR", str(tmp_path / "data"))
         monkeypatch.setenv("CALCOM_SANDBOX_BOOKINGS", "20")
         monkeypatch.setenv("CALCOM_SANDBOX_EVENT_TYPES", "5")

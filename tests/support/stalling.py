@@ -8,23 +8,28 @@ import os
 import socket
 import threading
 import urllib.parse
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from calcom_pipeline.local import Servers
 
+Address = tuple[str, int] | Path
+
 
 class StallingProxy:
-    """Passes bytes between its clients and a server until it stalls; threads of its own do so."""
+    """Passes bytes between its clients and a server until it stalls; threads of its own do so.
 
-    def __init__(self, server: tuple[str, int] | Path) -> None:
+    A `server` that moves is given as a function, which may raise OSError while there is none: then clients are cut off.
+    """
+
+    def __init__(self, server: Address | Callable[[], Address]) -> None:
         self._server = server
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._flowing = threading.Event()
         self._flowing.set()
         self._stall_before: bytes | None = None
-        self._sockets: list[socket.socket] = []
+        self._sockets: set[socket.socket] = set()
         #: Set when something was held back for the first time.
         self.held_something = threading.Event()
         self.connections = 0
@@ -48,11 +53,13 @@ class StallingProxy:
         self._stall_before = None
         self._flowing.set()
 
-    def cut(self) -> None:
-        """Close every connection that stands."""
-        for each in self._sockets:
+    def cut(self) -> int:
+        """Close every connection that stands; how many ends they had."""
+        standing = list(self._sockets)
+        for each in standing:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+        return len(standing)
 
     def close(self) -> None:
         """Stop listening, and close everything."""
@@ -61,8 +68,6 @@ class StallingProxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
-        for each in self._sockets:
-            each.close()
 
     def _accept(self) -> None:
         while True:
@@ -71,17 +76,35 @@ class StallingProxy:
             except OSError:
                 return
             self.connections += 1
-            server = self._connected()
-            self._sockets += [client, server]
-            for source, sink, asked in ((client, server, True), (server, client, False)):
-                threading.Thread(target=self._pass_on, args=(source, sink, asked), daemon=True).start()
+            try:
+                server = self._connected()
+            except OSError:
+                client.close()
+                continue
+            self._sockets |= {client, server}
+            threading.Thread(target=self._serve, args=(client, server), daemon=True).start()
 
     def _connected(self) -> socket.socket:
-        if isinstance(self._server, tuple):
-            return socket.create_connection(self._server)
+        address = self._server() if callable(self._server) else self._server
+        if isinstance(address, tuple):
+            return socket.create_connection(address)
         server = socket.socket(socket.AF_UNIX)
-        server.connect(os.fspath(self._server))
+        try:
+            server.connect(os.fspath(address))
+        except OSError:
+            server.close()
+            raise
         return server
+
+    def _serve(self, client: socket.socket, server: socket.socket) -> None:
+        """Both ways, until both have ended."""
+        back = threading.Thread(target=self._pass_on, args=(server, client, False), daemon=True)
+        back.start()
+        self._pass_on(client, server, True)
+        back.join()
+        self._sockets -= {client, server}
+        client.close()
+        server.close()
 
     def _pass_on(self, source: socket.socket, sink: socket.socket, asked: bool) -> None:
         with contextlib.suppress(OSError):
@@ -92,7 +115,9 @@ class StallingProxy:
                     self.held_something.set()
                 self._flowing.wait()
                 sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
+        for each, how in ((sink, socket.SHUT_WR), (source, socket.SHUT_RD)):
+            with contextlib.suppress(OSError):
+                each.shutdown(how)
 
 
 @contextmanager

@@ -127,6 +127,10 @@ class _Leased(dg.Executor):
     def __init__(self, inner: dg.Executor) -> None:
         self._inner = inner
 
+    def __getattr__(self, name: str) -> Any:
+        """What an executor has beside these: Celery's loop asks the one of the run for its broker."""
+        return getattr(self._inner, name)
+
     @property
     def retries(self) -> Any:
         """As the executor itself has it."""

@@ -176,15 +176,13 @@ def test_the_values_say_what_our_own_instance_says():
     assert VALUES["telemetry"]["enabled"] == ours["telemetry"]["enabled"] is False
 
 
-def test_the_example_for_celery_asks_for_what_the_location_offers():
+def test_the_example_for_celery_gives_every_run_what_the_workers_are_given():
+    """It runs in tests/faults/test_celery.py."""
     text = (DEPLOY / "celery" / "definitions.py").read_text()
     compile(text, "definitions.py", "exec")
-    assert "build_definitions(executor=celery_executor)" in text
-    assert set(yaml.safe_load((DEPLOY / "celery" / "celery.yaml").read_text())) == {
-        "broker",
-        "backend",
-        "config_source",
-    }
+    assert "celery_executor.configured(" in text
+    config = yaml.safe_load((DEPLOY / "celery" / "celery.yaml").read_text())["execution"]["config"]
+    assert set(config) == {"broker", "backend", "config_source"}
 
 
 def test_a_document_says_plainly_what_was_not_run():

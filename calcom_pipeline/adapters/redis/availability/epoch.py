@@ -36,7 +36,8 @@ class Epoch:
 
     def greet(self, connection: Any) -> None:
         """For redis-py, instead of its own greeting. A server that allows no such script is taken as it is."""
-        connection.on_connect()
+        # Without a look at its health: where the line broke meanwhile, the ping makes and greets another one, for ever.
+        connection.on_connect_check_health(check_health=False)
         connection.send_command(*self.command, check_health=False)
         try:
             self.met(connection.read_response())
@@ -45,7 +46,7 @@ class Epoch:
 
     async def greet_soon(self, connection: Any) -> None:
         """The same from an event loop."""
-        await connection.on_connect()
+        await connection.on_connect_check_health(check_health=False)
         await connection.send_command(*self.command, check_health=False)
         try:
             self.met(await connection.read_response())
