@@ -166,6 +166,6 @@ class TestServices:
         monkeypatch.delenv("CALCOM_APPLY")
         add_service(container, "Massage", "massage")
         result = run(instance, "services_sync")
-        assert "Nothing written" in metadata(result, "service_sync")["summary"]
+        assert "Nothing was written" in metadata(result, "service_sync")["summary"]
         methods = {endpoint.split(" ")[0] for endpoint in sandbox.control.counters()["endpoints"]}
         assert methods <= {"GET"}

@@ -47,7 +47,15 @@ def settings(
 ) -> Settings:
     del database, redis_client  # made and emptied
     sandbox.control.reset(account=True)
-    found = settings_of(sandbox, servers, schema_name, redis_url, slot_lock_seconds=2.0, read_timeout_seconds=15.0)
+    found = settings_of(
+        sandbox,
+        servers,
+        schema_name,
+        redis_url,
+        slot_lock_seconds=2.0,
+        read_timeout_seconds=15.0,
+        slot_shadow_share=0.0,
+    )
     with ready_container(found) as opened:
         pull_event_types(opened.calcom, opened.event_types.mirror, teams=TeamChoice(), now=utc_now)
     sandbox.control.reset()

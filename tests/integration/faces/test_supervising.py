@@ -37,7 +37,7 @@ import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
 time.sleep(600)
 """
-DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
 SUPERVISOR = """
 import sys
 from pathlib import Path
@@ -126,7 +126,7 @@ class TestFamilies:
         self, keep: Callable[..., Running]
     ):
         running = keep(PARENT, DEAF)
-        until(lambda: len(running.members()) == 3)
+        until(lambda: len(running.members()) == 3 and "deaf" in running.log.read_text())
         os.kill(running.process.pid, signal.SIGSTOP)  # so that it makes no new guard
         for pid in (running.pids()["guard"], running.process.pid):
             os.kill(pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import pytest
 import redis
@@ -22,6 +23,7 @@ from calcom_pipeline.domain.errors import CircuitOpen, ContractBroken, OutcomeUn
 from calcom_pipeline.domain.event_types.models import Owner
 from tests.support.clients import client_of
 from tests.support.raw_server import GOOD, Behaviour, Heard, answer, raw_server
+from tests.support.redis_server import mortal_redis
 
 KEY = "cal_" + "f" * 32
 ONCE = RetryPatience(deadline_seconds=5, attempts=1, first_pause_seconds=0.01)
@@ -234,18 +236,22 @@ def test_it_is_stamped_and_signed_when_it_goes_out_not_when_it_queued(server: tu
     assert int(headers[TIMESTAMP_HEADER]) == int(attempt.sent_at.timestamp())
 
 
-def test_a_call_costs_two_ways_to_redis(calcom: CalcomClient, heard: Heard, redis_client: redis.Redis):
-    def ways() -> int:
-        stats = redis_client.info("stats")
-        assert isinstance(stats, dict)
-        return int(stats["total_reads_processed"])
+def test_a_call_costs_two_ways_to_redis(server: tuple[str, Heard], heard: Heard, tmp_path: Path):
+    with mortal_redis(tmp_path) as own, client_of(server[0], KEY, own.client, patience=ONCE) as calcom:
+        beside = own.client
 
-    calcom.me()  # the first one gives the server its scripts
-    before, sent_before = ways(), len(heard.requests)
-    for _ in range(10):
-        calcom.me()
-    assert len(heard.requests) - sent_before == 10
-    assert ways() - before - 1 == 2 * 10  # the second look at the figures is one
+        def ways() -> int:
+            stats = beside.info("stats")
+            assert isinstance(stats, dict)
+            return int(stats["total_reads_processed"])
+
+        ways()  # its connection is greeted
+        calcom.me()  # the first one gives the server its scripts
+        before, sent_before = ways(), len(heard.requests)
+        for _ in range(10):
+            calcom.me()
+        assert len(heard.requests) - sent_before == 10
+        assert ways() - before - 1 == 2 * 10  # the second look at the figures is one
 
 
 def test_with_an_open_circuit_nobody_queues_for_a_turn(server: tuple[str, Heard]):
