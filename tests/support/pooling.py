@@ -142,7 +142,8 @@ class TransactionPooler:
     def _waited(self, client: _Peer, over: threading.Event) -> bool:
         """Whether the answer came before the client sent more. Not by a time-out: that would be the sender's too."""
         while not over.is_set():
-            if select.select([client.sock], [], [], 0.002)[0]:
+            has_more = bool(select.select([client.sock], [], [], 0.002)[0])
+            if has_more and not over.is_set():
                 return False
         return True
 
@@ -156,9 +157,10 @@ class TransactionPooler:
                 last = idle and not asked.acquire(blocking=False)
                 if idle and not last:
                     asked.release()
+                if last:
+                    over.set()  # before the client hears of it: what it sends then is its next transaction
                 client.sock.sendall(message)
                 if last:
-                    over.set()
                     return
 
 
