@@ -12,6 +12,15 @@ _MINUTES = 60  # of an hour
 _LONGEST_TAG = 250  # Dagster keeps no longer ones
 
 
+def least_distance(seconds: int) -> int:
+    """Between two ticks of a sensor that is to look every so many seconds, as Dagster wants it said.
+
+    Dagster's daemon goes through its sensors every 5 s, and passes by what is a moment too early: of a distance of just
+    5 s it would miss every other turn.
+    """
+    return max(1, seconds - 1)
+
+
 def running(
     account: Account, name: str, *, job: str, cron: str, why: str, work: str | None = None
 ) -> dg.ScheduleDefinition:

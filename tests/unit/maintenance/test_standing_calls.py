@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from calcom_pipeline.defs.timing import shifted
+from calcom_pipeline.defs.timing import least_distance, shifted
 from calcom_pipeline.domain.maintenance.standing_calls import standing_calls
 from tests.support.standing import REAL, SANDBOX, SHARE, account, rules
 
@@ -63,3 +63,9 @@ def test_what_is_stretched_says_so_and_comes_each_so_many_times():
 )
 def test_a_schedule_is_shifted_within_its_hour(cron: str, minutes: int, shifted_to: str):
     assert shifted(cron, minutes) == shifted_to
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(1, 1), (2, 1), (5, 4), (30, 29), (3600, 3599)])
+def test_a_sensor_is_due_whenever_the_daemon_comes_by_after_its_seconds(seconds: int, said: int):
+    """Which is every 5 s, and a moment early as often as late."""
+    assert least_distance(seconds) == said
