@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,9 @@ from calcom_pipeline.domain.errors import PipelineError
 from calcom_pipeline.facade import CalcomService
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from calcom_pipeline.settings import Settings
+from tests.support.free_times import long_there
 from tests.support.given import settings_of
+from tests.support.redis_server import mortal_redis
 
 SPAWN = multiprocessing.get_context("spawn")
 MONDAY = date.today() + timedelta(days=14 - date.today().weekday())  # noqa: DTZ011 - a day, far enough ahead
@@ -46,16 +49,14 @@ def settings(
     redis_client: redis.Redis,
 ) -> Settings:
     del database, redis_client  # made and emptied
+    return account_of(sandbox, servers, schema_name, redis_url)
+
+
+def account_of(sandbox: RunningSandbox, servers: Any, schema_name: str, redis_url: str) -> Settings:
+    """Settings of the sandbox's account, whose event types are mirrored."""
     sandbox.control.reset(account=True)
-    found = settings_of(
-        sandbox,
-        servers,
-        schema_name,
-        redis_url,
-        slot_lock_seconds=2.0,
-        read_timeout_seconds=15.0,
-        slot_shadow_share=0.0,
-    )
+    quiet = {"slot_lock_seconds": 2.0, "read_timeout_seconds": 15.0, "slot_shadow_share": 0.0}
+    found = settings_of(sandbox, servers, schema_name, redis_url, **quiet)
     with ready_container(found) as opened:
         pull_event_types(opened.calcom, opened.event_types.mirror, teams=TeamChoice(), now=utc_now)
     sandbox.control.reset()
@@ -175,9 +176,21 @@ class Commands:
         return self.seen
 
 
+@pytest.fixture
+def alone(
+    sandbox: RunningSandbox, servers: Any, schema_name: str, database: Database, tmp_path: Path
+) -> Iterator[tuple[Settings, redis.Redis]]:
+    """An account on a Redis that nobody else asks: MONITOR tells of everybody's commands."""
+    del database  # made and emptied
+    with mortal_redis(tmp_path) as own:
+        long_there(own.client)
+        yield account_of(sandbox, servers, schema_name, own.url), own.client
+
+
 def test_a_warm_answer_takes_one_or_two_round_trips_of_redis_and_no_statement_of_postgresql(
-    settings: Settings, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    alone: tuple[Settings, redis.Redis], monkeypatch: pytest.MonkeyPatch
 ):
+    settings, client = alone
     sunday = MONDAY + timedelta(6)
     with CalcomService.open(settings) as service:
         cold = service.availability(CONSULT, first_day=MONDAY, last_day=sunday)
@@ -193,7 +206,7 @@ def test_a_warm_answer_takes_one_or_two_round_trips_of_redis_and_no_statement_of
         fresh._container.redis.ping()  # the connection's own greeting is no part of an answer
         found, asked = list[Any](), list[list[str]]()
         for _ in range(2):
-            commands = Commands(redis_client).until(
+            commands = Commands(client).until(
                 lambda: found.append(fresh.availability(CONSULT, first_day=MONDAY, last_day=sunday))
             )
             asked.append([command.split()[0] for command in commands])
