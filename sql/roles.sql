@@ -28,6 +28,8 @@ BEGIN
         RAISE EXCEPTION 'search_path names no schema of an account; set it as the first lines of this file say';
     END IF;
 
+    -- Roles and rights on the database belong to all accounts: PostgreSQL refuses two that change them at once.
+    PERFORM pg_advisory_xact_lock(hashtextextended('calcom roles', 0));
     FOREACH role IN ARRAY ARRAY[migrator, pipeline, reader] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
             EXECUTE format('CREATE ROLE %I NOLOGIN', role);

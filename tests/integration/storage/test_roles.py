@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,17 @@ class World:
         return rows
 
 
+def end(here: World) -> None:
+    """Drop it with its roles."""
+    with psycopg.connect(here.admin_url) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('calcom roles', 0))")  # as roles.sql does
+        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(here.schema)))
+        for name in (sql.Identifier(f"{here.schema}_{role}") for role in ("migrator", "pipeline", "reader")):
+            connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(name))
+            connection.execute(sql.SQL("DROP OWNED BY {}").format(name))
+            connection.execute(sql.SQL("DROP ROLE {}").format(name))
+
+
 @pytest.fixture
 def world(servers: local.Servers, schema_name: str) -> Iterator[World]:
     here = World(servers.database_url, schema_name)
@@ -63,15 +75,19 @@ def world(servers: local.Servers, schema_name: str) -> Iterator[World]:
         migrate(database, shipped_migrations())
     here.run_roles()
     yield here
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema_name)))
-        for name in (sql.Identifier(f"{schema_name}_{role}") for role in ("migrator", "pipeline", "reader")):
-            connection.execute(sql.SQL("DROP OWNED BY {}").format(name))
-            connection.execute(sql.SQL("DROP ROLE {}").format(name))
+    end(here)
 
 
 def said(done: Done) -> str:
     return f"{done.returncode} {done.stdout} {done.stderr}"
+
+
+def test_two_accounts_are_given_their_roles_at_once(servers: local.Servers, schema_name: str):
+    worlds = [World(servers.database_url, f"{schema_name}_{number}") for number in range(4)]
+    with ThreadPoolExecutor(len(worlds)) as pool:
+        list(pool.map(World.run_roles, worlds))
+    for here in worlds:
+        end(here)
 
 
 def test_the_main_commands_run_under_the_pipeline_s_role(world: World, environment: dict[str, str]):
