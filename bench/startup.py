@@ -16,7 +16,7 @@ from resource import RUSAGE_CHILDREN, getrusage
 
 from bench.ground import ROOT
 from bench.results import Plot, Result, Table, publish
-from tests.support.described import describe
+from tests.support.described import accounts_alone
 
 _LOCATION = "import calcom_pipeline.definitions as location; location.defs.get_repository_def().load_all_definitions()"
 ACCOUNTS = (1, 10, 100)
@@ -26,21 +26,6 @@ PYTHON, HELP, DAGSTER = "an empty Python", "calcom-pipeline --help", "import dag
 
 def location_of(accounts: int) -> str:
     return f"a location of {accounts} accounts" if accounts > 1 else "a location of one account"
-
-
-def environment(folder: Path, accounts: int) -> dict[str, str]:
-    """So many accounts described in the folder, and servers that do not exist."""
-    folder.mkdir()
-    for number in range(accounts):
-        describe(folder, f"agency_{number}", key=f"cal_{number}", team_ids=[number])
-    return {
-        "CALCOM_ENV_FILE": "",
-        "CALCOM_ACCOUNTS_DIR": str(folder),
-        "CALCOM_LOCAL": "never",
-        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
-        "REDIS_URL": "redis://127.0.0.1:1",
-        "CALCOM_API_KEY": "cal_own",
-    }
 
 
 def cpu_of(command: list[str], variables: Mapping[str, str]) -> float:
@@ -59,7 +44,7 @@ def main() -> None:
     given = parser.parse_args()
     python = [sys.executable, "-c"]
     with tempfile.TemporaryDirectory() as folder:
-        variables = {count: environment(Path(folder) / str(count), count if count > 1 else 0) for count in ACCOUNTS}
+        variables = {count: accounts_alone(Path(folder) / str(count), count if count > 1 else 0) for count in ACCOUNTS}
         programs = {
             PYTHON: ([*python, "pass"], variables[1]),
             HELP: ([sys.executable, "-m", "calcom_pipeline.cli", "--help"], variables[1]),

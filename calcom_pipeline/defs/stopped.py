@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from calcom_pipeline.defs.account import OWNERS
+from calcom_pipeline.defs.timing import least_distance
 from calcom_pipeline.domain.text import short_hash
 
 _LOOK_SECONDS = 60
@@ -63,7 +64,7 @@ def definitions_of_stopped(account: StoppedAccount) -> dg.Definitions:
 def _sensor(account: StoppedAccount) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{account.identifier}_is_stopped",
-        minimum_interval_seconds=_LOOK_SECONDS,
+        minimum_interval_seconds=least_distance(_LOOK_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Records that the settings of this account are wrong, whenever something else is wrong with them.",
     )

@@ -49,3 +49,9 @@ class RetentionSettings(SettingsGroup):
     finding_retention_days: int = Field(
         default=30, ge=1, le=36_600, description="Changes that deliveries of webhooks are measured against."
     )
+    cache_age_retention_days: int = Field(
+        default=30,
+        ge=1,
+        le=36_600,
+        description="How old the cache was found, a row an hour; two days are drawn.",
+    )

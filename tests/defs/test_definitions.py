@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 import dagster as dg
 import pytest
@@ -15,6 +16,8 @@ import yaml
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.definitions import build_definitions, defs
 from calcom_pipeline.defs.columns import TABLES
+from calcom_pipeline.defs.services.assets import COUNTED_ACTIONS
+from calcom_pipeline.domain.services.plans import ActionKind
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -29,6 +32,17 @@ def test_the_code_location_loads_with_nothing_set_and_touches_no_server():
     loaded = bare_python("import calcom_pipeline.definitions as d; print(len(list(d.defs.assets)))")
     assert loaded.returncode == 0, loaded.stderr
     assert int(loaded.stdout) > 0
+
+
+def test_no_sensor_is_due_just_when_the_daemon_comes_by():
+    """Every 5 s, now a moment early and now late: whatever is due just then is passed by every other time."""
+    distances = {each.name: each.minimum_interval_seconds for each in defs.get_repository_def().sensor_defs}
+    assert len(distances) > 5
+    assert {name for name, seconds in distances.items() if not seconds or seconds % 5 == 0} == set()
+
+
+def test_a_plan_counts_every_kind_of_action_in_words():
+    assert set(COUNTED_ACTIONS) == set(get_args(ActionKind))
 
 
 def test_another_account_has_asset_keys_of_its_own():

@@ -14,7 +14,7 @@ from calcom_pipeline.definitions import build_definitions
 from calcom_pipeline.defs.account import Account
 from calcom_pipeline.settings import Settings
 from tests.support.commands import CHECKOUT
-from tests.support.described import describe
+from tests.support.described import accounts_alone
 
 pytestmark = pytest.mark.timeout(300)
 _START = """
@@ -32,18 +32,7 @@ print(imported - began, time.process_time() - began, len(repository.get_all_jobs
 def start_of(folder: Path, accounts: int) -> tuple[float, float, int]:
     """CPU seconds of importing Dagster and of the whole start, and the number of jobs. Without a server to ask."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for n in range(accounts):
-        describe(folder, f"agency_{n}", key=f"cal_key_of_agency_{n}", team_ids=[n])
-    environment = {
-        "PATH": os.environ["PATH"],
-        "CALCOM_ENV_FILE": "",
-        "CALCOM_ACCOUNTS_DIR": str(folder),
-        "CALCOM_LOCAL": "never",
-        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
-        "REDIS_URL": "redis://127.0.0.1:1",
-        "CALCOM_API_KEY": "cal_own",
-    }
+    environment = {"PATH": os.environ["PATH"], **accounts_alone(folder, accounts)}
     ran = subprocess.run(
         [sys.executable, "-c", _START], env=environment, capture_output=True, text=True, check=False, cwd=CHECKOUT
     )

@@ -30,8 +30,6 @@ from calcom_pipeline.domain.text import content_hash
 from calcom_pipeline.domain.webhooks.models import Webhook
 from calcom_pipeline.domain.zones import canonical_zone
 
-#: What rows that cannot be read are kept under.
-
 
 class _WireAccount(Wire):
     id: Id

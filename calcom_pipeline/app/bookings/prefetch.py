@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 # What some ten pages are made of: a few MB, which is what may wait for the collector.
 _OBJECTS_BETWEEN_LOOKS = 100_000
+# Those of the process. Not asked for at the start of a block: two at once would take the raised ones for usual.
+_USUAL_THRESHOLDS = gc.get_threshold()
 
 
 def in_background(call: Callable[[], T], *, name: str) -> "Future[T]":
@@ -50,11 +52,10 @@ def heap_at_rest() -> Generator[None]:
     A page is thousands of small objects without a cycle, so the collector ran often and found nothing: a seventh of the
     time that reading a page takes while it looked through all that was ever imported, a tenth without that.
     """
-    usual = gc.get_threshold()
     gc.freeze()
-    gc.set_threshold(_OBJECTS_BETWEEN_LOOKS, *usual[1:])
+    gc.set_threshold(_OBJECTS_BETWEEN_LOOKS, *_USUAL_THRESHOLDS[1:])
     try:
         yield
     finally:
-        gc.set_threshold(*usual)
+        gc.set_threshold(*_USUAL_THRESHOLDS)
         gc.unfreeze()

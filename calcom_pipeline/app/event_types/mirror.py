@@ -17,7 +17,6 @@ from calcom_pipeline.domain.services.fields import remote_values
 from calcom_pipeline.domain.services.links import Link
 from calcom_pipeline.domain.text import content_hash
 
-#: Streams of rows that cannot be read; the adapters name them so.
 _NOTES_OF_ODD_ROWS = 20
 
 

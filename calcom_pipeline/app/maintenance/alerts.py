@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from calcom_pipeline.app.maintenance.ports import AlertChannel, AlertLog, NotSent
 from calcom_pipeline.domain.errors import StoreError
-from calcom_pipeline.domain.maintenance.alerts import FailedCheck, Failure, message_about
+from calcom_pipeline.domain.maintenance.alerts import FailedCheck, Failure, cause_of_check, message_about
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def alert_checks(
         StoreError: what has passed again cannot be forgotten.
     """
     lasting = {name: one for name, one in standings.items() if now - one.since >= after}
-    log.forget([FailedCheck(name, "", "", "").cause for name, one in lasting.items() if one.passed])
+    log.forget([cause_of_check(name) for name, one in lasting.items() if one.passed])
     return {
         check.name: send_alert(check, log, channels, rules=rules, now=now)
         for check in failed

@@ -12,6 +12,7 @@ from calcom_pipeline.app.maintenance.alerts import send_alert
 from calcom_pipeline.bootstrap.alerts import alert_channels, alert_rules
 from calcom_pipeline.bootstrap.container import open_container
 from calcom_pipeline.clock import utc_now
+from calcom_pipeline.defs.timing import least_distance
 from calcom_pipeline.domain import errors
 from calcom_pipeline.domain.maintenance.alerts import Failure
 from calcom_pipeline.domain.text import snake_case
@@ -25,7 +26,7 @@ _OURS = {
 
 
 @dg.run_failure_sensor(
-    minimum_interval_seconds=_LOOK_SECONDS,
+    minimum_interval_seconds=least_distance(_LOOK_SECONDS),
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Tells people of runs that failed (CALCOM_ALERT_WEBHOOK, CALCOM_ALERT_SMTP_URL), once per cause.",
 )

@@ -17,6 +17,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from calcom_pipeline.defs.maintenance.reaping import reap
+from calcom_pipeline.defs.timing import least_distance
 
 _LOOK_SECONDS = 15
 _LOOK_BACK = timedelta(hours=1)  # what is older, the schedules have done since
@@ -42,7 +43,7 @@ def sensor(jobs: Sequence[dg.JobDefinition | UnresolvedAssetJobDefinition]) -> d
 
     @dg.sensor(
         jobs=jobs,
-        minimum_interval_seconds=_LOOK_SECONDS,
+        minimum_interval_seconds=least_distance(_LOOK_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Runs whose process died are failed, their slots freed, and started again where Dagster does not.",
     )

@@ -36,7 +36,7 @@ from calcom_pipeline.domain.services.plans import ActionKind
 _OF_PLANS = {"service_id": ("services_table", "service_id"), "service_version": ("services_table", "version")}
 _OF_LINKS = {name: ("service_plan", name) for name in ("service_id", "owner", "event_type_id")}
 #: What a plan counts, as people say it.
-_COUNTED: Mapping[ActionKind, str] = {
+COUNTED_ACTIONS: Mapping[ActionKind, str] = {
     "create": "services to create at Cal.com",
     "adopt": "services to link to an event type that is there",
     "push": "services to change at Cal.com",
@@ -95,7 +95,7 @@ def service_plan(
     return dg.MaterializeResult(
         metadata={
             **metadata,
-            **{label: stored.counts.get(kind, 0) for kind, label in _COUNTED.items()},
+            **{label: stored.counts.get(kind, 0) for kind, label in COUNTED_ACTIONS.items()},
             "services in sync": plan.unchanged,
             **meter.metadata(),
         }

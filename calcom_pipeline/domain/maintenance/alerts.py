@@ -70,6 +70,11 @@ class Failure:
         return self.code if self.code in OF_ALL_JOBS else f"{self.code}:{self.job}"
 
 
+def cause_of_check(name: str) -> str:
+    """What is kept of an alert to a check, by the check's name."""
+    return f"check:{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class FailedCheck:
     """A check whose last evaluation did not pass. `asset` is its asset's key with slashes, `run_id` of that evaluation.
@@ -86,7 +91,7 @@ class FailedCheck:
     @property
     def cause(self) -> str:
         """What makes two evaluations the same to people."""
-        return f"check:{self.name}"
+        return cause_of_check(self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,13 @@ def test_facts_that_are_done_go_and_pending_ones_never(database: Database):
     assert fetch(database, "SELECT why FROM invalidations ORDER BY why") == [("waits",), ("young",)]
 
 
+def test_how_old_the_cache_was_goes_by_the_hour(database: Database):
+    row = "INSERT INTO cache_ages VALUES (date_trunc('hour', {}), 1, 2, 1.0)"
+    run(database, row.format(OLD), row.format(YOUNG))
+    assert kept(database, "cache_age") == {"ages of the cache": 1}
+    assert fetch(database, "SELECT count(*) FROM cache_ages") == [(1,)]
+
+
 def test_creates_in_doubt_stay_as_long_as_nobody_knows(database: Database):
     insert = (
         "INSERT INTO open_outcomes (key, event_type_id, starts_at, opened_at, closed_at) VALUES ('{}', 1, {}, {}, {})"

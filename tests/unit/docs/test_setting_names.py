@@ -20,8 +20,10 @@ ENDINGS = {".py", ".md", ".html", ".j2", ".yaml", ".yml", ".sql", ".lua", ".serv
 def texts() -> list[Path]:
     """Sources and docs. Not the tests, which name settings that do not exist, nor the changes, where some did once."""
     below = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
-    beside = [path for path in ROOT.iterdir() if path.name not in {"CHANGELOG.md", ".git"}]
-    return [path for path in (*below, *beside) if path.suffix in ENDINGS and path.is_file()]
+    beside = [*ROOT.glob("*.md"), *ROOT.glob("*.yaml"), *ROOT.glob("*.yml"), ROOT / "Makefile"]
+    return [
+        path for path in (*below, *beside) if path.suffix in ENDINGS and path.is_file() and path.name != "CHANGELOG.md"
+    ]
 
 
 def named_in(text: str) -> set[str]:

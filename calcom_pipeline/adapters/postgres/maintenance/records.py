@@ -120,6 +120,7 @@ KINDS: Sequence[RecordKind] = (
     RecordKind(
         "finding", "changes to be delivered", "happened_at", ("webhook_findings",), _by(queries.FORGET_FINDINGS)
     ),
+    RecordKind("cache_age", "ages of the cache", "hour", ("cache_ages",), _by(queries.FORGET_CACHE_AGES)),
 )
 
 

@@ -100,6 +100,12 @@ DELETE FROM webhook_findings WHERE (uid, kind) IN (
     SELECT uid, kind FROM webhook_findings WHERE happened_at < %(before)s
     ORDER BY happened_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)"""
 
+# --- how old the cache was --------------------------------------------------------------------------------------------
+
+FORGET_CACHE_AGES = """
+DELETE FROM cache_ages WHERE hour IN (
+    SELECT hour FROM cache_ages WHERE hour < %(before)s ORDER BY hour LIMIT %(limit)s FOR UPDATE SKIP LOCKED)"""
+
 # --- quarantine ------------------------------------------------------------------------------------------------------
 
 # Settled records; and open ones that Cal.com no longer shows: everything was read since (all listings of bookings in

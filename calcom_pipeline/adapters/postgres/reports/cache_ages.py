@@ -1,17 +1,15 @@
 """The table `cache_ages`: how old the cached days were found, by hour, and a sample of what can be looked at."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.reports import statements as queries
 from calcom_pipeline.app.reports.models import CacheAges
 from calcom_pipeline.domain.availability.models import SlotKey
 
-_KEPT = timedelta(days=30)  # a row an hour
-
 
 class PostgresCacheAges:
-    """A row an hour, for a month."""
+    """A row an hour; its lifetime is kept with that of other records."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -23,8 +21,7 @@ class PostgresCacheAges:
             return [SlotKey(*row) for row in cursor.fetchall()]
 
     def keep(self, ages: CacheAges, *, now: datetime) -> None:
-        """Note a look, and forget those of more than a month ago."""
+        """Note a look; of an hour the worst stands."""
         values = {"now": now, "median": ages.median_seconds, "oldest": ages.oldest_seconds, "fresh": ages.fresh_share}
         with self._database.transaction("Noting how old the cache is") as cursor:
             cursor.execute(queries.KEEP_CACHE_AGE, values)
-            cursor.execute(queries.FORGET_CACHE_AGES, {"before": now - _KEPT})

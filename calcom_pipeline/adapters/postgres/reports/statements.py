@@ -98,7 +98,6 @@ ON CONFLICT (hour) DO UPDATE SET
     median_seconds = greatest(cache_ages.median_seconds, excluded.median_seconds),
     oldest_seconds = greatest(cache_ages.oldest_seconds, excluded.oldest_seconds),
     fresh_share = least(cache_ages.fresh_share, excluded.fresh_share)"""
-FORGET_CACHE_AGES = "DELETE FROM cache_ages WHERE hour < %(before)s"
 
 CALLS_BY_GROUP = """
 SELECT endpoint_group, count(*)::integer, (count(*) FILTER (WHERE status = 429))::integer,
