@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.redis.breaker import RedisBreaker
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
     from calcom_pipeline.adapters.redis.limiter.limiter import RedisRateLimiter
+    from calcom_pipeline.adapters.redis.quick_calls import QuickCalls
     from calcom_pipeline.adapters.redis.server_figures import RedisFigures
 
 
@@ -37,6 +38,14 @@ class LimitGroup:
             processes=s.max_processes,
         )
         return RedisRateLimiter(self._redis, key_name=s.key_name, budget=budget, account=s.account)
+
+    @cached_property
+    def quick(self) -> "QuickCalls":
+        """What may go in the interactive lane although nobody waits for its answer."""
+        from calcom_pipeline.adapters.redis.quick_calls import QuickCalls
+
+        s = self._settings
+        return QuickCalls(self._redis, key_name=s.key_name, per_minute=s.rate_limit_per_minute * s.rate_quick_share)
 
     @cached_property
     def breaker(self) -> "RedisBreaker":

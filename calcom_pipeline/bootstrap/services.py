@@ -8,6 +8,7 @@ from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.database import Database
+    from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
     from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
     from calcom_pipeline.adapters.postgres.services.store import PostgresServiceFeed, PostgresServiceStore
     from calcom_pipeline.app.services.actions import ApplyRules
@@ -40,6 +41,13 @@ class ServiceGroup:
         from calcom_pipeline.adapters.postgres.services.store import PostgresServiceFeed
 
         return PostgresServiceFeed(self._database)
+
+    @cached_property
+    def key_locks(self) -> "PostgresKeyLocks":
+        """What one process at a time does about services, by name; nobody is waited for."""
+        from calcom_pipeline.adapters.postgres.locks import PostgresKeyLocks
+
+        return PostgresKeyLocks(self._database, wait_seconds=0.0)
 
     @cached_property
     def plans(self) -> "PostgresPlanStore":

@@ -36,6 +36,13 @@ class LimiterSettings(SettingsGroup):
         description="Part of the limit that schedules, sensors and warming may take by themselves; where an account "
         "needs more, they come less often.",
     )
+    rate_quick_share: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="Part of the limit that follows single changes at once, before all else that comes by itself: a "
+        "booking that a webhook names, an edit of a service. What is more waits in turn; 0: all of it.",
+    )
     rate_wait_seconds: float = Field(
         default=300.0, gt=0, le=3600, description="Longest wait for a turn; past it the caller gets RateLimited."
     )

@@ -40,6 +40,19 @@ class ServiceSettings(SettingsGroup):
     apply_batch: int = Field(
         default=10, ge=1, le=250, description="Services between two fresh listings; small keeps the gap narrow."
     )
+    service_follow_seconds: float = Field(
+        default=1.0,
+        ge=0,
+        le=3600,
+        description="How often `serve` looks for edits of services and writes them to Cal.com, where that is allowed "
+        "unasked. 0: never, Dagster alone does, some seconds later.",
+    )
+    service_follow_most: int = Field(
+        default=10,
+        ge=1,
+        le=1000,
+        description="Edits of more services at once are left to Dagster, which shows how far it is.",
+    )
     attempts_before_parking: int = Field(default=5, ge=1, le=100, description="Failures until a service is parked.")
     first_retry_seconds: float = Field(
         default=60.0, ge=0, le=86_400, description="Distance to the second attempt; it grows fourfold."

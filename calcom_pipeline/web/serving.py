@@ -25,9 +25,10 @@ from calcom_pipeline.facade import CalcomService
 from calcom_pipeline.settings import Settings, load_settings
 from calcom_pipeline.web.app import build_app
 from calcom_pipeline.web.connections import BoundedConnection, ConnectionBounds, room_for
+from calcom_pipeline.web.following import following_edits, receiving
 from calcom_pipeline.web.measures import FOLDER_VARIABLE
 from calcom_pipeline.web.options import WebOptions
-from calcom_pipeline.web.webhooks import WebhookOptions, receiving, webhook_routes
+from calcom_pipeline.web.webhooks import WebhookOptions, webhook_routes
 
 WORKERS_VARIABLE = "CALCOM_HTTP_WORKERS"
 #: Seconds that an idle connection is kept; longer than a page takes to ask for its next month.
@@ -184,6 +185,8 @@ def _application(container: Container, stack: ExitStack) -> Starlette:
     if _takes_deliveries(container):
         intake = stack.enter_context(receiving(container))
         receiver += webhook_routes(intake, WebhookOptions.of(settings))
+    if (edits := following_edits(container)) is not None:
+        stack.enter_context(edits)
     app = build_app(CalcomService(container), WebOptions.of(settings), extra=receiver, on_stop=stack.close)
     gc.freeze()  # what was made until now stays; looking through it again and again is a tenth of a warm answer
     return app

@@ -10,23 +10,14 @@
 """
 
 import asyncio
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from calcom_pipeline.adapters.observability.structured_log import event_logger
-from calcom_pipeline.app.availability.invalidate import apply_outbox
-from calcom_pipeline.app.webhooks.background import BackgroundThread
-from calcom_pipeline.app.webhooks.drain import drain
 from calcom_pipeline.app.webhooks.receive import Intake
-from calcom_pipeline.bootstrap.container import Container
-from calcom_pipeline.clock import utc_now
-from calcom_pipeline.domain.errors import PipelineError
 from calcom_pipeline.domain.webhooks.deliveries import Refused
 from calcom_pipeline.settings import Settings
 from calcom_pipeline.web.endpoint import OPERATION, OUTCOME
@@ -34,8 +25,6 @@ from calcom_pipeline.web.endpoint import OPERATION, OUTCOME
 PATH = "/webhooks/calcom"
 _SIGNATURE = "x-cal-signature-256"
 _STATUS = {"unsigned": 401, "signature": 401, "too_old": 400}
-
-_log = event_logger("webhooks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,43 +89,3 @@ async def _body(request: Request, longest: int) -> bytes:
 
 def _answer(status: int, text: str, *, closing: bool = False) -> Response:
     return PlainTextResponse(text, status, headers={"connection": "close"} if closing else None)
-
-
-@contextmanager
-def receiving(container: Container) -> Generator[Intake]:
-    """An intake of a process, open as long as the block.
-
-    What comes in leaves the cache and reaches the mirror at once, in a thread beside the answers.
-    """
-    with following(container) as background, container.deliveries.intake(background.wake) as intake:
-        yield intake
-
-
-def following(container: Container) -> BackgroundThread:
-    """What follows deliveries: the cache is cleared, then the bookings are read again."""
-    settings, group = container.settings, container.deliveries
-    own = cache(container.bookings.new_mirror)  # made when PostgreSQL is there; a mirror serves one thread
-
-    def work() -> None:
-        container.require_schema()
-        availability = container.availability
-        try:
-            apply_outbox(availability.outbox, availability.cache, limit=settings.invalidation_batch)
-        except PipelineError as error:  # the outbox keeps the facts; the bookings are read all the same
-            failed(error)
-        drain(
-            container.calcom.in_lane("sync"),
-            own(),
-            group.inbox,
-            group.spool,
-            now=utc_now,
-            rules=group.drain_rules,
-        )
-        # What the reads have changed.
-        apply_outbox(availability.outbox, availability.cache, limit=settings.invalidation_batch)
-
-    def failed(error: Exception) -> None:
-        tell = _log.warning if isinstance(error, PipelineError) else _log.error
-        tell("following_deliveries_failed", kind=type(error).__name__)
-
-    return BackgroundThread(work, every_seconds=float(settings.look_seconds), failed=failed)

@@ -15,6 +15,7 @@ from calcom_pipeline.domain.listed import EVENT_TYPES_STREAM, Listed
 from calcom_pipeline.domain.reasons import NO_REASON, Reason
 from calcom_pipeline.domain.services.fields import Side
 from calcom_pipeline.domain.services.links import Link
+from calcom_pipeline.domain.services.models import Service
 from calcom_pipeline.domain.services.plans import Action, Brakes, Plan
 from calcom_pipeline.domain.services.reconcile import Situation, plan_services
 from calcom_pipeline.domain.text import content_hash
@@ -24,6 +25,10 @@ _ID_BYTES = 4
 
 class PlanningApi(AccountApi, EventTypeApi, Protocol):
     """What Cal.com is asked for while planning."""
+
+
+#: The owners that are listed, once it is known who the key's own user is.
+ConcernedOwners = Callable[[Owner], Collection[Owner]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +61,14 @@ class OwnerListing:
         return {int(row.key): row.reason for row in rows if row.key}
 
 
-def read_listing(calcom: PlanningApi, teams: TeamChoice) -> OwnerListing:
-    """One listing per owner scope: the key's own user and each chosen team."""
+def read_listing(calcom: PlanningApi, teams: TeamChoice, concerned: ConcernedOwners | None = None) -> OwnerListing:
+    """One listing per owner scope: the key's own user and each chosen team; of `concerned` ones where they are told."""
     me = Owner("user", calcom.me().user_id)
-    owners = [me, *(Owner("team", team.id) for team in teams.of(calcom.teams()))]
-    return OwnerListing(me, {owner: calcom.list_owner(owner) for owner in owners})
+    wanted = concerned(me) if concerned else None
+    owners = [me]
+    if wanted is None or wanted != {me}:
+        owners += (Owner("team", team.id) for team in teams.of(calcom.teams()))
+    return OwnerListing(me, {owner: calcom.list_owner(owner) for owner in owners if wanted is None or owner in wanted})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ def _make_plan(
     now: Callable[[], datetime],
 ) -> tuple[StoredPlan, Plan]:
     looked_at = now()
-    listing, plan = decide_now(calcom, services, request.teams, rules=rules, now=looked_at)
+    listing, plan = decide_now(calcom, services, request.teams, rules=rules, now=looked_at, only=request.only)
     if plan.settled:
         services.settle(plan.settled)
     if request.only is not None:
@@ -134,11 +142,20 @@ def _kept(plans: PlanStore, plan: StoredPlan) -> StoredPlan:
 
 
 def decide_now(
-    calcom: PlanningApi, services: ServiceStore, teams: TeamChoice, *, rules: PlanRules, now: datetime
+    calcom: PlanningApi,
+    services: ServiceStore,
+    teams: TeamChoice,
+    *,
+    rules: PlanRules,
+    now: datetime,
+    only: Collection[str] | None = None,
 ) -> tuple[OwnerListing, Plan]:
-    """Read both sides and decide; nothing is stored."""
+    """Read both sides and decide; nothing is stored. Where services are named, their owners alone are listed.
+
+    What is decided of other services counts then for nothing.
+    """
     rows, links = services.services(), services.links()  # before the listing: an edit during it is seen next time
-    listing = read_listing(calcom, teams)
+    listing = read_listing(calcom, teams, _owners_of(only, rows, links) if only is not None else None)
     situation = Situation(
         me=listing.me,
         services=rows,
@@ -152,6 +169,12 @@ def decide_now(
         unreadable=listing.unreadable(),
     )
     return listing, plan_services(situation)
+
+
+def _owners_of(only: Collection[str], rows: Iterable[Service], links: Iterable[Link]) -> ConcernedOwners:
+    """Whose event types services are, and were."""
+    mine, linked = [row for row in rows if row.id in only], {link.owner for link in links if link.service_id in only}
+    return lambda me: {row.owner(me) for row in mine} | linked
 
 
 def brakes_on(

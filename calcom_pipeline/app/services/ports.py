@@ -96,6 +96,40 @@ class ActionResult:
         return self.outcome == "done"
 
 
+@dataclass(frozen=True, slots=True)
+class FeedBatch:
+    """Changes that nobody can still commit behind. `cursor` is past all that was looked at, our own writes included.
+
+    `everything` says that the position was lost (another cluster, a first look, one after so long a time that the feed
+    was deleted): plan as if all services had changed.
+    """
+
+    cursor: str
+    service_ids: tuple[str, ...]
+    everything: bool = False
+
+    @property
+    def key(self) -> str:
+        """Names the cause of a run."""
+        return f"services:{self.cursor}"
+
+
+class ServiceFeed(Protocol):
+    """Changes of services that somebody else made, in the order in which they were committed."""
+
+    def reached(self, reader: str) -> str | None:
+        """How far a reader has dealt with them; None for one that is not known."""
+        ...
+
+    def settled_after(self, cursor: str | None) -> FeedBatch:
+        """What was changed after a position."""
+        ...
+
+    def keep(self, reader: str, cursor: str) -> None:
+        """The reader has dealt with all up to there."""
+        ...
+
+
 class PlanStore(Protocol):
     """Plans and what came of them."""
 

@@ -58,10 +58,20 @@ class DrainRules:
     attempts: int = 8
     first_retry: timedelta = timedelta(seconds=5)
     patience: timedelta = timedelta(minutes=2)
+    #: Bookings of one claim that may be read at once: a move names two, a series some more. Others are a flood.
+    few: int = 5
 
     def after(self, attempts: int) -> timedelta:
         """How long a delivery waits that has failed so often."""
         return self.first_retry * 2 ** min(attempts, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class QuickReads:
+    """How a few bookings are read before all else that comes by itself; `take` says whether so many more may be."""
+
+    calcom: ReadsBookings
+    take: Callable[[int], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +122,12 @@ def drain(
     *,
     now: Callable[[], datetime],
     rules: DrainRules | None = None,
+    quick: QuickReads | None = None,
+    stored: Callable[[], None] = lambda: None,
 ) -> DrainReport:
     """Deal with all deliveries that are due. Several at once share the work; one that is killed leaves it to others.
+
+    `quick` reads what is claimed while that is little. `stored` hears of each booking that was written.
 
     Raises:
         StoreError: PostgreSQL is away; whatever was claimed is due again after its lease.
@@ -128,7 +142,9 @@ def drain(
         claimed = inbox.claim(tally.claim, now=at, until=at + rules.lease, limit=rules.batch)
         if not claimed:
             break
-        _Batch(calcom, mirror, inbox, rules, now, tally).deal_with(claimed)
+        named = {uid for delivery in claimed for uid in delivery.uids}
+        quickly = quick if len(named) <= rules.few else None
+        _Batch(calcom, mirror, inbox, rules, now, tally, quickly, stored).deal_with(claimed)
     return tally.report
 
 
@@ -142,6 +158,8 @@ class _Batch:
     rules: DrainRules
     now: Callable[[], datetime]
     tally: _DrainTally
+    quick: QuickReads | None
+    stored: Callable[[], None]
     statuses: dict[str, str] = field(default_factory=dict[str, str])
 
     def deal_with(self, claimed: Sequence[Claimed]) -> None:
@@ -183,8 +201,9 @@ class _Batch:
         """Read a booking again and store it, unless this batch has just done so."""
         if uid in self.statuses:
             return
+        calcom = self.quick.calcom if self.quick and self.quick.take(1) else self.calcom
         asked_at = self.now()
-        found = self.calcom.booking(uid)
+        found = calcom.booking(uid)
         if isinstance(found, Unreadable):  # the bookings' own quarantine keeps it
             self.mirror.store(BookingPage([], [found], asked_at, asked_at), listing=MINE)
             self.statuses[uid] = ""
@@ -192,6 +211,7 @@ class _Batch:
             self.mirror.store(BookingPage([found], [], asked_at, asked_at), listing=MINE)
             self.statuses[uid] = found.status
         self.tally.add(bookings=1)
+        self.stored()
 
     def _may_be_early(self, delivery: Claimed) -> bool:
         """Whether the booking that the trigger closes is still shown as it was, and may yet be closed."""

@@ -15,7 +15,6 @@ from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
 from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
 from calcom_pipeline.adapters.postgres.services.store import (
-    FeedBatch,
     HeldChanges,
     PostgresServiceFeed,
     PostgresServiceStore,
@@ -26,7 +25,7 @@ from calcom_pipeline.app.event_types.mirror import TeamChoice
 from calcom_pipeline.app.services.actions import ApplyRules
 from calcom_pipeline.app.services.apply import apply_plan
 from calcom_pipeline.app.services.planning import PlanRequest, PlanRules, make_plan, plan_hash
-from calcom_pipeline.app.services.ports import ActionResult
+from calcom_pipeline.app.services.ports import ActionResult, FeedBatch
 from calcom_pipeline.domain.availability.changes import AffectedDays, ChangeEvent, affected_days
 from calcom_pipeline.domain.errors import AnotherApply, StoreError
 from calcom_pipeline.domain.listed import Listed

@@ -24,7 +24,8 @@ from calcom_pipeline.domain.bookings.models import Booking
 from calcom_pipeline.domain.webhooks.models import NewWebhook
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.web.webhooks import PATH, WebhookOptions, receiving, webhook_routes
+from calcom_pipeline.web.following import receiving
+from calcom_pipeline.web.webhooks import PATH, WebhookOptions, webhook_routes
 from tests.support.commands import command
 from tests.support.deliveries import SECRET, delivery_body, post, served, signature
 from tests.support.tables import fetch

@@ -47,6 +47,7 @@ INSERT INTO feed_readers (reader, xid, id, seen_at) VALUES (%(reader)s, %(xid)s:
 ON CONFLICT (reader) DO UPDATE SET xid = excluded.xid, id = excluded.id, seen_at = excluded.seen_at
 WHERE (feed_readers.xid, feed_readers.id) <> (excluded.xid, excluded.id)
    OR feed_readers.seen_at < now() - interval '1 hour'"""
+READER_AT = "SELECT xid::text, id FROM feed_readers WHERE reader = %(reader)s"
 FEED_DELETED_AFTER = """
 SELECT EXISTS (SELECT FROM feed_deleted_to WHERE epoch = %(epoch)s AND (xid, id) > (%(xid)s::xid8, %(id)s))"""
 # Changes that are committed and not read yet, since an older transaction may still commit before them; and who has that

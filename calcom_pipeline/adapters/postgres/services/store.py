@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from calcom_pipeline.adapters.postgres.availability.outbox import insert_facts
 from calcom_pipeline.adapters.postgres.database import Cursor, Database, statement, tried_again
 from calcom_pipeline.adapters.postgres.services import statements as queries
+from calcom_pipeline.app.services.ports import FeedBatch
 from calcom_pipeline.domain.availability.changes import ChangeEvent
 from calcom_pipeline.domain.columns import columns_of
 from calcom_pipeline.domain.errors import StoreError
@@ -221,24 +222,6 @@ def _link_values(link: Link) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedBatch:
-    """Changes that nobody can still commit behind. `cursor` is past all that was looked at, our own writes included.
-
-    `everything` says that the position was lost (another cluster, a first look, one after so long a time that the feed
-    was deleted): plan as if all services had changed.
-    """
-
-    cursor: str
-    service_ids: tuple[str, ...]
-    everything: bool = False
-
-    @property
-    def key(self) -> str:
-        """Names the cause of a run."""
-        return f"services:{self.cursor}"
-
-
-@dataclass(frozen=True, slots=True)
 class HeldChanges:
     """Changes that wait for the end of an older transaction of somebody's. Its process and its age, where they show."""
 
@@ -270,7 +253,7 @@ class PostgresServiceFeed:
             known = cursor.split("/") if cursor else []
             if not _is_of(known, epoch, horizon):
                 return FeedBatch(f"{epoch}/{horizon}/0", (), everything=True)
-            position = {"xid": known[1], "id": int(known[2])}
+            position = _position(str(cursor))
             if reader is not None:
                 rows.execute(queries.KEEP_READER, {**position, "reader": reader})
             rows.execute(queries.FEED_AFTER, {**position, "limit": limit})
@@ -283,6 +266,18 @@ class PostgresServiceFeed:
         changed = dict.fromkeys(service_id for _, _, service_id, actor in found if actor != ACTOR)
         return FeedBatch(last, tuple(changed))
 
+    def reached(self, reader: str) -> str | None:
+        """The position that a reader last came with; None for one that is not known here."""
+        with self._database.transaction("Reading the feed of services", "read") as rows:
+            row = rows.execute(queries.READER_AT, {"reader": reader}).fetchone()
+            return f"{_one(rows, queries.FEED_EPOCH)}/{row[0]}/{row[1]}" if row else None
+
+    @tried_again
+    def keep(self, reader: str, cursor: str) -> None:
+        """The reader has dealt with all up to a position, which is one that a batch handed out."""
+        with self._database.transaction("Reading the feed of services") as rows:
+            rows.execute(queries.KEEP_READER, {**_position(cursor), "reader": reader})
+
     def held_after(self, cursor: str | None) -> HeldChanges | None:
         """What somebody else has changed after a position and cannot be read yet; None if nothing is held up."""
         known = cursor.split("/") if cursor else []
@@ -292,6 +287,11 @@ class PostgresServiceFeed:
         with self._database.transaction("Reading the feed of services", "read") as rows:
             row = rows.execute(queries.FEED_WAITING, values).fetchone()
         return HeldChanges(*row) if row else None
+
+
+def _position(cursor: str) -> dict[str, Any]:
+    _, xid, number = cursor.split("/")
+    return {"xid": xid, "id": int(number)}
 
 
 def _is_of(known: list[str], epoch: str, horizon: str) -> bool:

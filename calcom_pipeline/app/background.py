@@ -1,6 +1,7 @@
-"""Work that follows deliveries at once, in a thread of its own: nobody's answer waits for it.
+"""Work that follows changes at once, in a thread of its own: nobody's answer waits for it.
 
-It is a short cut: the outbox and the inbox are also dealt with by Dagster's sensors, so whatever fails here is theirs.
+It is a short cut: the outbox, the inbox and the feed of services are also dealt with by Dagster's sensors, so whatever
+fails here is theirs.
 """
 
 import threading
@@ -10,16 +11,21 @@ from typing import Self
 
 
 class BackgroundThread:
-    """Does its work whenever it is woken, once for all that woke it meanwhile, and every `every_seconds` anyway."""
+    """Does its work whenever it is woken, once for all that woke it meanwhile, and every `every_seconds` anyway.
 
-    def __init__(self, work: Callable[[], None], *, every_seconds: float, failed: Callable[[Exception], None]) -> None:
+    Work that returns a number of seconds is done again after so long, if that is sooner.
+    """
+
+    def __init__(
+        self, work: Callable[[], float | None], *, name: str, every_seconds: float, failed: Callable[[Exception], None]
+    ) -> None:
         """`failed` hears of whatever `work` raises: any `PipelineError`, and what nobody foresaw."""
         self._work = work
         self._every_seconds = every_seconds
         self._failed = failed
         self._woken = threading.Event()
         self._ending = False
-        self._thread = threading.Thread(target=self._run, name="webhook-background", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -38,12 +44,14 @@ class BackgroundThread:
         self._woken.set()
 
     def _run(self) -> None:
+        pause = self._every_seconds
         while not self._ending:
-            self._woken.wait(self._every_seconds)
+            self._woken.wait(pause)
             self._woken.clear()
             if self._ending:
                 return
+            pause = self._every_seconds
             try:
-                self._work()
-            except Exception as error:  # noqa: BLE001 - a bug in it, or a full disk, must not end what follows deliveries
+                pause = min(pause, self._work() or pause)
+            except Exception as error:  # noqa: BLE001 - a bug in it, or a full disk, must not end what follows changes
                 self._failed(error)
