@@ -19,7 +19,7 @@ from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.maintenance.records import own_records
 from calcom_pipeline.adapters.postgres.webhooks.arrivals import PostgresDeliveries
 from calcom_pipeline.adapters.postgres.webhooks.inbox import PostgresInbox
-from calcom_pipeline.app.webhooks.drain import DrainReport, DrainRules, drain
+from calcom_pipeline.app.webhooks.drain import DrainReport, DrainRules, QuickReads, drain
 from calcom_pipeline.domain.bookings.listing import Unreadable
 from calcom_pipeline.domain.bookings.models import Booking
 from calcom_pipeline.domain.bookings.people import People
@@ -171,6 +171,50 @@ class TestWhatIsRead:
         world.spool.put([world.delivery(delivery_body("u1"))])
         assert world.drain() == DrainReport(unspooled=1, done=1, bookings=1)
         assert world.spool.oldest() is None
+
+
+class TestQuickReads:
+    """Few are read before what else comes by itself; a flood is not, though it comes in one by one."""
+
+    @staticmethod
+    def drained(world: World, allowed: int, rules: DrainRules = RULES) -> FakeCalcom:
+        """Drains, with so many quick reads allowed; what was read quickly."""
+        soon, left = FakeCalcom(world.calcom.rows), [allowed]
+
+        def take(wanted: int) -> bool:
+            left[0] -= wanted
+            return left[0] >= 0
+
+        mirror = PostgresBookingMirror(world.database, people=world.people)
+        quick = QuickReads(soon, take)
+        drain(world.calcom, mirror, world.inbox, world.spool, now=world.clock, rules=rules, quick=quick)
+        return soon
+
+    def come(self, world: World, number: int) -> list[str]:
+        uids = [f"u{n}" for n in range(number)]
+        world.calcom.rows |= {uid: row(uid) for uid in uids}
+        world.comes(*(delivery_body(uid, n=n) for uid in uids for n in range(2)))
+        return uids
+
+    @pytest.mark.parametrize("number", [1, RULES.few])
+    def test_a_few_are_read_quickly(self, world: World, number: int):
+        uids = self.come(world, number)
+        assert sorted(self.drained(world, 100).asked) == uids
+        assert world.calcom.asked == []
+        assert set(world.states()) == {(uid, "done") for uid in uids}
+
+    def test_a_flood_is_read_in_turn_and_asks_for_no_quick_read(self, world: World):
+        """As 10,000 would: claim by claim, only the last of which may be a few."""
+        uids = self.come(world, 60)
+        soon = self.drained(world, 100, DrainRules(batch=20))
+        assert soon.asked == []
+        assert sorted(world.calcom.asked) == sorted(uids)
+
+    def test_what_is_more_than_allowed_is_read_in_turn(self, world: World):
+        uids = self.come(world, 4)
+        soon = self.drained(world, 1)
+        assert (len(soon.asked), len(world.calcom.asked)) == (1, 3)
+        assert sorted(soon.asked + world.calcom.asked) == uids
 
 
 class TestCancellations:
