@@ -10,13 +10,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from calcom_pipeline.bootstrap.container import Container
+from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.domain.bookings.listing import BookingQuery
 from calcom_pipeline.sandbox.testing import RunningSandbox
+from calcom_pipeline.settings import load_settings
+from calcom_pipeline.web.following import following_edits
 from tests.support.dagster_runs import run, sensor_named
 from tests.support.deliveries import SECRET, delivery_body, signature
+from tests.support.loop import done_and_failed
 from tests.support.tables import fetch
 
 pytestmark = pytest.mark.timeout(180)
@@ -124,6 +127,34 @@ def test_a_change_is_handed_over_at_least_once_and_repeats_are_no_ops(
     ) == done
     assert container.services.store.links() == links, "what is done twice is done once"
     assert tick(instance, sensor, after)[0] == [], "no run without a change"
+
+
+def test_what_a_serving_process_wrote_at_once_has_a_run_of_its_own_that_writes_nothing(
+    instance: dg.DagsterInstance,
+    container: Container,
+    sandbox: RunningSandbox,
+    settled: dict[str, str | None],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("CALCOM_APPLY", "auto")
+    with ready_container(load_settings()) as serving:
+        follower = following_edits(serving)
+        assert follower is not None
+        with follower:
+            known = "SELECT 1 FROM feed_readers WHERE reader = 'services_follower'"
+            assert eventually(lambda: fetch(container.database, known))
+            before = writes(sandbox)
+            change_service(container, sandbox)
+            assert eventually(lambda: writes(sandbox) > before)
+    (request,), after = eventually(
+        lambda: (f := tick(instance, "service_changes", settled["service_changes"]))[0] and f
+    )
+    done = run(instance, "services_sync", tags=request.tags)
+    assert done.success
+    assert {each.asset_key.path[-1] for each in done.get_asset_materialization_events()} >= {"service_sync"}
+    assert done_and_failed(done) == (0, 0)
+    assert writes(sandbox) == before + 1
+    assert tick(instance, "service_changes", after)[0] == []
 
 
 def test_a_run_that_somebody_cancelled_is_made_up_for_by_the_schedules_next_one(

@@ -111,11 +111,11 @@ def test_a_booking_is_in_the_mirror_and_its_days_are_out_of_the_cache_within_a_s
         time.sleep(PAUSE_SECONDS)
     told("from a booking at Cal.com to the mirror", to_mirror)
     told("from a booking at Cal.com to an answer without it", to_cache)
-    assert statistics.median(to_mirror) < MIRROR_SECONDS
-    assert statistics.median(to_cache) < CACHE_SECONDS
+    assert max(to_mirror) < MIRROR_SECONDS
+    assert max(to_cache) < CACHE_SECONDS
 
 
-def test_an_edit_of_a_service_reaches_cal_com_within_seconds(container: Container):
+def test_an_edit_of_a_service_reaches_cal_com_within_seconds(alone: Up, container: Container):
     store = container.services.store
     ids = [
         store.insert({"name": f"Service {n}", "slug": f"live-{n}", "duration_minutes": 30, "description": "x"})
@@ -130,6 +130,7 @@ def test_an_edit_of_a_service_reaches_cal_com_within_seconds(container: Containe
 
     wait_for(lambda: len(linked()) == len(ids), LONGEST_WAIT_SECONDS)
     control, taken = Control(container.endpoints.base_url), list[float]()
+    first = writes(control)
     for number in range(TIMES):
         service_id, name = ids[number % len(ids)], f"Renamed {number}"
         before, began = writes(control), time.monotonic()
@@ -139,7 +140,21 @@ def test_an_edit_of_a_service_reaches_cal_com_within_seconds(container: Containe
         taken.append(time.monotonic() - began)
         time.sleep(number % 4)  # not in step with the sensors
     told("from an edit of a service to Cal.com", taken)
-    assert statistics.median(taken) < EDIT_SECONDS
+    assert max(taken) < EDIT_SECONDS
+    position = "SELECT xid::text, id FROM feed_readers WHERE reader = 'service_changes'"
+    newest = fetch(container.database, "SELECT xid::text, id FROM service_changes ORDER BY xid DESC, id DESC LIMIT 1")
+    wait_for(lambda: fetch(container.database, position) == newest, LONGEST_WAIT_SECONDS)
+    wait_for(lambda: not under_way(alone), LONGEST_WAIT_SECONDS)
+    assert writes(control) == first + TIMES, "Dagster's runs found done what was done"
+
+
+def under_way(alone: Up) -> list[str]:
+    """Runs of services that have not ended, as the UI shows them."""
+    query = '{ runsOrError(filter: {pipelineName: "services_sync"}) { ... on Runs { results { status } } } }'
+    answer = requests.post(f"http://127.0.0.1:{alone.port}/graphql", json={"query": query}, timeout=20).json()
+    found = [each["status"] for each in answer["data"]["runsOrError"]["results"]]
+    assert found, "a run for what was edited"
+    return [status for status in found if status not in ("SUCCESS", "FAILURE", "CANCELED")]
 
 
 def writes(control: Control) -> int:
