@@ -9,11 +9,15 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+# A server that is away is asked again, and told of, no more often.
+_AFTER_FAILURE_SECONDS = 5.0
+
 
 class BackgroundThread:
     """Does its work whenever it is woken, once for all that woke it meanwhile, and every `every_seconds` anyway.
 
-    Work that returns a number of seconds is done again after so long, if that is sooner.
+    Work that returns a number of seconds is done again after so long, if that is sooner. After a failure it rests for
+    some seconds, unless it is woken.
     """
 
     def __init__(
@@ -55,3 +59,4 @@ class BackgroundThread:
                 pause = min(pause, self._work() or pause)
             except Exception as error:  # noqa: BLE001 - a bug in it, or a full disk, must not end what follows changes
                 self._failed(error)
+                pause = max(pause, _AFTER_FAILURE_SECONDS)

@@ -30,22 +30,27 @@ def receiver_variables(settings: "Settings", data: Path, *, path: str, ui_url: s
 
     Those who look find each other, too: the report links to the UI at `ui_url`, the UI to the report.
 
-    The port is that of the HTTP API, or another one while somebody else listens there. The secret stays the same.
+    The port is that of the HTTP API, or another one while somebody else listens there. The secret stays the same; there
+    is none where webhooks are off, and the rest is served all the same.
     """
-    if settings.webhook_url is not None or settings.webhook_secret is not None or "webhooks" in settings.http_off:
+    if settings.webhook_url is not None or settings.webhook_secret is not None:
         return None
     report_is_on = "report" not in settings.http_off
-    port, secret = _free_port(settings.http_port), _secret(data / _SECRET_FILE)
-    know_secrets([secret])
+    port = _free_port(settings.http_port)
     root = f"http://{HOST}:{port}"
     return {
-        "CALCOM_WEBHOOK_SECRET": secret,
-        "CALCOM_WEBHOOK_URL": f"{root}{path}",
+        **({} if "webhooks" in settings.http_off else _taking_deliveries(data, f"{root}{path}")),
         "CALCOM_HTTP_HOST": HOST,
         "CALCOM_HTTP_PORT": str(port),
         **({"CALCOM_UI_URL": ui_url} if settings.ui_url is None else {}),
         **({"CALCOM_REPORT_URL": root} if settings.report_url is None and report_is_on else {}),
     }
+
+
+def _taking_deliveries(data: Path, url: str) -> dict[str, str]:
+    secret = _secret(data / _SECRET_FILE)
+    know_secrets([secret])
+    return {"CALCOM_WEBHOOK_SECRET": secret, "CALCOM_WEBHOOK_URL": url}
 
 
 def subscribe(container: "Container") -> int:

@@ -240,15 +240,18 @@ def _receiver(settings: "Settings", address: _Address, log: "SharedLog") -> list
     if variables is None:
         return []
     os.environ.update(variables)  # for Dagster's processes too, which keep the subscriptions right
-    try:
-        with ready_container(load_settings()) as container:
-            log.say(f"{subscribe(container)} subscriptions of webhooks are right at the sandbox")
-    except PipelineError as error:
-        log.say(f"the sandbox's webhooks are not subscribed yet ({error}); a schedule tries again")
+    takes_deliveries = "CALCOM_WEBHOOK_URL" in variables
+    if takes_deliveries:
+        try:
+            with ready_container(load_settings()) as container:
+                log.say(f"{subscribe(container)} subscriptions of webhooks are right at the sandbox")
+        except PipelineError as error:
+            log.say(f"the sandbox's webhooks are not subscribed yet ({error}); a schedule tries again")
     where = f"http://{variables['CALCOM_HTTP_HOST']}:{variables['CALCOM_HTTP_PORT']}"
     if report := variables.get("CALCOM_REPORT_URL"):
         click.echo(f"Report: {report}/  (in sync or not, each service, what to do; live)")
-    click.echo(f"HTTP API: {where}  (the sandbox's webhooks are delivered to {PATH})")
+    delivered = f"the sandbox's webhooks are delivered to {PATH}" if takes_deliveries else "webhooks are off"
+    click.echo(f"HTTP API: {where}  ({delivered})")
     return [SupervisedService("receiver", [sys.executable, "-m", "calcom_pipeline.cli", "serve"], essential=False)]
 
 

@@ -1,107 +1,32 @@
 """Dealing with deliveries, on a real inbox and mirror: what is read, stays open, is put away, and who shares it."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from calcom_pipeline.adapters.calcom.bookings.rows import replayed
 from calcom_pipeline.adapters.delivery_spool import FileSpool
-from calcom_pipeline.adapters.postgres.bookings.mirror import PostgresBookingMirror
-from calcom_pipeline.adapters.postgres.bookings.privacy import Eraser, load_pseudonyms
+from calcom_pipeline.adapters.postgres.bookings.privacy import Eraser
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.maintenance.records import own_records
 from calcom_pipeline.adapters.postgres.webhooks.arrivals import PostgresDeliveries
-from calcom_pipeline.adapters.postgres.webhooks.inbox import PostgresInbox
-from calcom_pipeline.app.webhooks.drain import DrainReport, DrainRules, QuickReads, drain
-from calcom_pipeline.domain.bookings.listing import Unreadable
-from calcom_pipeline.domain.bookings.models import Booking
-from calcom_pipeline.domain.bookings.people import People
+from calcom_pipeline.app.webhooks.drain import DrainReport, DrainRules
 from calcom_pipeline.domain.errors import (
-    CalcomError,
     Exchange,
-    NotFound,
     RateLimited,
     StoreError,
     TransientError,
     Unauthorized,
 )
-from calcom_pipeline.domain.webhooks.deliveries import Delivery, judge
 from tests.support.booking_rows import row
-from tests.support.deliveries import SECRET, delivery_body, signature
+from tests.support.deliveries import delivery_body
+from tests.support.drain_world import RULES, World
 from tests.support.tables import fetch
-
-RULES = DrainRules()
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **delta: float) -> None:
-        self.now += timedelta(**delta)
-
-
-@dataclass
-class FakeCalcom:
-    """Bookings by uid; an error in the place of one is raised. Remembers what was asked."""
-
-    rows: dict[str, dict[str, Any] | CalcomError] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    before: Callable[[str], None] = lambda _: None
-
-    def booking(self, uid: str) -> Booking | Unreadable:
-        self.asked.append(uid)
-        self.before(uid)
-        found = self.rows.get(uid, NotFound("Reading a booking: there is none"))
-        if isinstance(found, CalcomError):
-            raise found
-        return replayed(orjson.dumps(found))
-
-
-@dataclass
-class World:
-    database: Database
-    spool: FileSpool
-    clock: Clock = field(default_factory=Clock)
-    calcom: FakeCalcom = field(default_factory=FakeCalcom)
-    policy: Any = "keep"
-
-    @property
-    def people(self) -> People:
-        return People(self.policy, load_pseudonyms(self.database, None))
-
-    @property
-    def inbox(self) -> PostgresInbox:
-        return PostgresInbox(self.database, self.policy, lambda: self.people)
-
-    def comes(self, *bodies: bytes) -> None:
-        self.inbox.add([self.delivery(raw) for raw in bodies])
-
-    def delivery(self, raw: bytes) -> Delivery:
-        window = timedelta(days=1000)
-        found = judge(raw, signature(raw), secrets=[SECRET], now=self.clock(), window=window)
-        assert isinstance(found, Delivery)
-        return found
-
-    def drain(self, rules: DrainRules = RULES, mirror: Any = None) -> DrainReport:
-        mirror = mirror or PostgresBookingMirror(self.database, people=self.people)
-        return drain(self.calcom, mirror, self.inbox, self.spool, now=self.clock, rules=rules)
-
-    def states(self) -> list[tuple[str, str]]:
-        return fetch(self.database, "SELECT coalesce(uid, '-'), state FROM webhook_inbox ORDER BY 1")
-
-    def mirrored(self) -> dict[str, str]:
-        return dict(fetch(self.database, "SELECT uid, status FROM bookings"))
 
 
 @pytest.fixture
@@ -171,50 +96,6 @@ class TestWhatIsRead:
         world.spool.put([world.delivery(delivery_body("u1"))])
         assert world.drain() == DrainReport(unspooled=1, done=1, bookings=1)
         assert world.spool.oldest() is None
-
-
-class TestQuickReads:
-    """Few are read before what else comes by itself; a flood is not, though it comes in one by one."""
-
-    @staticmethod
-    def drained(world: World, allowed: int, rules: DrainRules = RULES) -> FakeCalcom:
-        """Drains, with so many quick reads allowed; what was read quickly."""
-        soon, left = FakeCalcom(world.calcom.rows), [allowed]
-
-        def take(wanted: int) -> bool:
-            left[0] -= wanted
-            return left[0] >= 0
-
-        mirror = PostgresBookingMirror(world.database, people=world.people)
-        quick = QuickReads(soon, take)
-        drain(world.calcom, mirror, world.inbox, world.spool, now=world.clock, rules=rules, quick=quick)
-        return soon
-
-    def come(self, world: World, number: int) -> list[str]:
-        uids = [f"u{n}" for n in range(number)]
-        world.calcom.rows |= {uid: row(uid) for uid in uids}
-        world.comes(*(delivery_body(uid, n=n) for uid in uids for n in range(2)))
-        return uids
-
-    @pytest.mark.parametrize("number", [1, RULES.few])
-    def test_a_few_are_read_quickly(self, world: World, number: int):
-        uids = self.come(world, number)
-        assert sorted(self.drained(world, 100).asked) == uids
-        assert world.calcom.asked == []
-        assert set(world.states()) == {(uid, "done") for uid in uids}
-
-    def test_a_flood_is_read_in_turn_and_asks_for_no_quick_read(self, world: World):
-        """As 10,000 would: claim by claim, only the last of which may be a few."""
-        uids = self.come(world, 60)
-        soon = self.drained(world, 100, DrainRules(batch=20))
-        assert soon.asked == []
-        assert sorted(world.calcom.asked) == sorted(uids)
-
-    def test_what_is_more_than_allowed_is_read_in_turn(self, world: World):
-        uids = self.come(world, 4)
-        soon = self.drained(world, 1)
-        assert (len(soon.asked), len(world.calcom.asked)) == (1, 3)
-        assert sorted(soon.asked + world.calcom.asked) == uids
 
 
 class TestCancellations:
