@@ -1,4 +1,4 @@
-"""The Dagster layer: thin shells over the use cases in `sync/`."""
+"""The Dagster layer: thin shells over the use cases in `app/`."""
 
 import warnings
 

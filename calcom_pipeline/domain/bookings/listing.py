@@ -1,7 +1,7 @@
 """Lists of bookings as Cal.com shows them, and what a change of a booking means for free slots.
 
 The list's own values stand here: which listing, one request for a page, one page. How pages are put together so that
-nothing is lost is `sync/booking_pages.py`; what a row looks like on the wire is `adapters/calcom/booking_rows.py`.
+nothing is lost is `app/bookings/paging.py`; what a row looks like on the wire is `adapters/calcom/bookings/wire.py`.
 """
 
 import hashlib

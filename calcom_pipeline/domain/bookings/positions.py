@@ -1,4 +1,4 @@
-"""How far reads of booking lists have come: the values that reading (`sync/`) and the mirror share."""
+"""How far reads of booking lists have come: the values that reading (`app/bookings/`) and the mirror share."""
 
 import math
 import re

@@ -13,6 +13,7 @@ _NUMBERS = re.compile(r"(?<![\w.])\d{1,2}(?:\.\d)?(?![\w-])")
 _FACT_SHEET = re.compile(r"fact sheet(?:,? section)?\s+((?:\d{1,2}(?:\.\d)?(?:, | and )?)+)", re.IGNORECASE)
 _CAPTURE = re.compile(r"\bcaptures? (\d\d[a-z]?)\b")
 _DOCUMENT = re.compile(r"docs/[a-z-]+\.md")
+_MODULE = re.compile(r"`((?:[a-z_]+/)+[a-z_]+\.py)`")
 
 
 def sources() -> Iterator[tuple[str, str]]:
@@ -41,6 +42,17 @@ def test_every_capture_that_is_named_is_there():
 
 def test_every_document_that_is_named_is_there():
     assert {(path, by) for path, by in cited(_DOCUMENT) if not (ROOT / path).is_file()} == set()
+
+
+def test_every_module_that_is_named_is_there():
+    """From the root, the package's, or the folder of the file that names it."""
+    named = {(path, by) for path, by in cited(_MODULE) if by.startswith("calcom_pipeline/")}
+    assert len(named) > 5
+
+    def is_there(path: str, by: str) -> bool:
+        return any((root / path).exists() for root in (ROOT, ROOT / "calcom_pipeline", (ROOT / by).parent))
+
+    assert {(path, by) for path, by in named if not is_there(path, by)} == set()
 
 
 @pytest.mark.parametrize("phrase", ["design section", "design.md", "../shared", "walk-differences"])
