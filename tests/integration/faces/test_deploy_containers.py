@@ -170,6 +170,8 @@ def test_the_values_say_what_our_own_instance_says():
     """The chart writes a dagster.yaml of its own: what ours relies on has to stand there as well."""
     ours = yaml.safe_load((CHECKOUT / "dagster_home" / "dagster.yaml").read_text())
     theirs = VALUES["dagsterDaemon"]
+    queue = theirs["runCoordinator"]["config"]["queuedRunCoordinator"]
+    assert queue["tagConcurrencyLimits"] == ours["run_coordinator"]["config"]["tag_concurrency_limits"]
     assert theirs["runRetries"]["maxRetries"] == ours["run_retries"]["max_retries"]
     assert theirs["runRetries"]["retryOnAssetOrOpFailure"] == ours["run_retries"]["retry_on_asset_or_op_failure"]
     assert theirs["runMonitoring"]["maxResumeRunAttempts"] == ours["run_monitoring"]["max_resume_run_attempts"]
