@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import dagster as dg
 
@@ -34,6 +35,7 @@ def build_definitions(
     if accounts is None:
         accounts, stopped = known_accounts()
     require_distinct(accounts)
+    accounts = [replace(account, accounts=len(accounts)) for account in accounts]
     executor = leased(executor)
     each = [of_account(account, with_dagster=n == 0) for n, account in enumerate(accounts)]
     plain = [one for one, account in zip(each, accounts, strict=True) if not account.prefix]

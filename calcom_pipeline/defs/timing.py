@@ -1,5 +1,6 @@
 """What schedules and sensors of all rooms have in common."""
 
+import math
 from typing import Any
 
 import dagster as dg
@@ -19,6 +20,14 @@ def least_distance(seconds: int) -> int:
     5 s it would miss every other turn.
     """
     return max(1, seconds - 1)
+
+
+def look_distance(account: Account, seconds: int) -> int:
+    """The same for a sensor of an account: where there are many, each of them is looked at less often.
+
+    A tick costs some 40 ms of CPU wherever it finds nothing; `CALCOM_LOOK_SECONDS_PER_ACCOUNT` bounds what all cost.
+    """
+    return least_distance(max(seconds, math.ceil(account.accounts * account.at_load.look_seconds_per_account)))
 
 
 def running(

@@ -17,6 +17,13 @@ class SensorSettings(SettingsGroup):
     look_seconds: int = Field(
         default=5, ge=1, le=3600, description="How often sensors look at PostgreSQL; a look costs a few milliseconds."
     )
+    look_seconds_per_account: float = Field(
+        default=1.2,
+        ge=0,
+        le=60,
+        description="No sensor of an account looks more often than so many seconds times the accounts of its code "
+        "location: of a hundred, every two minutes. 0: as if it were alone.",
+    )
     booking_look_seconds: Annotated[int | None, Optional_] = Field(
         default=None,
         ge=1,

@@ -8,7 +8,7 @@ import dagster as dg
 from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.timing import least_distance, requested, sensor_status
+from calcom_pipeline.defs.timing import look_distance, requested, sensor_status
 
 
 def sensors(account: Account) -> list[dg.SensorDefinition]:
@@ -17,7 +17,7 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
     @dg.sensor(
         name=account.named("new_invalidations"),
         job_name=account.named("cache_invalidation"),
-        minimum_interval_seconds=least_distance(account.at_load.look_seconds),
+        minimum_interval_seconds=look_distance(account, account.at_load.look_seconds),
         default_status=sensor_status(account),
         description="Facts in the outbox are applied to the caches.",
     )

@@ -11,7 +11,7 @@ from calcom_pipeline.app.bookings.change_probe import TOLERATED_AHEAD, newest_ch
 from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.timing import least_distance, requested, sensor_status
+from calcom_pipeline.defs.timing import look_distance, requested, sensor_status
 from calcom_pipeline.domain.bookings.listing import MINE
 
 _FIRST_LOOK_BACK = timedelta(minutes=5)
@@ -23,7 +23,7 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
     @dg.sensor(
         name=account.named("changed_bookings"),
         job_name=account.named("bookings_mirror"),
-        minimum_interval_seconds=least_distance(account.at_load.booking_look),
+        minimum_interval_seconds=look_distance(account, account.at_load.booking_look),
         default_status=sensor_status(account),
         description="One cheap question to Cal.com: has any booking changed?",
     )

@@ -12,7 +12,7 @@ from calcom_pipeline.app.event_types.mirror import EventTypeDrift, look_for_drif
 from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.timing import CAUSES_NAMED, least_distance, requested, sensor_status
+from calcom_pipeline.defs.timing import CAUSES_NAMED, look_distance, requested, sensor_status
 from calcom_pipeline.domain.errors import CircuitOpen, RateLimited
 
 _LOOK_DEADLINE_SECONDS = 30.0  # the daemon gives a tick 60 s
@@ -33,7 +33,7 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
     @dg.sensor(
         name=account.named("event_type_drift"),
         job_name=job,
-        minimum_interval_seconds=least_distance(account.at_load.event_type_look),
+        minimum_interval_seconds=look_distance(account, account.at_load.event_type_look),
         default_status=sensor_status(account),
         description="Event types that somebody changed at Cal.com: a listing per owner, compared with the mirror.",
     )

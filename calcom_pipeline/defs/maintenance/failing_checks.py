@@ -18,7 +18,7 @@ from calcom_pipeline.bootstrap.alerts import alert_channels, alert_rules
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.timing import least_distance, sensor_status
+from calcom_pipeline.defs.timing import look_distance, sensor_status
 from calcom_pipeline.domain.maintenance.alerts import FailedCheck
 
 _LOOK_SECONDS = 30
@@ -29,7 +29,7 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
 
     @dg.sensor(
         name=account.named("failing_checks"),
-        minimum_interval_seconds=least_distance(_LOOK_SECONDS),
+        minimum_interval_seconds=look_distance(account, _LOOK_SECONDS),
         default_status=sensor_status(account),
         description="Tells people, once until it is green again, of a check that has turned yellow or red "
         "(CALCOM_ALERT_WEBHOOK, CALCOM_ALERT_SMTP_URL).",

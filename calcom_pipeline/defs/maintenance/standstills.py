@@ -19,7 +19,7 @@ from calcom_pipeline.bootstrap.alerts import alert_channels, alert_rules
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.timing import least_distance, sensor_status
+from calcom_pipeline.defs.timing import look_distance, sensor_status
 from calcom_pipeline.domain.errors import CacheError
 from calcom_pipeline.domain.maintenance.alerts import Failure
 
@@ -32,7 +32,7 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
 
     @dg.sensor(
         name=account.named("standstills"),
-        minimum_interval_seconds=least_distance(_LOOK_SECONDS),
+        minimum_interval_seconds=look_distance(account, _LOOK_SECONDS),
         default_status=sensor_status(account),
         description="Tells people, once per cause, of what stands still without a run that fails: an open circuit, a "
         "blocked key, a position in the future, a run that does not end.",

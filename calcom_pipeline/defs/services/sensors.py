@@ -11,7 +11,7 @@ import dagster as dg
 
 from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.timing import CAUSES_NAMED, least_distance, requested, sensor_status
+from calcom_pipeline.defs.timing import CAUSES_NAMED, look_distance, requested, sensor_status
 
 _FEED_READER = "service_changes"  # what it has not dealt with is not deleted from the feed
 
@@ -22,7 +22,7 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
     @dg.sensor(
         name=account.named("service_changes"),
         job_name=account.named("services_sync"),
-        minimum_interval_seconds=least_distance(account.at_load.look_seconds),
+        minimum_interval_seconds=look_distance(account, account.at_load.look_seconds),
         default_status=sensor_status(account),
         description="Services that somebody changed are planned and synced.",
     )

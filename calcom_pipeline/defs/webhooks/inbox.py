@@ -13,7 +13,7 @@ from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.maintenance.leases import leased
-from calcom_pipeline.defs.timing import least_distance, requested, sensor_status
+from calcom_pipeline.defs.timing import look_distance, requested, sensor_status
 
 
 def drain_webhook_inbox(context: dg.OpExecutionContext, container: dg.ResourceParam[Container]) -> int:
@@ -55,7 +55,7 @@ def webhook_inbox(account: Account) -> dg.SensorDefinition:
     @dg.sensor(
         name=account.named("webhook_inbox"),
         job_name=account.named("webhooks_drain"),
-        minimum_interval_seconds=least_distance(account.at_load.look_seconds),
+        minimum_interval_seconds=look_distance(account, account.at_load.look_seconds),
         default_status=sensor_status(account),
         description="Deliveries of webhooks whose bookings nobody has read again yet.",
     )

@@ -1,12 +1,15 @@
 """What comes by itself fits its share of the limit, for accounts of every size; where it would not, it is stretched."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
-from calcom_pipeline.defs.timing import least_distance, shifted
+from calcom_pipeline.defs.account import Account
+from calcom_pipeline.defs.timing import least_distance, look_distance, shifted
 from calcom_pipeline.domain.maintenance.standing_calls import standing_calls
+from calcom_pipeline.settings import Settings
 from tests.support.standing import REAL, SANDBOX, SHARE, account, rules
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -69,3 +72,15 @@ def test_a_schedule_is_shifted_within_its_hour(cron: str, minutes: int, shifted_
 def test_a_sensor_is_due_whenever_the_daemon_comes_by_after_its_seconds(seconds: int, said: int):
     """Which is every 5 s, and a moment early as often as late."""
     assert least_distance(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("accounts", "per_account", "seconds", "said"),
+    [(1, 1.2, 5, 4), (4, 1.2, 5, 4), (10, 1.2, 5, 11), (100, 1.2, 5, 119), (100, 1.2, 300, 299), (100, 0, 5, 4)],
+)
+def test_an_account_is_looked_at_less_often_the_more_there_are(
+    accounts: int, per_account: float, seconds: int, said: int
+):
+    """Unless its wish is longer anyway."""
+    one_of_them = Account.further(Settings(look_seconds_per_account=per_account))
+    assert look_distance(replace(one_of_them, accounts=accounts), seconds) == said

@@ -1,0 +1,132 @@
+"""A hundred accounts in one code location: the first sync of all, then an hour in which nothing happens."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from calcom_pipeline import local
+from calcom_pipeline.sandbox.core.json_types import Json
+from calcom_pipeline.sandbox.testing import Control
+from tests.support.many_accounts import Cpu, ManyAccounts
+from tests.support.own_dagster import make_home
+from tests.support.up import wait_for
+from tests.support.web import free_port
+
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(3 * 3600)]
+
+ACCOUNTS: Final = int(os.environ.get("MANY_ACCOUNTS", "100"))
+IDLE_MINUTES: Final = float(os.environ.get("MANY_IDLE_MINUTES", "60"))
+LIMIT: Final = 120
+SYNC_SECONDS: Final = 3600
+#: Longer than the distance of looks, at which the sensors of a hundred accounts come by.
+QUIET_SECONDS: Final = 240
+BOUND: Final = 1.1
+IDLE_SHARE: Final = 0.30
+
+
+@pytest.fixture
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ManyAccounts]:
+    data = tmp_path / "data"
+    with local.join(data, durable=False, keep_data=False) as servers:
+        for name, value in {
+            "CALCOM_ACCOUNTS_DIR": str(tmp_path / "accounts"),
+            "CALCOM_DATA_DIR": str(data),
+            "CALCOM_ENV_FILE": "",
+            "DATABASE_URL": servers.database_url,
+            "DAGSTER_PG_URL": servers.dagster_pg_url,
+            "REDIS_URL": servers.redis_url,
+            "DAGSTER_HOME": str(make_home(tmp_path / "home")),
+        }.items():
+            monkeypatch.setenv(name, value)
+        stage = ManyAccounts(tmp_path, ACCOUNTS, free_port())
+        try:
+            yield stage
+        finally:
+            stage.end()
+
+
+def test_a_hundred_accounts_are_synced_as_fast_as_the_machine_can_and_then_cost_little(many: ManyAccounts):
+    many.describe(sensors=False, schedules=False)
+    many.migrate()
+    print(f"{ACCOUNTS} accounts: location loaded after {many.begin():.0f} s")
+    problems = list(first_sync(many))
+    many.end_up()
+    problems += idle(many)
+    assert most_in_a_minute(many) <= LIMIT
+    assert problems == []
+
+
+def first_sync(many: ManyAccounts) -> Iterator[str]:
+    """All at once; every sandbox has a limit of its own, which leaves the CPU as the bound."""
+    before = Cpu.now(many.processes())
+    for name in many.names:
+        many.launch(f"{name}_full_sync")
+
+    def ended() -> bool:
+        states = many.statuses()
+        return states.get("SUCCESS", 0) + states.get("FAILURE", 0) >= ACCOUNTS
+
+    wait_for(ended, SYNC_SECONDS, every=1)
+    spent = Cpu.now(many.processes()).since(before)
+    bound = spent.busy / (os.cpu_count() or 1)
+    ratio = spent.at / bound
+    print(f"first sync: {spent}; the CPU's bound is {bound:.0f} s, {ratio:.2f} times that")
+    assert many.statuses() == {"SUCCESS": ACCOUNTS}
+    if ratio > BOUND:
+        yield f"the first sync took {ratio:.2f} times the CPU's bound"
+
+
+def idle(many: ManyAccounts) -> Iterator[str]:
+    """Sensors and schedules run, and find nothing."""
+    many.describe()
+    many.receive()
+    many.begin()
+    settle(many)
+    before, memory = Cpu.now(many.processes()), many.memory()
+    calls, end = calls_of(many), time.monotonic() + IDLE_MINUTES * 60
+    while time.monotonic() < end:
+        time.sleep(min(60.0, max(0.0, end - time.monotonic())))
+        print(f"  {Cpu.now(many.processes()).since(before)}; {many.statuses()}; {many.memory()}", flush=True)
+    spent, grown = Cpu.now(many.processes()).since(before), many.memory()
+    share = spent.ours / spent.at
+    print(f"idle: {spent}; {share:.0%} of a core; {calls_of(many) - calls} calls; memory {memory} to {grown} MB")
+    if share >= IDLE_SHARE:
+        yield f"{share:.0%} of a core while nothing happens"
+    yield from (
+        f"{kind}: {memory[kind]} MB grew to {size}" for kind, size in grown.items() if size > memory[kind] * 1.25 + 40
+    )
+
+
+def settle(many: ManyAccounts) -> None:
+    """Every sensor has looked for the first time, every subscription is made, and the runs of that have ended."""
+    last, since = -1, time.monotonic()
+
+    def quiet() -> bool:
+        nonlocal last, since
+        runs = sum(many.statuses().values())
+        if runs != last or under_way(many):
+            last, since = runs, time.monotonic()
+        return time.monotonic() - since > QUIET_SECONDS
+
+    print(f"settled after {wait_for(quiet, SYNC_SECONDS, every=5):.0f} s: {many.statuses()}", flush=True)
+
+
+def under_way(many: ManyAccounts) -> int:
+    return sum(number for state, number in many.statuses().items() if state not in ("SUCCESS", "FAILURE", "CANCELED"))
+
+
+def calls_of(many: ManyAccounts) -> int:
+    return sum(sum(sum(each.values()) for each in counters(many, n)["endpoints"].values()) for n in range(ACCOUNTS))
+
+
+def most_in_a_minute(many: ManyAccounts) -> int:
+    """Of any account's key, as its sandbox counted."""
+    return max(key["max_in_window"] for n in range(ACCOUNTS) for key in counters(many, n)["keys"].values())
+
+
+def counters(many: ManyAccounts, number: int) -> Json:
+    return Control(many.served[number]["url"]).counters()
