@@ -3,7 +3,7 @@
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 for _name in [n for n in os.environ if n.startswith("CALCOM_")]:
@@ -16,7 +16,6 @@ os.environ["CALCOM_ENV_FILE"] = ""
 os.environ["MPLCONFIGDIR"] = str(Path(tempfile.gettempdir()) / "calcom-tests-matplotlib")
 os.environ["CALCOM_DATA_DIR"] = str(Path(tempfile.gettempdir()) / f"calcom-tests-{uuid.uuid4().hex[:8]}")
 
-import psycopg
 import pytest
 import redis
 from hypothesis import settings as hypothesis_settings
@@ -63,9 +62,19 @@ def servers(testrun_uid: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
+def no_schema() -> None:
+    """Asked for by tests whose environment shall have no schema yet: what they run makes it."""
+
+
+def wants_it_made(names: Collection[str]) -> bool:
+    """Whether a test with these fixtures begins with the schema of this release."""
+    return "database" in names or ("environment" in names and not {"no_schema", "empty_database"} & {*names})
+
+
+@pytest.fixture
 def schema_name(request: pytest.FixtureRequest) -> str:
     """A test's own: one that another test has left empty where this one wants it made, else a name of none."""
-    spare = request.getfixturevalue("schemas").take() if "database" in request.fixturenames else None
+    spare = request.getfixturevalue("schemas").take() if wants_it_made(request.fixturenames) else None
     return spare or f"test_{uuid.uuid4().hex[:12]}"
 
 
@@ -88,10 +97,15 @@ def empty_database(servers: local.Servers, schemas: Schemas, schema_name: str) -
 @pytest.fixture
 def database(empty_database: Database, schemas: Schemas) -> Database:
     """A database with the schema of this release and nothing in it."""
-    if not schemas.is_made(empty_database.schema):
-        migrate(empty_database, shipped_migrations())
-        schemas.keep(empty_database.schema)
+    made_by(schemas, empty_database)
     return empty_database
+
+
+def made_by(schemas: Schemas, database: Database) -> None:
+    """Make the schema if it was not taken over."""
+    if not schemas.is_made(database.schema):
+        migrate(database, shipped_migrations())
+        schemas.keep(database.schema)
 
 
 @pytest.fixture
@@ -125,6 +139,7 @@ def sandbox() -> Iterator[RunningSandbox]:
 def environment(
     request: pytest.FixtureRequest,
     servers: local.Servers,
+    schemas: Schemas,
     schema_name: str,
     redis_url: str,
     redis_client: redis.Redis,
@@ -132,6 +147,9 @@ def environment(
 ) -> Iterator[dict[str, str]]:
     """Variables that point every command at this test's own schema, Redis and account, with nothing in them."""
     sandbox.control.reset(account=True)
+    if wants_it_made(request.fixturenames):
+        with open_database(servers.database_url, schema=schema_name) as database:
+            made_by(schemas, database)
     yield {
         "CALCOM_ENV_FILE": "",
         "CALCOM_BASE_URL": sandbox.url,
@@ -145,8 +163,7 @@ def environment(
         "DAGSTER_PG_URL": servers.dagster_pg_url,
     }
     if "empty_database" not in request.fixturenames:  # which gives it back
-        with psycopg.connect(servers.database_url, autocommit=True) as connection:
-            connection.execute(f'DROP SCHEMA IF EXISTS "{schema_name}" CASCADE')
+        schemas.give_back(schema_name)
 
 
 @pytest.fixture

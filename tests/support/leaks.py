@@ -22,6 +22,7 @@ import redis
 from psycopg import sql
 
 from calcom_pipeline.domain import errors
+from tests.support.schemas import Schemas
 
 _KEY = r"\mcal_(?:live_)?[a-z0-9]{8,}"
 # Bounded by what an address may be: texts of a hundred thousand letters are logged, too.
@@ -138,10 +139,11 @@ def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
         for name in ("servers", "schema_name", "environment", "empty_database", "redis_client")
         if name in request.fixturenames
     }
+    schemas: Schemas | None = request.getfixturevalue("schemas") if "schema_name" in asked else None
     yield
     found = leaks_of(_written)
-    if "schema_name" in asked:
-        found += leaks_of(stored(asked["servers"].database_url, schema=asked["schema_name"]))
+    if schemas is not None:
+        found += schemas.ask(lambda connection: leaks_of(_stored_in(connection, asked["schema_name"])))
     if "redis_client" in asked:
         found += leaks_of(_values(asked["redis_client"]))
     _refuse(found)
@@ -152,30 +154,35 @@ def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def nothing_leaked_anywhere(servers: Any, *folders: Path) -> None:
     """Fails the run when a database of the servers, Dagster's too, or a log below the folders holds a leak."""
-    found = leaks_of(stored(servers.database_url))
-    found += leaks_of(stored(servers.dagster_pg_url))
+    found = leaks_of(_stored(servers.database_url))
+    found += leaks_of(_stored(servers.dagster_pg_url))
     for folder in folders:
         found += leaks_of(_logged(folder))
     _refuse(found)
 
 
-def stored(url: str, *, schema: str | None = None) -> Iterator[tuple[str, str]]:
-    """Rows that hold a leak, of a schema or of all of them; the tables that are meant to are left out."""
+def _stored(url: str) -> Iterator[tuple[str, str]]:
+    """Rows that hold a leak, of a whole database; the tables that are meant to are left out."""
     with psycopg.connect(url.replace("+psycopg2", ""), autocommit=True) as connection:
-        tables = connection.execute(
-            "SELECT relnamespace::regnamespace::text, relname FROM pg_class WHERE relkind = 'r'"
-            " AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)'"
-            " AND pg_relation_size(oid) > 0"
-            " AND (%(schema)s::text IS NULL OR relnamespace::regnamespace::text = %(schema)s)",
-            {"schema": schema},
-        ).fetchall()
-        for home, table in tables:
-            if table not in _MEANT_TO:
-                yield from _rows(connection, home, table)
+        schemas = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)'")
+        for (schema,) in schemas.fetchall():
+            yield from _stored_in(connection, schema)
+
+
+def _stored_in(connection: psycopg.Connection, schema: str) -> Iterator[tuple[str, str]]:
+    """The same of one schema."""
+    tables = connection.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind = 'r'"
+        " AND pg_relation_size(oid) > 0",
+        (f'"{schema}"',),
+    ).fetchall()
+    for (table,) in tables:
+        if table not in _MEANT_TO:
+            yield from _rows(connection, schema, table)
 
 
 def _rows(connection: psycopg.Connection, home: str, table: str) -> Iterator[tuple[str, str]]:
-    named = sql.Identifier(home.strip('"'), table)
+    named = sql.Identifier(home, table)
     statement = sql.SQL("SELECT t::text FROM {} t WHERE t::text ~* %s LIMIT 5").format(named)
     try:
         for (row,) in connection.execute(statement, (_LEAK_IN_SQL,)).fetchall():

@@ -122,6 +122,7 @@ class TestSync:
         assert findings["PostgreSQL"]["verdict"] == "ok"
 
 
+@pytest.mark.usefixtures("no_schema")
 class TestMigrate:
     def test_what_would_run_can_be_read_first(self, environment):
         shown = command("migrate", "--print", environment=environment)
@@ -320,6 +321,7 @@ class TestTrouble:
                 rows = connection.execute(f'SELECT count(*) FROM "{schema_name}".event_types').fetchone()
                 assert rows == (0,)
 
+    @pytest.mark.usefixtures("no_schema")
     @pytest.mark.parametrize(
         ("schema_is_there", "cause", "advice"),
         [(True, "the database user may not use it", "Grant USAGE"), (False, "lacks the right", "Grant it")],
