@@ -1,9 +1,10 @@
 """What all tests share: a deaf environment, one embedded PostgreSQL and Valkey, a schema and a Redis database each."""
 
+import gc
 import os
 import tempfile
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
 
 for _name in [n for n in os.environ if n.startswith("CALCOM_")]:
@@ -16,6 +17,10 @@ os.environ["CALCOM_ENV_FILE"] = ""
 os.environ["MPLCONFIGDIR"] = str(Path(tempfile.gettempdir()) / "calcom-tests-matplotlib")
 os.environ["CALCOM_DATA_DIR"] = str(Path(tempfile.gettempdir()) / f"calcom-tests-{uuid.uuid4().hex[:8]}")
 
+# A process of tests holds a million objects of Dagster's and of pytest's: to look for garbage among them as often as
+# Python does by itself takes a tenth of its time.
+gc.set_threshold(20_000)
+
 import pytest
 import redis
 from hypothesis import settings as hypothesis_settings
@@ -25,7 +30,8 @@ from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
 from calcom_pipeline.domain.redaction import forget_secrets
 from tests.support.free_times import long_there
-from tests.support.leaks import nothing_leaked_anywhere, nothing_leaks
+from tests.support.leaks import nothing_leaked_anywhere, nothing_leaked_below, nothing_leaks
+from tests.support.leaving import leaving_last
 from tests.support.order import long_ones_first
 from tests.support.schemas import Schemas
 
@@ -38,6 +44,23 @@ hypothesis_settings.register_profile("proof", deadline=None, max_examples=2000, 
 hypothesis_settings.load_profile("seeded")
 
 _REDIS_DATABASES = 16
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected stays: the garbage collector leaves it alone, then and later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where tests with a browser are left out, no worker imports Playwright for them."""
+    left_out = "not ui" in config.option.markexpr
+    return True if left_out and collection_path == Path(__file__).parent / "ui" else None
 
 
 @pytest.hookimpl(trylast=True)  # when it is known what is left out
@@ -53,12 +76,16 @@ def secrets_of_other_tests() -> None:
 
 
 @pytest.fixture(scope="session")
-def servers(testrun_uid: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.Servers]:
+def servers(testrun_uid: str, worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.Servers]:
     """One PostgreSQL and one Valkey for all workers of this run; they end soon after the last worker."""
     folder = Path(tempfile.gettempdir()) / f"calcom-tests-{testrun_uid[:12]}"
-    with local.join(folder, durable=False, keep_data=False) as running:
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+    with local.join(folder, durable=False, keep_data=False) as running, leaving_last(shared / "servers.users") as last:
         yield running
-        nothing_leaked_anywhere(running, folder / "log", tmp_path_factory.getbasetemp())
+        nothing_leaked_below(own)
+        if last():
+            nothing_leaked_anywhere(running, folder / "log")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -22,7 +22,9 @@ import redis
 from psycopg import sql
 
 from calcom_pipeline.domain import errors
-from tests.support.schemas import Schemas
+
+if TYPE_CHECKING:
+    from tests.support.schemas import Schemas
 
 _KEY = r"\mcal_(?:live_)?[a-z0-9]{8,}"
 # Bounded by what an address may be: texts of a hundred thousand letters are logged, too.
@@ -154,11 +156,13 @@ def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def nothing_leaked_anywhere(servers: Any, *folders: Path) -> None:
     """Fails the run when a database of the servers, Dagster's too, or a log below the folders holds a leak."""
-    found = leaks_of(_stored(servers.database_url))
-    found += leaks_of(_stored(servers.dagster_pg_url))
-    for folder in folders:
-        found += leaks_of(_logged(folder))
-    _refuse(found)
+    _refuse(leaks_of(_stored(servers.database_url)) + leaks_of(_stored(servers.dagster_pg_url)))
+    nothing_leaked_below(*folders)
+
+
+def nothing_leaked_below(*folders: Path) -> None:
+    """Fails the run when a log below the folders holds a leak."""
+    _refuse([leak for folder in folders for leak in leaks_of(_logged(folder))])
 
 
 def _stored(url: str) -> Iterator[tuple[str, str]]:

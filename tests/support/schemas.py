@@ -37,7 +37,7 @@ AND relkind = 'r' AND relname <> 'schema_migrations' AND pg_relation_size(oid) >
 _SEQUENCES = """
 WITH ours AS MATERIALIZED (SELECT oid, relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind = 'S')
 SELECT relname FROM ours WHERE pg_sequence_last_value(oid) IS NOT NULL"""
-# Rows that are deleted stay in their pages. Up to so many, that costs less than a new file for the table and each index.
+# Rows that are deleted stay in their pages. Up to here that costs less than new files for tables and indexes.
 _SMALL_BYTES = 128 << 10
 # No trigger of ours and no foreign key hears of it: a table is emptied in whatever order.
 _SESSION = "SET session_replication_role = replica; SET client_min_messages = error"

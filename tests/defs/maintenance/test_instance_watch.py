@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import dagster as dg
 import psycopg
 import pytest
-from dagster._daemon.types import DaemonHeartbeat
 from psycopg import sql
 
 from calcom_pipeline import local
@@ -115,7 +114,9 @@ class TestWatch:
         return InstanceWatch(said.append)
 
     def beat(self, instance: dg.DagsterInstance, name: str, at: float) -> None:
-        instance.add_daemon_heartbeat(DaemonHeartbeat(at, "SENSOR", name, errors=[]))
+        from dagster._daemon import types  # late: all of the daemon comes with it, in every worker that collects this
+
+        instance.add_daemon_heartbeat(types.DaemonHeartbeat(at, "SENSOR", name, errors=[]))
 
     def test_on_a_quiet_instance_the_daemon_may_run_until_the_end(self, url: str, watch: InstanceWatch):
         assert not watch.may_run_daemon()
