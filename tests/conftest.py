@@ -30,7 +30,7 @@ from calcom_pipeline.adapters.postgres.database import Database, open_database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
 from calcom_pipeline.domain.redaction import forget_secrets
 from tests.support.free_times import long_there
-from tests.support.leaks import nothing_leaked_anywhere, nothing_leaked_below, nothing_leaks
+from tests.support.leaks import nothing_leaked_anywhere, nothing_leaks
 from tests.support.leaving import leaving_last
 from tests.support.order import long_ones_first
 from tests.support.schemas import Schemas
@@ -83,9 +83,7 @@ def servers(testrun_uid: str, worker_id: str, tmp_path_factory: pytest.TempPathF
     shared = own if worker_id == "master" else own.parent
     with local.join(folder, durable=False, keep_data=False) as running, leaving_last(shared / "servers.users") as last:
         yield running
-        nothing_leaked_below(own)
-        if last():
-            nothing_leaked_anywhere(running, folder / "log")
+        nothing_leaked_anywhere(running if last() else None, folder / "log", own)
 
 
 @pytest.fixture

@@ -154,15 +154,11 @@ def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
 # --- what is left of a run -----------------------------------------------------------------------------------
 
 
-def nothing_leaked_anywhere(servers: Any, *folders: Path) -> None:
+def nothing_leaked_anywhere(servers: Any | None, *folders: Path) -> None:
     """Fails the run when a database of the servers, Dagster's too, or a log below the folders holds a leak."""
-    _refuse(leaks_of(_stored(servers.database_url)) + leaks_of(_stored(servers.dagster_pg_url)))
-    nothing_leaked_below(*folders)
-
-
-def nothing_leaked_below(*folders: Path) -> None:
-    """Fails the run when a log below the folders holds a leak."""
-    _refuse([leak for folder in folders for leak in leaks_of(_logged(folder))])
+    urls = (servers.database_url, servers.dagster_pg_url) if servers else ()
+    found = [leak for url in urls for leak in leaks_of(_stored(url))]
+    _refuse(found + [leak for folder in folders for leak in leaks_of(_logged(folder))])
 
 
 def _stored(url: str) -> Iterator[tuple[str, str]]:

@@ -73,7 +73,7 @@ def test_table_of_the_fixture(database):
     with database.transaction("Testing") as cursor:
         cursor.execute("INSERT INTO services (name, slug, duration_minutes) VALUES ('jo@example.org', 'a', 5)")
 
-def test_table_that_a_command_made(servers, environment):
+def test_table_that_a_command_made(servers, no_schema, environment):
     with psycopg.connect(servers.database_url) as connection:
         schema = environment["CALCOM_DATABASE_SCHEMA"]
         connection.execute(f'CREATE SCHEMA "{schema}"')
@@ -82,7 +82,7 @@ def test_table_that_a_command_made(servers, environment):
 def test_redis(redis_client):
     redis_client.rpush("a", "jo@example.org")
 
-def test_mirror_is_meant_to(servers, schema_name, environment):
+def test_mirror_is_meant_to(servers, no_schema, schema_name, environment):
     with psycopg.connect(servers.database_url) as connection:
         connection.execute(f'CREATE SCHEMA "{schema_name}"')
         connection.execute(f'CREATE TABLE "{schema_name}".booking_attendees AS SELECT $$jo@example.org$$ AS said')
