@@ -10,9 +10,11 @@ from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.pools import make_pool
 from calcom_pipeline.sandbox.testing import RunningSandbox
-from tests.support.dagster_runs import metadata, rows_in, run
+from tests.support.dagster_runs import dagster_database, metadata, own_instance, rows_in, run
 from tests.support.loop import add_service, ask, done_and_failed, service_changes, update, writes
 from tests.support.waiting import until
+
+__all__ = ["dagster_database", "own_instance"]  # fixtures of the pool's test
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -63,12 +65,12 @@ class TestFullSync:
 
 
 class TestPool:
-    def test_it_is_there_before_the_first_runs_ask_for_it_at_once(self, instance):
+    def test_it_is_there_before_the_first_runs_ask_for_it_at_once(self, own_instance):
         pool = Account.from_environment().pool
-        instance.event_log_storage.delete_concurrency_limit(pool)
+        own_instance.event_log_storage.delete_concurrency_limit(pool)
         for _ in range(2):
             make_pool(pool)
-            assert instance.event_log_storage.get_concurrency_info(pool).slot_count == 4
+            assert own_instance.event_log_storage.get_concurrency_info(pool).slot_count == 4
 
 
 class TestServices:

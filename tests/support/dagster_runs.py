@@ -15,8 +15,12 @@ import pytest
 from calcom_pipeline import local
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.definitions import defs
+from calcom_pipeline.defs.account import Account
+from calcom_pipeline.defs.pools import make_pool
 from calcom_pipeline.settings import load_settings
 from tests.support.commands import CHECKOUT
+
+_pools_made: set[str] = set()  # by this worker, in the database that all share
 
 
 @pytest.fixture(scope="session")
@@ -55,8 +59,19 @@ def instance(
 ) -> Iterator[dg.DagsterInstance]:
     shutil.copy(CHECKOUT / "dagster_home" / "dagster.yaml", tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    _make_pool_once(in_environment["DATABASE_URL"])
     with opened() as instance:
         yield instance
+
+
+def _make_pool_once(database_url: str) -> None:
+    """Workers share this instance's database: of two whose first runs make the pool at once, one would fail over it."""
+    pool = Account.from_environment().pool
+    if pool not in _pools_made:
+        with psycopg.connect(database_url) as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext('pool of the tests'))")
+            make_pool(pool)
+        _pools_made.add(pool)
 
 
 @pytest.fixture

@@ -60,8 +60,8 @@ def top_level_names(module: ast.Module) -> Iterator[str]:
 
 def test_what_is_defined_is_used():
     words = Counter(word for path in MODULES for word in re.findall(r"\w+", path.read_text()))
-    entries = (PACKAGE.parent / "pyproject.toml").read_text() + (PACKAGE.parent / "README.md").read_text()
-    words.update(re.findall(r"\w+", entries))
+    for entries in ("pyproject.toml", "README.md", "dagster_home/dagster.yaml"):
+        words.update(re.findall(r"\w+", (PACKAGE.parent / entries).read_text()))
     defined = {f"{name_of(path)}:{name}" for path in MODULES for name in top_level_names(ast.parse(path.read_text()))}
     unused = {one for one in defined if words[one.rpartition(":")[2]] == 1 and not one.endswith("__")}
     assert unused == FOR_TESTS
