@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from calcom_pipeline.adapters.calcom.client import CalcomClient
     from calcom_pipeline.adapters.postgres.database import Database
+    from calcom_pipeline.adapters.postgres.pool import SessionPools
     from calcom_pipeline.adapters.redis.availability.epoch import Epoch
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
     from calcom_pipeline.adapters.redis.request_budget import RequestBudget
@@ -28,21 +29,30 @@ if TYPE_CHECKING:
 class OpenServers:
     """PostgreSQL, Redis and Cal.com, closed with the stack."""
 
-    def __init__(self, settings: Settings, endpoints: Endpoints, stack: ExitStack) -> None:
+    def __init__(
+        self, settings: Settings, endpoints: Endpoints, stack: ExitStack, pools: "SessionPools | None" = None
+    ) -> None:
+        """`pools` are those of another account in this process, which is open for longer."""
         self.settings = settings
         self.endpoints = endpoints
         self._stack = stack
+        self._shared_pools = pools
         self._has_schema = False
 
     @cached_property
+    def pools(self) -> "SessionPools":
+        """Connections to PostgreSQL, which several accounts may share."""
+        from calcom_pipeline.adapters.postgres.pool import SessionPools
+
+        return self._shared_pools or self._stack.enter_context(SessionPools())
+
+    @cached_property
     def database(self) -> "Database":
-        """The pool of PostgreSQL; see `require_schema`."""
-        from calcom_pipeline.adapters.postgres.database import open_database
+        """This account's schema in PostgreSQL; see `require_schema`."""
+        from calcom_pipeline.adapters.postgres.database import Database
 
         bounds = database_bounds(self.settings)
-        return self._stack.enter_context(
-            open_database(self.endpoints.database_url, schema=self.settings.schema_name, bounds=bounds)
-        )
+        return Database(self.pools.pool(self.endpoints.database_url, bounds), self.settings.schema_name, bounds)
 
     @cached_property
     def redis(self) -> "RedisClient":

@@ -5,9 +5,8 @@ transactions at once, and no more.
 """
 
 import time
-from collections.abc import Callable
 from threading import Lock
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import psycopg
 from psycopg import sql
@@ -19,6 +18,9 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from calcom_pipeline.adapters.postgres.bounds import DatabaseBounds
 from calcom_pipeline.adapters.postgres.session import ServerLeftAlone, Session, open_session
 from calcom_pipeline.domain.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _DRIVER = "postgresql+psycopg"
 _POOL_SIZE = 5
@@ -50,7 +52,9 @@ class SessionPool:
             self._leave_alone()
             raise
 
-    def begun(self, beginning: sql.Composed, *, answer_seconds: float, patience_seconds: float) -> PoolProxiedConnection:
+    def begun(
+        self, beginning: sql.Composed, *, answer_seconds: float, patience_seconds: float
+    ) -> PoolProxiedConnection:
         """A session in a transaction. Beginning one is the look whether a kept session still lives."""
         while True:
             pooled = self._pool.connect()
