@@ -6,6 +6,7 @@ PostgreSQL.
 
 from contextlib import ExitStack
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from calcom_pipeline.bootstrap.connections import client_options, database_bounds, transport_options
@@ -38,6 +39,7 @@ class OpenServers:
         self._stack = stack
         self._shared_pools = pools
         self._has_schema = False
+        self._schema_guard = Lock()
 
     @cached_property
     def pools(self) -> "SessionPools":
@@ -124,9 +126,10 @@ class OpenServers:
         """
         from calcom_pipeline.adapters.postgres.migrations import migrate, require_current, shipped_migrations
 
-        if not self._has_schema:
-            migrations = shipped_migrations()
-            if self.endpoints.embedded_database or not require_current(self.database, migrations):
-                migrate(self.database, migrations)
-            self._has_schema = True
+        with self._schema_guard:  # its threads make it once
+            if not self._has_schema:
+                migrations = shipped_migrations()
+                if self.endpoints.embedded_database or not require_current(self.database, migrations):
+                    migrate(self.database, migrations)
+                self._has_schema = True
         return self.database

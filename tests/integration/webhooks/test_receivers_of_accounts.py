@@ -237,7 +237,7 @@ _OF_ONE_ACCOUNT = ("CALCOM_API_KEY", "CALCOM_BASE_URL", "CALCOM_DATABASE_SCHEMA"
 
 
 def test_beside_the_account_of_the_environment_all_others_are_received(
-    accounts: Path, in_environment: dict[str, str], schema_name: str, tmp_path: Path
+    accounts: Path, tables: dict[str, Database], in_environment: dict[str, str], tmp_path: Path
 ):
     spool = {"CALCOM_WEBHOOK_SPOOL_FOLDER": str(tmp_path / "spool")}
     own = {"CALCOM_WEBHOOK_SECRET": secret_of("own").decode(), "CALCOM_ACCOUNTS_DIR": str(accounts)}
