@@ -11,7 +11,7 @@ from calcom_pipeline.bootstrap.availability import AvailabilityGroup, RedisAcces
 from calcom_pipeline.bootstrap.bookings import BookingGroup
 from calcom_pipeline.bootstrap.deliveries import DeliveryGroup
 from calcom_pipeline.bootstrap.event_types import EventTypeGroup
-from calcom_pipeline.bootstrap.locations import open_endpoints
+from calcom_pipeline.bootstrap.locations import open_endpoints, resolved
 from calcom_pipeline.bootstrap.maintenance import MaintenanceGroup
 from calcom_pipeline.bootstrap.open_servers import OpenServers
 from calcom_pipeline.bootstrap.reports import ReportGroup
@@ -47,7 +47,7 @@ class Container(OpenServers):
     @cached_property
     def deliveries(self) -> DeliveryGroup:
         """Deliveries of webhooks: the inbox, the spool, who takes them in."""
-        return DeliveryGroup(self.settings, self.endpoints, self.database, self._stack)
+        return DeliveryGroup(self.settings, self.endpoints, self.database, self.pools)
 
     @cached_property
     def subscriptions(self) -> SubscriptionGroup:
@@ -70,6 +70,16 @@ def open_container(settings: Settings) -> Generator[Container]:
     """Everything, open as long as the block; no schema is looked for."""
     with open_endpoints(settings) as endpoints, ExitStack() as stack:
         yield Container(settings, endpoints, stack)
+
+
+@contextmanager
+def open_beside(first: Container, settings: Settings) -> Generator[Container]:
+    """Those of a further account, which shares embedded servers and connections with the first, open for longer.
+
+    Nothing is connected before it is needed.
+    """
+    with ExitStack() as stack:
+        yield Container(settings, resolved(settings, first.endpoints.servers), stack, first.pools)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Deliveries of webhooks: the inbox, the spool beside it, and who takes them in and deals with them."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
@@ -14,9 +13,11 @@ from calcom_pipeline.settings import Settings
 if TYPE_CHECKING:
     from calcom_pipeline.adapters.delivery_spool import FileSpool
     from calcom_pipeline.adapters.postgres.database import Database
+    from calcom_pipeline.adapters.postgres.pool import SessionPools
     from calcom_pipeline.adapters.postgres.webhooks.inbox import PostgresInbox
     from calcom_pipeline.app.webhooks.drain import DrainRules
     from calcom_pipeline.app.webhooks.receive import Intake
+    from calcom_pipeline.app.webhooks.tasks import TaskThreads
 
 _SPOOL = "webhook-spool"
 _QUICK_CONNECT_SECONDS, _QUICK_ANSWER_SECONDS = 2, 1.0  # libpq knows no shorter time-out of a connection than two
@@ -30,12 +31,12 @@ class DeliveryGroup:
         settings: Settings,
         endpoints: Endpoints,
         database: "Database",
-        stack: ExitStack,
+        pools: "SessionPools",
     ) -> None:
         self._settings = settings
         self._endpoints = endpoints
         self._database = database
-        self._stack = stack
+        self._pools = pools
         self._secrets = _secrets_of(settings)
 
     @cached_property
@@ -46,7 +47,7 @@ class DeliveryGroup:
     @cached_property
     def quick_inbox(self) -> "PostgresInbox":
         """The same for whoever has a request to answer: PostgreSQL is waited for a few seconds at most."""
-        from calcom_pipeline.adapters.postgres.database import open_database
+        from calcom_pipeline.adapters.postgres.database import Database
 
         s = self._settings
         bounds = replace(
@@ -56,9 +57,10 @@ class DeliveryGroup:
             lock_seconds=s.webhook_store_seconds,
             write_seconds=s.webhook_store_seconds,
             attempts=1,
+            pause_seconds=s.webhook_pause_seconds,
         )
-        url = self._endpoints.database_url
-        return self._inbox_in(self._stack.enter_context(open_database(url, schema=s.schema_name, bounds=bounds)))
+        pool = self._pools.pool(self._endpoints.database_url, bounds)
+        return self._inbox_in(Database(pool, s.schema_name, bounds))
 
     def _inbox_in(self, database: "Database") -> "PostgresInbox":
         from calcom_pipeline.adapters.postgres.bookings.privacy import load_pseudonyms
@@ -81,8 +83,11 @@ class DeliveryGroup:
         root = s.webhook_spool_folder or data_folder(s) / _SPOOL
         return FileSpool(root.expanduser() / s.account, most_bytes=s.webhook_spool_megabytes * 1024 * 1024)
 
-    def intake(self, taken: Callable[[], None] = lambda: None) -> "Intake":
-        """Takes deliveries in, as long as it is entered; `taken` hears that the inbox has something new."""
+    def intake(self, taken: Callable[[], None] = lambda: None, *, threads: "TaskThreads | None" = None) -> "Intake":
+        """Takes deliveries in, as long as it is entered; `taken` hears that the inbox has something new.
+
+        It writes in one of these threads, or in one of its own.
+        """
         from calcom_pipeline.adapters.observability.structured_log import event_logger
         from calcom_pipeline.app.webhooks.receive import Intake, IntakeOptions
         from calcom_pipeline.clock import utc_now
@@ -101,7 +106,8 @@ class DeliveryGroup:
             options,
             now=utc_now,
             taken=taken,
-            troubled=lambda why, lost: log.warning("deliveries_not_stored", why=why, lost=lost),
+            troubled=lambda why, lost: log.warning("deliveries_not_stored", account=s.account, why=why, lost=lost),
+            threads=threads,
         )
 
     def secrets(self) -> Sequence[bytes]:

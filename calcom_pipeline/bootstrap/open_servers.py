@@ -6,6 +6,7 @@ PostgreSQL.
 
 from contextlib import ExitStack
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from calcom_pipeline.bootstrap.connections import client_options, database_bounds, transport_options
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from calcom_pipeline.adapters.calcom.client import CalcomClient
     from calcom_pipeline.adapters.postgres.database import Database
+    from calcom_pipeline.adapters.postgres.pool import SessionPools
     from calcom_pipeline.adapters.redis.availability.epoch import Epoch
     from calcom_pipeline.adapters.redis.connection import Client as RedisClient
     from calcom_pipeline.adapters.redis.request_budget import RequestBudget
@@ -28,21 +30,31 @@ if TYPE_CHECKING:
 class OpenServers:
     """PostgreSQL, Redis and Cal.com, closed with the stack."""
 
-    def __init__(self, settings: Settings, endpoints: Endpoints, stack: ExitStack) -> None:
+    def __init__(
+        self, settings: Settings, endpoints: Endpoints, stack: ExitStack, pools: "SessionPools | None" = None
+    ) -> None:
+        """`pools` are those of another account in this process, which is open for longer."""
         self.settings = settings
         self.endpoints = endpoints
         self._stack = stack
+        self._shared_pools = pools
         self._has_schema = False
+        self._schema_guard = Lock()
+
+    @cached_property
+    def pools(self) -> "SessionPools":
+        """Connections to PostgreSQL, which several accounts may share."""
+        from calcom_pipeline.adapters.postgres.pool import SessionPools
+
+        return self._shared_pools or self._stack.enter_context(SessionPools())
 
     @cached_property
     def database(self) -> "Database":
-        """The pool of PostgreSQL; see `require_schema`."""
-        from calcom_pipeline.adapters.postgres.database import open_database
+        """This account's schema in PostgreSQL; see `require_schema`."""
+        from calcom_pipeline.adapters.postgres.database import Database
 
         bounds = database_bounds(self.settings)
-        return self._stack.enter_context(
-            open_database(self.endpoints.database_url, schema=self.settings.schema_name, bounds=bounds)
-        )
+        return Database(self.pools.pool(self.endpoints.database_url, bounds), self.settings.schema_name, bounds)
 
     @cached_property
     def redis(self) -> "RedisClient":
@@ -114,9 +126,10 @@ class OpenServers:
         """
         from calcom_pipeline.adapters.postgres.migrations import migrate, require_current, shipped_migrations
 
-        if not self._has_schema:
-            migrations = shipped_migrations()
-            if self.endpoints.embedded_database or not require_current(self.database, migrations):
-                migrate(self.database, migrations)
-            self._has_schema = True
+        with self._schema_guard:  # its threads make it once
+            if not self._has_schema:
+                migrations = shipped_migrations()
+                if self.endpoints.embedded_database or not require_current(self.database, migrations):
+                    migrate(self.database, migrations)
+                self._has_schema = True
         return self.database

@@ -16,6 +16,7 @@ import dagster as dg
 
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.settings import Settings, load_settings
+from calcom_pipeline.settings.accounts import one_schema
 
 OWNERS = ["team:calcom-pipeline"]
 
@@ -57,7 +58,11 @@ class Account:
         Raises:
             ConfigurationError: naming everything that is wrong with it.
         """
-        at_load = settings()
+        return cls.of(settings(), settings)
+
+    @classmethod
+    def of(cls, at_load: Settings, settings: Callable[[], Settings]) -> Self:
+        """The same, where the file has been read just now."""
         return cls(at_load, settings, f"{at_load.account}_")
 
     @property
@@ -140,19 +145,10 @@ def require_distinct(accounts: Iterable[Account]) -> None:
     plain = [account.name for account in known if not account.prefix]
     problems = [f"{number} accounts are called {name}" for name, number in names.items() if number > 1]
     problems += [
-        f"The accounts {' and '.join(sharing)} have one schema, {schema}" for schema, sharing in one_schema(known)
+        f"The accounts {' and '.join(sharing)} have one schema, {schema}"
+        for schema, sharing in one_schema(each.at_load for each in known)
     ]
     if len(plain) > 1:
         problems.append(f"More than one account has plain names: {', '.join(plain)}")
     if problems:
         raise ConfigurationError(problems, advice="Give each a name and a schema of its own.")
-
-
-def one_schema(accounts: Iterable[Account]) -> list[tuple[str, list[str]]]:
-    """Schemas of one database that several accounts name, each with the names of those."""
-    tables: dict[tuple[str | None, str], list[str]] = {}
-    for account in accounts:
-        url = account.at_load.database_url
-        place = (url.get_secret_value() if url else None, account.at_load.schema_name)
-        tables.setdefault(place, []).append(account.name)
-    return [(schema, sharing) for (_, schema), sharing in tables.items() if len(set(sharing)) > 1]

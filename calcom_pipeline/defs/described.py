@@ -4,18 +4,13 @@ from functools import partial
 from pathlib import Path
 
 from calcom_pipeline.adapters.observability.structured_log import event_logger
-from calcom_pipeline.defs.account import Account, one_schema
+from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.run_process import account_of_job, job_of_this_process
 from calcom_pipeline.defs.stopped import StoppedAccount
 from calcom_pipeline.domain.errors import ConfigurationError
-from calcom_pipeline.settings import (
-    Settings,
-    accounts_folder,
-    described_settings,
-    load_settings,
-    serves_environment,
-)
-from calcom_pipeline.settings.described import attributes_of, described_names
+from calcom_pipeline.settings import accounts_folder, load_settings, serves_environment
+from calcom_pipeline.settings.accounts import described_accounts, read_account
+from calcom_pipeline.settings.described import described_names
 
 _log = event_logger("accounts")
 
@@ -31,33 +26,22 @@ def known_accounts() -> tuple[list[Account], list[StoppedAccount]]:
     folder = accounts_folder()
     only = account_of_job(job_of_this_process(), described_names(folder))
     if only is not None:
-        return [Account.described(partial(_read, folder, only))], []
+        return [Account.described(partial(read_account, folder, only))], []
     own = [Account.from_environment()] if serves_environment() else []
     if not own:
         load_settings()  # what all share: an unknown variable or a missing server stops the location
-    accounts, stopped = list(own), list[StoppedAccount]()
-    for name in described_names(folder):
-        try:
-            accounts.append(Account.described(partial(_read, folder, name)))
-        except ConfigurationError as error:
-            stopped.append(StoppedAccount(name, error.problems, partial(_problems, folder, name)))
-    for schema, names in one_schema(accounts):
-        problem = f"The accounts {' and '.join(names)} have one schema, {schema}"
-        clashing = [account for account in accounts if account.name in names and account not in own]
-        stopped += [StoppedAccount(each.name, [problem], partial(list[str], [problem])) for each in clashing]
-        accounts = [account for account in accounts if account not in clashing]
+    found = described_accounts(own[0].at_load if own else None)
+    accounts = [*own, *(Account.of(settings, partial(read_account, folder, n)) for n, settings in found.right.items())]
+    stopped = [StoppedAccount(name, list(why), partial(_problems, folder, name)) for name, why in found.wrong.items()]
+    stopped += [StoppedAccount(name, [why], partial(list[str], [why])) for name, why in found.clashing.items()]
     for each in stopped:
         _log.warning("account_stopped", account=each.name, reason="; ".join(each.problems))
     return accounts, stopped
 
 
-def _read(folder: Path, name: str) -> Settings:
-    return described_settings(name, attributes_of(folder, name))
-
-
 def _problems(folder: Path, name: str) -> list[str]:
     try:
-        _read(folder, name)
+        read_account(folder, name)
     except ConfigurationError as error:
         return error.problems
     return []

@@ -7,7 +7,7 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -28,7 +28,8 @@ from calcom_pipeline.web.connections import BoundedConnection, ConnectionBounds,
 from calcom_pipeline.web.following import following_edits, receiving
 from calcom_pipeline.web.measures import FOLDER_VARIABLE
 from calcom_pipeline.web.options import WebOptions
-from calcom_pipeline.web.webhooks import WebhookOptions, webhook_routes
+from calcom_pipeline.web.receivers import AccountReceivers
+from calcom_pipeline.web.webhooks import WebhookOptions, routes_by_name, webhook_routes
 
 WORKERS_VARIABLE = "CALCOM_HTTP_WORKERS"
 #: Seconds that an idle connection is kept; longer than a page takes to ask for its next month.
@@ -73,10 +74,11 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(settings: Settings, listener: socket.socket) -> None:
+def serve(settings: Settings, listener: socket.socket, *, everyone: bool = False) -> None:
     """Answer until a signal asks to stop. PostgreSQL and Redis may be away: each answer says what it cannot do without.
 
-    SIGHUP has the webhooks' secrets read anew, without a moment in which nobody answers.
+    With `everyone` there are receivers of all accounts that files describe; and where the environment is no account,
+    nothing else. SIGHUP has the webhooks' secrets read anew, without a moment in which nobody answers.
 
     Raises:
         HttpApiEnded: it did not start.
@@ -86,18 +88,20 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     """
     # Held open here too: embedded servers live as long as the longest of us, and mistakes are told by this process.
     with open_container(settings) as container:
-        _look_first(container)
+        _, _ = container.redis, container.database  # their addresses can be understood
+        if not everyone or _is_account(container):
+            _look_first(container)
         if settings.http_workers == 1:
             with ExitStack() as stack:
-                server = uvicorn.Server(server_config(_application(container, stack), settings))
-                stack.enter_context(_renewing_secrets(container))
+                server = uvicorn.Server(server_config(_application(container, stack, everyone=everyone), settings))
                 server.run(sockets=[listener])
             if not server.started:
                 raise HttpApiEnded("The HTTP API did not start")
             return
         with _shared_figures():
             os.environ[WORKERS_VARIABLE] = str(settings.http_workers)
-            _Workers(server_config(f"{__name__}:worker_app", settings), [listener]).run()
+            application = "worker_app_for_all" if everyone else "worker_app"
+            _Workers(server_config(f"{__name__}:{application}", settings), [listener]).run()
 
 
 class _Workers(Multiprocess):
@@ -111,14 +115,18 @@ class _Workers(Multiprocess):
                     os.kill(each.pid, signal.SIGHUP)
 
 
-def worker_app() -> Starlette:
+def worker_app(*, everyone: bool = False) -> Starlette:
     """The application of one of several processes, by its environment."""
     settings = load_settings()
     threading.Thread(target=_end_with_parent, name="parent watch", daemon=True).start()
     stack = ExitStack()
     container = stack.enter_context(open_container(settings))
-    stack.enter_context(_renewing_secrets(container))
-    return _application(container, stack)
+    return _application(container, stack, everyone=everyone)
+
+
+def worker_app_for_all() -> Starlette:
+    """The same, with receivers of all accounts."""
+    return worker_app(everyone=True)
 
 
 def _end_with_parent() -> None:
@@ -131,7 +139,6 @@ def _end_with_parent() -> None:
 
 def _look_first(container: Container) -> None:
     """Make the schema where there is none, and tell mistakes. A PostgreSQL that is away now is told, no more."""
-    _, database = container.redis, container.database  # their addresses can be understood
     found = Future[None]()
 
     def look() -> None:
@@ -146,7 +153,7 @@ def _look_first(container: Container) -> None:
     try:
         found.result(None if container.endpoints.embedded_database else _FIRST_LOOK_SECONDS)
     except TimeoutError:
-        _log.warning("serving_without_postgresql", why="it does not answer", schema=database.schema)
+        _log.warning("serving_without_postgresql", why="it does not answer", schema=container.database.schema)
     except SchemaOutdated as error:
         if not _takes_deliveries(container):
             raise
@@ -156,22 +163,29 @@ def _look_first(container: Container) -> None:
 
 
 @contextmanager
-def _renewing_secrets(container: Container) -> Generator[None]:
-    """On SIGHUP."""
+def _renewing_secrets(renew: Callable[[], None]) -> Generator[None]:
+    """On SIGHUP, beside the answers: a hundred accounts take a while to read."""
+    guard, renewals = threading.Lock(), list[threading.Thread]()
 
-    def renew(_signal: int, _frame: object) -> None:
+    def run() -> None:
         try:
-            container.deliveries.renew_secrets(load_settings())
+            with guard:
+                renew()
         except ConfigurationError as error:  # it goes on as before
             _log.warning("webhook_secrets_not_renewed", why=str(error))
-        else:
-            _log.info("webhook_secrets_renewed", number=len(container.deliveries.secrets()))
 
-    before = signal.signal(signal.SIGHUP, renew)
+    def begin(_signal: int, _frame: object) -> None:
+        renewals[:] = [each for each in renewals if each.is_alive()]
+        renewals.append(threading.Thread(target=run, name="renewing secrets", daemon=True))
+        renewals[-1].start()
+
+    before = signal.signal(signal.SIGHUP, begin)
     try:
         yield
     finally:
         signal.signal(signal.SIGHUP, before)
+        for each in renewals:
+            each.join()
 
 
 def _takes_deliveries(container: Container) -> bool:
@@ -179,17 +193,36 @@ def _takes_deliveries(container: Container) -> bool:
     return bool(container.deliveries.secrets()) and "webhooks" not in container.settings.http_off
 
 
-def _application(container: Container, stack: ExitStack) -> Starlette:
-    """The HTTP API, and the receiver of webhooks. `stack` is closed once nothing is asked any more."""
-    settings, receiver = container.settings, list[BaseRoute]()
-    if _takes_deliveries(container):
+def _application(container: Container, stack: ExitStack, *, everyone: bool) -> Starlette:
+    """The HTTP API, and receivers of webhooks. `stack` is closed once nothing is asked any more."""
+    settings, routes, renewals = container.settings, list[BaseRoute](), list[Callable[[], None]]()
+    serves_api = not everyone or _is_account(container)
+    if serves_api and _takes_deliveries(container):
         intake = stack.enter_context(receiving(container))
-        receiver += webhook_routes(intake, WebhookOptions.of(settings))
-    if (edits := following_edits(container)) is not None:
+        routes += webhook_routes(intake, WebhookOptions.of(settings))
+        renewals.append(lambda: container.deliveries.renew_secrets(load_settings()))
+    if serves_api and (edits := following_edits(container)) is not None:
         stack.enter_context(edits)
-    app = build_app(CalcomService(container), WebOptions.of(settings), extra=receiver, on_stop=stack.close)
+    if everyone and "webhooks" not in settings.http_off:
+        receivers = stack.enter_context(AccountReceivers(container))
+        routes += routes_by_name(receivers.find)
+        renewals.append(receivers.renew)
+
+    def renew() -> None:
+        for each in renewals:
+            each()
+        _log.info("webhook_secrets_renewed")
+
+    stack.enter_context(_renewing_secrets(renew))
+    service = CalcomService(container) if serves_api else object()
+    app = build_app(service, WebOptions.of(settings), extra=routes, on_stop=stack.close)
     gc.freeze()  # what was made until now stays; looking through it again and again is a tenth of a warm answer
     return app
+
+
+def _is_account(container: Container) -> bool:
+    """Where files describe accounts, an environment without a key is none."""
+    return container.endpoints.api_key is not None
 
 
 def server_config(app: Starlette | str, settings: Settings) -> uvicorn.Config:

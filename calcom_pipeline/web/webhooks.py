@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -24,6 +25,7 @@ from calcom_pipeline.web.endpoint import OPERATION, OUTCOME
 
 PATH = "/webhooks/calcom"
 _SIGNATURE = "x-cal-signature-256"
+_NOT_FOUND = 404
 _STATUS = {"unsigned": 401, "signature": 401, "too_old": 400}
 
 
@@ -47,30 +49,44 @@ class _TooLong(Exception):  # noqa: N818 - says what the body is
     pass
 
 
-def webhook_routes(receiver: Callable[[], Intake] | Intake, options: WebhookOptions) -> list[Route]:
-    """The route of the receiver. The intake has to be entered as long as it is asked; a function may tell it late."""
-    intake = receiver if callable(receiver) else lambda: receiver
+def webhook_routes(intake: Intake, options: WebhookOptions) -> list[Route]:
+    """The route of one receiver. The intake has to be entered as long as it is asked."""
 
     async def deliver(request: Request) -> Response:
-        request.scope[OPERATION] = "webhook"
-        try:
-            async with asyncio.timeout(options.body_seconds):
-                raw = await _body(request, options.longest_body_bytes)
-        except _TooLong:
-            return _answer(413, "too long", closing=True)
-        except TimeoutError:
-            return _answer(408, "too slow", closing=True)
-        except ClientDisconnect:  # nobody hears it
-            return _answer(400, "left", closing=True)
-        taking = intake()
-        found = taking.judge(raw, request.headers.get(_SIGNATURE))
-        if isinstance(found, Refused):
-            request.scope[OUTCOME] = f"refused_{found.why}"
-            return _answer(_STATUS[found.why], found.why)
-        request.scope[OUTCOME] = outcome = await asyncio.wrap_future(taking.submit(found))
-        return _answer(503, "not kept") if outcome == "lost" else _answer(200, outcome)
+        return await _taken(request, intake, options)
 
     return [Route(options.path, deliver, methods=["POST"])]
+
+
+def routes_by_name(receiver_of: Callable[[str], tuple[Intake, WebhookOptions] | None]) -> list[Route]:
+    """The route of many: each has an account's name below `PATH`. Of another name there is nothing."""
+
+    async def deliver(request: Request) -> Response:
+        found = receiver_of(request.path_params["account"])
+        if found is None:
+            raise HTTPException(_NOT_FOUND)
+        return await _taken(request, *found)
+
+    return [Route(f"{PATH}/{{account}}", deliver, methods=["POST"])]
+
+
+async def _taken(request: Request, intake: Intake, options: WebhookOptions) -> Response:
+    request.scope[OPERATION] = "webhook"
+    try:
+        async with asyncio.timeout(options.body_seconds):
+            raw = await _body(request, options.longest_body_bytes)
+    except _TooLong:
+        return _answer(413, "too long", closing=True)
+    except TimeoutError:
+        return _answer(408, "too slow", closing=True)
+    except ClientDisconnect:  # nobody hears it
+        return _answer(400, "left", closing=True)
+    found = intake.judge(raw, request.headers.get(_SIGNATURE))
+    if isinstance(found, Refused):
+        request.scope[OUTCOME] = f"refused_{found.why}"
+        return _answer(_STATUS[found.why], found.why)
+    request.scope[OUTCOME] = outcome = await asyncio.wrap_future(intake.submit(found))
+    return _answer(503, "not kept") if outcome == "lost" else _answer(200, outcome)
 
 
 async def _body(request: Request, longest: int) -> bytes:

@@ -11,7 +11,8 @@ from docs.making.markdown import code, page, prose, table
 
 _INTRODUCTION = """Out of the OpenAPI 3.1 document that `calcom-pipeline serve` answers at `/openapi.json`. How tokens,
 ages, idempotency and errors work is explained in [the HTTP API](../http-api.md). Beside these there are `GET /health`,
-`GET /openapi.json`, `GET /metrics`, the report at `GET /`, and `POST /webhooks/calcom` for Cal.com's webhooks."""
+`GET /openapi.json`, `GET /metrics`, the report at `GET /`, and `POST /webhooks/calcom` for Cal.com's webhooks (with
+`serve --all` also `/webhooks/calcom/NAME` for each described account)."""
 _Schema = Mapping[str, Any]
 
 

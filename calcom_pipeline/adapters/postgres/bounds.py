@@ -13,7 +13,8 @@ class DatabaseBounds:
     """Seconds, but for `attempts`: how often a transaction is tried that lost against another one.
 
     `answer_seconds` is the silence that is borne beyond what a statement may take: the server's own time-outs come
-    first, unless it or the way to it is dead.
+    first, unless it or the way to it is dead. After a connection could not be made the server is left alone for
+    `pause_seconds`.
     """
 
     connect_seconds: int = 5
@@ -26,6 +27,7 @@ class DatabaseBounds:
     ledger_seconds: float = 5.0
     idle_seconds: float = 600.0
     attempts: int = 4
+    pause_seconds: float = 0.0
 
     def statement_seconds(self, work: Work) -> float:
         """Longest run of one statement."""

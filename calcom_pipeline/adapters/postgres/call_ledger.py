@@ -115,7 +115,7 @@ class ApiCallRecorder:
             self._dropped += 1
 
     def _started(self) -> None:
-        """Start the thread that writes. It is no reason for a process to stay."""
+        """Start the thread that writes. It is no reason for a process to stay, and ends while nothing is called."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._write_on, name="api_calls", daemon=True)
             self._thread.start()
@@ -126,8 +126,12 @@ class ApiCallRecorder:
             self._wake.clear()
             if woken or self._clock() >= self._next_write:
                 self.flush()
-            if self._closing:
-                return
+            with self._lock:
+                if self._closing:
+                    return
+                if not self._rows:  # the next row starts another
+                    self._thread = None
+                    return
 
     def _written(self, rows: list[CallRecord]) -> bool:
         try:

@@ -11,7 +11,8 @@ from psycopg import errors, sql
 from sqlalchemy.engine import URL
 
 from calcom_pipeline.adapters.postgres.bounds import DatabaseBounds
-from calcom_pipeline.adapters.postgres.database import connect_options, driver_url, postgres_failures
+from calcom_pipeline.adapters.postgres.failures import postgres_failures
+from calcom_pipeline.adapters.postgres.pool import connect_options, driver_url
 from calcom_pipeline.adapters.postgres.session import open_session
 from calcom_pipeline.domain.errors import StoreError
 

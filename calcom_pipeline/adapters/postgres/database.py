@@ -1,34 +1,26 @@
-"""One way to open PostgreSQL: SQLAlchemy keeps the pool, statements run on psycopg's cursors, always in a transaction.
+"""One way to open PostgreSQL: statements run on psycopg's cursors, always in a transaction, on a session of a pool.
 
 Each transaction says itself which schema it means, so one database can hold several accounts, behind a pooler too; see
 `session.py`. Each names the kind of its work, which bounds what is waited for; see `bounds.py`.
 """
 
 import functools
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import Any, Concatenate, LiteralString, ParamSpec, Protocol, TypeVar, cast
 
 import backoff
 import psycopg
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from calcom_pipeline.adapters.observability.structured_log import event_logger
 from calcom_pipeline.adapters.postgres.bounds import WORKS, DatabaseBounds, Work
 from calcom_pipeline.adapters.postgres.failures import commit_failures, postgres_failures
-from calcom_pipeline.adapters.postgres.session import Session, beginning, beginning_of_a_lock, open_session
-from calcom_pipeline.domain.errors import ConfigurationError, StoreConflict
+from calcom_pipeline.adapters.postgres.pool import SessionPool, SessionPools
+from calcom_pipeline.adapters.postgres.session import Session, beginning, beginning_of_a_lock
+from calcom_pipeline.domain.errors import StoreConflict
 
 Cursor = psycopg.Cursor[Any]
 
-_DRIVER = "postgresql+psycopg"
-_POOL_SIZE = 5
-# Longest wait for a connection of this process's own pool: its other threads hold them for a page each.
-_POOL_SECONDS = 30.0
 # Whoever lost against another transaction tries again after a moment of up to so long, doubled each time.
 _CONFLICT_SECONDS = 0.1
 
@@ -36,18 +28,13 @@ _log = event_logger("database")
 
 
 class Database:
-    """A pool of connections to one schema. Close it, or use `open_database`."""
+    """One schema, on the sessions of a pool that other schemas may use as well. `open_database` opens one alone."""
 
-    def __init__(self, options: dict[str, Any], schema: str, bounds: DatabaseBounds) -> None:
+    def __init__(self, pool: SessionPool, schema: str, bounds: DatabaseBounds) -> None:
         self.schema = schema
         self.bounds = bounds
-        self._options = options
-        opened = cast("Callable[[], Any]", self._opened)
-        self._pool = QueuePool(opened, pool_size=_POOL_SIZE, timeout=_POOL_SECONDS)
+        self._pool = pool
         self._beginnings = {work: beginning(schema, bounds, work) for work in WORKS}
-        # Connections that were opened earlier are not used again: one of them has turned out to be dead.
-        self._trusted_from = 0.0
-        self._closed = False
 
     @contextmanager
     def transaction(self, doing: str, work: Work = "write") -> Generator[Cursor]:
@@ -59,7 +46,11 @@ class Database:
             StoreError: PostgreSQL is away, full, refuses, takes too long, or its schema is not ours.
         """
         with postgres_failures(doing, work):
-            pooled = self._begun(work)
+            pooled = self._pool.begun(
+                self._beginnings[work],
+                answer_seconds=self.bounds.answer_seconds,
+                patience_seconds=self.bounds.patience_seconds(work),
+            )
             session = cast("Session", pooled.driver_connection)
             try:
                 with session.cursor() as cursor:
@@ -73,9 +64,7 @@ class Database:
                 session.close()
                 raise
             finally:
-                if self._closed or session.closed:
-                    pooled.invalidate()
-                pooled.close()
+                self._pool.take_back(pooled)
 
     @contextmanager
     def beside_the_pool(self, doing: str) -> Generator[Cursor]:
@@ -87,7 +76,7 @@ class Database:
             StoreError: PostgreSQL is away or refuses.
         """
         with postgres_failures(doing):
-            session = self._opened()
+            session = self._pool.opened()
             try:
                 bounds = self.bounds
                 session.begin(
@@ -113,41 +102,7 @@ class Database:
             found = cursor.execute("SELECT pg_backend_pid()").fetchall()
             return found[0][0] != cursor.connection.info.backend_pid
 
-    def close(self) -> None:
-        """Close the pool; a connection that is in use is closed by its user."""
-        self._closed = True
-        self._pool.dispose()
-
     # --- inside ------------------------------------------------------------------------------------------
-
-    def _opened(self) -> Session:
-        return open_session(self._options, self.bounds)
-
-    def _begun(self, work: Work) -> PoolProxiedConnection:
-        """A connection in a transaction. Beginning one is the look whether a pooled connection still lives."""
-        bounds = self.bounds
-        while True:
-            pooled = self._pool.connect()
-            session = cast("Session", pooled.driver_connection)
-            if session.opened_at < self._trusted_from:
-                pooled.invalidate()
-                continue
-            try:
-                session.begin(
-                    self._beginnings[work],
-                    answer_seconds=bounds.answer_seconds,
-                    patience_seconds=bounds.patience_seconds(work),
-                )
-            except psycopg.OperationalError:
-                pooled.invalidate()
-                if not session.was_used:
-                    raise
-                self._trusted_from = time.monotonic()
-            except BaseException:
-                pooled.invalidate()
-                raise
-            else:
-                return pooled
 
     def _roll_back(self, session: Session) -> bool:
         """Roll back, if the server still answers; else close, which comes to the same."""
@@ -168,29 +123,9 @@ def open_database(
     Raises:
         ConfigurationError: when the URL cannot be understood.
     """
-    database = Database({"application_name": application, **connect_options(url)}, schema, bounds or DatabaseBounds())
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-def driver_url(url: str) -> URL:
-    """The URL with our driver, whichever of postgres://, postgresql:// or postgresql+x:// it came with."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigurationError(["DATABASE_URL is no postgresql:// address"]) from None
-    if not parsed.drivername.startswith("postgres"):
-        raise ConfigurationError([f"DATABASE_URL names {parsed.drivername}, but only PostgreSQL is supported"])
-    return parsed.set(drivername=_DRIVER)
-
-
-def connect_options(url: str | URL) -> dict[str, Any]:
-    """What psycopg gets of a URL: part by part, so that nothing in them has to be quoted for anybody."""
-    parsed = driver_url(url) if isinstance(url, str) else url
-    dialect: Any = PGDialect_psycopg()
-    return dict(dialect.create_connect_args(parsed)[1])
+    bounds = bounds or DatabaseBounds()
+    with SessionPools() as pools:
+        yield Database(pools.pool(url, bounds, application=application), schema, bounds)
 
 
 def statement(text: str) -> LiteralString:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolUsedUp
 
 from calcom_pipeline.adapters.postgres.bounds import Work, setting_of
-from calcom_pipeline.adapters.postgres.session import PeerSilent
+from calcom_pipeline.adapters.postgres.session import PeerSilent, ServerLeftAlone
 from calcom_pipeline.domain.errors import SchemaOutdated, StoreConflict, StoreError, StoreTimeout
 
 _CHECK = "Check DATABASE_URL and the server."
@@ -78,6 +78,12 @@ _KNOWN: tuple[tuple[type[BaseException], type[StoreError], str, str], ...] = (
         StoreTimeout,
         "the database did not answer in time",
         "Check DATABASE_URL and the server, or raise CALCOM_DATABASE_CONNECT_SECONDS.",
+    ),
+    (
+        ServerLeftAlone,
+        StoreError,
+        "the database could not be reached a moment ago, and is left alone for some seconds",
+        _CHECK,
     ),
     (
         PoolUsedUp,

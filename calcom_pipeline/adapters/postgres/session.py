@@ -28,6 +28,13 @@ class PeerSilent(psycopg.OperationalError):
         self.seconds = seconds
 
 
+class ServerLeftAlone(psycopg.OperationalError):
+    """No connection could be made a moment ago, so the server was not asked; it is again after `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"left alone for another {seconds:.1f} s")
+
+
 class Session(psycopg.Connection[Any]):
     """A connection whose every wait ends after `patience_seconds`."""
 

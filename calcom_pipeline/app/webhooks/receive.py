@@ -1,20 +1,22 @@
 """Take deliveries in: judge them, keep them, and only then have them answered. Cal.com delivers once.
 
-One thread writes for all requests, so that those that come together share one way to the disk. With PostgreSQL away
-they go to the spool; with that full too they are lost, which is counted and answered as what it is.
+One thread at a time writes for all requests of an account, so that those that come together share one way to the
+disk. With PostgreSQL away they go to the spool; with that full too they are lost, which is counted and answered as what
+it is.
 """
 
-import queue
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, Self
 
 from calcom_pipeline.app.webhooks.delivery_ports import DeliveryEntry, DeliverySpool, Spooled, SpoolFull
+from calcom_pipeline.app.webhooks.tasks import BackgroundTask, TaskThreads
 from calcom_pipeline.domain.errors import PipelineError, StoreError
 from calcom_pipeline.domain.webhooks.deliveries import Delivery, Refused, judge
 
@@ -42,7 +44,7 @@ class IntakeOptions:
 
 
 class Intake:
-    """Judges in the caller's thread, keeps in its own. Open as long as the block."""
+    """Judges in the caller's thread, keeps in another. Open as long as the block."""
 
     def __init__(
         self,
@@ -54,8 +56,12 @@ class Intake:
         taken: Callable[[], None] = lambda: None,
         troubled: Callable[[str, int], None] = lambda _why, _number: None,
         clock: Callable[[], float] = time.monotonic,
+        threads: TaskThreads | None = None,
     ) -> None:
-        """`taken` hears that the inbox has something new; `troubled` why deliveries went elsewhere, and how many."""
+        """`taken` hears that the inbox has something new; `troubled` why deliveries went elsewhere, and how many.
+
+        It writes in one of `threads`, which are open for longer; without them it has a thread of its own.
+        """
         self._entry = entry
         self._spool = spool
         self._options = options
@@ -63,24 +69,30 @@ class Intake:
         self._taken = taken
         self._troubled = troubled
         self._clock = clock
-        self._waiting: queue.Queue[tuple[Delivery, Future[Outcome]] | None] = queue.Queue(_WAITING)
+        self._shared_threads = threads
+        self._waiting: deque[tuple[Delivery, Future[Outcome]]] = deque()
         self._away_until = float("-inf")
         self._may_hold_spooled = True  # of a process before this one
         self._counts: Counter[str] = Counter()
         self._closed = False
         self._guard = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="webhook-intake", daemon=True)
+        self._task: BackgroundTask | None = None
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        threads = self._shared_threads or self._stack.enter_context(
+            TaskThreads("webhook-intake", most=1, failed=lambda error: self._troubled(_unexpected(error), 0))
+        )
+        self._task = threads.add(self._work)
         return self
 
     def __exit__(self, *_: object) -> None:
         """What was submitted is kept and answered before this returns."""
         with self._guard:
             self._closed = True
-            self._waiting.put(None)
-        self._thread.join()
+        if self._task is not None:
+            self._task.end()
+        self._stack.close()
 
     def counts(self) -> dict[str, int]:
         """How many deliveries of this process came to what: outcomes, and `refused_...`."""
@@ -99,10 +111,11 @@ class Intake:
         """Ends when the delivery is kept, or lost. Returns at once."""
         outcome: Future[Outcome] = Future()
         with self._guard:
-            has_room = not self._closed and not self._waiting.full()
-            if has_room:
-                self._waiting.put_nowait((delivery, outcome))
-        if not has_room:
+            task = self._task if not self._closed and len(self._waiting) < _WAITING else None
+            if task is not None:
+                self._waiting.append((delivery, outcome))
+                task.wake()
+        if task is None:
             self._counts["lost"] += 1
             self._troubled("more deliveries wait than can be held", 1)
             outcome.set_result("lost")
@@ -110,37 +123,19 @@ class Intake:
 
     # --- the thread --------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        while True:
-            batch, is_last = self._gathered()
-            if batch:
-                self._keep(batch)
-            if self._may_hold_spooled and self._clock() >= self._away_until:
-                self._move_some()
-            if is_last:
-                return
-
-    def _gathered(self) -> tuple[list[tuple[Delivery, "Future[Outcome]"]], bool]:
-        """Those that wait, at least one unless time is up for another look at PostgreSQL; whether it is the end."""
-        batch: list[tuple[Delivery, Future[Outcome]]] = []
-        try:
-            item = self._waiting.get(timeout=self._patience())
-            while item is not None:
-                batch.append(item)
-                if len(batch) == _TOGETHER:
-                    return batch, False
-                item = self._waiting.get_nowait()
-        except queue.Empty:
-            return batch, False
-        return batch, True
-
-    def _patience(self) -> float | None:
-        """How long to wait for the next delivery before the spool is looked into, in seconds."""
-        return (
-            max(0.0, min(self._away_until - self._clock(), self._options.pause_seconds))
-            if self._may_hold_spooled
-            else None
-        )
+    def _work(self) -> float | None:
+        """Keep those that wait, or the first of them; seconds until the spool is looked into, if that may hold some."""
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _TOGETHER))]
+        if batch:
+            self._keep(batch)
+        if self._may_hold_spooled and self._clock() >= self._away_until:
+            self._move_some()
+        if self._waiting:
+            return 0.0
+        if self._closed:
+            return None
+        left = max(0.0, min(self._away_until - self._clock(), self._options.pause_seconds))
+        return left if self._may_hold_spooled else None
 
     def _keep(self, batch: Sequence[tuple[Delivery, "Future[Outcome]"]]) -> None:
         deliveries = [delivery for delivery, _ in batch]
@@ -152,7 +147,7 @@ class Intake:
             else:
                 outcomes = _told_apart(deliveries, new)
         except Exception as error:  # noqa: BLE001 - a bug here must neither end the thread nor leave a caller waiting
-            self._troubled(f"unexpected {type(error).__name__}", len(batch))
+            self._troubled(_unexpected(error), len(batch))
             outcomes = ["lost"] * len(batch)
         self._counts.update(outcomes)
         for (_, future), outcome, is_heard in zip(batch, outcomes, heard, strict=True):
@@ -198,6 +193,10 @@ class Intake:
     def _is_away(self, error: Exception) -> None:
         self._away_until = self._clock() + self._options.pause_seconds
         self._troubled(str(error) if isinstance(error, StoreError) else type(error).__name__, 0)
+
+
+def _unexpected(error: Exception) -> str:
+    return f"unexpected {type(error).__name__}"
 
 
 def move_oldest(spool: DeliverySpool, entry: DeliveryEntry) -> int | None:

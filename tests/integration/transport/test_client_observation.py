@@ -228,6 +228,18 @@ def test_a_full_batch_is_written_at_once(database: Database):
     recorder.close()
 
 
+def test_one_that_has_written_all_has_no_thread_until_the_next_call(database: Database):
+    now = [0.0]
+    recorder = ApiCallRecorder(database, clock=lambda: now[0])
+    for written in (1, 2):
+        now[0] += 60  # it is time to write at once
+        recorder.completed(record(written))
+        assert when(lambda: recorder._thread is None)
+        assert len(rows(database)) == written
+    recorder.close()
+    assert recorder.dropped == 0
+
+
 def test_while_postgresql_is_away_calls_go_on_and_their_rows_are_kept(
     database: Database, caplog: pytest.LogCaptureFixture
 ):

@@ -11,7 +11,9 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-from calcom_pipeline.adapters.postgres.database import driver_url, postgres_failures, statement
+from calcom_pipeline.adapters.postgres.database import statement
+from calcom_pipeline.adapters.postgres.failures import postgres_failures
+from calcom_pipeline.adapters.postgres.pool import driver_url
 from calcom_pipeline.adapters.process_identity import is_gone
 
 #: A holder that has not renewed for this long has lost the claim, and knows it by its own clock.

@@ -11,8 +11,10 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import class_row
 
-from calcom_pipeline.adapters.postgres.database import driver_url, postgres_failures, statement
+from calcom_pipeline.adapters.postgres.database import statement
+from calcom_pipeline.adapters.postgres.failures import postgres_failures
 from calcom_pipeline.adapters.postgres.maintenance.run_leases import Lease, RunLeases
+from calcom_pipeline.adapters.postgres.pool import driver_url
 from calcom_pipeline.adapters.process_identity import is_gone
 from calcom_pipeline.domain.maintenance.liveness import LoopProgress, SlotHolder
 

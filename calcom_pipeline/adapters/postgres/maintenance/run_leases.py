@@ -15,7 +15,9 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import class_row
 
-from calcom_pipeline.adapters.postgres.database import driver_url, postgres_failures, statement
+from calcom_pipeline.adapters.postgres.database import statement
+from calcom_pipeline.adapters.postgres.failures import postgres_failures
+from calcom_pipeline.adapters.postgres.pool import driver_url
 
 _CONNECT_SECONDS = 5
 _STATEMENT_SECONDS = 10  # these are statements on a few rows: one that takes longer waits for something

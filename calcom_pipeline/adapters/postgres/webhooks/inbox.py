@@ -89,6 +89,12 @@ class PostgresInbox:
             is_open, due, newest, claims = counts(cursor.execute(queries.BACKLOG, {"now": now}))
             return InboxBacklog(int(is_open), int(due), f"{due}:{newest}:{claims}")
 
+    def seconds_until_due(self, *, now: datetime) -> float | None:
+        """How long until a delivery, or a fact that the cache has to hear of, is due; None if nothing is open."""
+        with self._database.transaction("Reading the inbox", "read") as cursor:
+            found = cursor.execute(queries.NEXT_DUE, {"now": now}).fetchone()
+        return None if found is None else found[0]
+
     def states(self) -> dict[str, int]:
         """How many deliveries are in which state."""
         with self._database.transaction("Reading the inbox", "read") as cursor:

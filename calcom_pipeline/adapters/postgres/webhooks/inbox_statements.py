@@ -58,6 +58,12 @@ SELECT count(*), count(*) FILTER (WHERE next_attempt_at <= %(now)s),
        coalesce(max(id) FILTER (WHERE next_attempt_at <= %(now)s), 0),
        coalesce(sum(claims) FILTER (WHERE next_attempt_at <= %(now)s), 0)
 FROM webhook_inbox WHERE state = 'open'"""
+# A fact without a time is due at once.
+NEXT_DUE = """
+SELECT extract(epoch FROM least(
+    (SELECT min(next_attempt_at) FROM webhook_inbox WHERE state = 'open'),
+    (SELECT min(coalesce(next_attempt_at, %(now)s)) FROM invalidations WHERE state = 'pending')
+) - %(now)s)::float8"""
 COUNTS = "SELECT state, count(*) FROM webhook_inbox GROUP BY state"
 
 # --- people ----------------------------------------------------------------------------------------------------------
