@@ -38,7 +38,7 @@ CORPUS: tuple[tuple[str, ...], ...] = (
     ("explain", "\x00x"),
     ("resolve", "x" * 300, "--take", "local"),
 )
-_TRACEBACK = re.compile(r"Traceback|File \"|/calcom_pipeline/")
+_TRACEBACK = re.compile(r"Traceback|^  File \"|/calcom_pipeline/", re.MULTILINE)
 
 
 def leaves(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
