@@ -126,7 +126,8 @@ def test_a_soak_of_everything_at_once_leaves_nothing_wrong(stage: SoakStage):
     record = Path(tempfile.gettempdir()) / f"calcom-soak-{SEED}-{time.strftime('%Y%m%d-%H%M%S')}"
     record.mkdir()
     (record / "plan.txt").write_text("\n".join(map(str, plan)))
-    print(f"\nseed {SEED}, {MINUTES:g} minutes, {len(plan)} blows; the record is {record}", flush=True)
+    again = f"make soak MINUTES={MINUTES:g} SEED={SEED}"
+    print(f"\nseed {SEED}, {MINUTES:g} minutes, {len(plan)} blows: {again}; plan and record: {record}", flush=True)
     if not stage.disk.is_small:
         print("disk full: not run, nothing may be mounted here", flush=True)
     crew, weather, memory = hands_on(stage, SEED), Weather(stage, record / "done.jsonl"), Memory(stage)
@@ -141,8 +142,9 @@ def test_a_soak_of_everything_at_once_leaves_nothing_wrong(stage: SoakStage):
     stage.count()
     print(
         f"\nseed {SEED}: {sum(weather.kills.values())} kills in {lasted:.0f} s ({dict(weather.kills)}); "
-        f"{dict(sorted(weather.struck.items()))}; {dict(done)}; `up` ended by itself {stage.ended_by_itself}; all was "
-        f"right {took:.0f} s into the quiet: {figures}; memory in MB: {memory} ({machine()})"
+        f"{dict(sorted(weather.struck.items()))}; {dict(done)}; {stage.calls} calls, {stage.refused} refused; "
+        f"`up` ended by itself {stage.ended_by_itself}; all was right {took:.0f} s into the quiet, no drift was left: "
+        f"{figures}; {stage.room()}; memory in MB: {memory} ({machine()})"
     )
     bugs = [bug for hands in crew for bug in hands.bugs]
     assert not bugs, "\n".join(bugs)
