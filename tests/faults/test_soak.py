@@ -107,7 +107,7 @@ def a_night(stage: SoakStage) -> None:
 
         def done(read: list[str] = read, own: dict[str, str] = own) -> bool:
             stage.keep()
-            return subprocess.run(read, env=own, capture_output=True, check=False, timeout=300).returncode == 0
+            return subprocess.run(read, env=own, capture_output=True, check=False, timeout=600).returncode == 0
 
         wait_for(done, QUIET_SECONDS, every=2)
 
