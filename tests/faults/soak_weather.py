@@ -28,7 +28,7 @@ PROGRESS_SECONDS: Final = 60.0
 #: The key that two of three accounts share.
 OWNERS_SHARE: Final = 2 / 3
 #: What is left to do is done within so much more time, a part of the plan's.
-LONGER: Final = 1.0
+LONGER: Final = 2.0
 _BROKEN = OSError, ControlError, ValueError, http.client.HTTPException
 
 

@@ -41,7 +41,7 @@ SEED: Final = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange
 QUIET_SECONDS: Final = 1800.0  # three accounts share the machine, and it may be busy with something else
 CALLERS_SECONDS: Final = 60.0
 PAUSES: Final = (1.0, 5.0)  # three of them, and a run is seconds of CPU
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(MINUTES * 60 * 3 + 3 * QUIET_SECONDS)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(MINUTES * 60 * 4 + 4 * QUIET_SECONDS)]
 
 
 @pytest.fixture
