@@ -109,6 +109,8 @@ class Receiver:
 class SoakStage(Stage):
     """All of it, begun at once. The environment must hold what `environment` gives."""
 
+    run_start_seconds = START_SECONDS
+
     def __init__(self, port: int, folder: Path, lines: dict[str, StallingProxy], disk: SmallDisk) -> None:
         self.folder, self.lines, self.disk = folder, lines, disk
         self.data = disk.place
