@@ -76,8 +76,9 @@ def hands_on(stage: SoakStage, seed: int) -> list[Hands]:
         of_member = key_name == MEMBER
         name, user_id = f"hands-{account}", users[1] if of_member else users[0]
         key = control.mutate("set_key", name=name, user_id=user_id, limits=[{"hits": 1_000_000}])["key"]
-        member: dict[str, Any] = {"types": alone, "visited": alone, "team": None, "shared_type": None}
-        types = member if of_member else {"visited": Hands.types}
+        types: dict[str, Any] = {"visited": Hands.types}
+        if of_member:
+            types = {"types": alone, "visited": alone, "team": None, "shared_type": None}
         crew.append(Hands(stage, seed * 10 + number, key, account=account, pauses=PAUSES, **types))
     return crew
 
