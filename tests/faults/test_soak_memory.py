@@ -1,11 +1,13 @@
 """When a soak takes what a kind of process took for a leak."""
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from tests.faults.soak_memory import Memory
-from tests.faults.soak_stage import SoakStage
+
+if TYPE_CHECKING:
+    from tests.faults.soak_stage import SoakStage
 
 LEVEL, GROWN, YOUNG, LARGE = [190.0, 200.0, 207.0], [190.0, 240.0, 300.0], [152.0, 246.0, 245.0], [240.0, 401.0, 240.0]
 
