@@ -255,6 +255,7 @@ class Hands:
                 what(stop)
             except Exception:  # noqa: BLE001 - told at the end: a thread's error is nobody's otherwise
                 self.bugs.append(traceback.format_exc())
+                print(self.bugs[-1], flush=True)
 
         threads = [threading.Thread(target=watched, args=[what]) for what in hands]
         for thread in threads:
