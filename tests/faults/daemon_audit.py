@@ -36,8 +36,8 @@ _F = TypeVar("_F")
 #: Starts nearer than this go by themselves while a day is cached.
 _PASSING = timedelta(minutes=10)
 _NAMED = 3
-#: A start that takes longer is given up by Dagster's run monitoring (dagster.yaml), at its next look.
-_START_SECONDS = 120 + 15
+#: How soon Dagster's run monitoring looks again.
+_MONITORING_SECONDS = 15
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,10 @@ class Auditor:
         """Runs, slots, leases, facts, doubts, locks."""
         url = self.stage.servers().dagster_pg_url
         progress = runs_in_progress(url)
+        longest = self.stage.run_start_seconds + _MONITORING_SECONDS
         for run in progress:
             alive = [holder for holder in run.holders if not is_gone(holder)]
-            starts = run.status in ("NOT_STARTED", "QUEUED", "STARTING") and run.age_seconds < _START_SECONDS
+            starts = run.status in ("NOT_STARTED", "QUEUED", "STARTING") and run.age_seconds < longest
             if not starts and not alive:
                 yield f"run {run.run_id} ({run.job}, {run.status}, {run.age_seconds:.0f} s) has no living process"
         going = {run.run_id for run in progress}

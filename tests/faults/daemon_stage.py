@@ -26,6 +26,9 @@ class Away(OSError):  # noqa: N818 - says what happened
 class Stage:
     """One `up` after the other on one data folder. `count` hears the counters of a sandbox that is about to die."""
 
+    #: A start of a run that takes longer is given up by Dagster's run monitoring (dagster.yaml), at its next look.
+    run_start_seconds: float = 120
+
     def __init__(self, port: int) -> None:
         self.data = Path(os.environ["CALCOM_DATA_DIR"])
         self.up = Up(port)

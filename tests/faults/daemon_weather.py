@@ -4,6 +4,7 @@ Both sides of a service are edited, each field by one side alone: what both chan
 has to settle, and nothing could be said of it. An edit is tried until it is done, so the memory is right.
 """
 
+import http.client
 import os
 import random
 import threading
@@ -183,7 +184,7 @@ class Hands:
 
     def trouble_pages(self) -> None:
         """A new sandbox knows of no fault."""
-        with suppress(Away, OSError):
+        with suppress(OSError, ValueError, http.client.HTTPException):
             url, control = self.stage.sandbox()
             if url != self._faulted:
                 fault: dict[str, Any] = {"share": INSIDE_PAGES, "rows": 3, "seed": self.seed}
@@ -254,6 +255,7 @@ class Hands:
                 what(stop)
             except Exception:  # noqa: BLE001 - told at the end: a thread's error is nobody's otherwise
                 self.bugs.append(traceback.format_exc())
+                print(self.bugs[-1], flush=True)
 
         threads = [threading.Thread(target=watched, args=[what]) for what in hands]
         for thread in threads:

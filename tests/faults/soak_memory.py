@@ -16,6 +16,8 @@ LOOK_SECONDS: Final = 5.0
 KINDS: Final = ("code server", "daemon", "webserver", "receiver", "owner", "postmaster", "valkey", "sandbox", "run")
 #: The most of the last third against the most of the first: caches fill, and processes begin small.
 GROWTH, SLACK_MEGABYTES = 1.25, 40.0
+#: Whoever lives for seconds cannot grow over a soak, and how far one got between two looks is chance: a bound for each.
+MOST_MEGABYTES: Final = {"run": 400.0}
 
 
 @dataclass
@@ -38,10 +40,14 @@ class Memory:
             thread.join()
 
     def growing(self) -> Iterator[str]:
-        """Kinds whose processes took more and more."""
+        """Kinds whose processes took more and more, or more than they may."""
         for kind, figures in self.seen.items():
             first, last = self._thirds(figures)
-            if last > first * GROWTH + SLACK_MEGABYTES:
+            if kind in MOST_MEGABYTES:
+                most = max(size for _, size in figures)
+                if most > MOST_MEGABYTES[kind]:
+                    yield f"memory: a {kind} took {most:.0f} MB"
+            elif last > first * GROWTH + SLACK_MEGABYTES:
                 yield f"memory: a {kind} took {first:.0f} MB at most in the first third, {last:.0f} MB in the last"
 
     def __str__(self) -> str:

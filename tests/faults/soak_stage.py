@@ -4,10 +4,13 @@ Two accounts share a key of one user at Cal.com, the third has another user's. S
 again by whoever looks after services, which is this.
 """
 
+import http.client
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -106,11 +109,14 @@ class Receiver:
 class SoakStage(Stage):
     """All of it, begun at once. The environment must hold what `environment` gives."""
 
+    run_start_seconds = START_SECONDS
+
     def __init__(self, port: int, folder: Path, lines: dict[str, StallingProxy], disk: SmallDisk) -> None:
         self.folder, self.lines, self.disk = folder, lines, disk
         self.data = disk.place
         self._companion = companion(folder)
         self._receivers: list[Receiver] = []
+        self._counted: dict[str, Counter[str]] = {}
         self._ending = threading.Event()
         self._keeper = threading.Thread(target=self._keep_servers, daemon=True, name="keeper of the servers")
         self._keeper.start()
@@ -133,11 +139,29 @@ class SoakStage(Stage):
             return [each.process.pid for each in self._receivers if each.process and each.process.poll() is None]
         return super().pids(kind)
 
+    @property
+    def calls(self) -> int:
+        """Requests of our keys that a stand-in counted, as of the last `count`."""
+        return sum(each["requests"] for each in self._counted.values())
+
     def count(self) -> None:
-        """Requests that Cal.com's limiter refused, of our keys; those that a fault refused are none of them."""
-        with suppress(OSError):
-            keys = self.sandbox()[1].counters()["keys"]
-            self.refused += sum(keys.get(name, {}).get("refused", 0) for name in (OWNER, MEMBER))
+        """Requests of our keys, and those that Cal.com's limiter refused; what a fault refused is none of them.
+
+        Each stand-in is counted by its address: a dead one by what was heard of it last.
+        """
+        with suppress(OSError, ValueError, http.client.HTTPException):
+            url, control = self.sandbox()
+            keys = control.counters()["keys"]
+            ours = [keys[name] for name in (OWNER, MEMBER) if name in keys]
+            counts = (Counter(requests=key["requests"], refused=key.get("refused", 0)) for key in ours)
+            self._counted[url] = sum(counts, Counter[str]())
+            self.refused = sum(each["refused"] for each in self._counted.values())
+
+    def room(self) -> str:
+        """How much of the small disk is taken, and how much the logs and Dagster's home beside it are, in megabytes."""
+        found = [os.walk(self.folder / name) for name in ("home", "logs")]
+        others = sum(_bytes(Path(place, name)) for each in found for place, _, names in each for name in names)
+        return f"disk {shutil.disk_usage(self.data).used >> 20} MB, logs and home {others >> 20} MB"
 
     def end(self) -> None:
         """Everything but the servers, which nobody starts again."""
@@ -186,6 +210,12 @@ class SoakStage(Stage):
         for account in ACCOUNTS:
             with ready_container(load_settings({**os.environ, "CALCOM_ACCOUNT": account})) as container:
                 subscribe(container)
+
+
+def _bytes(file: Path) -> int:
+    with suppress(OSError):
+        return file.stat().st_size
+    return 0
 
 
 def companion(folder: Path) -> local.Companion:

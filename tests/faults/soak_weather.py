@@ -5,6 +5,7 @@ to cut off. What met nobody, or went with a stand-in that was killed, is done ag
 """
 
 import heapq
+import http.client
 import json
 import time
 from collections import Counter
@@ -23,11 +24,12 @@ TICK_SECONDS: Final = 0.1
 #: A fault of the stand-in waits so long for somebody to strike; then it is withdrawn, and put in force again.
 PATIENCE_SECONDS: Final = 60.0
 AGAIN_SECONDS: Final = 2.0
+PROGRESS_SECONDS: Final = 60.0
 #: The key that two of three accounts share.
 OWNERS_SHARE: Final = 2 / 3
 #: What is left to do is done within so much more time, a part of the plan's.
-LONGER: Final = 1.0
-_BROKEN = OSError, ControlError, ValueError
+LONGER: Final = 2.0
+_BROKEN = OSError, ControlError, ValueError, http.client.HTTPException
 
 
 @dataclass
@@ -49,6 +51,7 @@ class Weather:
     kills: Counter[str] = field(default_factory=Counter[str])
     _under_way: list[UnderWay] = field(default_factory=list[UnderWay])
     _began: float = 0.0
+    _progress_at: float = PROGRESS_SECONDS
 
     def rage(self, plan: list[Blow]) -> float:
         """All of it; in how many seconds."""
@@ -65,6 +68,7 @@ class Weather:
                     break
             for number, blow in enumerate(self._ended(), start=len(plan) * 2):
                 heapq.heappush(waiting, (self._now() + AGAIN_SECONDS, number, blow))
+            self._tell_progress(len(waiting) + len(self._under_way), len(plan))
             time.sleep(TICK_SECONDS)
         for left in self._under_way:
             with suppress(*_BROKEN):
@@ -168,6 +172,18 @@ class Weather:
             self._note(one.blow.name, "struck" if struck else "met nobody")
             again += [] if struck else [one.blow]
         return again
+
+    def _tell_progress(self, left: int, planned: int) -> None:
+        """A line a minute."""
+        if self._now() < self._progress_at:
+            return
+        self._progress_at = self._now() + PROGRESS_SECONDS
+        self.stage.count()
+        print(
+            f"{time.strftime('%H:%M:%S')} {self._now() / 60:.0f} min: {planned - left} of {planned} blows done, "
+            f"{sum(self.kills.values())} kills, {self.stage.calls} calls, {self.stage.room()}",
+            flush=True,
+        )
 
     def _after(self, seconds: float, struck: Callable[[], bool] = lambda: True) -> Callable[[], bool | None]:
         until = time.monotonic() + seconds

@@ -135,6 +135,15 @@ def test_a_storm_of_refusals_looks_like_the_limiters_own(calcom: Talker):
     assert calcom.get("/me", key="bob").headers["X-RateLimit-Remaining-Default"] == "119"
 
 
+def test_what_a_storm_refuses_is_no_refusal_of_the_limiter_and_no_part_of_its_window(calcom: Talker):
+    calcom.control.add_fault("rate_limited", "GET /v2/me", count=2)
+    assert [calcom.get("/me", key="bob").status for _ in range(3)] == [429, 429, 200]
+    counted = calcom.control.counters()
+    bob = counted["keys"]["bob"]
+    assert (bob["requests"], bob.get("refused", 0), bob["max_in_window"]) == (3, 0, 1)
+    assert counted["endpoints"]["GET /v2/me"] == {"200": 1, "429": 2}
+
+
 def test_latency_delays_and_changes_nothing_else(calcom: Talker):
     calcom.control.add_fault("latency", "GET /v2/me", seconds=0.2, count=1)
     began = time.monotonic()

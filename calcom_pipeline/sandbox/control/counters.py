@@ -3,11 +3,14 @@
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from calcom_pipeline.sandbox.core.json_types import Json
 from calcom_pipeline.sandbox.core.times import SECOND_MS
 
 SLIDING_WINDOW_MS = 60 * SECOND_MS
+#: What the limiter made of a request; a storm of refusals is a fault that looks like it.
+Came = Literal["admitted", "refused", "stormed"]
 _KEPT_REQUESTS = 2_000  # the newest requests are kept one by one
 
 
@@ -26,7 +29,7 @@ class _Sliding:
 
 
 class Counters:
-    """Counts of requests. `who` is a fingerprint, never a secret; `admitted` means not refused by the limiter."""
+    """Counts of requests. `who` is a fingerprint, never a secret."""
 
     def __init__(self, window_ms: int = SLIDING_WINDOW_MS) -> None:
         self.window_ms = window_ms
@@ -41,14 +44,14 @@ class Counters:
         self._sliding: dict[str, _Sliding] = {}
         self._recent: deque[tuple[int, str, str, int]] = deque(maxlen=_KEPT_REQUESTS)
 
-    def record(self, endpoint: str, who: str, status: int, now: int, *, admitted: bool) -> None:
-        """Counts one answered request."""
+    def record(self, endpoint: str, who: str, status: int, now: int, *, came: Came) -> None:
+        """Counts one answered request. One that a fault refused is none that the limiter admitted or refused."""
         self._by_endpoint[endpoint, status] += 1
         self._by_who[who, endpoint] += 1
         self._recent.append((now, endpoint, who, status))
-        if admitted:
+        if came == "admitted":
             self._sliding.setdefault(who, _Sliding()).add(now, self.window_ms)
-        else:
+        if came == "refused":
             self._refused[who] += 1
 
     def as_json(self, names: Iterable[tuple[str, str]]) -> Json:

@@ -25,6 +25,7 @@ from calcom_pipeline.sandbox.http.versions import resolve
 from calcom_pipeline.sandbox.runtime import Sandbox
 
 if TYPE_CHECKING:
+    from calcom_pipeline.sandbox.control.counters import Came
     from calcom_pipeline.sandbox.control.faults import Fault
 
 Scope = MutableMapping[str, Any]
@@ -67,7 +68,7 @@ class Gate:
         self._sandbox.writes += call.method not in _READING
         answer.headers[:0] = outcome.headers
         answer = finish(answer, method=call.method, if_none_match=call.headers.get("if-none-match"))
-        self._sandbox.counters.record(outcome.endpoint, call.who, answer.status, call.now, admitted=outcome.admitted)
+        self._sandbox.counters.record(outcome.endpoint, call.who, answer.status, call.now, came=outcome.came)
         answer.headers += _usual_headers(call)
         try:
             answer = await failing.after(outcome.faults, answer, call, scope)
@@ -101,7 +102,7 @@ class Gate:
         if fault is None:
             return
         limits = limits_for(call.world, read_credentials(call), self._sandbox.key_limit)
-        outcome.admitted = False
+        outcome.came = "stormed"
         outcome.headers = headers_of(
             LimiterVerdict(one.name, one.hits, 0, math.ceil(fault.seconds) or one.block_ms // SECOND_MS, blocked=True)
             for one in limits
@@ -116,7 +117,7 @@ class Gate:
         verdicts = self._sandbox.limiter.hit(who, limits, call.now)
         outcome.headers = headers_of(verdicts)
         if is_refused(verdicts):
-            outcome.admitted = False
+            outcome.came = "refused"
             raise too_many_requests()
 
 
@@ -126,7 +127,7 @@ class _GateOutcome:
     def __init__(self) -> None:
         self.headers: list[tuple[str, str]] = []
         self.endpoint = _UNROUTED
-        self.admitted = True
+        self.came: Came = "admitted"
         self.faults: list[Fault] = []
 
 

@@ -172,6 +172,8 @@ def test_the_values_say_what_our_own_instance_says():
     theirs = VALUES["dagsterDaemon"]
     queue = theirs["runCoordinator"]["config"]["queuedRunCoordinator"]
     assert queue["tagConcurrencyLimits"] == ours["run_coordinator"]["config"]["tag_concurrency_limits"]
+    scheduler = VALUES["scheduler"]["config"]["daemonScheduler"]
+    assert scheduler["maxTickRetries"] == ours["scheduler"]["config"]["max_tick_retries"]
     assert theirs["runRetries"]["maxRetries"] == ours["run_retries"]["max_retries"]
     assert theirs["runRetries"]["retryOnAssetOrOpFailure"] == ours["run_retries"]["retry_on_asset_or_op_failure"]
     assert theirs["runMonitoring"]["maxResumeRunAttempts"] == ours["run_monitoring"]["max_resume_run_attempts"]
