@@ -25,6 +25,8 @@ pytestmark = [pytest.mark.proof, pytest.mark.timeout(1800)]
 TIMES = 30
 PAUSE_SECONDS = 2.5  # a booking costs three calls, and the sandbox grants 120 a minute
 MIRROR_SECONDS, CACHE_SECONDS, EDIT_SECONDS = 2.0, 1.0, 10.0
+#: Some twelve calls follow an edit, its run's included: more of them than the limit of 120 a minute has room for wait.
+ROOM_SECONDS = 8
 LONGEST_WAIT_SECONDS = 120.0
 
 
@@ -138,7 +140,7 @@ def test_an_edit_of_a_service_reaches_cal_com_within_seconds(alone: Up, containe
             cursor.execute("UPDATE services SET name = %s WHERE id::text = %s", (name, service_id))
         wait_for(lambda b=before: writes(control) > b, LONGEST_WAIT_SECONDS)
         taken.append(time.monotonic() - began)
-        time.sleep(number % 4)  # not in step with the sensors
+        time.sleep(ROOM_SECONDS + number % 4)  # not in step with the sensors
     told("from an edit of a service to Cal.com", taken)
     assert max(taken) < EDIT_SECONDS
     position = "SELECT xid::text, id FROM feed_readers WHERE reader = 'service_changes'"
