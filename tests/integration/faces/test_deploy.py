@@ -76,7 +76,7 @@ def test_its_variables_are_settings_and_all_it_writes_is_where_it_may_write(name
     assert settings.local == "never"
     assert (section["ProtectSystem"], section["PrivateTmp"]) == ("strict", "yes")
     state = Path("/var/lib") / section["StateDirectory"]
-    spool = DeliveryGroup(settings, endpoints=None, database=None, stack=None).spool._folder  # type: ignore[arg-type]
+    spool = DeliveryGroup(settings, endpoints=None, database=None, pools=None).spool._folder  # type: ignore[arg-type]
     for written in (data_folder(settings), spool, dagster_instance.home_folder(settings)):
         assert written.is_relative_to(state)
 
