@@ -1,7 +1,6 @@
 """Which runs start at once, and which wait in the queue."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
@@ -21,17 +20,25 @@ _ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("l
 _NO_WORKSPACE: Any = None  # only a launcher that starts something asks for it
 
 
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """One whose coordinator is ours as shipped, but for its number of places."""
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    """An instance whose coordinator is ours as shipped, but for its number of places."""
     shipped = yaml.safe_load((CHECKOUT / "dagster_home" / "dagster.yaml").read_text())["run_coordinator"]
     overrides = {
         "run_coordinator": {**shipped, "config": {**shipped["config"], "max_concurrent_runs": MOST}},
         "run_launcher": {"module": MockedRunLauncher.__module__, "class": MockedRunLauncher.__name__},
     }
-    with dg.instance_for_test(overrides, temp_dir=str(tmp_path)) as opened:
+    with dg.instance_for_test(overrides, temp_dir=str(tmp_path_factory.mktemp("instance"))) as opened:
         assert isinstance(opened.run_coordinator, PromptRunCoordinator)
         yield opened
+
+
+@pytest.fixture
+def instance(one: dg.DagsterInstance) -> dg.DagsterInstance:
+    """The same without a run."""
+    one.run_storage.wipe()
+    cast("MockedRunLauncher", one.run_launcher).queue().clear()
+    return one
 
 
 def made(instance: dg.DagsterInstance, **tags: str) -> dg.DagsterRun:
