@@ -4,14 +4,13 @@ It is a short cut: the outbox and the inbox are also dealt with by Dagster's sen
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 from calcom_pipeline.adapters.observability.structured_log import event_logger
-from calcom_pipeline.app.availability.invalidate import apply_outbox
-from calcom_pipeline.app.webhooks.drain import QuickReads, drain
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.errors import PipelineError
+from calcom_pipeline.web.following import clear_days, reread_bookings
 
 # What was postponed for less is looked at together.
 _SOONEST_SECONDS = 1.0
@@ -63,14 +62,7 @@ class AccountTask:
 
 def clearing_of(container: Container, *, look_seconds: float) -> AccountTask:
     """The cached days that facts of the outbox concern are cleared."""
-    limit = container.settings.invalidation_batch
-
-    def clear() -> None:
-        group = container.availability
-        while apply_outbox(group.outbox, group.cache, limit=limit).facts == limit:
-            pass
-
-    return AccountTask(container, "clearing", clear, look_seconds=look_seconds)
+    return AccountTask(container, "clearing", partial(clear_days, container), look_seconds=look_seconds)
 
 
 def rereading_of(container: Container, stored: Callable[[], None], *, look_seconds: float) -> AccountTask:
@@ -78,17 +70,7 @@ def rereading_of(container: Container, stored: Callable[[], None], *, look_secon
     own = cache(container.bookings.new_mirror)  # made when PostgreSQL is there; it serves one thread at a time
 
     def reread() -> None:
-        calcom, group = container.calcom, container.deliveries
-        drain(
-            calcom.in_lane("sync"),
-            own(),
-            group.inbox,
-            group.spool,
-            now=utc_now,
-            rules=group.drain_rules,
-            quick=QuickReads(calcom.in_lane("interactive"), container.limits.quick.take),
-            stored=stored,
-        )
+        reread_bookings(container, own(), stored)
 
     return AccountTask(container, "rereading", reread, look_seconds=look_seconds)
 

@@ -13,7 +13,7 @@ from calcom_pipeline.app.background import BackgroundThread
 from calcom_pipeline.app.services.follow import follow_services
 from calcom_pipeline.app.services.planning import PlanRequest
 from calcom_pipeline.app.services.sync import ServicesSynced, sync_services
-from calcom_pipeline.app.webhooks.drain import QuickReads, drain
+from calcom_pipeline.app.webhooks.drain import DrainReport, QuickReads, StoresBookings, drain
 from calcom_pipeline.app.webhooks.receive import Intake
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
@@ -43,41 +43,49 @@ def receiving(container: Container) -> Generator[Intake]:
             yield intake
 
 
-def clearing(container: Container) -> BackgroundThread:
-    """The cached days that facts of the outbox concern are cleared."""
+def clear_days(container: Container) -> None:
+    """Clear the cached days that facts of the outbox concern."""
     group, limit = container.availability, container.settings.invalidation_batch
+    while apply_outbox(group.outbox, group.cache, limit=limit).facts == limit:
+        pass
+
+
+def reread_bookings(container: Container, mirror: StoresBookings, stored: Callable[[], None]) -> DrainReport:
+    """Read the bookings again that deliveries name; `stored` hears of each that was written.
+
+    A few go before all else that comes by itself, as far as CALCOM_RATE_QUICK_SHARE allows; a flood waits in turn, so
+    that the budget of those who wait for an answer is left alone.
+    """
+    calcom, group = container.calcom, container.deliveries
+    return drain(
+        calcom.in_lane("sync"),
+        mirror,
+        group.inbox,
+        group.spool,
+        now=utc_now,
+        rules=group.drain_rules,
+        quick=QuickReads(calcom.in_lane("interactive"), container.limits.quick.take),
+        stored=stored,
+    )
+
+
+def clearing(container: Container) -> BackgroundThread:
+    """Days are cleared in a thread of this."""
 
     def work() -> None:
         container.require_schema()
-        while apply_outbox(group.outbox, group.cache, limit=limit).facts == limit:
-            pass
+        clear_days(container)
 
     return _thread(container, "clearing", work)
 
 
 def rereading(container: Container, stored: Callable[[], None]) -> BackgroundThread:
-    """The bookings that deliveries name are read again; `stored` hears of each that was written.
-
-    A few go before all else that comes by itself, as far as CALCOM_RATE_QUICK_SHARE allows; a flood waits in turn, so
-    that the budget of those who wait for an answer is left alone.
-    """
-    calcom, group, take = container.calcom, container.deliveries, container.limits.quick.take
-    quick = QuickReads(calcom.in_lane("interactive"), take)
+    """Bookings are read again in a thread of this."""
     own = cache(container.bookings.new_mirror)  # made when PostgreSQL is there; a mirror serves one thread
 
     def work() -> float | None:
         container.require_schema()
-        report = drain(
-            calcom.in_lane("sync"),
-            own(),
-            group.inbox,
-            group.spool,
-            now=utc_now,
-            rules=group.drain_rules,
-            quick=quick,
-            stored=stored,
-        )
-        return _EARLY_SECONDS if report.not_yet else None
+        return _EARLY_SECONDS if reread_bookings(container, own(), stored).not_yet else None
 
     return _thread(container, "rereading", work)
 
