@@ -55,7 +55,7 @@ def up(port: int | None, host: str) -> None:
     from calcom_pipeline.settings import load_settings
 
     settings = load_settings()
-    address = _Address(host, port or settings.ui_port)
+    address = Address(host, port or settings.ui_port)
     record = data_folder(settings) / "up.json"
     if not record.exists():  # else a killed one's webserver may still be listening
         address.require_free()
@@ -66,7 +66,7 @@ def up(port: int | None, host: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Address:
+class Address:
     """Where the UI is to listen."""
 
     host: str
@@ -123,7 +123,7 @@ def _alone(lock: Path) -> Generator[None]:
         yield
 
 
-def _serve(settings: "Settings", address: _Address, log: "SharedLog", record: Path) -> None:
+def _serve(settings: "Settings", address: Address, log: "SharedLog", record: Path) -> None:
     from calcom_pipeline.bootstrap.dagster_instance import dagster_environment
     from calcom_pipeline.supervising.services import ServiceGivenUp
     from calcom_pipeline.supervising.supervisor import Supervisor, stop_on_signals
@@ -136,7 +136,7 @@ def _serve(settings: "Settings", address: _Address, log: "SharedLog", record: Pa
         click.echo(f"Dagster UI: {address.url}  (in some seconds; Ctrl-C stops it; its log: {log.path})")
         watch = _watching(environment["DAGSTER_PG_URL"], log)
         stack.callback(watch.end)
-        click.echo("\n".join(_where_to_click(address)))
+        click.echo("\n".join(where_to_click(address)))
         services = _services(address, stack.enter_context(_meeting_place(record.parent)), watch)
         if container.endpoints.is_sandbox:
             services += _receiver(settings, address, log)
@@ -153,17 +153,21 @@ def _serve(settings: "Settings", address: _Address, log: "SharedLog", record: Pa
             ) from None
 
 
-def _where_to_click(address: _Address) -> list[str]:
-    """Where a newcomer looks first, and what there is to press."""
-    from calcom_pipeline.defs.account import Account
+def where_to_click(address: Address) -> list[str]:
+    """Where a newcomer looks first, and what there is to press: of the first account, where there are several."""
+    from calcom_pipeline.defs.described import known_accounts
 
-    ui, asset = address.url, Account.from_environment().key("service_sync")
+    accounts, _ = known_accounts()
+    if not accounts:  # each of them is an asset that says what is wrong with it
+        return [f"  Look first:  {address.url}/assets"]
+    first, ui = accounts[0], address.url
+    named = f"CALCOM_ACCOUNT={first.name} " if first.prefix else ""
     return [
-        f"  Look first:  {ui}/assets/{'/'.join(asset.path)}",
+        f"  Look first:  {ui}/assets/{'/'.join(first.key('service_sync').path)}",
         "               what was last written to Cal.com, and which services need somebody",
-        f"  Then press:  {ui}/locations/{_LOCATION}/jobs/{_FIRST_JOB}",
+        f"  Then press:  {ui}/locations/{_LOCATION}/jobs/{first.named(_FIRST_JOB)}",
         '               "Materialize all" there runs the whole loop once',
-        "  Next: calcom-pipeline status --watch   (the same in another terminal)",
+        f"  Next: {named}calcom-pipeline status --watch   (the same in another terminal)",
     ]
 
 
@@ -200,7 +204,7 @@ def _meeting_place(data: Path) -> Generator[Path]:
         yield Path(short)
 
 
-def _services(address: _Address, place: Path, watch: "InstanceWatch") -> list["SupervisedService"]:
+def _services(address: Address, place: Path, watch: "InstanceWatch") -> list["SupervisedService"]:
     """The code server, and whoever asks it once it answers."""
     from calcom_pipeline.supervising.services import SupervisedService
 
@@ -227,7 +231,7 @@ def _services(address: _Address, place: Path, watch: "InstanceWatch") -> list["S
     ]
 
 
-def _receiver(settings: "Settings", address: _Address, log: "SharedLog") -> list["SupervisedService"]:
+def _receiver(settings: "Settings", address: Address, log: "SharedLog") -> list["SupervisedService"]:
     """The HTTP API with the receiver, to which the sandbox delivers; none where people have set up their own."""
     from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.bootstrap.locations import data_folder
