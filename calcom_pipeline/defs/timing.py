@@ -1,6 +1,7 @@
 """What schedules and sensors of all rooms have in common."""
 
 import math
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -8,8 +9,11 @@ import dagster as dg
 from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.defs.account import Account
 
+#: Runs that the schedules of an account start by themselves, those of nights left out.
+RUNS_PER_HOUR = 41
 CAUSES_NAMED = 20  # a tag is read by people; the feed holds all of them
 _MINUTES = 60  # of an hour
+_HOUR = 3600  # seconds
 _LONGEST_TAG = 250  # Dagster keeps no longer ones
 
 
@@ -36,25 +40,57 @@ def running(
     """A schedule of an account's job that runs out of the box, unless CALCOM_SCHEDULES is off; `cron` is in UTC.
 
     Its minutes are shifted by the account's own number, so that accounts and installations do not ask in step. `work`
-    is its name among what asks Cal.com by itself: it comes less often where that would be too much.
+    is its name among what asks Cal.com by itself: it comes less often where that would be too much. Of many accounts
+    each comes less often: see `turns_apart`.
     """
-    runs = account.at_load.schedules
+    runs, apart = account.at_load.schedules, turns_apart(account)
+    shifted_cron = shifted(cron, account.shift_minutes)
     common: dict[str, Any] = {
         "name": account.named(name),
         "job_name": account.named(job),
-        "cron_schedule": shifted(cron, account.shift_minutes),
+        "cron_schedule": shifted_cron,
         "default_status": dg.DefaultScheduleStatus.RUNNING if runs else dg.DefaultScheduleStatus.STOPPED,
         "description": why,
     }
-    if work is None:
+    if work is None and apart == 1:
         return dg.ScheduleDefinition(**common)
 
     def in_turn(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        at = context.scheduled_execution_time
+        turn = turn_of(shifted_cron, at) + account.shift_minutes
+        if turn % apart and not is_nightly(shifted_cron):
+            return dg.SkipReason(
+                f"Every {apart}th turn: the schedules of {account.accounts} accounts start "
+                f"{account.at_load.scheduled_runs_per_hour} runs an hour at most (CALCOM_SCHEDULED_RUNS_PER_HOUR)"
+            )
+        if work is None:
+            return dg.RunRequest()
         with ready_container(account.settings()) as container:
-            wait = container.maintenance.standing_calls.not_yet(work, context.scheduled_execution_time)
+            standing = container.maintenance.standing_calls
+            wait = standing.not_yet(work, at) if apart == 1 else standing.not_this(work, turn // apart, apart)
         return dg.SkipReason(wait) if wait else dg.RunRequest()
 
     return dg.ScheduleDefinition(**common, execution_fn=in_turn)
+
+
+def turns_apart(account: Account) -> int:
+    """How many turns apart two runs of one of its schedules are: where there are many accounts, more than one.
+
+    A run is a process that costs some 4 s of CPU before it does anything.
+    """
+    wanted = account.accounts * RUNS_PER_HOUR
+    return max(1, math.ceil(wanted / account.at_load.scheduled_runs_per_hour))
+
+
+def is_nightly(cron: str) -> bool:
+    """Whether a schedule comes once a day, or less often."""
+    return cron.split(" ")[1] != "*"
+
+
+def turn_of(cron: str, at: datetime) -> int:
+    """The number of a turn of a schedule that comes every hour, one more than that of the turn before."""
+    own = [int(minute) for minute in cron.split(" ", maxsplit=1)[0].split(",")]
+    return int(at.timestamp()) // _HOUR * len(own) + sum(minute < at.minute for minute in own)
 
 
 def shifted(cron: str, minutes: int) -> str:

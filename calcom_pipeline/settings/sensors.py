@@ -24,6 +24,13 @@ class SensorSettings(SettingsGroup):
         description="No sensor of an account looks more often than so many seconds times the accounts of its code "
         "location: of a hundred, every two minutes. 0: as if it were alone.",
     )
+    scheduled_runs_per_hour: int = Field(
+        default=240,
+        ge=1,
+        le=100_000,
+        description="Runs that the schedules of a code location start at most, of 4 s of CPU or more; an account has "
+        "41. Where there are many, each schedule takes every second turn, or every third; those of nights take theirs.",
+    )
     booking_look_seconds: Annotated[int | None, Optional_] = Field(
         default=None,
         ge=1,

@@ -22,8 +22,6 @@ ACCOUNTS: Final = int(os.environ.get("MANY_ACCOUNTS", "100"))
 IDLE_MINUTES: Final = float(os.environ.get("MANY_IDLE_MINUTES", "60"))
 LIMIT: Final = 120
 SYNC_SECONDS: Final = 3600
-#: Longer than the distance of looks, at which the sensors of a hundred accounts come by.
-QUIET_SECONDS: Final = 240
 BOUND: Final = 1.1
 IDLE_SHARE: Final = 0.30
 
@@ -102,21 +100,13 @@ def idle(many: ManyAccounts) -> Iterator[str]:
 
 
 def settle(many: ManyAccounts) -> None:
-    """Every sensor has looked for the first time, every subscription is made, and the runs of that have ended."""
-    last, since = -1, time.monotonic()
+    """Every account's sensors have looked for the first time, which plans all services once more."""
 
-    def quiet() -> bool:
-        nonlocal last, since
-        runs = sum(many.statuses().values())
-        if runs != last or under_way(many):
-            last, since = runs, time.monotonic()
-        return time.monotonic() - since > QUIET_SECONDS
+    def planned() -> bool:
+        ended = {job for job, state in many.runs() if state == "SUCCESS"}
+        return {f"{name}_services_sync" for name in many.names} <= ended
 
-    print(f"settled after {wait_for(quiet, SYNC_SECONDS, every=5):.0f} s: {many.statuses()}", flush=True)
-
-
-def under_way(many: ManyAccounts) -> int:
-    return sum(number for state, number in many.statuses().items() if state not in ("SUCCESS", "FAILURE", "CANCELED"))
+    print(f"settled after {wait_for(planned, SYNC_SECONDS, every=5):.0f} s: {many.statuses()}", flush=True)
 
 
 def calls_of(many: ManyAccounts) -> int:

@@ -140,10 +140,16 @@ class ManyAccounts:
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return answer["run"]["runId"]
 
+    def runs(self) -> list[tuple[str, str]]:
+        """Job and state of every run."""
+        found = self.ask("{ runsOrError { ... on Runs { results { pipelineName status } } } }")["runsOrError"][
+            "results"
+        ]
+        return [(run["pipelineName"], run["status"]) for run in found]
+
     def statuses(self) -> dict[str, int]:
         """How many runs there are in each state."""
-        found = self.ask("{ runsOrError { ... on Runs { results { status } } } }")["runsOrError"]["results"]
-        states = [run["status"] for run in found]
+        states = [status for _, status in self.runs()]
         return {state: states.count(state) for state in sorted(set(states))}
 
     def _is_loaded(self) -> bool:

@@ -102,6 +102,11 @@ class StandingCalls:
         work = self.work(name)
         return None if work.is_due(at) else self.why(work)
 
+    def not_this(self, name: str, turn: int, apart: int) -> Reason | None:
+        """The same of work that comes only every so many turns anyway: `turn` counts those at which it may come."""
+        work = self.work(name)
+        return self.why(work) if turn % math.ceil(work.factor / apart) else None
+
     def why(self, work: StandingWork) -> Reason:
         """Why it comes less often."""
         return Reason(

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.timing import least_distance, look_distance, shifted
+from calcom_pipeline.defs.timing import least_distance, look_distance, shifted, turn_of, turns_apart
 from calcom_pipeline.domain.maintenance.standing_calls import standing_calls
 from calcom_pipeline.settings import Settings
 from tests.support.standing import REAL, SANDBOX, SHARE, account, rules
@@ -84,3 +84,19 @@ def test_an_account_is_looked_at_less_often_the_more_there_are(
     """Unless its wish is longer anyway."""
     one_of_them = Account.further(Settings(look_seconds_per_account=per_account))
     assert look_distance(replace(one_of_them, accounts=accounts), seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("accounts", "most", "apart"), [(1, 240, 1), (5, 240, 1), (6, 240, 2), (100, 240, 18), (100, 10_000, 1), (1, 10, 5)]
+)
+def test_schedules_of_many_accounts_take_fewer_turns(accounts: int, most: int, apart: int):
+    one_of_them = Account.further(Settings(scheduled_runs_per_hour=most))
+    assert turns_apart(replace(one_of_them, accounts=accounts)) == apart
+
+
+@pytest.mark.parametrize("cron", ["7 * * * *", "2,7,12 * * * *", "0,59 * * * *"])
+def test_turns_of_a_schedule_are_numbered_one_after_the_other(cron: str):
+    minutes = [NOW + timedelta(minutes=n) for n in range(300)]
+    own = {int(minute) for minute in cron.split(" ", maxsplit=1)[0].split(",")}
+    turns = [turn_of(cron, at) for at in minutes if at.minute in own]
+    assert [after - before for before, after in pairwise(turns)] == [1] * (len(turns) - 1)
