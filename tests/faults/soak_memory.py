@@ -17,7 +17,8 @@ KINDS: Final = ("code server", "daemon", "webserver", "receiver", "owner", "post
 #: The most of the last third against the most of the first: caches fill, and processes begin small.
 GROWTH, SLACK_MEGABYTES = 1.25, 40.0
 #: Whoever lives for seconds cannot grow over a soak, and how far one got between two looks is chance: a bound for each.
-MOST_MEGABYTES: Final = {"run": 400.0}
+#: The stand-in lives for two minutes or three, and holds the huge answers that it is told to give.
+MOST_MEGABYTES: Final = {"run": 400.0, "sandbox": 400.0}
 
 
 @dataclass
