@@ -175,7 +175,7 @@ def _watching(url: str, log: "SharedLog") -> "InstanceWatch":
     """The watch over the instance, which holds the claim on its daemon; the pools of all accounts are made."""
     from calcom_pipeline.defs.described import known_accounts  # seconds of imports
     from calcom_pipeline.defs.maintenance.instance_watch import InstanceWatch
-    from calcom_pipeline.defs.pools import make_pool
+    from calcom_pipeline.defs.pools import make_pools
 
     watch = InstanceWatch(log.say)
     other = watch.begin(url)
@@ -184,8 +184,7 @@ def _watching(url: str, log: "SharedLog") -> "InstanceWatch":
             [f"The daemon of this Dagster instance is run by another calcom-pipeline up ({other})"],
             advice="Use that one, stop it, or name another database with DAGSTER_PG_URL.",
         )
-    for pool in sorted({account.pool for account in known_accounts()[0]}):
-        make_pool(pool)
+    make_pools(account.pool for account in known_accounts()[0])
     return watch
 
 

@@ -1,6 +1,6 @@
-"""The instance that DAGSTER_HOME names, and the pool of steps that talk to Cal.com, made before anything runs."""
+"""The instance that DAGSTER_HOME names, and the pools of steps that talk to Cal.com, made before anything runs."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
 import dagster as dg
@@ -24,8 +24,8 @@ def opened_instance() -> Generator[dg.DagsterInstance]:
         yield instance
 
 
-def make_pool(pool: str) -> None:
-    """Make an account's pool on the instance, unless it is there.
+def make_pools(pools: Iterable[str]) -> None:
+    """Make accounts' pools on the instance, those that are not there.
 
     Dagster makes a pool when a step first asks for it. Of two first runs at once, which a new instance's sensors start,
     one then fails: its INSERT is refused, and its UPDATE in the same transaction with it (seen with 1.13.27).
@@ -35,5 +35,5 @@ def make_pool(pool: str) -> None:
     """
     with opened_instance() as instance:
         storage = instance.event_log_storage
-        if pool not in storage.get_concurrency_keys():
+        for pool in sorted(set(pools) - set(storage.get_concurrency_keys())):
             storage.initialize_concurrency_limit_to_default(pool)

@@ -8,7 +8,7 @@ import pytest
 from calcom_pipeline.adapters.postgres.services.store import PostgresServiceStore
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.pools import make_pool
+from calcom_pipeline.defs.pools import make_pools
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from tests.support.dagster_runs import dagster_database, metadata, own_instance, rows_in, run
 from tests.support.loop import add_service, ask, done_and_failed, service_changes, update, writes
@@ -69,7 +69,7 @@ class TestPool:
         pool = Account.from_environment().pool
         own_instance.event_log_storage.delete_concurrency_limit(pool)
         for _ in range(2):
-            make_pool(pool)
+            make_pools([pool])
             assert own_instance.event_log_storage.get_concurrency_info(pool).slot_count == 4
 
 

@@ -16,7 +16,7 @@ from calcom_pipeline import local
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.pools import make_pool
+from calcom_pipeline.defs.pools import make_pools
 from calcom_pipeline.settings import load_settings
 from tests.support.commands import CHECKOUT
 
@@ -70,7 +70,7 @@ def _make_pool_once(database_url: str) -> None:
     if pool not in _pools_made:
         with psycopg.connect(database_url) as connection:
             connection.execute("SELECT pg_advisory_xact_lock(hashtext('pool of the tests'))")
-            make_pool(pool)
+            make_pools([pool])
         _pools_made.add(pool)
 
 
