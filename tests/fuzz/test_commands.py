@@ -1,10 +1,13 @@
 """Whatever is typed: a command does it, or says in a sentence why not. No traceback, no code that means a bug.
 
+What it writes goes into a folder of the test's own.
+
 `CORPUS` holds lines that went wrong once.
 """
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,7 +25,7 @@ _NOT_STARTED = {"up", "serve", "demo", "exec", "local", "sandbox", "materialize"
 _WORDS = st.one_of(
     st.sampled_from(
         [
-            "", " ", "0", "-1", "1", "2", "30", "999999999999999999999", "1e3", "NaN", "\x00x", "ü", "../../etc/passwd",
+            "", " ", "0", "-1", "1", "2", "30", "999999999999999999999", "1e3", "NaN", "\x00x", "ü", "../no/such",
             "%s", "{0}", "' OR 1=1 --", "2026-12-01", "2026-02-30", "9999-12-31", "0001-01-01", "2026-12-01T08:00:00Z",
             "2026-12-01T08:00:00+99:00", "Europe/Berlin", "Mars/Olympus", "all", "local", "remote", "a@b", "--", "-",
             "*", "2026-12", "next week", "x" * 300, "abc,def", "key=value", "=", "8-4-4", "tomorrow",
@@ -82,17 +85,17 @@ def _value(parameter: click.Parameter) -> st.SearchStrategy[str]:
 
 
 @pytest.mark.parametrize("line", CORPUS, ids=lambda line: line[0])
-def test_what_went_wrong_once_goes_well(line: tuple[str, ...], environment: dict[str, str]):
-    assert _problem(line, environment) is None
+def test_what_went_wrong_once_goes_well(line: tuple[str, ...], environment: dict[str, str], tmp_path: Path):
+    assert _problem(line, environment, tmp_path) is None
 
 
-def test_whatever_is_typed_is_done_or_refused_in_a_sentence(environment: dict[str, str]):
+def test_whatever_is_typed_is_done_or_refused_in_a_sentence(environment: dict[str, str], tmp_path: Path):
     """Seeded, over all commands; `make proof` tries each of them."""
 
     @settings(max_examples=40, suppress_health_check=_SLOW)
     @given(st.sampled_from(sorted(LEAVES)).flatmap(lambda words: lines(words, LEAVES[words])))
     def type_it(line: tuple[str, ...]) -> None:
-        assert _problem(line, environment) is None
+        assert _problem(line, environment, tmp_path) is None
 
     type_it()
 
@@ -100,18 +103,18 @@ def test_whatever_is_typed_is_done_or_refused_in_a_sentence(environment: dict[st
 @pytest.mark.proof
 @pytest.mark.parametrize("words", LEAVES, ids=" ".join)
 def test_whatever_is_typed_after_a_command_is_done_or_refused_in_a_sentence(
-    words: tuple[str, ...], environment: dict[str, str]
+    words: tuple[str, ...], environment: dict[str, str], tmp_path: Path
 ):
     @settings(max_examples=100, suppress_health_check=_SLOW)
     @given(lines(words, LEAVES[words]))
     def type_it(line: tuple[str, ...]) -> None:
-        assert _problem(line, environment) is None
+        assert _problem(line, environment, tmp_path) is None
 
     type_it()
 
 
-def _problem(line: tuple[str, ...], environment: dict[str, str]) -> Any:
-    done = command(*line, environment=environment)
+def _problem(line: tuple[str, ...], environment: dict[str, str], folder: Path) -> Any:
+    done = command(*line, environment=environment, cwd=folder)
     is_bug = done.returncode == exit_codes.UNEXPECTED and exit_codes.DETAILED not in line
     if is_bug or done.returncode not in exit_codes.MEANING:
         return line, done.returncode, done.stderr[-500:]
