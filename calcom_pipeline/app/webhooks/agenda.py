@@ -1,6 +1,6 @@
 """Whose turn it is, of many tasks that are done whenever something has come in, and now and then anyway.
 
-No thread and no clock: `background` has both.
+No thread and no clock: `tasks` has both.
 """
 
 import heapq
