@@ -41,7 +41,9 @@ demo: $(VENV)/.runtime ## The whole sync once, on this machine alone, with a sum
 up: $(VENV)/.runtime ## Serve the Dagster UI until Ctrl-C
 	@$(BIN)/calcom-pipeline up
 
+# The first time, all workers would compile the same tests side by side: that took longer than one doing it for all.
 test: $(VENV)/.dev ## The whole suite, seeded
+	@test -d tests/__pycache__ || $(DEAF) $(BIN)/python -m pytest --collect-only -qq >/dev/null || true
 	@$(DEAF) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(MEASURED) -q
 
 again: $(VENV)/.dev ## Only what failed last, one by one; then the coverage of the run before

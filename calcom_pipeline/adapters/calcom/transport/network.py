@@ -8,6 +8,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -50,12 +51,19 @@ def _checked(variable: str, value: str) -> str:
     if path.is_dir():
         return str(path)
     try:
-        ssl.create_default_context(cafile=str(path))
+        there = path.stat()
+        _read_certificates(str(path), there.st_mtime_ns, there.st_size)
     except FileNotFoundError:
         raise ConfigurationError([f"{variable} names {value}, which is no file and no folder"]) from None
     except (ssl.SSLError, OSError):
         raise ConfigurationError([f"{variable} names {value}, in which no certificates can be read"]) from None
     return str(path)
+
+
+@lru_cache(maxsize=16)
+def _read_certificates(path: str, _changed_at: int, _size: int) -> None:
+    """Once for each state of a file: a usual bundle takes 20 ms of CPU, and clients are opened often."""
+    ssl.create_default_context(cafile=path)
 
 
 def proxies(network: Network, base_url: str) -> dict[str, str]:
