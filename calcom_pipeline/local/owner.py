@@ -210,12 +210,16 @@ class FolderOwner:
             data=str(self._folder.path),
             sockets=str(self._home.sockets),
             durable=self._terms.durable,
-            companions={name: server.url for name, server in servers.items() if server.url},
+            companions={name: server.url for name, server in servers.items() if self._answers(name) and server.url},
             commands={name: list(server.argv) for name, server in servers.items()},
             failures=dict(list(self._failures.items())[-FAILURES_KEPT:]),
         )
         self._folder.publish(record)
         self._outdated = False
+
+    def _answers(self, companion: str) -> bool:
+        """Whether it has since it was started: one of a former owner has left a ready file, too."""
+        return self._companions[companion].lives
 
     def _last_use(self) -> float:
         """When somebody used the servers last, on our own clock: the lock's time stamp is only compared."""

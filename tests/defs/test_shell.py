@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin
+from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFileTarget
 
-from calcom_pipeline.definitions import defs
+from calcom_pipeline import definitions
 
 CHECKOUT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 HISTORY = "calcom/bookings_history"
 MONTH = "2026-06-01"
-ASSETS = sorted(key.to_user_string() for key in defs.resolve_asset_graph().materializable_asset_keys)
+ASSETS = sorted(key.to_user_string() for key in definitions.defs.resolve_asset_graph().materializable_asset_keys)
 COMMANDS = {"dagster": "dagster asset materialize --select", "dg": "dg launch --assets"}
 # Small, so that the sandbox is up at once.
 ACCOUNT = {"CALCOM_SANDBOX_EVENT_TYPES": "6", "CALCOM_SANDBOX_BOOKINGS": "50", "CALCOM_ENV_FILE": ""}
@@ -63,9 +65,23 @@ def materialized(shell: Shell, command: str, asset: str) -> None:
     assert "RUN_SUCCESS" in done.stderr + done.stdout
 
 
-@pytest.mark.parametrize(("command", "asset"), [("dagster", "calcom/event_types"), ("dg", HISTORY)])
-def test_an_asset_is_materialized_from_a_shell(command: str, asset: str, shell: Shell):
-    materialized(shell, command, asset)
+def test_an_asset_is_materialized_from_a_shell(shell: Shell):
+    """By `dg`, whose command calls that of `dagster`."""
+    materialized(shell, "dg", HISTORY)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [PyProjectFileTarget(str(CHECKOUT / "pyproject.toml")), WorkspaceFileTarget([str(CHECKOUT / "workspace.yaml")])],
+    ids=["pyproject.toml", "workspace.yaml"],
+)
+def test_either_file_that_dagster_reads_names_the_one_location(target: PyProjectFileTarget | WorkspaceFileTarget):
+    (origin,) = target.create_origins()
+    assert isinstance(origin, ManagedGrpcPythonEnvCodeLocationOrigin)
+    assert (origin.location_name, origin.loadable_target_origin.module_name) == (
+        "calcom_pipeline",
+        definitions.__name__,
+    )
 
 
 @pytest.mark.proof
@@ -75,6 +91,7 @@ def test_every_asset_is_materialized_from_a_shell(command: str, asset: str, shel
     materialized(shell, command, asset)
 
 
+@pytest.mark.proof
 def test_the_definitions_validate(shell: Shell):
     done = shell.run('eval "$(calcom-pipeline local env)"\ndagster definitions validate')
     assert done.returncode == 0, done.stderr[-2000:]

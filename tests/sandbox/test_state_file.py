@@ -60,7 +60,7 @@ def test_no_uid_id_or_key_is_handed_out_in_two_lives_of_a_state_file(tmp_path: P
     state = tmp_path / "state.json"
     lives: list[set[tuple[str, str]]] = []
     for day in (23, 24, 25):
-        with _life(state) as (running, talker):
+        with _life(state, in_thread=end.startswith("clean")) as (running, talker):
             lives.append(_hand_out(running, talker, day))
             if end.startswith("killed"):
                 _kill(running)

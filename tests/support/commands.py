@@ -10,10 +10,10 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from calcom_pipeline.cli import main
 from tests.support import leaks
+from tests.support.warm import WarmProcess
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -65,17 +65,23 @@ def process(*arguments: str, environment: dict[str, str]) -> Done:
     return Done(ran.returncode, ran.stdout, ran.stderr)
 
 
+def warm(*arguments: str, environment: dict[str, str], out: int | None = None, err: int | None = None) -> Done:
+    """The same, without the time of its imports; it writes where it is told to, else into pipes that are read."""
+    with WarmProcess(arguments, bare(environment), out=out, err=err) as running:
+        said_out, said_err = running.communicate()
+        return Done(running.wait(), said_out, said_err)
+
+
 def interrupted(*arguments: str, environment: dict[str, str], when: Callable[[], bool]) -> tuple[Done, float]:
     """Run a command, press Ctrl-C as soon as something is so; with how many seconds it took from then on."""
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(argv(*arguments), env=bare(environment), **pipes) as running:
+    with WarmProcess(arguments, bare(environment)) as running:
         while not when():
             assert running.poll() is None, "it ended before it was interrupted"
             time.sleep(0.02)
         running.send_signal(signal.SIGINT)
         began = time.monotonic()
         out, err = running.communicate()
-        return Done(running.returncode, out, err), time.monotonic() - began
+        return Done(running.wait(), out, err), time.monotonic() - began
 
 
 def said(done: Done) -> str:

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from tests.support.commands import argv, bare
+from tests.support.warm import WarmProcess, is_measured
 from tests.support.web import free_port
+
+Process = subprocess.Popen[str] | WarmProcess
 
 
 @contextmanager
@@ -15,19 +18,28 @@ def serving(
     environment: dict[str, str],
     *options: str,
     port: int | None = None,
-    wrapped: Callable[[Sequence[str]], Sequence[str]] = lambda words: words,
+    wrapped: Callable[[Sequence[str]], Sequence[str]] | None = None,
     **more: object,
-) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """The command, once it answers. `wrapped` may put other words before its own; `more` is for `Popen`."""
+) -> Iterator[tuple[Process, int]]:
+    """The command, once it answers; forked where it has been imported already.
+
+    With `wrapped`, which may put other words before its own, or `more`, which is for `Popen`, and where coverage is
+    measured, it is a Python that starts.
+    """
     port = port or free_port()
-    process = subprocess.Popen(
-        wrapped(argv("serve", "--port", str(port), *options)),
-        env=bare(environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **more,  # type: ignore[call-overload]
-    )
+    words = ["serve", "--port", str(port), *options]
+    process: Process
+    if wrapped or more or is_measured():
+        process = subprocess.Popen(
+            wrapped(argv(*words)) if wrapped else argv(*words),
+            env=bare(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **more,  # type: ignore[call-overload]
+        )
+    else:
+        process = WarmProcess(words, bare(environment))
     try:
         until = time.monotonic() + 60
         while not answers(port):
@@ -39,6 +51,8 @@ def serving(
         if process.poll() is None:
             process.kill()
             process.communicate()
+        if isinstance(process, WarmProcess):
+            process.close()
 
 
 def answers(port: int) -> bool:

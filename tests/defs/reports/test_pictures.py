@@ -1,6 +1,7 @@
 """Pictures in the metadata: what they are drawn from, that they are pictures, and what drawing leaves behind."""
 
 import base64
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -57,52 +58,66 @@ def test_the_ages_of_cached_days_are_drawn_and_told_by_percentiles():
     assert "ages of fresh days" not in freshness([], 0, ShadowCounts(), Settings())
 
 
-#: As a run does it; nothing is imported for pictures before there is something to draw.
+#: As a run does it, in a process for each of several environments; nothing is imported for pictures before there is
+#: something to draw.
 DRAWS = """
-import sys
+import json, os, sys
 from datetime import UTC, datetime
 import calcom_pipeline.definitions
 from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute
 from calcom_pipeline.defs.pictures import limiter_use
 from calcom_pipeline.settings import load_settings
 assert "matplotlib" not in sys.modules
-now = datetime.now(UTC)
-print(limiter_use([CallsOfMinute(now, "sync", 80)], load_settings(), now=now))
+for name, variables in json.loads(sys.argv[2]).items():
+    if not (child := os.fork()):
+        os.environ.update(variables)
+        for number, stream in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{sys.argv[1]}/{name}.{stream}", os.O_CREAT | os.O_WRONLY), number)
+        now = datetime.now(UTC)
+        print(limiter_use([CallsOfMinute(now, "sync", 80)], load_settings(), now=now))
+        sys.exit()
+    assert os.waitpid(child, 0)[1] == 0
 """
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all of them have drawn."""
+    place = tmp_path_factory.mktemp("drawn")
+    (place / "blocked").write_text("a file")
+    (place / "temporary").mkdir()
+    places: dict[str, dict[str, str]] = {
+        "kept": {"CALCOM_DATA_DIR": f"{place}/deep/data"},
+        "nowhere": {"CALCOM_DATA_DIR": f"{place}/blocked", "TMPDIR": f"{place}/temporary"},
+        "chosen": {"CALCOM_DATA_DIR": f"{place}/not-used", "MPLCONFIGDIR": f"{place}/chosen"},
+    }
+    for name, variables in places.items():
+        variables["HOME"] = f"{place}/home of {name}"
+        Path(variables["HOME"]).mkdir()
+    variables = bare({"CALCOM_ENV_FILE": ""})
+    words = [sys.executable, "-c", DRAWS, str(place), json.dumps(places)]
+    subprocess.run(words, env=variables, capture_output=True, check=True)
+    return place
+
+
 class TestWhatDrawingLeavesBehind:
-    @pytest.fixture
-    def home(self, tmp_path: Path) -> Path:
-        folder = tmp_path / "home"
-        folder.mkdir()
-        return folder
+    """Each process has an empty home, in which nothing is left."""
 
-    def draw(self, home: Path, **environment: str) -> str:
-        """Draw in a process whose home is empty; nothing is left there. What it says on standard error."""
-        variables = bare({"HOME": str(home), "CALCOM_ENV_FILE": "", **environment})
-        done = subprocess.run([sys.executable, "-c", DRAWS], env=variables, capture_output=True, text=True, check=True)
-        assert "data:image/png" in done.stdout
-        assert list(home.iterdir()) == []
-        return done.stderr
+    def what_is_said(self, place: Path, name: str) -> str:
+        """On standard error, by one that has drawn."""
+        assert "data:image/png" in (place / f"{name}.out").read_text()
+        assert list((place / f"home of {name}").iterdir()) == []
+        return (place / f"{name}.err").read_text()
 
-    def test_the_cache_of_fonts_is_kept_in_the_data_folder_whether_or_not_that_was_there(
-        self, home: Path, tmp_path: Path
-    ):
-        data = tmp_path / "deep" / "data"
-        self.draw(home, CALCOM_DATA_DIR=str(data))
-        assert list((data / "cache" / "matplotlib").iterdir())
+    def test_the_cache_of_fonts_is_kept_in_the_data_folder_whether_or_not_that_was_there(self, place: Path):
+        self.what_is_said(place, "kept")
+        assert list((place / "deep" / "data" / "cache" / "matplotlib").iterdir())
 
-    def test_where_the_data_folder_cannot_be_written_a_temporary_one_is_taken(self, home: Path, tmp_path: Path):
-        blocked, temporary = tmp_path / "blocked", tmp_path / "temporary"
-        blocked.write_text("a file")
-        temporary.mkdir()
-        told = self.draw(home, CALCOM_DATA_DIR=str(blocked), TMPDIR=str(temporary))
-        assert "temporary cache directory" in told
-        assert list(temporary.iterdir()) == [], "it goes with the process"
+    def test_where_the_data_folder_cannot_be_written_a_temporary_one_is_taken(self, place: Path):
+        assert "temporary cache directory" in self.what_is_said(place, "nowhere")
+        assert list((place / "temporary").iterdir()) == [], "it goes with the process"
 
-    def test_a_folder_that_was_chosen_is_kept_to(self, home: Path, tmp_path: Path):
-        chosen = tmp_path / "chosen"
-        self.draw(home, CALCOM_DATA_DIR=str(tmp_path / "data"), MPLCONFIGDIR=str(chosen))
-        assert list(chosen.iterdir())
-        assert not (tmp_path / "data").exists()
+    def test_a_folder_that_was_chosen_is_kept_to(self, place: Path):
+        self.what_is_said(place, "chosen")
+        assert list((place / "chosen").iterdir())
+        assert not (place / "not-used").exists()

@@ -15,7 +15,7 @@ import redis
 
 from calcom_pipeline import local
 from calcom_pipeline.cli import exit_codes
-from tests.support.commands import CHECKOUT, argv, bare, command, process, said
+from tests.support.commands import CHECKOUT, argv, bare, command, process, said, warm
 
 NOBODY_THERE = "redis://127.0.0.1:9"
 
@@ -96,10 +96,9 @@ def without_a_reader(words: list[str], environment: dict[str, str], *, errors: b
     """The exit code, and what is said on standard error, unless nobody reads that either (`2>&1 | head`)."""
     ours, theirs = os.pipe()
     os.close(ours)
-    told = theirs if errors else subprocess.PIPE
-    done = subprocess.run(argv(*words), env=bare(environment), stdout=theirs, stderr=told, text=True, check=False)
+    done = warm(*words, environment=environment, out=theirs, err=theirs if errors else None)
     os.close(theirs)
-    return done.returncode, done.stderr or ""
+    return done.returncode, done.stderr
 
 
 class TestReaderThatLeaves:
@@ -144,7 +143,7 @@ def test_a_bar_moves_on_a_terminal_and_a_pipe_gets_plain_lines(environment: dict
     seen = on_a_terminal(["sync", "bookings"], environment)
     assert "\x1b[" in seen
     assert "━" in seen
-    piped = process("sync", "bookings", environment=environment)
+    piped = warm("sync", "bookings", environment=environment)
     assert "\x1b" not in piped.stdout + piped.stderr
     assert piped.stdout.startswith("Bookings: ")
     assert not piped.stderr
@@ -176,7 +175,8 @@ class TestDemo:
         return {f"CALCOM_SANDBOX_{what}": str(number) for what, number in sizes.items()}
 
     def test_it_tells_one_story_and_leaves_something_to_press(self, stranger: dict[str, str]):
-        done = process("demo", environment={**stranger, **self.sized(4, 1, 40), "CALCOM_RATE_BURST_REQUESTS": "50"})
+        quick = {"CALCOM_RATE_BURST_REQUESTS": "50", "MPLCONFIGDIR": os.environ["MPLCONFIGDIR"]}
+        done = command("demo", environment={**stranger, **self.sized(4, 1, 40), **quick})
         assert done.returncode == 0, done.stdout + done.stderr
         assert "The demo leaves CALCOM_API_KEY, DATABASE_URL alone." in done.stdout
         story = ("Drift found (", "Pushed: ", "Booked: ", "Mirrored", "Next: calcom-pipeline resolve ")

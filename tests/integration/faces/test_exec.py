@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import argv, bare, process
+from tests.support.commands import argv, bare, process, warm
 
 TELL = "import json, os; print(json.dumps({n: os.environ.get(n) for n in ('DAGSTER_PG_URL', 'DAGSTER_HOME')}))"
 
@@ -50,6 +50,6 @@ def test_the_program_takes_its_place_so_that_signals_reach_it(with_files: dict[s
     ],
 )
 def test_what_it_cannot_run_is_told(words: tuple[str, ...], environment: dict[str, str], told: str):
-    done = process("exec", *words, environment={"CALCOM_ENV_FILE": "", **environment})
+    done = warm("exec", *words, environment={"CALCOM_ENV_FILE": "", **environment})
     assert done.returncode == 3
     assert told in done.stderr

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,9 +27,11 @@ from calcom_pipeline.bootstrap.joined_servers import JoinedServers
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.settings import Settings, load_settings
-from tests.support.commands import CHECKOUT, command, process, said
+from tests.support.commands import CHECKOUT, command, said
 
 UP_SECONDS = 90
+#: Of the sandbox beside embedded servers.
+SMALL_ACCOUNT = {"CALCOM_SANDBOX_BOOKINGS": "1", "CALCOM_SANDBOX_EVENT_TYPES": "1"}
 
 
 @pytest.fixture
@@ -39,6 +42,15 @@ def own_database(servers: local.Servers, schema_name: str) -> Iterator[str]:
         yield servers.database_url.replace("@/calcom", f"@/{schema_name}")
         for name in (f"{schema_name}_dagster", schema_name):
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One for embedded servers, which are started when a test of this module asks for them."""
+    folder = tmp_path_factory.mktemp("embedded") / "data"
+    yield folder
+    local.down(folder, force=True)
+    local.remove(folder)
 
 
 class TestDagstersDatabase:
@@ -65,17 +77,14 @@ class TestDagstersDatabase:
             dagster_url(own_database + "&options=-crole%3Dpauper", create=True)
         assert re.search(r'CREATE DATABASE "\w+_dagster", or set DAGSTER_PG_URL', refused.value.advice)
 
-    def test_an_embedded_database_has_one_already(self, in_environment: dict[str, str], tmp_path: Path, monkeypatch):
+    def test_an_embedded_database_has_one_already(self, in_environment: dict[str, str], data_folder: Path, monkeypatch):
         for name in ("DATABASE_URL", "DAGSTER_PG_URL"):
             monkeypatch.delenv(name)
-        monkeypatch.setenv("CALCOM_DATA_DIR", str(tmp_path / "data"))
-        monkeypatch.setenv("CALCOM_SANDBOX_BOOKINGS", "1")
-        try:
-            with dagster_environment(load_settings()) as (variables, container):
-                assert variables["DAGSTER_PG_URL"] == container.endpoints.servers.dagster_pg_url
-                assert container.reports.overview.counts().bookings == 0
-        finally:
-            local.remove(tmp_path / "data")
+        for name, value in {"CALCOM_DATA_DIR": str(data_folder), **SMALL_ACCOUNT}.items():
+            monkeypatch.setenv(name, value)
+        with dagster_environment(load_settings()) as (variables, container):
+            assert variables["DAGSTER_PG_URL"] == container.endpoints.servers.dagster_pg_url
+            assert container.reports.overview.counts().bookings == 0
 
     def test_beside_a_given_database_its_variables_name_the_one_made(
         self, in_environment: dict[str, str], own_database: str, monkeypatch: pytest.MonkeyPatch
@@ -107,11 +116,10 @@ class TestDagstersHome:
 
 
 def test_a_wheel_holds_what_it_needs_outside_a_checkout(tmp_path: Path):
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
-    subprocess.run([*build, str(CHECKOUT)], check=True, capture_output=True)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=CHECKOUT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
-    listed = subprocess.run([sys.executable, "-m", "zipfile", "-l", str(wheel)], check=True, capture_output=True)
-    held = {line.split()[0] for line in listed.stdout.decode().splitlines()}
+    held = set(zipfile.ZipFile(wheel).namelist())
     shipped = {f"calcom_pipeline/_shipped/sql/{file.name}" for file in (CHECKOUT / "sql").iterdir()}
     shipped |= {f"calcom_pipeline/_shipped/{name}" for name in ("dagster.yaml", "workspace.yaml")}
     package = CHECKOUT / "calcom_pipeline"
@@ -129,14 +137,12 @@ class TestJoinedServers:
     """What `up` does about the embedded servers; the proof kills their owner under a whole `up`."""
 
     @pytest.fixture
-    def settings(self, tmp_path: Path) -> Iterator[Settings]:
-        few = {"CALCOM_SANDBOX_BOOKINGS": "1", "CALCOM_SANDBOX_EVENT_TYPES": "1"}
-        yield load_settings({"CALCOM_ENV_FILE": "", "CALCOM_DATA_DIR": str(tmp_path / "data"), **few})
-        local.remove(tmp_path / "data")
+    def settings(self, data_folder: Path) -> Settings:
+        """Of a data folder in which nothing runs."""
+        local.down(data_folder, force=True)
+        return load_settings({"CALCOM_ENV_FILE": "", "CALCOM_DATA_DIR": str(data_folder), **SMALL_ACCOUNT})
 
-    def test_when_their_owner_is_killed_that_is_noticed_and_they_are_joined_again(
-        self, settings: Settings, tmp_path: Path
-    ):
+    def test_when_their_owner_is_killed_that_is_noticed_and_they_are_joined_again(self, settings: Settings):
         said: list[tuple[str, float]] = []
         moved: list[str] = []
         note = lambda what: said.append((what, time.monotonic()))  # noqa: E731
@@ -149,18 +155,18 @@ class TestJoinedServers:
                 while len(said) < 2:
                     assert time.monotonic() - killed < UP_SECONDS
                     time.sleep(0.05)
-            now = local.status(tmp_path / "data")
+            now = local.status(before.data)
         assert now is not None
         assert now.owner_pid != before.owner_pid
         assert ["gone" in said[0][0], "answer again" in said[1][0]] == [True, True]
         assert said[0][1] - killed < 10
         assert (moved, now.dagster_pg_url) == ([], before.dagster_pg_url)
 
-    def test_another_address_is_told(self, settings: Settings, tmp_path: Path):
+    def test_another_address_is_told(self, settings: Settings, data_folder: Path):
         moved: list[str] = []
         joined = JoinedServers(settings, "postgresql+psycopg2://elsewhere", say=lambda _: None, moved=moved.append)
         joined._look()
-        servers = local.status(tmp_path / "data")
+        servers = local.status(data_folder)
         assert servers is not None
         assert moved == [servers.dagster_pg_url]
         joined._joined.close()
@@ -229,7 +235,7 @@ class TestUp:
     ):
         variables = self.variables(environment, tmp_path)
         (tmp_path / "home" / "dagster.yaml").write_text("nonsense: true\n")
-        refused = process("up", "--port", str(free_port()), environment=variables)
+        refused = command("up", "--port", str(free_port()), environment=variables)
         assert refused.returncode == exit_codes.CONFIGURATION, refused.stderr
         assert "nonsense" in said(refused)
 

@@ -34,7 +34,7 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="members are fou
 # A service as a code server is: what it starts is in a group of its own, and goes on when its parent dies.
 PARENT = """
 import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+child = subprocess.Popen(["/bin/sleep", "600"], start_new_session=True)
 time.sleep(600)
 """
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
@@ -48,7 +48,7 @@ import os
 supervisor.GRACE_SECONDS = 1.0
 folder, *programs = sys.argv[1:]
 log = SharedLog(Path(folder, "log"), longest_bytes=1 << 20, files=1)
-services = [SupervisedService(f"service {n}", [sys.executable, "-c", text]) for n, text in enumerate(programs)]
+services = [SupervisedService(f"service {n}", [sys.executable, "-S", "-c", text]) for n, text in enumerate(programs)]
 with supervisor.stop_on_signals() as stop:
     supervisor.Supervisor(services, dict(os.environ), log, Path(folder, "up.json")).run(stop)
 """
@@ -137,7 +137,7 @@ class TestFamilies:
 
     def test_another_family_is_no_business_of_ours(self, tmp_path: Path):
         mine, other = Family.new(), Family.new()
-        argv = [sys.executable, "-c", "import time; time.sleep(600)"]
+        argv = ["/bin/sleep", "600"]
         with subprocess.Popen(argv, env=other.environment(os.environ)) as stranger:
             until(lambda: other.members() == [stranger.pid])
             assert mine.end(grace_seconds=1)
@@ -167,7 +167,7 @@ class TestRestarts:
     @pytest.fixture
     def service(self, tmp_path: Path) -> Iterator[KeptService]:
         said: list[str] = []
-        program = [sys.executable, "-c", "import sys; sys.exit(3)"]
+        program = ["/bin/sh", "-c", "exit 3"]
         with (tmp_path / "output").open("wb") as output:
             yield KeptService(SupervisedService("it", program), Family.new(), output.fileno(), said.append)
 
@@ -224,7 +224,7 @@ class TestRestarts:
     def test_after_a_steady_time_the_pauses_are_short_again(self, tmp_path: Path):
         family = Family.new()
         with (tmp_path / "output").open("wb") as output:
-            program = [sys.executable, "-c", "import time; time.sleep(600)"]
+            program = ["/bin/sleep", "600"]
             service = KeptService(SupervisedService("it", program), family, output.fileno(), lambda _: None)
             service._tries = 9
             service.tick(os.environ, 0.0)
@@ -237,7 +237,7 @@ class TestRestarts:
 
     def test_one_that_may_not_run_now_is_stopped_and_started_when_it_may(self, tmp_path: Path):
         allowed = threading.Event()
-        program = [sys.executable, "-c", "import time; time.sleep(600)"]
+        program = ["/bin/sleep", "600"]
         with (tmp_path / "output").open("wb") as output:
             spec = SupervisedService("it", program, may_start=allowed.is_set)
             service = KeptService(spec, Family.new(), output.fileno(), lambda _: None)
@@ -287,7 +287,7 @@ class TestLog:
 
 def test_a_supervisor_starts_everything_anew_when_asked(tmp_path: Path):
     log = SharedLog(tmp_path / "log", longest_bytes=1000, files=1)
-    program = [sys.executable, "-c", "import os, time; print(os.environ['WORD'], flush=True); time.sleep(600)"]
+    program = ["/bin/sh", "-c", "echo $WORD; exec /bin/sleep 600"]
     supervisor = Supervisor(
         [SupervisedService("it", program)], {**os.environ, "WORD": "before"}, log, tmp_path / "up.json"
     )

@@ -22,7 +22,7 @@ from calcom_pipeline.cli.console import Output
 from calcom_pipeline.cli.next_steps import NEXT
 from calcom_pipeline.cli.progress import LINE_EVERY_SECONDS, Pace, WaitForTurn, duration, lines
 from calcom_pipeline.cli.watching import repeat
-from tests.support.commands import argv, bare, command, process
+from tests.support.commands import argv, bare, command, warm
 
 ROWS, COLUMNS = 24, 80
 _ORDERS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -213,7 +213,7 @@ class TestNextSteps:
 class TestCompletion:
     def complete(self, *words: str) -> set[str]:
         asked = {"_CALCOM_PIPELINE_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words)}
-        done = process(environment={**asked, "COMP_CWORD": str(len(words) - 1)})
+        done = warm(environment={**asked, "COMP_CWORD": str(len(words) - 1)})
         return {line.partition(",")[2] for line in done.stdout.splitlines()}
 
     def test_commands_and_options_are_completed(self):

@@ -1,5 +1,5 @@
 """Folders for the embedded servers of one test."""
 
-from tests.support.embedded import data, place, used_data
+from tests.support.embedded import data, place, template, used_data
 
-__all__ = ["data", "place", "used_data"]
+__all__ = ["data", "place", "template", "used_data"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from calcom_pipeline import local
-from calcom_pipeline.local import Companion, LocalServerError
+from calcom_pipeline.local import Companion, LocalServerError, Servers
 from tests.support.embedded import QUICK
 from tests.support.waiting import is_running, until
 
@@ -49,34 +49,41 @@ class TestCompanions:
             with local.join(data, companions=[helpful()], durable=False) as again:
                 assert set(again.companions) == {"stand-in"}
 
-    def test_it_may_come_later(self, data: Path) -> None:
+    def test_it_may_come_later_and_one_name_means_one_command(self, data: Path) -> None:
+        other = Companion("a", (*helpful("a").argv, "--seed=2"))
+        for name in "ab":
+            (data / "companions" / name).mkdir(parents=True, exist_ok=True)
+            (data / "companions" / name / "ready.json").write_text('{"url": "http://127.0.0.1:1/of-a-former-one"}')
         with local.join(data, **QUICK) as servers:
             assert servers.companions == {}
             with local.join(data, companions=[helpful("a"), helpful("b")], **QUICK) as more:
                 assert set(more.companions) == {"a", "b"}
+                assert "http://127.0.0.1:1/of-a-former-one" not in more.companions.values()
                 assert more.owner_pid == servers.owner_pid
+                with (
+                    pytest.raises(LocalServerError, match="another command line"),
+                    local.join(data, companions=[other], **QUICK),
+                ):
+                    pass
 
-    @pytest.mark.parametrize("later", [False, True])
-    def test_one_that_does_not_start_is_an_error_with_its_last_words(self, data: Path, later: bool) -> None:
+    def test_one_that_does_not_start_is_an_error_with_its_last_words(self, data: Path) -> None:
         broken = Companion("broken", (sys.executable, "-c", "raise SystemExit('no such port {ready_file}')"))
-        with local.join(data, companions=[] if later else [helpful()], **QUICK) as servers:
+
+        def is_refused_without_a_trace(servers: Servers) -> None:
             with pytest.raises(LocalServerError, match=r"'broken' does not start \(exit code 1\): no such port"):
                 local.up(data, companions=[broken], durable=False)
             assert local.status(data) == servers
             assert not (data / "pinned").exists()
 
+        with local.join(data, **QUICK) as servers:
+            is_refused_without_a_trace(servers)
+            with local.join(data, companions=[helpful()], **QUICK) as more:
+                assert set(more.companions) == {"stand-in"}
+                is_refused_without_a_trace(more)
+
     def test_one_that_cannot_be_run_is_an_error_at_first_start(self, data: Path) -> None:
         missing = Companion("missing", (str(data / "nowhere"), "{ready_file}"))
         with pytest.raises(LocalServerError, match="nowhere"), local.join(data, companions=[missing], **QUICK):
-            pass
-
-    def test_one_name_means_one_command(self, data: Path) -> None:
-        other = Companion("stand-in", (*helpful().argv, "--seed=2"))
-        with (
-            local.join(data, companions=[helpful()], **QUICK),
-            pytest.raises(LocalServerError, match="another command line"),
-            local.join(data, companions=[other], **QUICK),
-        ):
             pass
 
     @pytest.mark.parametrize(("name", "argv"), [("../x", ("a",)), ("postgres", ("a",)), ("", ("a",)), ("a", ())])

@@ -11,7 +11,7 @@ import redis
 
 from calcom_pipeline import local
 from calcom_pipeline.local import LocalServerError
-from tests.support.embedded import QUICK, python, server_pids, words, write
+from tests.support.embedded import QUICK, copied, python, server_pids, words, write
 
 AS_ROOT = os.geteuid() == 0
 root_only = pytest.mark.skipif(not AS_ROOT, reason="only root can mount a small disk or become another user")
@@ -71,12 +71,9 @@ class TestFullDisks:
                 write(servers, "after")
             local.remove(data)
 
-    def test_full_at_a_later_start(self, place: Path) -> None:
+    def test_full_at_a_later_start(self, place: Path, template: Path) -> None:
         with small_disk(place / "disk", "400m"):
-            data = place / "disk/data"
-            with local.join(data, **QUICK) as servers:
-                write(servers, "before")
-            assert local.down(data)
+            data = copied(template, place / "disk/data")
             filler = fill(place / "disk")
             with pytest.raises(LocalServerError, match="No room left for the local servers"):
                 local.up(data, durable=False, timeout_seconds=20)
@@ -86,11 +83,10 @@ class TestFullDisks:
                 assert words(servers) == (["before"], ["before"])
             local.remove(data)
 
-    def test_full_under_running_servers(self, place: Path) -> None:
+    def test_full_under_running_servers(self, place: Path, template: Path) -> None:
         with small_disk(place / "disk", "400m"):
-            data = place / "disk/data"
+            data = copied(template, place / "disk/data")
             with local.join(data, **QUICK) as servers:
-                write(servers, "before")
                 filler = fill(place / "disk")
                 with redis.Redis.from_url(servers.redis_url) as client, pytest.raises(redis.ResponseError):
                     for _ in range(1000):

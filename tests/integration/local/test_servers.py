@@ -21,7 +21,7 @@ import sqlalchemy
 from calcom_pipeline import local
 from calcom_pipeline.local import LocalServerError, Servers, joining, logs
 from calcom_pipeline.local.environment import environment, shell_exports
-from tests.support.embedded import QUICK
+from tests.support.embedded import QUICK, copied
 from tests.support.waiting import is_running, kill, until
 
 ROOT = Path(__file__).parents[3]
@@ -50,11 +50,11 @@ def somebody_using(data: Path, **options: object) -> Iterator[subprocess.Popen[s
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Servers]:
+def shared(template: Path) -> Iterator[Servers]:
     """Servers that the tests of this module only look at."""
     place = Path(tempfile.mkdtemp(prefix="local-"))
     place.chmod(0o711)
-    with local.join(place / "data") as servers:
+    with local.join(copied(template, place / "data")) as servers:
         yield servers
     local.remove(place / "data")
     shutil.rmtree(place)
@@ -195,39 +195,31 @@ class TestComingAndGoing:
         assert local.status(data) is None
         assert not (data / "run").exists()
 
-    def test_they_stay_until_the_last_user_has_left(self, data: Path) -> None:
-        with somebody_using(data):
+    def test_they_stay_until_the_last_user_has_left_be_it_by_a_kill(self, data: Path) -> None:
+        with somebody_using(data) as user:
             with local.join(data, **QUICK) as servers:
                 pass
             time.sleep(3 * QUICK["linger_seconds"])
             assert local.status(data) == servers
-        until(lambda: not is_running(servers.owner_pid))
-
-    def test_a_killed_user_has_left(self, data: Path) -> None:
-        with somebody_using(data) as user:
-            servers = local.status(data)
-            assert servers
             user.kill()
         until(lambda: not is_running(servers.owner_pid))
 
-    def test_up_pins_them_until_down(self, data: Path) -> None:
-        servers = local.up(data, durable=False)
+    def test_up_pins_them_until_down_and_they_come_back_pinned(self, data: Path) -> None:
+        pinned = local.up(data, durable=False)
         with local.join(data, **QUICK) as joined:
-            assert joined == servers
+            assert joined == pinned
         time.sleep(1.0)
-        assert local.status(data) == servers
-        assert local.down(data)
-        assert local.status(data) is None
-        until(lambda: not is_running(servers.owner_pid))
-        assert not local.down(data)
-
-    def test_pinned_servers_come_back_pinned(self, data: Path) -> None:
-        kill(local.up(data, durable=False).owner_pid)
+        assert local.status(data) == pinned
+        kill(pinned.owner_pid)
         with local.join(data, **QUICK) as servers:
             pass
         time.sleep(1.0)
         still = until(lambda: local.status(data))  # a busy machine may be late with one answer
         assert still.owner_pid == servers.owner_pid
+        assert local.down(data)
+        assert local.status(data) is None
+        until(lambda: not is_running(servers.owner_pid))
+        assert not local.down(data)
 
     def test_down_does_not_take_them_from_others(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(joining, "BUSY_SECONDS", 0.2)
@@ -263,37 +255,39 @@ class TestComingAndGoing:
             user.wait()
             assert local.status(data) == servers
 
-    def test_remove_leaves_what_others_put_there(self, place: Path) -> None:
-        data = place / "data"
+    def test_remove_leaves_what_others_put_there(self, place: Path, template: Path) -> None:
+        data = copied(template, place / "data")
         with local.join(data, **QUICK):
             (data / "notes.txt").write_text("mine")
         assert local.remove(data)
         assert [path.name for path in data.iterdir()] == ["notes.txt"]
 
-    def test_data_that_nobody_wants_to_keep_is_deleted_at_the_end(self, place: Path) -> None:
-        with local.join(place / "data", keep_data=False, **QUICK) as servers:
+    def test_data_that_nobody_wants_to_keep_is_deleted_at_the_end(self, place: Path, template: Path) -> None:
+        with local.join(copied(template, place / "data"), keep_data=False, **QUICK) as servers:
             pass
         until(lambda: not is_running(servers.owner_pid))
         assert list(place.iterdir()) == []
 
-    def test_joining_while_the_data_is_deleted_gets_new_servers(self, place: Path) -> None:
+    @pytest.mark.parametrize(("users", "rounds"), [(2, 2), pytest.param(3, 4, marks=pytest.mark.proof)])
+    def test_joining_while_the_data_is_deleted_gets_new_servers(self, place: Path, users: int, rounds: int) -> None:
         code = (
             "import sys; from pathlib import Path; from calcom_pipeline import local\n"
-            "for _ in range(4):\n"
+            "for _ in range(int(sys.argv[2])):\n"
             "    with local.join(Path(sys.argv[1]), durable=False, linger_seconds=0, keep_data=False) as servers:\n"
             "        print(servers.owner_pid, local.status(servers.data) == servers)"
         )
-        users = [python(code, place / "data", stderr=subprocess.PIPE) for _ in range(3)]
-        said = [user.communicate() for user in users]
-        assert [error for _, error in said] == ["", "", ""]
-        assert [line.split()[1] for out, _ in said for line in out.splitlines()] == ["True"] * 12
+        started = [python(code, place / "data", rounds, stderr=subprocess.PIPE) for _ in range(users)]
+        said = [user.communicate() for user in started]
+        assert [error for _, error in said] == [""] * users
+        assert [line.split()[1] for out, _ in said for line in out.splitlines()] == ["True"] * users * rounds
         until(lambda: not (place / "data").exists())
 
-    def test_servers_that_do_not_wait_for_the_disk_are_for_those_alone_who_asked(self, data: Path) -> None:
-        with local.join(data, **QUICK) as servers:
-            assert ask(servers, "SHOW fsync") == "off"
-            with pytest.raises(LocalServerError, match="do not keep data safe from a crash"):
-                local.up(data)
+    def test_servers_that_do_not_wait_for_the_disk_are_for_those_alone_who_asked(self, servers: Servers) -> None:
+        """Those of the whole run of tests."""
+        assert ask(servers, "SHOW fsync") == "off"
+        with pytest.raises(LocalServerError, match="do not keep data safe from a crash"):
+            local.up(servers.data)
+        assert not (servers.data / "pinned").exists()
 
 
 class TestEnvironment:

@@ -15,44 +15,54 @@ from pathlib import Path
 import pytest
 
 from calcom_pipeline import local
-from calcom_pipeline.local import LocalServerError, places, processes, programs
+from calcom_pipeline.local import LocalServerError, Servers, places, processes, programs
 from calcom_pipeline.local.folder import Folder
 from calcom_pipeline.local.processes import Mark
 from tests.support import leaks
-from tests.support.embedded import PROGRAMS, QUICK, python, server_pids, words, write
+from tests.support.embedded import PROGRAMS, QUICK, copied, python, server_pids, words, write
 from tests.support.waiting import kill, until
 
+# Several processes that join, so often, and linger; they have imported everything when they begin.
 JOIN_AND_ASK = """
-import sys
+import os, sys
 from pathlib import Path
 from calcom_pipeline import local
 import psycopg
-for _ in range(int(sys.argv[2])):
-    with local.join(Path(sys.argv[1]), durable=False, linger_seconds=float(sys.argv[3])) as servers:
-        with psycopg.connect(servers.database_url) as connection:
-            connection.execute("SELECT 1")
-        print(servers.owner_pid)
+data, processes, rounds, linger = Path(sys.argv[1]), *map(int, sys.argv[2:])
+
+def join():
+    for _ in range(rounds):
+        with local.join(data, durable=False, linger_seconds=linger) as servers:
+            with psycopg.connect(servers.database_url) as connection:
+                connection.execute("SELECT 1")
+            os.write(1, f"{servers.owner_pid}\\n".encode())
+
+children = []
+for _ in range(processes):
+    if not (child := os.fork()):
+        join()
+        sys.exit()
+    children.append(child)
+sys.exit(sum(os.waitpid(child, 0)[1] for child in children) != 0)
 """
-
-
-@pytest.fixture(scope="session")
-def template() -> Iterator[Path]:
-    """A data folder whose servers are down: a copy starts in a third of the time of a new one."""
-    place = Path(tempfile.mkdtemp(prefix="local-"))
-    place.chmod(0o711)
-    with local.join(place / "data", **QUICK):
-        pass
-    local.down(place / "data")
-    yield place / "data"
-    local.remove(place / "data")
-    place.rmdir()
+UP = "import sys, pathlib; from calcom_pipeline import local; local.up(pathlib.Path(sys.argv[1]), durable=False)"
 
 
 @pytest.fixture
-def data(place: Path, template: Path) -> Path:
-    """A data folder whose servers have run before."""
-    subprocess.run(["/bin/cp", "-a", template, place / "data"], check=True)
-    return place / "data"
+def fresh(place: Path, template: Path) -> Path:
+    """A data folder of one test, whose servers have run before, with the word "before" in them."""
+    return copied(template, place / "data")
+
+
+@pytest.fixture(scope="module")
+def running(template: Path) -> Iterator[Servers]:
+    """Servers that tests of this module only look at."""
+    place = Path(tempfile.mkdtemp(prefix="local-"))
+    place.chmod(0o711)
+    with local.join(copied(template, place / "data"), **QUICK) as servers:
+        yield servers
+    local.remove(servers.data)
+    place.rmdir()
 
 
 def heads(data: Path) -> dict[str, int]:
@@ -65,30 +75,29 @@ def heads(data: Path) -> dict[str, int]:
 
 
 class TestKills:
-    @pytest.mark.parametrize("victims", [("postgres",), ("postgres", "valkey")])
-    def test_a_killed_server_is_started_again_with_its_data(self, data: Path, victims: tuple[str, ...]) -> None:
+    def test_killed_servers_are_started_again_with_their_data(self, data: Path) -> None:
         with local.join(data, **QUICK) as servers:
-            write(servers, "before")
-            for victim in victims:
-                os.kill(heads(data)[victim], signal.SIGKILL)
-            with local.join(data, **QUICK) as again:
-                assert again == servers
-                assert words(again) == (["before"], ["before"])
+            for victims in (("postgres",), ("postgres", "valkey")):
+                write(servers, f"before the kill of {len(victims)}")
+                kept = words(servers)
+                for victim in victims:
+                    os.kill(heads(data)[victim], signal.SIGKILL)
+                with local.join(data, **QUICK) as again:
+                    assert again == servers
+                    assert words(again) == kept
 
-    @pytest.mark.parametrize("along", [(), ("valkey", "postgres")])
-    def test_the_next_join_recovers_from_a_killed_owner(self, data: Path, along: tuple[str, ...]) -> None:
+    def test_the_next_join_recovers_from_a_killed_owner_and_nothing_stays_behind_the_last(self, data: Path) -> None:
         with local.join(data, **QUICK) as servers:
-            write(servers, "before")
-            pids = server_pids(data)
-            kill(servers.owner_pid, *(heads(data)[name] for name in along))
-            with local.join(data, **QUICK) as again:
-                assert again.owner_pid != servers.owner_pid
-                assert words(again) == (["before"], ["before"])
-                assert not set(pids) & set(server_pids(data))
-
-    def test_nothing_stays_behind_a_killed_owner(self, data: Path) -> None:
-        with local.join(data, **QUICK) as servers:
-            kill(servers.owner_pid)
+            owner, kept = servers.owner_pid, words(servers)
+            for along in ((), ("valkey", "postgres")):
+                pids = server_pids(data)
+                kill(owner, *(heads(data)[name] for name in along))
+                with local.join(data, **QUICK) as again:
+                    assert again.owner_pid != owner
+                    assert words(again) == kept
+                    assert not set(pids) & set(server_pids(data))
+                owner = again.owner_pid
+            kill(owner)
             until(lambda: not server_pids(data))
         assert local.status(data) is None
 
@@ -104,11 +113,14 @@ class TestKills:
                 assert left.wait() == -signal.SIGTERM
             (data / "valkey-server").unlink()
 
-    def test_killed_while_it_was_being_made(self, place: Path) -> None:
+    @pytest.mark.parametrize(
+        "pauses", [(0.0, 0.3), pytest.param((0.0, 0.15, 0.3, 0.4, 0.7, 1.0), marks=pytest.mark.proof)]
+    )
+    def test_killed_while_it_was_being_made(self, place: Path, pauses: tuple[float, ...]) -> None:
         """At no moment of a first start does a kill of everything leave something that a second start minds."""
         data = place / "new"
-        for pause in (0.0, 0.15, 0.4, 0.7):
-            with python(JOIN_AND_ASK, data, 1, 0.3) as first:
+        for pause in pauses:
+            with python(UP, data) as first:
                 until(lambda: Folder(data).owner())
                 time.sleep(pause)
                 first.kill()
@@ -123,18 +135,21 @@ class TestKills:
 
 
 class TestRaces:
-    def test_eight_first_starts_at_once_get_one_owner(self, place: Path) -> None:
-        starts = [python(JOIN_AND_ASK, place / "new", 1, 5) for _ in range(8)]
-        said = [start.communicate() for start in starts]
-        assert [error for _, error in said if error] == []
-        assert len({out for out, _ in said}) == 1
+    @pytest.mark.parametrize("starts", [3, pytest.param(8, marks=pytest.mark.proof)])
+    def test_first_starts_at_once_get_one_owner(self, place: Path, starts: int) -> None:
+        with python(JOIN_AND_ASK, place / "new", starts, 1, 5) as joining:
+            out, error = joining.communicate()
+        assert (joining.returncode, error) == (0, "")
+        assert len(out.split()) == starts
+        assert len(set(out.split())) == 1
 
-    def test_joining_while_it_stops_gets_living_servers(self, data: Path) -> None:
+    @pytest.mark.parametrize(("starts", "rounds"), [(3, 4), pytest.param(4, 12, marks=pytest.mark.proof)])
+    def test_joining_while_it_stops_gets_living_servers(self, data: Path, starts: int, rounds: int) -> None:
         """No linger: the servers stop whenever nobody is there, and every join meets another moment of that."""
-        starts = [python(JOIN_AND_ASK, data, 8, 0) for _ in range(3)]
-        said = [start.communicate() for start in starts]
-        assert [error for _, error in said if error] == []
-        assert [len(out.split()) for out, _ in said] == [8, 8, 8]
+        with python(JOIN_AND_ASK, data, starts, rounds, 0) as joining:
+            out, error = joining.communicate()
+        assert (joining.returncode, error) == (0, "")
+        assert len(out.split()) == starts * rounds
 
 
 class TestStaleFiles:
@@ -167,58 +182,57 @@ class TestStaleFiles:
 
     def test_sockets_that_somebody_cleaned_away_come_back(self, data: Path) -> None:
         with local.join(data, **QUICK) as servers:
-            write(servers, "before")
+            kept = words(servers)
             for path in (data / "run").iterdir():
                 path.unlink()
             until(lambda: local.status(data) == servers)
-            assert words(servers) == (["before"], ["before"])
+            assert words(servers) == kept
 
 
 class TestMoves:
-    def test_a_moved_folder_takes_its_data_along(self, place: Path, data: Path) -> None:
-        with local.join(data, **QUICK) as servers:
-            write(servers, "before")
-        assert local.down(data)
-        data.rename(place / "moved")
-        with local.join(place / "moved", **QUICK) as servers:
-            assert words(servers) == (["before"], ["before"])
-
-    def test_a_folder_moved_under_running_servers_gets_new_ones(self, place: Path, data: Path) -> None:
-        old = local.up(data, durable=False)
-        write(old, "before")
-        data.rename(place / "moved")
+    def test_a_folder_moved_under_running_servers_gets_new_ones(self, place: Path, fresh: Path) -> None:
+        old = local.up(fresh, durable=False)
+        write(old, "in the old place")
+        kept = words(old)
+        fresh.rename(place / "moved")
         with local.join(place / "moved", **QUICK) as servers:
             assert servers.owner_pid != old.owner_pid
-            assert words(servers) == (["before"], ["before"])
+            assert words(servers) == kept
 
-    def test_a_copy_is_on_its_own(self, place: Path, data: Path) -> None:
-        with local.join(data, **QUICK) as servers:
-            write(servers, "before")
-        assert local.down(data)
-        shutil.copytree(data, place / "copy")  # as `cp -r` by root: owners get lost
-        with local.join(data, **QUICK) as servers, local.join(place / "copy", **QUICK) as copy:
+    def test_a_moved_folder_takes_its_data_along_and_a_copy_is_on_its_own(self, place: Path, fresh: Path) -> None:
+        shutil.copytree(fresh, place / "copy")  # as `cp -r` by root: owners get lost
+        fresh.rename(place / "moved")
+        with local.join(place / "moved", **QUICK) as servers, local.join(place / "copy", **QUICK) as copy:
             write(copy, "in the copy")
             assert words(servers) == (["before"], ["before"])
             assert words(copy) == (["before", "in the copy"],) * 2
 
-    def test_deleting_the_folder_ends_the_servers(self, data: Path) -> None:
-        servers = local.up(data, durable=False)
-        pids = server_pids(data)
-        shutil.rmtree(data, ignore_errors=True)
+    def test_deleting_the_folder_ends_the_servers(self, fresh: Path, template: Path) -> None:
+        servers = local.up(fresh, durable=False)
+        pids = server_pids(fresh)
+        shutil.rmtree(fresh, ignore_errors=True)
         until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in (*pids, servers.owner_pid)))
-        shutil.rmtree(data, ignore_errors=True)
-        with local.join(data, **QUICK) as new:
-            write(new, "new")
-            assert words(new) == (["new"], ["new"])
+        shutil.rmtree(fresh, ignore_errors=True)
+        with local.join(copied(template, fresh), **QUICK) as new:
+            assert new.owner_pid != servers.owner_pid
+            assert words(new) == (["before"], ["before"])
 
 
 class TestPlaces:
-    @pytest.mark.parametrize("name", ["spaces and ümläut ☃", "100% 'quoted'\n\"a&b+c#d\"", "x" * 200])
-    def test_any_name_of_a_folder_will_do(self, place: Path, name: str) -> None:
-        with local.join(place / name, **QUICK) as servers:
+    def test_any_name_of_a_folder_will_do(self, place: Path) -> None:
+        data = place / "ümläut ☃ 100% 'quoted'\n\"a&b+c#d\""
+        with local.join(data, **QUICK) as servers:
+            assert (data / "run").is_dir()
             write(servers, "here")
             assert words(servers) == (["here"], ["here"])
-        assert local.remove(place / name)
+        assert local.remove(data)
+
+    def test_a_name_that_is_too_long_for_sockets_will_do(self, place: Path, template: Path) -> None:
+        data = copied(template, place / ("x" * 200))
+        with local.join(data, **QUICK) as servers:
+            assert not (data / "run").exists()
+            assert words(servers) == (["before"], ["before"])
+        assert local.remove(data)
 
     @pytest.mark.parametrize(
         ("folder", "fits"),
@@ -235,20 +249,22 @@ class TestPlaces:
         assert places._fits(Path(folder)) is fits
 
     def test_a_relative_path_and_a_link_mean_the_same_servers(
-        self, place: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, running: Servers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        (place / "link").symlink_to(data)
-        monkeypatch.chdir(place)
-        with local.join(Path("data"), **QUICK) as servers, local.join(place / "link", **QUICK) as linked:
-            assert linked == servers
-            assert servers.data == data
+        (tmp_path / "link").symlink_to(running.data)
+        monkeypatch.chdir(running.data.parent)
+        with local.join(Path("data"), **QUICK) as servers, local.join(tmp_path / "link", **QUICK) as linked:
+            assert servers == running
+            assert linked == running
 
-    def test_another_major_version_is_refused(self, data: Path) -> None:
-        base = places.system_folder(Folder(data)) or data
-        (base / "postgres/PG_VERSION").write_text("16\n")
+    def test_another_major_version_is_refused(self, place: Path) -> None:
+        data = place / "data"
+        for folder in (data, data / "postgres"):
+            folder.mkdir(0o711)
+        (data / "postgres/PG_VERSION").write_text("16\n")
         with pytest.raises(LocalServerError, match=r"made by PostgreSQL 16 and this is 18: .*pg_dump"):
             local.up(data, durable=False)
-        (base / "postgres/PG_VERSION").unlink()
+        (data / "postgres/PG_VERSION").unlink()
         with pytest.raises(LocalServerError, match="no PostgreSQL data"):
             local.up(data, durable=False)
 
@@ -274,9 +290,10 @@ class TestPlaces:
         with local.join(data, **QUICK) as servers:
             write(servers, "later")
 
-    def test_processes_are_found_without_proc_too(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_processes_are_found_without_proc_too(self, running: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
         """As on macOS; a stranger who only mentions the folder is not taken for a server."""
-        with local.join(data, **QUICK), subprocess.Popen([sys.executable, "-c", "input()", data / "valkey"], stdin=-1):
+        data = running.data
+        with subprocess.Popen([sys.executable, "-S", "-c", "input()", data / "valkey"], stdin=-1):
             marks = [Mark(data / part, PROGRAMS) for part in ("postgres", "valkey")]
             found = [processes.find(mark)[:1] for mark in marks]
             monkeypatch.setattr(processes, "_LINUX", False)

@@ -17,9 +17,10 @@ import psycopg
 import pytest
 
 from calcom_pipeline import local
-from calcom_pipeline.local import LocalServerError, Servers, places, processes
+from calcom_pipeline.local import LocalServerError, Servers, places, processes, programs
 from calcom_pipeline.local.folder import Folder
 from calcom_pipeline.local.processes import Mark
+from tests.support.embedded import copied
 from tests.support.waiting import kill
 
 ROOT = Path(__file__).parents[3]
@@ -137,6 +138,26 @@ def words(servers: Servers) -> list[str]:
         return [row[0] for row in connection.execute("SELECT word FROM words ORDER BY word")]
 
 
+def given_to(home: Path, data: Path) -> Path:
+    """The folder, owned by whose home that is."""
+    for path in (data, *data.rglob("*")):
+        shutil.chown(path, home.stat().st_uid, home.stat().st_gid)
+    return data
+
+
+def settled(data: Path, *, durable: bool = False) -> Path:
+    """The system folder of a private project, decided on and filled as its owner does before it starts anything."""
+    places.settle(Folder(data), programs.installed(), durable=durable)
+    outside = places.system_folder(Folder(data))
+    assert outside
+    return outside
+
+
+def is_disposable(outside: Path) -> bool:
+    """Whether it may be swept once its project is gone."""
+    return json.loads((outside / "belongs-to").read_text())["disposable"]
+
+
 class TestNormalUser:
     def test_everything_lies_in_the_data_folder(self, home: Path, interpreter: str) -> None:
         temporary = home / "tmp"
@@ -155,8 +176,10 @@ class TestNormalUser:
             user.communicate()
         wait_until_gone(owner)
 
-    def test_a_long_path_puts_the_sockets_elsewhere_until_the_end(self, home: Path, interpreter: str) -> None:
-        data = home / ("long" * 30)
+    def test_a_long_path_puts_the_sockets_elsewhere_until_the_end(
+        self, home: Path, interpreter: str, template: Path
+    ) -> None:
+        data = given_to(home, copied(template, home / ("long" * 30)))
         with run_as(NORMAL_USER, interpreter, JOIN, data) as user:
             assert user.stdout
             first = Path(json.loads(user.stdout.readline())[1].removeprefix("unix://").partition("?")[0]).parent
@@ -201,10 +224,9 @@ class TestNormalUser:
         )
 
     @root_only
-    def test_no_other_user_gets_in(self, place: Path, home: Path, interpreter: str) -> None:
+    def test_no_other_user_gets_in(self, home: Path, interpreter: str, template: Path) -> None:
         home.chmod(0o755)  # a careless home: the servers' own folder has to hold
-        (home / "data").mkdir(0o755)
-        shutil.chown(home / "data", NORMAL_USER)
+        given_to(home, copied(template, home / "data")).chmod(0o755)
         with run_as(NORMAL_USER, interpreter, JOIN, home / "data") as user:
             assert user.stdout
             owner = json.loads(user.stdout.readline())[2]
@@ -217,24 +239,24 @@ class TestNormalUser:
 
 @root_only
 class TestRoot:
-    def test_the_servers_run_as_nobody_and_no_other_user_gets_in(self, place: Path, interpreter: str) -> None:
-        data = place / "data"
-        with local.join(data, **QUICK) as servers:
-            programs = frozenset({"postgres", "valkey-server"})
-            pids = [pid for part in ("postgres", "valkey") for pid in processes.find(Mark(data / part, programs))]
-            assert len(pids) > 2
-            uids: set[int] = set()
-            for pid in pids:
-                with suppress(FileNotFoundError):  # a backend that answered a probe has left
-                    uids.add(Path(f"/proc/{pid}").stat().st_uid)
-            assert uids == {pwd.getpwnam("nobody").pw_uid}
-            assert Path(f"/proc/{servers.owner_pid}").stat().st_uid == 0
-            for name in (".s.PGSQL.5432", "valkey.sock"):
-                with run_as("daemon", interpreter, KNOCK, data / "run" / name) as stranger:
-                    assert stranger.communicate()[0] == "PermissionError\n"
-            code = "import psycopg, sys\ntry: psycopg.connect(sys.argv[1])\nexcept psycopg.Error as error: print(error)"
-            with run_as("nobody", interpreter, code, servers.database_url) as server_user:
-                assert "Peer authentication failed" in server_user.communicate()[0]
+    def test_the_servers_run_as_nobody_and_no_other_user_gets_in(self, servers: Servers, interpreter: str) -> None:
+        """Those of the whole run of tests."""
+        data = servers.data
+        names = frozenset({"postgres", "valkey-server"})
+        pids = [pid for part in ("postgres", "valkey") for pid in processes.find(Mark(data / part, names))]
+        assert len(pids) > 2
+        uids: set[int] = set()
+        for pid in pids:
+            with suppress(FileNotFoundError):  # a backend that answered somebody has left
+                uids.add(Path(f"/proc/{pid}").stat().st_uid)
+        assert uids == {pwd.getpwnam("nobody").pw_uid}
+        assert Path(f"/proc/{servers.owner_pid}").stat().st_uid == 0
+        for name in (".s.PGSQL.5432", "valkey.sock"):
+            with run_as("daemon", interpreter, KNOCK, data / "run" / name) as stranger:
+                assert stranger.communicate()[0] == "PermissionError\n"
+        code = "import psycopg, sys\ntry: psycopg.connect(sys.argv[1])\nexcept psycopg.Error as error: print(error)"
+        with run_as("nobody", interpreter, code, servers.database_url) as server_user:
+            assert "Peer authentication failed" in server_user.communicate()[0]
         assert places.system_folder(Folder(data)) is None
 
     def test_a_private_project_keeps_its_servers_in_a_system_folder(self, private: Path) -> None:
@@ -243,12 +265,15 @@ class TestRoot:
             outside = places.system_folder(Folder(data))
             assert outside
             assert outside.parent == places.SYSTEM_ROOT
+            assert is_disposable(outside)
             assert not (data / "postgres").exists()
             write(servers, "here")
+        assert local.down(data)
         assert stat.S_IMODE(private.stat().st_mode) == 0o700
         assert stat.S_IMODE((outside / "postgres").stat().st_mode) == 0o700
-        with local.join(data, **QUICK) as servers:
+        with local.join(data, linger_seconds=0.3) as servers:
             assert words(servers) == ["here"]
+            assert not is_disposable(outside), "from when on somebody wanted it kept"
         assert local.remove(data)
         assert not data.exists()
         assert not outside.exists()
@@ -279,22 +304,19 @@ class TestRoot:
         local.remove(data)
         assert not outside.exists()
 
-    def test_data_that_was_moved_where_nobody_may_go_moves_out(self, place: Path, private: Path) -> None:
-        with local.join(place / "data", **QUICK) as servers:
-            write(servers, "before")
-        assert local.down(place / "data")
-        (place / "data").rename(private / "data")
-        with local.join(private / "data", **QUICK) as servers:
-            assert words(servers) == ["before"]
-        assert places.system_folder(Folder(private / "data"))
-        assert not (private / "data/postgres").exists()
-
-    def test_a_moved_project_keeps_its_system_folder_and_a_copied_one_gets_its_own(self, private: Path) -> None:
-        data, moved, copy = private / "data", private / "moved", private / "copy"
+    def test_data_that_was_moved_where_nobody_may_go_moves_out(self, private: Path, template: Path) -> None:
+        data = copied(template, private / "data")
+        assert (data / "postgres").is_dir()
         with local.join(data, **QUICK) as servers:
-            write(servers, "before")
-        assert local.down(data)
-        outside = places.system_folder(Folder(data))
+            assert words(servers) == ["before"]
+        assert places.system_folder(Folder(data))
+        assert not (data / "postgres").exists()
+
+    def test_a_moved_project_keeps_its_system_folder_and_a_copied_one_gets_its_own(
+        self, private: Path, template: Path
+    ) -> None:
+        data, moved, copy = copied(template, private / "data"), private / "moved", private / "copy"
+        outside = settled(data)
         data.rename(moved)
         shutil.copytree(moved, copy)
         with local.join(moved, **QUICK) as servers:
@@ -302,35 +324,33 @@ class TestRoot:
             with pytest.raises(LocalServerError, match=r"is a copy of .*, whose servers are running: stop those first"):
                 local.up(copy, durable=False)
         assert local.down(moved)
-        with local.join(copy, **QUICK) as copied, local.join(moved, **QUICK) as servers:
-            write(copied, "in the copy")
+        with local.join(copy, **QUICK) as copied_one, local.join(moved, **QUICK) as servers:
+            write(copied_one, "in the copy")
             assert words(servers) == ["before"]
-            assert words(copied) == ["before", "in the copy"]
+            assert words(copied_one) == ["before", "in the copy"]
+        assert local.down(moved)
+        held = sorted(outside.rglob("*"))
         assert local.remove(copy)
-        with local.join(moved, **QUICK) as servers:
-            assert words(servers) == ["before"]
+        assert sorted(outside.rglob("*")) == held
 
     def test_a_lost_system_folder_is_not_replaced_in_silence(self, private: Path) -> None:
         data = private / "data"
-        with local.join(data, **QUICK):
-            pass
-        assert local.down(data)
-        outside = places.system_folder(Folder(data))
-        assert outside
+        data.mkdir(0o700)
+        outside = settled(data)
         outside.rename(private / "lost")
         with pytest.raises(LocalServerError, match=f"lay in {outside}, which is gone: bring it back, or delete"):
             local.up(data, durable=False)
         (data / "system-folder").unlink()
-        with local.join(data, **QUICK) as servers:
-            write(servers, "empty")
+        again = settled(data)
+        assert again != outside
+        assert not (again / "postgres").exists(), "they begin empty"
 
     def test_only_disposable_data_is_swept_a_day_after_its_folder_is_gone(self, private: Path) -> None:
         outside: dict[bool, Path] = {}
         for durable in (True, False):
             data = private / f"data {durable}"
-            with local.join(data, durable=durable, linger_seconds=0.3):
-                outside[durable] = places.system_folder(Folder(data)) or data
-            assert local.down(data)
+            data.mkdir(0o700)
+            outside[durable] = settled(data, durable=durable)
             shutil.rmtree(data)
         places._sweep()
         assert outside[False].is_dir()  # it may have been moved

@@ -94,11 +94,20 @@ def test_zzz_dagsters_storage_and_log_files(servers, tmp_path):
 """
 
 
+#: Nobody asks it anything.
+SMALL_SANDBOX = """
+@pytest.fixture(scope="session")
+def sandbox():
+    with serve_sandbox("generated", event_types=1, teams=0, bookings=0, in_thread=True) as running:
+        yield running
+"""
+
+
 @pytest.mark.timeout(120)
 def test_every_way_of_leaking_fails_the_run(tmp_path: Path):
     here = tmp_path / "tests"
     here.mkdir()
-    (here / "conftest.py").write_text((CHECKOUT / "tests" / "conftest.py").read_text())
+    (here / "conftest.py").write_text((CHECKOUT / "tests" / "conftest.py").read_text() + SMALL_SANDBOX)
     (here / "test_leaking.py").write_text(LEAKING)
     asked = ["-q", "-rEfp", "--tb=line", "-p", "no:cacheprovider", "-p", "no:valkey", "--import-mode=importlib"]
     asked += ["-c", os.devnull, "--rootdir", str(here), "--basetemp", str(tmp_path / "base"), str(here)]
