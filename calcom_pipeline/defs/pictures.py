@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from calcom_pipeline.adapters.postgres.bookings.overview import MonthCount
 from calcom_pipeline.adapters.postgres.reports.figures import DayBookings, FreeHour, GroupLatency
 from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute
 from calcom_pipeline.app.reports.models import HourLag
@@ -27,6 +28,7 @@ AT_A_GLANCE = "at a glance"
 LIMITER_PICTURE = timedelta(hours=1)
 _DPI = 110
 _TICKS_EVERY = 10
+_MONTHS_SHOWN = 36  # the last ones that have bookings
 #: Read well on white and on black; one colour of status, lane or side means the same in all pictures.
 _INK, _FAINT, _LIMIT = "#8a93a3", "#8a93a355", "#d9534f"
 _COLOURS = ("#4c8dd6", "#5ba86c", "#e08a3c", "#9a79c4", "#c9a227", "#58b5b5", "#c65b7c")
@@ -141,6 +143,19 @@ def bookings_by_day(
         AT_A_GLANCE: bars(_layers(all_days, counts, _OF_STATUS), "Bookings of each day by status", words),
         "bookings by day and status": picture(figure, "Bookings of each day by status"),
     }
+
+
+def bookings_by_month(months: Sequence[MonthCount], settings: Settings) -> dict[str, dg.MarkdownMetadataValue]:
+    """Bookings of each month that has some, by status; nothing for an empty mirror."""
+    if not months:
+        return {}
+    counts = {(f"{m.month:%Y-%m}", m.status): m.bookings for m in months}
+    names = sorted({month for month, _ in counts})[-_MONTHS_SHOWN:]
+    figure, axes = canvas(settings)
+    _stack(axes, names, sorted({m.status for m in months}), counts, _OF_STATUS)
+    axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > _MOST_LEVEL else 0)
+    _label(axes, "bookings", "month of their start (UTC)")
+    return {"bookings by month of their start": picture(figure, "Bookings of each month by status")}
 
 
 def sync_lags(hours: Sequence[HourLag], settings: Settings) -> dict[str, Any]:

@@ -236,17 +236,15 @@ class Job:
 
 def tell(serialized, job, queue):
     import calcom_pipeline.definitions as location
-    jobs = {j.name for j in location.defs.get_repository_def().get_all_jobs()} - {"__ASSET_JOB"}
-    queue.put((len(jobs), len({n for n in jobs if n.startswith("agency_1_")})))
+    queue.put({j.name for j in location.defs.get_repository_def().get_all_jobs()} - {"__ASSET_JOB"})
 
 if __name__ == "__main__":
     spawning = multiprocessing.get_context("spawn")
-    for name in sys.argv[1:]:
-        queue = spawning.Queue()
-        process = spawning.Process(target=tell, args=["{}", Job(name), queue])
-        process.start()
-        print(*queue.get())
-        process.join()
+    queue = spawning.Queue()
+    process = spawning.Process(target=tell, args=["{}", Job(sys.argv[1]), queue])
+    process.start()
+    print(*queue.get())
+    process.join()
 """
 
 
@@ -256,12 +254,12 @@ def test_the_process_of_a_run_loads_the_account_of_its_job_alone(folder: Path, t
         describe(folder, f"agency_{n}", key="k")
     program = tmp_path / "run.py"
     program.write_text(_JOBS_IN_A_RUN)
-    jobs = ["agency_1_full_sync", "agency_1_retention"]
-    ran = subprocess.run([sys.executable, program, *jobs], capture_output=True, text=True, check=False)
+    command_line = [sys.executable, program, "agency_1_full_sync"]
+    ran = subprocess.run(command_line, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    (all_loaded, of_the_account), (everything, again) = [map(int, line.split()) for line in ran.stdout.splitlines()]
-    assert all_loaded == of_the_account == again
-    assert everything == 3 * again, "its ops depend on which account is the first"
+    loaded = ran.stdout.split()
+    assert "agency_1_full_sync" in loaded
+    assert {name for name in loaded if not name.startswith("agency_1_")} == set()
 
 
 @pytest.mark.parametrize(
@@ -269,7 +267,7 @@ def test_the_process_of_a_run_loads_the_account_of_its_job_alone(folder: Path, t
     [
         ("agency_a_full_sync", "agency_a"),
         ("agency_a_b_full_sync", "agency_a_b"),
-        ("agency_a_retention", None),
+        ("agency_a_retention", None),  # its ops depend on which account is the first
         ("__ASSET_JOB", None),
         ("full_sync", None),
         ("agency_c_full_sync", None),

@@ -48,7 +48,10 @@ class TestFullSync:
             cursor.execute("UPDATE service_links SET next_attempt_at = now() WHERE attempts > 0")
         assert done_and_failed(run(instance, "services_sync")) == (0, 1)
 
-    def test_a_picture_of_free_starts_and_the_calls_are_in_the_metadata(self, instance):
+    def test_a_picture_of_free_starts_and_the_calls_are_in_the_metadata(
+        self, instance, pictures_blank: pytest.MonkeyPatch
+    ):
+        pictures_blank.undo()
         told = metadata(run(instance, "slots_refresh"), "slots")
         assert told["free starts, event type by day"].startswith(
             "![Free starts by event type and day](data:image/png;base64,"
@@ -134,7 +137,7 @@ class TestServices:
 
     def test_the_checks_ask_the_planner_and_the_tables_again(self, instance, container: Container):
         add_service(container, "Massage", "massage")
-        result = run(instance, "full_sync")
+        result = run(instance, "event_types_sync")
         passed = {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
         assert passed["nothing_left_to_sync"]
         assert passed["linked_event_types_exist"]
@@ -147,7 +150,7 @@ class TestServices:
     def test_an_empty_listing_deletes_nothing_and_is_told_by_the_asset_and_a_check(
         self, instance, container: Container, sandbox: RunningSandbox
     ):
-        first = run(instance, "full_sync")
+        first = run(instance, "slots_refresh")
         assert {e.check_name: e.passed for e in first.get_asset_check_evaluations()}["mirrored_event_types_are_listed"]
         before, counts = container.event_types.mirror.present(), container.reports.overview.counts()
         sandbox.control.add_fault("empty_list", "GET /v2/event-types")

@@ -15,6 +15,12 @@ from tests.support.dagster_runs import run
 from tests.support.loop import add_service, ask, event_type_drift
 
 pytestmark = pytest.mark.timeout(180)
+WAITED = (2, 4, 8, 16, 30, 30, 30)  # minutes from one request for a run to the next
+
+
+def mirror(container: Container) -> None:
+    """As a run of event_types_sync does, without the run."""
+    pull_event_types(container.calcom, container.event_types.mirror, teams=container.event_types.teams, now=utc_now)
 
 
 class TestDrift:
@@ -48,7 +54,7 @@ class TestDrift:
 
         # An edit after the plan of a run and before its mirror: the mirror has it, the service has not.
         sandbox.control.mutate("update_event_type", id=link.event_type_id, set={"title": "Between"})
-        pull_event_types(container.calcom, container.event_types.mirror, teams=container.event_types.teams, now=utc_now)
+        mirror(container)
         between = ask(event_type_drift, instance, again.cursor)
         assert run(instance, "event_types_sync", tags=between.run_requests[0].tags).success
         assert container.services.store.services([service_id])[0].name == "Between"
@@ -64,28 +70,26 @@ class TestDrift:
         self, instance, container: Container, sandbox: RunningSandbox
     ):
         """A run that fails by itself leaves it as it was, and nobody else starts that run again."""
-        assert run(instance, "event_types_sync").success
+        mirror(container)
         event_type_id = next(e.id for e in container.event_types.mirror.present())
         sandbox.control.mutate("update_event_type", id=event_type_id, set={"title": "Theirs"})
-        waited: list[float] = []
         with time_machine.travel(utc_now(), tick=False) as clock:
-            cursor, last = ask(event_type_drift, instance).cursor, utc_now()
+            cursor = ask(event_type_drift, instance).cursor
             keys = set[str | None]()
-            for _ in range(120):
-                clock.shift(60)
-                answer = ask(event_type_drift, instance, cursor)
+            for minutes in WAITED:
+                clock.shift(timedelta(minutes=minutes - 1))
+                early = ask(event_type_drift, instance, cursor)
+                assert not early.run_requests, f"not before {minutes} minutes"
+                clock.shift(timedelta(minutes=1))
+                answer = ask(event_type_drift, instance, early.cursor)
                 cursor = answer.cursor
-                if answer.run_requests:
-                    waited.append((utc_now() - last).total_seconds() / 60)
-                    last = utc_now()
-                    keys.add(answer.run_requests[0].run_key)
-        assert waited == [2, 4, 8, 16, 30, 30, 30]
-        assert len(keys) == len(waited), "each is a run of its own"
+                keys.add(answer.run_requests[0].run_key)
+        assert len(keys) == len(WAITED), "each is a run of its own"
 
     def test_a_difference_whose_run_is_under_way_is_not_handed_over_again(
         self, instance, container: Container, sandbox: RunningSandbox
     ):
-        assert run(instance, "event_types_sync").success
+        mirror(container)
         event_type_id = next(e.id for e in container.event_types.mirror.present())
         sandbox.control.mutate("update_event_type", id=event_type_id, set={"title": "Theirs"})
         with time_machine.travel(utc_now(), tick=False) as clock:
@@ -101,7 +105,7 @@ class TestDrift:
     def test_a_look_costs_a_call_per_owner_and_changes_of_order_or_of_people_are_none(
         self, instance, container: Container, sandbox: RunningSandbox
     ):
-        assert run(instance, "event_types_sync").success
+        mirror(container)
         owners = {e.owner for e in container.event_types.mirror.present()}
         sandbox.control.mutate("shuffle_rows")
         sandbox.control.mutate("set_user", id=container.calcom.me().user_id, set={"name": "Renamed"})
@@ -110,7 +114,7 @@ class TestDrift:
         assert sandbox.control.counters()["total"] - before == len(owners)
 
     def test_while_cal_com_is_not_to_be_asked_nothing_is_concluded(self, instance, container: Container):
-        assert run(instance, "event_types_sync").success
+        mirror(container)
         for _ in range(container.settings.breaker_failures):
             container.limits.breaker.report(container.limits.breaker.enter("event_types", longest_seconds=1), "failed")
         skipped = ask(event_type_drift, instance, "as before")

@@ -25,11 +25,11 @@ def minutes_of(schedule: dg.ScheduleDefinition) -> list[int]:
     return [int(minute) for minute in str(schedule.cron_schedule).split(" ")[0].split(",")]
 
 
-def skips(schedule: dg.ScheduleDefinition, moments: list[datetime], instance: dg.DagsterInstance) -> list[str]:
+def skips(schedule: dg.ScheduleDefinition, moments: list[datetime]) -> list[str]:
     """Why it started nothing, at those moments at which it did not."""
     found: list[str] = []
     for at in moments:
-        tick = schedule.evaluate_tick(dg.build_schedule_context(instance=instance, scheduled_execution_time=at))
+        tick = schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=at))
         if not tick.run_requests:
             found.append(str(tick.skip_message))
     return found
@@ -41,7 +41,7 @@ def test_an_account_starts_so_many_runs_an_hour(container: Container):
 
 
 def test_of_many_accounts_each_schedule_takes_its_turns_and_says_why_not_the_others(
-    container: Container, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    container: Container, monkeypatch: pytest.MonkeyPatch
 ):
     """Also where the account is too large for its share of the limit: two reasons together leave some turns."""
     monkeypatch.setenv("CALCOM_RATE_LIMIT_PER_MINUTE", "10")
@@ -49,12 +49,12 @@ def test_of_many_accounts_each_schedule_takes_its_turns_and_says_why_not_the_oth
     monkeypatch.setenv("CALCOM_RATE_STANDING_SHARE", "0.1")
     for schedule in schedules(ACCOUNTS):
         if is_nightly(str(schedule.cron_schedule)):
-            assert skips(schedule, [NOW.replace(hour=3)], instance) == []
+            assert skips(schedule, [NOW.replace(hour=3)]) == []
             continue
         minutes = minutes_of(schedule)
         moments = [
             NOW + timedelta(hours=n // len(minutes), minutes=minutes[n % len(minutes)]) for n in range(5 * APART)
         ]
-        why = skips(schedule, moments, instance)
+        why = skips(schedule, moments)
         assert 1 <= len(moments) - len(why) <= 5, schedule.name
         assert all("SCHEDULED_RUNS_PER_HOUR" in each or "instead of" in each for each in why)

@@ -121,7 +121,7 @@ class World:
         self.net = net or Net()
         self.now = START
         self.workers: list[Worker] = []
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._events: list[tuple[float, int, Callable[[], None], bool]] = []
         self._order = itertools.count()
         self._ids = itertools.count()
         self._set_clock()
@@ -180,21 +180,23 @@ class World:
 
     # --- time --------------------------------------------------------------------------------------------
 
-    def after(self, seconds: float, what: Callable[[], None]) -> None:
-        """Do something later."""
-        heapq.heappush(self._events, (self.now + seconds, next(self._order), what))
+    def after(self, seconds: float, what: Callable[[], None], *, asks_redis: bool = True) -> None:
+        """Do something later; where nothing is asked of Redis its clock need not be set for it."""
+        heapq.heappush(self._events, (self.now + seconds, next(self._order), what, asks_redis))
 
     def run(self, seconds: float) -> None:
         """Let time pass."""
         end = self.now + seconds
         while self._events and self._events[0][0] <= end:
-            self.now, _, what = heapq.heappop(self._events)
-            self._set_clock()
+            self.now, _, what, asks_redis = heapq.heappop(self._events)
+            if asks_redis and self._clock != self.now:
+                self._set_clock()
             what()
         self.now = end
         self._set_clock()
 
     def _set_clock(self) -> None:
+        self._clock = self.now
         seconds = math.floor(self.now)
         self.client.set(CLOCK_KEY, json.dumps([seconds, math.floor((self.now - seconds) * 1e6)]))
 
@@ -218,7 +220,7 @@ class World:
         worker.waits.append(self.now - worker.asked_at)
         worker.grants.append(self.now)
         grant = worker.waiter
-        self.after(self.random.uniform(*self.net.there), lambda: self._arrive(worker, grant))
+        self.after(self.random.uniform(*self.net.there), lambda: self._arrive(worker, grant), asks_redis=False)
 
     def _arrive(self, worker: Worker, grant: str) -> None:
         # A request that is on its way arrives even if its sender has died.

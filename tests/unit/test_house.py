@@ -4,6 +4,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import calcom_pipeline
@@ -25,10 +26,30 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(PACKAGE))
 
 
+@cache
+def text_of(path: Path) -> str:
+    return path.read_text()
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(text_of(path))
+
+
+@cache
+def by_kind() -> dict[type[ast.AST], list[tuple[str, ast.AST]]]:
+    """All nodes of all modules, with the module's name: one walk for all tests."""
+    found: dict[type[ast.AST], list[tuple[str, ast.AST]]] = {}
+    for path in MODULES:
+        name = name_of(path)
+        for node in ast.walk(parsed(path)):
+            found.setdefault(type(node), []).append((name, node))
+    return found
+
+
 def nodes(*kinds: type[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
     """Nodes of these kinds in all modules, with the module's name."""
-    for path in MODULES:
-        yield from ((name_of(path), node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds))
+    return (each for kind, found in by_kind().items() if issubclass(kind, kinds) for each in found)
 
 
 def test_no_two_classes_have_one_name():
@@ -38,13 +59,13 @@ def test_no_two_classes_have_one_name():
 
 def test_no_file_is_longer_than_four_hundred_lines():
     files = [path for folder in FOLDERS for path in sorted((PACKAGE.parent / folder).rglob("*.py"))]
-    lengths = {str(path.relative_to(PACKAGE.parent)): len(path.read_text().splitlines()) for path in files}
+    lengths = {str(path.relative_to(PACKAGE.parent)): len(text_of(path).splitlines()) for path in files}
     assert len(lengths) > len(MODULES)
     assert [name for name, length in lengths.items() if length > LONGEST_FILE] == []
 
 
 def test_no_file_of_the_composition_is_longer_than_a_hundred_and_fifty_lines():
-    lengths = {path.name: len(path.read_text().splitlines()) for path in (PACKAGE / "bootstrap").rglob("*.py")}
+    lengths = {path.name: len(text_of(path).splitlines()) for path in (PACKAGE / "bootstrap").rglob("*.py")}
     assert [name for name, length in lengths.items() if length > LONGEST_COMPOSITION] == []
 
 
@@ -59,10 +80,10 @@ def top_level_names(module: ast.Module) -> Iterator[str]:
 
 
 def test_what_is_defined_is_used():
-    words = Counter(word for path in MODULES for word in re.findall(r"\w+", path.read_text()))
+    words = Counter(word for path in MODULES for word in re.findall(r"\w+", text_of(path)))
     for entries in ("pyproject.toml", "README.md", "dagster_home/dagster.yaml"):
         words.update(re.findall(r"\w+", (PACKAGE.parent / entries).read_text()))
-    defined = {f"{name_of(path)}:{name}" for path in MODULES for name in top_level_names(ast.parse(path.read_text()))}
+    defined = {f"{name_of(path)}:{name}" for path in MODULES for name in top_level_names(parsed(path))}
     unused = {one for one in defined if words[one.rpartition(":")[2]] == 1 and not one.endswith("__")}
     assert unused == FOR_TESTS
 
@@ -81,9 +102,18 @@ def test_why_a_fact_was_left_is_named_in_one_place():
     assert made == {"domain/availability/changes.py"}
 
 
+NAMES = ("id", "arg", "attr", "name", "asname")
+#: Kinds of nodes that can hold a name.
+NAMING = tuple(
+    kind
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST) and {*NAMES, "names"}.intersection(kind._fields)
+)
+
+
 def names_in(node: ast.AST) -> Iterator[str]:
     """The names that a node defines, reads or passes; a string that is a key of some output is none."""
-    for field in ("id", "arg", "attr", "name", "asname"):
+    for field in NAMES:
         if isinstance(name := getattr(node, field, None), str):
             yield name
     if isinstance(node, ast.Global | ast.Nonlocal):
@@ -91,7 +121,7 @@ def names_in(node: ast.AST) -> Iterator[str]:
 
 
 def test_names_say_what_they_hold():
-    assert {module for module, node in nodes(ast.AST) if VAGUE.intersection(names_in(node))} == set()
+    assert {module for module, node in nodes(*NAMING) if VAGUE.intersection(names_in(node))} == set()
 
 
 def test_the_names_of_a_module_are_found_wherever_they_stand():
@@ -101,5 +131,6 @@ def _told(said): call(said=1)
 class _said: pass
 text = f"{told}" + one.said
 """
-    found = Counter(name for node in ast.walk(ast.parse(module)) for name in names_in(node))
+    naming = [node for node in ast.walk(ast.parse(module)) if isinstance(node, NAMING)]
+    found = Counter(name for node in naming for name in names_in(node))
     assert {name: found[name] for name in VAGUE} == {"told": 2, "said": 3, "_told": 1, "_said": 1}

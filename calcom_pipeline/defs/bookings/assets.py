@@ -8,7 +8,6 @@ import dagster as dg
 from pydantic import Field
 
 from calcom_pipeline.adapters.calcom.client import CalcomClient
-from calcom_pipeline.adapters.postgres.bookings.overview import MonthCount
 from calcom_pipeline.app.bookings.in_doubt import OutcomesReport
 from calcom_pipeline.app.bookings.mirror import BookingOptions, BookingsReport, Mode
 from calcom_pipeline.app.bookings.ports import BookingMirror
@@ -21,17 +20,14 @@ from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.freshness import BOOKINGS
 from calcom_pipeline.defs.metadata import Meter, see_also
 from calcom_pipeline.defs.mirrored import mirrored
-from calcom_pipeline.defs.pictures import bookings_by_day, canvas, picture, sync_lags
+from calcom_pipeline.defs.pictures import bookings_by_day, bookings_by_month, sync_lags
 from calcom_pipeline.defs.progress import progress_of
 from calcom_pipeline.defs.reports import hand_over
 from calcom_pipeline.domain.bookings.positions import Forecast
-from calcom_pipeline.settings import Settings
 
 Calcom = dg.ResourceParam[CalcomClient]
 
 OF_EVENT_TYPES = {"event_type_id": ("event_types", "id"), "event_type_slug": ("event_types", "slug")}
-_MONTH_COLUMNS = ["month", "status", "bookings"]
-_MONTHS_SHOWN = 36
 _DAYS_SHOWN = timedelta(days=30)  # before and after now
 _LAGS_SHOWN = timedelta(days=2)
 
@@ -98,7 +94,7 @@ def bookings(
             "summary": _summary(report),
             **see_also(container.settings, "h-bookings"),
             **pictures,
-            **_by_month(months, container.settings),
+            **bookings_by_month(months, container.settings),
             **_metadata(report),
             **doubts,
             **meter.metadata(),
@@ -142,19 +138,6 @@ def _pictures(container: Container, now: datetime) -> dict[str, Any]:
     days = figures.bookings_by_day(since=now - _DAYS_SHOWN, before=now + _DAYS_SHOWN)
     lags = figures.sync_lags(since=now - _LAGS_SHOWN)
     return {**bookings_by_day(days, settings, now=now), **sync_lags(lags, settings)}
-
-
-def _by_month(months: list[MonthCount], settings: Settings) -> dict[str, Any]:
-    """Bookings by month and status, as a picture; nothing for an empty mirror."""
-    if not months:
-        return {}
-    import pandas as pd  # here, because it would be a fifth of the time that every run takes to start
-
-    frame = pd.DataFrame([(f"{m.month:%Y-%m}", m.status, m.bookings) for m in months], columns=_MONTH_COLUMNS)
-    counts = frame.pivot_table(index="month", columns="status", values="bookings", aggfunc="sum", fill_value=0)
-    figure, axes = canvas(settings)
-    counts.tail(_MONTHS_SHOWN).plot.bar(stacked=True, width=0.9, ax=axes, xlabel="", ylabel="bookings", fontsize=6)
-    return {"bookings by month of their start": picture(figure, "Bookings of each month by status")}
 
 
 def assets(account: Account) -> list[dg.AssetsDefinition]:

@@ -1,12 +1,14 @@
 """The history of bookings by month and the checks of bookings, on a real Dagster instance."""
 
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from calcom_pipeline.app.bookings.history import is_done
+from calcom_pipeline.app.bookings.sync import sync_bookings
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.definitions import defs
@@ -112,15 +114,25 @@ def metadata_of_history(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     return {name: value.records if hasattr(value, "records") else value for name, value in plain.items()}
 
 
+@cache
+def checks_only() -> dg.JobDefinition:
+    """The checks of bookings without anything else."""
+    checks = dg.define_asset_job("checks_only", selection=dg.AssetSelection.checks_for_assets(ACCOUNT.key("bookings")))
+    return dg.Definitions.merge(defs, dg.Definitions(jobs=[checks])).resolve_job_def("checks_only")
+
+
+def read(container: Container) -> None:
+    """As a run of bookings_mirror does, without the run."""
+    group = container.bookings
+    sync_bookings(container.calcom, group.mirror, group.in_doubt, group.options, now=utc_now)
+
+
 class TestChecks:
     """Each of them passing and failing; they are run by themselves, so nothing is read before."""
 
     @staticmethod
     def looked(instance: dg.DagsterInstance) -> dict[str, dg.AssetCheckEvaluation]:
-        checks = dg.define_asset_job(
-            "checks_only", selection=dg.AssetSelection.checks_for_assets(ACCOUNT.key("bookings"))
-        )
-        job = dg.Definitions.merge(defs, dg.Definitions(jobs=[checks])).resolve_job_def("checks_only")
+        job = checks_only()
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         result = job.execute_in_process(instance=instance, run_config=quiet)
         return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
@@ -140,7 +152,7 @@ class TestChecks:
         uids = {
             sandbox.control.mutate("add_booking", event_type_id=event_type["id"], start=at)["uid"] for _ in range(2)
         }
-        run(instance, "bookings_mirror")
+        read(container)
         found = self.looked(instance)["no_host_is_booked_twice"]
         assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
         ((booking, host, *_),) = rows_in(found.description)
@@ -151,7 +163,7 @@ class TestChecks:
         assert container.require_schema()
         never = self.looked(instance)["bookings_are_fresh"]
         assert (never.passed, never.description) == (False, "No read of bookings has ended yet.")
-        run(instance, "bookings_mirror")
+        read(container)
         with container.require_schema().transaction("Testing") as cursor:
             cursor.execute("UPDATE booking_listings SET polled_at = polled_at - interval '16 minutes'")
         late = self.looked(instance)["bookings_are_fresh"]
@@ -161,7 +173,7 @@ class TestChecks:
     def test_a_position_in_the_future_fails_the_check_until_the_next_read_has_set_it_anew(
         self, instance, container: Container
     ):
-        run(instance, "bookings_mirror")
+        read(container)
         with container.require_schema().transaction("Testing") as cursor:
             cursor.execute("UPDATE watermarks SET position = now() + interval '6 hours' WHERE stream = 'bookings'")
         found = self.looked(instance)["bookings_are_fresh"]
@@ -174,9 +186,9 @@ class TestChecks:
     def test_a_deletion_shows_in_the_count_until_a_full_read_has_proven_it(
         self, instance, container: Container, sandbox
     ):
-        run(instance, "bookings_mirror")
+        read(container)
         sandbox.control.delete_bookings(count=3)
-        run(instance, "bookings_mirror")
+        read(container)
         found = self.looked(instance)["mirror_complete"]
         assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
         assert "bookings_full_read" in (found.description or "")
@@ -192,7 +204,7 @@ class TestChecks:
         assert "older ones are dropped on purpose" in (found.description or "")
 
     def test_a_row_in_quarantine_warns_with_its_reason_and_what_to_do(self, instance, container: Container):
-        run(instance, "bookings_mirror")
+        read(container)
         with container.require_schema().transaction("Testing") as cursor:
             cursor.execute(
                 "INSERT INTO quarantine (stream, hash, raw, reason, first_seen_at, last_seen_at) "
@@ -206,7 +218,7 @@ class TestChecks:
     def test_while_cal_com_cannot_be_asked_completeness_is_not_claimed(
         self, instance, container: Container, sandbox: RunningSandbox
     ):
-        run(instance, "bookings_mirror")
+        read(container)
         sandbox.control.add_fault("error", "GET /v2/bookings", status=500, count=100)
         found = self.looked(instance)["mirror_complete"]
         assert not found.passed

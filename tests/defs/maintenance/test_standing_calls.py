@@ -51,7 +51,7 @@ def test_a_run_and_a_look_cost_what_is_planned_for_them(instance, container: Con
 
 def test_a_schedule_whose_turn_it_is_not_says_why(instance, container: Container, monkeypatch: pytest.MonkeyPatch):
     """A share so small that this account has to be read less often."""
-    assert run(instance, "full_sync").success
+    assert run(instance, "event_types_sync").success
     monkeypatch.setenv("CALCOM_RATE_LIMIT_PER_MINUTE", "10")
     monkeypatch.setenv("CALCOM_RATE_BURST_REQUESTS", "1")
     monkeypatch.setenv("CALCOM_RATE_STANDING_SHARE", "0.05")
@@ -60,7 +60,7 @@ def test_a_schedule_whose_turn_it_is_not_says_why(instance, container: Container
     asked = 0
     for hour in range(24):
         at = datetime.fromisoformat(f"2026-11-29T{hour:02d}:10:00+00:00")
-        tick = schedule.evaluate_tick(dg.build_schedule_context(instance=instance, scheduled_execution_time=at))
+        tick = schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=at))
         asked += len(tick.run_requests or [])
         said |= {tick.skip_message} if tick.skip_message else set()
     assert 0 < asked < 24

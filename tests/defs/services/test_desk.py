@@ -10,6 +10,7 @@ import yaml
 
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.definitions import defs
+from calcom_pipeline.facade import CalcomService
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from tests.support.dagster_runs import metadata, rows_in, run
 
@@ -42,8 +43,9 @@ def buttons(text: str | None) -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 def fail_five_times(instance: dg.DagsterInstance, container: Container) -> dg.ExecuteInProcessResult:
+    """Four times elsewhere, as an application does it; then a run."""
     for _ in range(4):
-        run(instance, "services_sync")
+        CalcomService(container).sync_services()
         change(container, "UPDATE service_links SET next_attempt_at = now() WHERE attempts > 0")
     return run(instance, "services_sync")
 
@@ -152,9 +154,12 @@ class TestLaunchpad:
 
 
 class TestHealth:
-    def test_all_checks_run_alone_and_what_stands_outside_is_observed(self, instance, container: Container):
+    def test_all_checks_run_alone_and_what_stands_outside_is_observed(
+        self, instance, container: Container, pictures_blank: pytest.MonkeyPatch
+    ):
         add(container, "Massage")
         run(instance, "full_sync")
+        pictures_blank.undo()
         result = run(instance, "health")
         assert result.success
         assert result.get_asset_materialization_events() == []

@@ -193,8 +193,8 @@ class World:
 
 PROOF = [pytest.mark.proof, pytest.mark.timeout(600)]
 STORIES = [
-    pytest.param(1, 6, "Europe/Berlin", "spring"),
-    pytest.param(1, 6, "America/New_York", "autumn"),
+    pytest.param(1, 4, "Europe/Berlin", "spring"),
+    pytest.param(1, 4, "America/New_York", "autumn"),
     *(
         pytest.param(seed, 20, zone, night, marks=PROOF)
         for seed in range(2, 9)
@@ -227,7 +227,7 @@ def test_every_cached_answer_equals_a_live_one_after_any_changes(
         world.check()
 
 
-@pytest.mark.parametrize("night", ["spring", "autumn"])
+@pytest.mark.parametrize("night", ["spring", pytest.param("autumn", marks=PROOF)])
 def test_a_booking_that_another_host_takes_frees_the_first_one_and_takes_the_other(
     container: Container, served: RunningSandbox, night: Night
 ):

@@ -31,7 +31,7 @@ RULES = AbsenceRules()
 
 @dataclass
 class Account:
-    """A pipeline over the sandbox, its event types and slots mirrored, and a clock that is set by hand."""
+    """A pipeline over the sandbox, and a clock that is set by hand."""
 
     container: Container
     sandbox: RunningSandbox
@@ -73,10 +73,10 @@ class Account:
 
 @pytest.fixture
 def account(in_environment: dict[str, str], sandbox: RunningSandbox) -> Iterator[Account]:
+    """Its event types are mirrored."""
     with ready_container(load_settings()) as container:
         made = Account(container, sandbox)
         made.pull()
-        made.slots()
         assert made.of("user")
         assert made.of("team")
         assert made.pending() == 0
@@ -84,7 +84,16 @@ def account(in_environment: dict[str, str], sandbox: RunningSandbox) -> Iterator
         sandbox.control.reset(account=True)
 
 
+@pytest.fixture
+def slots_there(account: Account) -> None:
+    """The slots of its event types are mirrored and cached too."""
+    account.slots()
+    _, days, cached = account.kept()
+    assert days == cached > 0
+
+
 @pytest.mark.parametrize("fault", ["empty_list", "half_list"])
+@pytest.mark.usefixtures("slots_there")
 def test_one_empty_or_half_listing_deletes_nothing_and_is_told(account: Account, fault: str):
     before = account.kept()
     account.fault(fault, PERSONAL, count=1)
@@ -122,6 +131,7 @@ def test_commands_and_status_tell_of_it(account: Account, environment: dict[str,
     assert "missing and kept" in command("status", environment=environment).stdout
 
 
+@pytest.mark.usefixtures("slots_there")
 def test_what_was_deleted_is_proven_gone_at_once_with_its_facts_and_its_slots(account: Account):
     victim = account.of("user")[0]
     account.sandbox.control.mutate("delete_event_type", id=victim.id)
@@ -184,6 +194,7 @@ def two_teams() -> FakeCalcom:
 
 
 class TestTeams:
+    @pytest.mark.usefixtures("slots_there")
     def test_a_team_that_the_list_of_teams_lacks_keeps_its_event_types_and_is_told(self, account: Account):
         before = account.kept()
         account.fault("empty_list", "GET /v2/teams", count=1)
@@ -254,6 +265,7 @@ def test_a_schedule_that_the_list_lacks_moves_no_event_type_to_another_zone(acco
     assert account.container.event_types.mirror.present() == before
 
 
+@pytest.mark.usefixtures("slots_there")
 def test_a_calendar_that_is_suddenly_empty_is_asked_for_again_before_it_is_believed(account: Account):
     (free,) = fetch(account.container.database, "SELECT sum(cardinality(starts)) FROM slots")[0]
     queries = [

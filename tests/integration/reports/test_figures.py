@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from calcom_pipeline.adapters.postgres.bookings.overview import MonthCount
 from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.reports.figures import (
     DayBookings,
@@ -16,7 +17,15 @@ from calcom_pipeline.adapters.postgres.reports.figures import (
     PostgresFigures,
 )
 from calcom_pipeline.app.reports.call_ports import CallTotals
-from calcom_pipeline.defs.pictures import AT_A_GLANCE, bookings_by_day, cache_ages, free_by_hour, latencies, sync_lags
+from calcom_pipeline.defs.pictures import (
+    AT_A_GLANCE,
+    bookings_by_day,
+    bookings_by_month,
+    cache_ages,
+    free_by_hour,
+    latencies,
+    sync_lags,
+)
 from calcom_pipeline.settings import Settings
 
 NOW = datetime(2026, 11, 25, 10, 30, tzinfo=UTC)  # a Wednesday
@@ -138,6 +147,10 @@ def test_the_services_are_counted_with_their_newest_change(database: Database, f
             lambda s: bookings_by_day([DayBookings(NOW.date(), "accepted", 2)], s, now=NOW),
             "Bookings of each day by status",
         ),
+        (
+            lambda s: bookings_by_month([MonthCount(NOW.date(), "accepted", 2)], s),
+            "Bookings of each month by status",
+        ),
         (lambda s: sync_lags([HourLag(NOW, 20, 30, 2)], s), "Seconds from a change at Cal.com to the mirror"),
         (lambda s: free_by_hour([FreeHour(3, 11, 1)], s), "Free starts by weekday and hour"),
         (lambda s: cache_ages([(60.0, 3)], s), "How many days are how old"),
@@ -152,6 +165,6 @@ def test_each_picture_says_what_it_shows_to_those_who_do_not_see_it(
     assert "](data:image/png;base64," in pictures[0]
 
 
-@pytest.mark.parametrize("draw", [latencies, sync_lags, free_by_hour, cache_ages])
+@pytest.mark.parametrize("draw", [latencies, bookings_by_month, sync_lags, free_by_hour, cache_ages])
 def test_without_anything_to_see_nothing_is_drawn(draw: Callable[..., dict[str, Any]]):
     assert draw([], Settings()) == {}

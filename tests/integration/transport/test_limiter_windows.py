@@ -43,7 +43,7 @@ _DRAWN = given(
 _CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
-@settings(max_examples=4, suppress_health_check=_CHECKS)
+@settings(max_examples=2, suppress_health_check=_CHECKS)
 @_DRAWN
 def test_no_window_holds_more_than_the_limit_whatever_the_net_does_and_whoever_is_killed(
     redis_client: redis.Redis, **drawn: Any
@@ -186,9 +186,9 @@ def test_a_steady_stranger_is_left_room_for(world: World):
     for _ in range(8):
         world.worker()
     world.stranger(every=1.0)
-    world.run(300)
+    world.run(180)
     assert world.calcom.blocks == 0
-    assert world.calcom.admitted["sync"] >= 0.8 * 5 * 60  # of the half that the stranger leaves
+    assert world.calcom.admitted["sync"] >= 0.8 * 3 * 60  # of the half that the stranger leaves
 
 
 @pytest.mark.parametrize("at", at_times(50.0, proof=(5.0, 70.5)))
@@ -242,22 +242,24 @@ def test_a_killed_first_request_holds_the_cold_limiter_for_one_lease_only(redis_
     assert len(second.grants) == 1
 
 
-def test_workers_killed_at_200_seeded_moments_leave_no_stuck_lane_or_lease(redis_client: redis.Redis):
+@pytest.mark.parametrize("kills", [70, pytest.param(200, marks=pytest.mark.proof)])
+def test_workers_killed_at_seeded_moments_leave_no_stuck_lane_or_lease(redis_client: redis.Redis, kills: int):
     world = World(redis_client, seed=11)
     choice = random.Random(12)
     for lane in ("sync", "sync", "sync", "warm", "backfill"):
         world.worker(lane)
+    workers = len(world.workers)
 
     def kill_one() -> None:
         victim: Worker = choice.choice([w for w in world.workers if w.alive])
         world.kill(victim)
         world.worker(victim.lane)
-        if len(world.workers) < 205:
+        if len(world.workers) < workers + kills:
             world.after(choice.uniform(0.05, 0.7), kill_one)
 
     world.after(1, kill_one)
-    world.run(100)
-    assert len(world.workers) == 205
+    world.run(kills / 2)
+    assert len(world.workers) == workers + kills
     assert not world.calcom.refused
     for worker in world.workers:
         world.kill(worker)

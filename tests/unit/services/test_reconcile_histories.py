@@ -250,7 +250,7 @@ def check_both_sides_end_equal(history) -> None:
     check_no_twins(world, told)
 
 
-@settings(max_examples=250)
+@settings(max_examples=160)
 @given(st.lists(steps, max_size=30))
 def test_any_history_with_kills_anywhere_ends_with_both_sides_equal_and_nothing_lost(history):
     check_both_sides_end_equal(history)
@@ -270,7 +270,7 @@ def test_an_unchanged_account_is_never_written(history):
     )
 
 
-@settings(max_examples=250)
+@settings(max_examples=160)
 @given(st.lists(undisturbed, max_size=30))
 def test_a_conflict_is_only_told_where_both_sides_were_edited_since_they_last_agreed(history):
     world = World()
