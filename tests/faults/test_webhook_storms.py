@@ -44,7 +44,7 @@ class Size:
 
 
 FULL = Size(deliveries=10_000, bookings=2_000, kills=60, restarts=6)
-SERVED = Size(deliveries=300, bookings=40, kills=4, restarts=1, is_served=True)
+SERVED = Size(deliveries=200, bookings=40, kills=3, restarts=1, is_served=True)
 SERVED_LONG = Size(deliveries=3000, bookings=400, kills=30, restarts=4, between=(0.2, 3.0), is_served=True)
 
 
