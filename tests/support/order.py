@@ -6,12 +6,11 @@ from typing import Protocol, TypeVar
 
 # Seconds that a file takes alone, roughly, on two quiet cores. A file that is not here takes less than 20.
 LONG: dict[str, int] = {
-    "tests/faults/test_daemon_storm.py": 120,
+    "tests/faults/test_daemon_storm.py": 60,
     "tests/defs/test_loop.py": 60,
     "tests/defs/test_loop_of_drift.py": 40,
     "tests/defs/bookings/test_loop.py": 50,
     "tests/defs/test_shell.py": 80,
-    "tests/faults/test_webhook_storms.py": 80,
     "tests/integration/storage/test_pooler.py": 70,
     "tests/defs/test_run_per_change.py": 70,
     "tests/integration/local/test_survival.py": 70,
@@ -19,20 +18,14 @@ LONG: dict[str, int] = {
     "tests/integration/transport/test_secrets_stay_inside.py": 60,
     "tests/integration/web/test_serve.py": 60,
     "tests/integration/transport/test_client_faults.py": 50,
-    "tests/integration/webhooks/test_rotation.py": 50,
     "tests/defs/services/test_desk.py": 45,
     "tests/defs/bookings/test_assets.py": 45,
     "tests/integration/availability/test_cached_days_are_true.py": 45,
     "tests/integration/faces/test_cli_console.py": 45,
-    "tests/faults/test_limiter_storms.py": 45,
     "tests/defs/test_described_accounts.py": 40,
-    "tests/faults/test_reconcile_kills.py": 40,
     "tests/integration/availability/test_coalescing.py": 40,
     "tests/integration/local/test_servers.py": 40,
-    "tests/unit/bookings/test_storms.py": 30,
     "tests/defs/maintenance/test_standing_calls.py": 30,
-    "tests/faults/test_bookings.py": 20,
-    "tests/faults/test_creates.py": 20,
 }
 
 
