@@ -36,6 +36,8 @@ _F = TypeVar("_F")
 #: Starts nearer than this go by themselves while a day is cached.
 _PASSING = timedelta(minutes=10)
 _NAMED = 3
+#: Between two audits, each of which costs a third of a second of a core that the storm's processes need.
+_LOOK_SECONDS = 5
 #: How soon Dagster's run monitoring looks again.
 _MONITORING_SECONDS = 15
 
@@ -210,4 +212,4 @@ def until_right(look_once: Callable[[], tuple[list[str], _F]], stage: Stage, sec
         if took >= seconds:
             keep_record(stage, stage.data.parent / "record")
         assert took < seconds, "\n".join(found)
-        time.sleep(2)
+        time.sleep(_LOOK_SECONDS)

@@ -86,7 +86,7 @@ class Stage:
             return self.strike_now(kind, dice)
 
         try:
-            wait_for(look, BACK_SECONDS, every=0.05)
+            wait_for(look, BACK_SECONDS, every=0.2)
         except AssertionError:
             return False
         return True

@@ -14,7 +14,6 @@ to a file of its own, one JSON line each, so a killed process loses nothing that
 
 import json
 import logging
-import multiprocessing
 import os
 import random
 import shutil
@@ -40,10 +39,9 @@ from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrat
 from calcom_pipeline.adapters.redis.limiter.limiter import Budget
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from tests.support.clients import client_of
+from tests.support.forks import Forks
 
-_PROCESSES = multiprocessing.get_context("forkserver")
-# Forked from a process that has imported everything: a successor is at work within milliseconds.
-_PROCESSES.set_forkserver_preload(["tests.faults.roles", "tests.faults.booking_roles"])
+_FORKS = Forks("tests.faults.roles", "tests.faults.booking_roles", "tests.faults.webhook_roles")
 _DISMISS_SECONDS = 5.0
 _SERVER_BACK_SECONDS = 30.0
 SCHEMA = "calcom"
@@ -129,8 +127,7 @@ class Crew:
         for _ in range(count):
             name = f"{role.__name__}-{self._hired}"
             self._hired += 1
-            process = _PROCESSES.Process(target=_work, args=(role, self.place, name, self.seed, arguments), daemon=True)
-            process.start()
+            process = _FORKS.start(_work, role, self.place, name, self.seed, arguments)
             self._at_work.append(_Hired(process, name, role, arguments))
 
     def storm(self, *, kills: int, seed: int, between: tuple[float, float]) -> None:

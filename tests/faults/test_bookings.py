@@ -1,15 +1,11 @@
 """The mirror of bookings with real processes on real servers, in bad weather: a short share, then 200 kills."""
 
 import json
-import os
 import random
-import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -21,8 +17,8 @@ from tests.faults.booking_roles import Reading
 from tests.faults.booking_weather import Sky, Weather, listening
 from tests.faults.harness import SCHEMA, Site, machine, site
 from tests.support.clients import ROOMY
+from tests.support.commands import command
 
-CHECKOUT = Path(__file__).parents[2]
 Row = dict[str, Any]
 #: The team that the key gains and loses, with a quarter of all bookings.
 TEAM = 302
@@ -142,8 +138,6 @@ def empty_mirror(here: Site) -> None:
 def sync_bookings(here: Site, size: Size, *options: str) -> dict[str, Any]:
     """The command, as an operator gives it."""
     environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(CHECKOUT),
         "CALCOM_ENV_FILE": "",
         "CALCOM_BASE_URL": here.place.url,
         "CALCOM_API_KEY": here.place.key,
@@ -156,8 +150,7 @@ def sync_bookings(here: Site, size: Size, *options: str) -> dict[str, Any]:
         "DATABASE_URL": here.place.database_url,
         "REDIS_URL": here.place.redis_url,
     }
-    command = [sys.executable, "-m", "calcom_pipeline.cli", "sync", "bookings", "--json", *options]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = command("sync", "bookings", "--json", *options, environment=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["results"]["bookings"]
 

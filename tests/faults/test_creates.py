@@ -128,8 +128,8 @@ def run(here: Site, *, processes: int, each: int, seconds: float, options: dict[
 def test_creates_in_every_kind_of_doubt_make_exactly_one_each():
     with site(key="alice", budget=ROOMY) as here, stalling_receiver(here, seconds=STALL_SECONDS, share=0.1, seed=5):
         doubts(here, seed=11)
-        run(here, processes=2, each=15, seconds=60, options=QUICK)
-        ways = exactly_one_each(here, 30, 30)
+        run(here, processes=2, each=10, seconds=60, options=QUICK)
+        ways = exactly_one_each(here, 20, 20)
         assert ways["adopted"] >= 5, ways
 
 

@@ -29,8 +29,6 @@ SHARES: Final = {
     "run": 28, "code server": 10, "daemon": 10, "webserver": 5, "guard": 5, "up": 8, "owner": 7, "postmaster": 7,
     "backend": 7, "valkey": 6, "sandbox": 7,
 }  # fmt: skip
-#: One that works, one of those that watch over servers, and the one over all; the rest is for `make proof`.
-FEW: Final = ("run", "owner", "up")
 #: Between two kills; now and then it waits until all is back, so that something gets done in between.
 PAUSES, ALL_BACK = (0.5, 6.0), 0.35
 
@@ -115,8 +113,9 @@ def storm(kinds: list[str], stage: Stage, *, seed: int) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_a_kill_of_a_run_the_owner_and_up_leaves_nothing_wrong(stage: Stage):
-    storm(list(FEW), stage, seed=5)
+def test_a_kill_of_a_run_leaves_nothing_wrong(stage: Stage):
+    """One start of everything is what it may cost; each other kind is struck by the proof."""
+    storm(["run"], stage, seed=5)
 
 
 @pytest.mark.proof

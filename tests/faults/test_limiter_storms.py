@@ -24,6 +24,7 @@ from tests.support.limiter_world import BUDGET
 PROCESSES = 8
 LIMIT = 120
 TEN_MINUTES = 600
+READ = ("interactive", "sync", "warm", "backfill")
 COLD_START_SECONDS = 6
 #: A tenth of Cal.com's times on both sides.
 SCALED = replace(BUDGET, window_seconds=6, block_seconds=6, arrival_seconds=1, longest_wait_seconds=30)
@@ -77,55 +78,36 @@ def no_lock_is_held(here: Site) -> None:
             pass
 
 
-def storm_of_kills(here: Site, crew: Crew, *, kills: int, seed: int, between: tuple[float, float]) -> None:
-    """Kills among workers of every lane, holders of probes and holders of locks, until nobody is left."""
+def trouble_and_hire(here: Site, crew: Crew, *, seed: int = 5) -> None:
+    """Workers of every lane, holders of probes and holders of locks, of whom one at least is at work."""
     for kind, fields in (("error", {"status": 502}), ("latency", {"seconds": 0.4})):
         here.sandbox.control.add_fault(kind, "GET /v2/webhooks", share=0.6, seed=seed, **fields)
-    for lane in ("interactive", "sync", "warm", "backfill"):
+    for lane in READ:
         crew.hire(roles.reader, lane)
     crew.hire(roles.tester, count=2)
     crew.hire(roles.mirrorer, count=2)
     until(lambda: bool(here.told("ok")))
-    crew.storm(kills=kills, seed=seed, between=between)
-    crew.dismiss()
-    here.quiet()
 
 
-def test_processes_that_are_killed_on_a_valkey_that_restarts_never_exceed_the_limit():
-    with site(budget=SCALED, **SANDBOX) as here:
-        with here.crew() as crew:
-            for lane, count in (("sync", 6), ("warm", 1), ("backfill", 1)):
-                crew.hire(roles.reader, lane, count=count)
-            until(lambda: {line["lane"] for line in here.told("ok")} == {"sync", "warm", "backfill"})
-            crew.storm(kills=8, seed=3, between=(0.2, 0.8))
-            here.restart_valkey()
-            time.sleep(1.5)
-            here.flush_valkey()
-            crew.storm(kills=4, seed=4, between=(0.2, 0.6))
-        nothing_over_the_limit(here)
-        assert {line["lane"] for line in here.told("ok")} == {"sync", "warm", "backfill"}
-        nothing_is_stuck(here)
-
-
-def test_processes_that_are_killed_leave_no_lane_no_probe_and_no_lock():
+def test_processes_and_servers_that_are_killed_never_exceed_the_limit_and_leave_no_lane_no_probe_and_no_lock():
+    """One site sees it all: kills in every role, a Valkey that dies and one that is emptied, a PostgreSQL that dies."""
     with site(budget=SCALED, with_database=True, **SANDBOX) as here, here.crew() as crew:
-        storm_of_kills(here, crew, kills=10, seed=5, between=(0.05, 0.3))
-        nothing_over_the_limit(here)
-        no_lock_is_held(here)
-        no_probe_is_held(here)
-        nothing_is_stuck(here)
-
-
-def test_postgresql_that_dies_under_its_locks_comes_back_and_the_work_goes_on():
-    with site(budget=SCALED, with_database=True, **SANDBOX) as here, here.crew() as crew:
-        crew.hire(roles.mirrorer, count=2)
-        until(lambda: here.counted()["mirrored"] >= 2)
+        trouble_and_hire(here, crew)
+        crew.storm(kills=4, seed=5, between=(0.05, 0.3))
+        here.restart_valkey()
+        time.sleep(1.5)
+        here.flush_valkey()
+        crew.storm(kills=4, seed=4, between=(0.2, 0.6))
         here.restart_postgres()
         back = time.time()
         until(lambda: len([line for line in here.told("mirrored") if line["at"] > back]) >= 3)
         crew.dismiss()
-        no_lock_is_held(here)
+        here.quiet()
         nothing_over_the_limit(here)
+        assert {line["lane"] for line in here.told("ok")} == {*READ}
+        no_lock_is_held(here)
+        no_probe_is_held(here)
+        nothing_is_stuck(here)
 
 
 def until(so: Callable[[], bool]) -> None:
@@ -282,7 +264,10 @@ def test_proof_redis_lost_in_the_middle_costs_a_cold_start_and_no_block(loss: st
 @pytest.mark.timeout(500)
 def test_proof_two_hundred_kills_leave_nothing_stuck():
     with site(budget=SCALED, with_database=True, **SANDBOX) as here, here.crew() as crew:
-        storm_of_kills(here, crew, kills=200, seed=7, between=(0.05, 0.5))
+        trouble_and_hire(here, crew, seed=7)
+        crew.storm(kills=200, seed=7, between=(0.05, 0.5))
+        crew.dismiss()
+        here.quiet()
         nothing_over_the_limit(here)
         no_lock_is_held(here)
         no_probe_is_held(here)

@@ -23,11 +23,13 @@ from calcom_pipeline.domain.errors import PipelineError
 from calcom_pipeline.facade import CalcomService
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from calcom_pipeline.settings import Settings
+from tests.support.forks import Forks
 from tests.support.free_times import long_there
 from tests.support.given import settings_of
 from tests.support.redis_server import mortal_redis
 
-SPAWN = multiprocessing.get_context("spawn")
+CONTEXT = multiprocessing.get_context("forkserver")
+FORKS = Forks("tests.integration.availability.test_many_askers")
 MONDAY = date.today() + timedelta(days=14 - date.today().weekday())  # noqa: DTZ011 - a day, far enough ahead
 CONSULT = 2
 SLOTS = "GET /v2/slots"
@@ -82,10 +84,8 @@ def ask(settings: Settings, threads: int, barrier: Barrier, answers: Any) -> Non
 
 
 def asked_by(settings: Settings, processes: int, threads: int) -> list[str]:
-    barrier, answers = SPAWN.Barrier(processes), SPAWN.Queue()
-    askers = [SPAWN.Process(target=ask, args=(settings, threads, barrier, answers)) for _ in range(processes)]
-    for asker in askers:
-        asker.start()
+    barrier, answers = CONTEXT.Barrier(processes), CONTEXT.Queue()
+    askers = [FORKS.start(ask, settings, threads, barrier, answers) for _ in range(processes)]
     found = [answer for _ in askers for answer in answers.get(timeout=400)]
     for asker in askers:
         asker.join(60)
@@ -133,8 +133,7 @@ def test_a_process_that_is_killed_while_it_fetches_delays_nobody_beyond_the_life
     settings: Settings, sandbox: RunningSandbox, redis_client: redis.Redis
 ):
     stalls = sandbox.control.add_fault("latency", SLOTS, seconds=30)
-    holder = SPAWN.Process(target=fly, args=(settings,))
-    holder.start()
+    holder = FORKS.start(fly, settings)
     deadline = time.monotonic() + 90
     while not redis_client.keys("*flight:lock:*"):
         assert time.monotonic() < deadline

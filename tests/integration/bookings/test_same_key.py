@@ -27,7 +27,7 @@ from calcom_pipeline.domain.errors import CalcomError, OutcomeUnknown
 from calcom_pipeline.sandbox.testing import RunningSandbox, serve_sandbox
 from tests.support.captured import NOW, account, calcom, captured
 from tests.support.clients import QUICK, client_of
-from tests.support.commands import CHECKOUT, argv, bare
+from tests.support.commands import CHECKOUT, argv, bare, command
 from tests.support.given import settings_of, variables_of
 from tests.support.waiting import until
 
@@ -62,14 +62,19 @@ def sandbox() -> Iterator[RunningSandbox]:
 
 
 def click_of(sandbox: RunningSandbox, servers, database: Database, redis_url: str) -> tuple[list[str], dict[str, str]]:
-    """The words of a command that books Carol's seat, and its variables."""
+    """The arguments of a command that books Carol's seat, and its variables."""
     today = utc_now().date()
     monday = today + timedelta(days=14 - today.weekday())
     when = ["--event-type", str(CLASS), "--start", f"{monday}T10:00:00Z"]
     who = ["--name", "Carol", "--email", "carol@example.org", "--key", KEY, "--json"]
     variables = variables_of(settings_of(sandbox, servers, database.schema, redis_url))
     variables["DATABASE_URL"] += f"&application_name={database.schema}"
-    return argv("book", *when, *who), bare({"CALCOM_ENV_FILE": "", **variables})
+    return ["book", *when, *who], {"CALCOM_ENV_FILE": "", **variables}
+
+
+def click(words: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+    """The same in a process of its own."""
+    return subprocess.Popen(argv(*words), env=bare(environment), stdout=subprocess.PIPE, text=True)
 
 
 def at_the_lock(database: Database) -> int:
@@ -85,11 +90,18 @@ def test_a_double_click_in_two_processes_takes_one_seat(
 ):
     delay = sandbox.control.add_fault("latency", "POST /v2/bookings", seconds=CREATE_SECONDS)
     words, environment = click_of(sandbox, servers, database, redis_url)
-    clicks = [subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    until(lambda: at_the_lock(database) == 2)
-    sandbox.control.remove_fault(delay)
-    told = [json.loads(one.communicate()[0]) for one in clicks]
-    assert [one.returncode for one in clicks] == [0, 0], told
+
+    def release() -> None:
+        until(lambda: at_the_lock(database) == 2)
+        sandbox.control.remove_fault(delay)
+
+    with ThreadPoolExecutor(1) as pool, click(words, environment) as other:
+        released = pool.submit(release)
+        here = command(*words, environment=environment)
+        released.result()
+        there, _ = other.communicate()
+    told = [json.loads(answer) for answer in (here.stdout, there)]
+    assert (here.returncode, other.returncode) == (0, 0), told
     assert sorted(one["adopted"] for one in told) == [False, True]
     assert told[0]["uid"] == told[1]["uid"]
     assert creates(sandbox) == 1
@@ -138,14 +150,14 @@ def test_a_second_call_after_one_that_was_killed_only_looks_for_its_seat(
 ):
     delay = sandbox.control.add_fault("latency", "POST /v2/bookings", seconds=CREATE_SECONDS, count=1)
     words, environment = click_of(sandbox, servers, database, redis_url)
-    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) as killed:
+    with click(words, environment) as killed:
         until(lambda: any(fault["struck"] for fault in sandbox.control.faults()))
         killed.kill()
-    again = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    again = command(*words, environment=environment)
     assert json.loads(again.stdout)["error"]["kind"] == "OutcomeUnknown"
     sandbox.control.remove_fault(delay)
     until(sandbox.control.read_bookings)
-    last = json.loads(subprocess.run(words, env=environment, capture_output=True, check=True).stdout)
+    last = json.loads(command(*words, environment=environment).stdout)
     assert last["adopted"]
     assert creates(sandbox) == 1
     assert PostgresOutcomeStore(database).still_open() == []

@@ -208,7 +208,7 @@ def test_an_account_whose_schema_is_outdated_keeps_what_comes_and_says_what_is_d
     assert "migrate" in line
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.proof), "2"])
 def test_a_signal_renews_the_secret_of_one_account_in_every_process(
     accounts: Path, tables: dict[str, Database], in_environment: dict[str, str], tmp_path: Path, workers: str
 ):
