@@ -4,7 +4,6 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +31,6 @@ def dagster_database(servers: local.Servers) -> Iterator[str]:
         connection.execute(f'CREATE DATABASE "{name}"')
         yield servers.dagster_pg_url.replace("@/dagster", f"@/{name}")
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-@contextmanager
-def opened() -> Iterator[dg.DagsterInstance]:
-    """The instance of DAGSTER_HOME, which keeps its connections: by itself it makes a new one for every statement."""
-    with dg.DagsterInstance.get() as instance:
-        instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=20)
-        yield instance
 
 
 class Blank:
@@ -76,7 +67,7 @@ def own_instance(
     shutil.copy(CHECKOUT / "dagster_home" / "dagster.yaml", tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.setenv("DAGSTER_PG_URL", dagster_database)
-    with opened() as instance:
+    with dg.DagsterInstance.get() as instance:
         yield instance
 
 
@@ -87,7 +78,7 @@ def instance(
     shutil.copy(CHECKOUT / "dagster_home" / "dagster.yaml", tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     _make_pool_once(in_environment["DATABASE_URL"])
-    with opened() as instance:
+    with dg.DagsterInstance.get() as instance:
         yield instance
 
 

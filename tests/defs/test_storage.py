@@ -1,0 +1,53 @@
+"""Dagster's storage over connections that are kept."""
+
+import psycopg
+import pytest
+from dagster import DagsterInstance
+
+from tests.support.dagster_runs import dagster_database, own_instance
+from tests.support.waiting import until
+
+__all__ = ["dagster_database", "own_instance"]
+
+STATEMENTS = 30
+OF_IT = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+
+@pytest.fixture
+def watcher(own_instance: DagsterInstance, dagster_database: str):
+    """Of the database that no other test uses."""
+    with psycopg.connect(dagster_database.replace("+psycopg2", ""), autocommit=True) as connection:
+        yield connection
+
+
+def connections(watcher: psycopg.Connection) -> int:
+    return watcher.execute(f"SELECT count(*) {OF_IT}").fetchone()[0]
+
+
+def test_statements_one_after_another_share_a_connection(own_instance: DagsterInstance, watcher: psycopg.Connection):
+    own_instance.get_runs_count()
+    before = watcher.execute("SELECT pid " + OF_IT).fetchall()
+    for _ in range(STATEMENTS):
+        own_instance.get_runs_count()
+        own_instance.all_asset_keys()
+        own_instance.all_instigator_state()
+    assert watcher.execute("SELECT pid " + OF_IT).fetchall() == before
+    assert len(before) == 1
+
+
+def test_a_connection_that_postgresql_closed_meanwhile_is_replaced(
+    own_instance: DagsterInstance, watcher: psycopg.Connection
+):
+    own_instance.get_runs_count()
+    watcher.execute("SELECT pg_terminate_backend(pid) " + OF_IT)
+    until(lambda: not connections(watcher))
+    assert own_instance.get_runs_count() == 0
+    assert own_instance.all_asset_keys() == []
+    assert connections(watcher) == 1
+
+
+def test_an_instance_that_ends_leaves_no_connection(own_instance: DagsterInstance, watcher: psycopg.Connection):
+    own_instance.get_runs_count()
+    assert connections(watcher) > 0
+    own_instance.dispose()
+    until(lambda: not connections(watcher))
