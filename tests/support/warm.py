@@ -18,10 +18,10 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import NoReturn, Self, TextIO
 
 from tests.support import leaks
 
@@ -105,6 +105,7 @@ class WarmProcess:
     ) -> None:
         self.args = ["calcom-pipeline", *words]
         self.returncode: int | None = None
+        self._is_open = True
         (self._notes, theirs), (self._out, own_out), (self._err, own_err) = os.pipe(), os.pipe(), os.pipe()
         request = json.dumps({"words": list(words), "environment": environment}).encode()
         files = [theirs, own_out if out is None else out, own_err if err is None else err]
@@ -118,11 +119,17 @@ class WarmProcess:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+        self.wait()
         self.close()
+
+    @cached_property
+    def stderr(self) -> TextIO:
+        """What it writes there, to be read as it comes; whoever reads it asks for no `communicate`."""
+        return os.fdopen(os.dup(self._err))
 
     def poll(self) -> int | None:
         """How it ended, if it did."""
-        if self.returncode is None and select.select([self._notes], [], [], 0)[0]:
+        if self.returncode is None and self._is_open and select.select([self._notes], [], [], 0)[0]:
             self.returncode = self._note()
         return self.returncode
 
@@ -168,8 +175,13 @@ class WarmProcess:
 
     def close(self) -> None:
         """Let its pipes go."""
+        if not self._is_open:
+            return
+        self._is_open = False
         for file in (self._notes, self._out, self._err):
             os.close(file)
+        if "stderr" in vars(self):
+            self.stderr.close()
 
     def _note(self) -> int:
         return _NUMBER.unpack(os.read(self._notes, _NUMBER.size))[0]

@@ -47,7 +47,7 @@ def read(redis_url: str) -> Callable[..., Any]:
 
 
 def test_the_reader_in_javascript_finds_what_may_be_booked(cache: RedisSlotCache, read: Callable[..., Any]):
-    day = date.today() + timedelta(days=3)  # noqa: DTZ011 - a day ahead
+    day = datetime.now(ZoneInfo(TALK.zone)).date() + timedelta(days=3)
     noon = datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=12)
     seated = (Slot(noon, 0, 3), Slot(noon + timedelta(hours=1), 1, 3), Slot(noon + timedelta(hours=2)))
     days = [SlotDay(key(day), seated, noon), SlotDay(key(day + timedelta(1)), (), noon)]

@@ -282,8 +282,8 @@ def test_a_grant_whose_moment_has_passed_is_not_used(server: tuple[str, Heard]):
         (lambda h: answer(h, b"{}", status=429), "read", ["report unclear", "complete 429"]),
         (lambda h: answer(h, b"{}", status=500), "read", ["report failed", "complete 500"]),
         (lambda h: h.connection.close(), "read", ["report failed", "complete None"]),
-        (lambda h: time.sleep(0.4), "read", ["report failed", "complete None"]),
-        (lambda h: time.sleep(0.4), "create", ["report unclear", "complete None"]),
+        (lambda h: time.sleep(1.2), "read", ["report failed", "complete None"]),
+        (lambda h: time.sleep(1.2), "create", ["report unclear", "complete None"]),
         (lambda h: answer(h, GOOD, headers={"Content-Length": "999"}), "read", ["report failed", "complete None"]),
     ],
 )
@@ -294,7 +294,7 @@ def test_what_counts_against_the_service(server: tuple[str, Heard], kind: str, t
 
     script = Script()
     with contextlib.suppress(requests.RequestException):
-        sent(script, server[0], kind=kind, timeout_seconds=0.2)
+        sent(script, server[0], kind=kind, timeout_seconds=0.8)
     assert script.told[-2:] == told
 
 
