@@ -26,8 +26,10 @@ import redis
 from hypothesis import settings as hypothesis_settings
 
 from calcom_pipeline import local
-from calcom_pipeline.adapters.postgres.database import Database, open_database
+from calcom_pipeline.adapters.postgres.bounds import DatabaseBounds
+from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrations
+from calcom_pipeline.adapters.postgres.pool import SessionPool, SessionPools
 from calcom_pipeline.domain.redaction import forget_secrets
 from tests.support.free_times import long_there
 from tests.support.leaks import nothing_leaked_anywhere, nothing_leaks
@@ -111,11 +113,17 @@ def schemas(servers: local.Servers) -> Iterator[Schemas]:
     made.end()
 
 
+@pytest.fixture(scope="session")
+def sessions(servers: local.Servers) -> Iterator[SessionPool]:
+    """Sessions that the tests of this worker share: a new one costs PostgreSQL more than most tests ask of it."""
+    with SessionPools() as pools:
+        yield pools.pool(servers.database_url)
+
+
 @pytest.fixture
-def empty_database(servers: local.Servers, schemas: Schemas, schema_name: str) -> Iterator[Database]:
+def empty_database(sessions: SessionPool, schemas: Schemas, schema_name: str) -> Iterator[Database]:
     """A database whose schema does not exist yet."""
-    with open_database(servers.database_url, schema=schema_name) as database:
-        yield database
+    yield Database(sessions, schema_name, DatabaseBounds())
     schemas.give_back(schema_name)
 
 
@@ -164,6 +172,7 @@ def sandbox() -> Iterator[RunningSandbox]:
 def environment(
     request: pytest.FixtureRequest,
     servers: local.Servers,
+    sessions: SessionPool,
     schemas: Schemas,
     schema_name: str,
     redis_url: str,
@@ -173,8 +182,7 @@ def environment(
     """Variables that point every command at this test's own schema, Redis and account, with nothing in them."""
     sandbox.control.reset(account=True)
     if wants_it_made(request.fixturenames):
-        with open_database(servers.database_url, schema=schema_name) as database:
-            made_by(schemas, database)
+        made_by(schemas, Database(sessions, schema_name, DatabaseBounds()))
     yield {
         "CALCOM_ENV_FILE": "",
         "CALCOM_BASE_URL": sandbox.url,
