@@ -10,7 +10,13 @@ from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
-from dagster_postgres.utils import create_pg_engine, get_token_provider_from_config, pg_url_from_config
+from dagster_postgres.utils import (
+    create_pg_connection,
+    create_pg_engine,
+    get_token_provider_from_config,
+    pg_url_from_config,
+)
+from sqlalchemy import text
 
 if TYPE_CHECKING:
     from dagster._core.storage.config import PostgresStorageConfig
@@ -19,6 +25,11 @@ if TYPE_CHECKING:
 
 KEPT: Final = 2  # connections of a process; what several threads need beyond them is closed after use
 LONGEST_SECONDS: Final = 300  # that one is kept
+
+# Those by which Dagster tells that its tables have been made.
+_HAS_ALL_TABLES: Final = text(
+    "SELECT count(to_regclass(name)) = 4 FROM unnest(ARRAY['runs', 'instance_info', 'event_logs', 'jobs']) AS name"
+)
 
 
 class _OverSharedEngine:
@@ -46,6 +57,12 @@ class _PooledSchedules(_OverSharedEngine, PostgresScheduleStorage):
     pass
 
 
+def _has_all_tables(engine: "Engine") -> bool:
+    """Whether Dagster need not look for its tables: it lists all that there are, three times over new connections."""
+    with create_pg_connection(engine) as connection:
+        return bool(connection.execute(_HAS_ALL_TABLES).scalar())
+
+
 class PooledPostgresStorage(DagsterPostgresStorage):
     """Dagster's own, with its configuration and tables. A kept connection that broke is replaced before it is used."""
 
@@ -56,7 +73,6 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         inst_data: "ConfigurableClassData | None" = None,
         token_provider: Any = None,
     ) -> None:
-        super().__init__(postgres_url, should_autocreate_tables, inst_data, token_provider)
         engine = create_pg_engine(
             postgres_url,
             token_provider,
@@ -66,6 +82,8 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             pool_pre_ping=True,
             pool_recycle=LONGEST_SECONDS,
         )
+        incomplete = should_autocreate_tables and not _has_all_tables(engine)
+        super().__init__(postgres_url, incomplete, inst_data, token_provider)
         made: dict[str, Any] = {"should_autocreate_tables": False, "token_provider": token_provider}
         self._run_storage = _PooledRuns(postgres_url, **made).over(engine)
         self._event_log_storage = _PooledEvents(postgres_url, **made).over(engine)

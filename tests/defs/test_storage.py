@@ -51,3 +51,11 @@ def test_an_instance_that_ends_leaves_no_connection(own_instance: DagsterInstanc
     assert connections(watcher) > 0
     own_instance.dispose()
     until(lambda: not connections(watcher))
+
+
+def test_tables_are_made_where_some_are_missing(own_instance: DagsterInstance, watcher: psycopg.Connection):
+    looked_for = "SELECT to_regclass('instance_info') IS NOT NULL"
+    assert watcher.execute(looked_for).fetchone() == (True,)
+    watcher.execute("DROP TABLE instance_info")
+    with DagsterInstance.get():
+        assert watcher.execute(looked_for).fetchone() == (True,)

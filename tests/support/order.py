@@ -7,7 +7,6 @@ from typing import Protocol, TypeVar
 # Seconds that a file takes alone, roughly, on two quiet cores. A file that is not here takes less than 20.
 LONG: dict[str, int] = {
     "tests/integration/storage/test_pooler.py": 70,
-    "tests/faults/test_daemon_storm.py": 60,
     "tests/integration/transport/test_secrets_stay_inside.py": 60,
     "tests/defs/test_loop.py": 40,
     "tests/integration/availability/test_coalescing.py": 40,
