@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # For 2 cores: more than half of the suite waits, for limits and for servers that start.
 WORKERS ?= 6
-# `make test COVERAGE=1` measures coverage, which nearly doubles the processor time; .ci/run does so.
+# `make test COVERAGE=1` measures coverage and refuses less than 90%; it nearly doubles the processor time.
 COVERAGE ?=
 MEASURED := $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 # The suite must not hear what its caller's shell says about servers and accounts. Nor that Python should keep nothing
@@ -15,7 +15,7 @@ DEAF := env -u PYTHONDONTWRITEBYTECODE -u DATABASE_URL -u REDIS_URL -u DAGSTER_P
 	$$(env | sed -n 's/^\(CALCOM_[A-Za-z0-9_]*\)=.*/-u \1/p')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test again ui live proof soak bench lint docs wheel sbom audit clean distclean
+.PHONY: help demo up test ui live proof soak bench lint docs wheel sbom audit clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -45,10 +45,6 @@ up: $(VENV)/.runtime ## Serve the Dagster UI until Ctrl-C
 test: $(VENV)/.dev ## The whole suite, seeded
 	@test -d tests/__pycache__ || $(DEAF) $(BIN)/python -m pytest --collect-only -qq >/dev/null || true
 	@$(DEAF) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(MEASURED) -q
-
-again: $(VENV)/.dev ## Only what failed last, one by one; then the coverage of the run before
-	@$(DEAF) $(BIN)/python -m pytest --lf --last-failed-no-failures none -q
-	@echo "Coverage of the run before, in percent:" && $(BIN)/python -m coverage report --format=total
 
 ui: $(VENV)/.dev ## Look at the Dagster UI in headless Chromium (Debian's package chromium)
 	@$(DEAF) $(BIN)/python -m pytest -m ui -q

@@ -28,6 +28,8 @@ READ = ("interactive", "sync", "warm", "backfill")
 COLD_START_SECONDS = 6
 #: A tenth of Cal.com's times on both sides.
 SCALED = replace(BUDGET, window_seconds=6, block_seconds=6, arrival_seconds=1, longest_wait_seconds=30)
+#: The same where other tests run: a process may be off the CPU for more than the second in which a request arrives.
+BESIDE_OTHERS = replace(SCALED, arrival_seconds=3)
 SANDBOX: dict[str, Any] = {"limit": LIMIT, "window_seconds": 6, "block_seconds": 6}
 
 
@@ -91,7 +93,7 @@ def trouble_and_hire(here: Site, crew: Crew, *, seed: int = 5) -> None:
 
 def test_processes_and_servers_that_are_killed_never_exceed_the_limit_and_leave_no_lane_no_probe_and_no_lock():
     """One site sees it all: kills in every role, a Valkey that dies and one that is emptied, a PostgreSQL that dies."""
-    with site(budget=SCALED, with_database=True, **SANDBOX) as here, here.crew() as crew:
+    with site(budget=BESIDE_OTHERS, with_database=True, **SANDBOX) as here, here.crew() as crew:
         trouble_and_hire(here, crew)
         crew.storm(kills=4, seed=5, between=(0.05, 0.3))
         here.restart_valkey()

@@ -110,7 +110,7 @@ class TestFamilies:
         running = keep(PARENT, DEAF)
         until(lambda: len(running.members()) == 3)
         running.process.send_signal(ended_by)
-        assert running.process.wait(20) == (0 if ended_by != signal.SIGKILL else -ended_by)
+        assert running.process.wait(60) == (0 if ended_by != signal.SIGKILL else -ended_by)
         until(lambda: not running.members())
         assert running.record.exists() is (ended_by == signal.SIGKILL)
 
