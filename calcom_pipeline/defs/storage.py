@@ -16,28 +16,26 @@ from dagster_postgres.utils import (
     get_token_provider_from_config,
     pg_url_from_config,
 )
-from sqlalchemy import text
 
 if TYPE_CHECKING:
     from dagster._core.storage.config import PostgresStorageConfig
     from dagster._serdes import ConfigurableClassData
-    from sqlalchemy.engine import Engine
 
 KEPT: Final = 2  # connections of a process; what several threads need beyond them is closed after use
 LONGEST_SECONDS: Final = 300  # that one is kept
 
 # Those by which Dagster tells that its tables have been made.
-_HAS_ALL_TABLES: Final = text(
+_HAS_ALL_TABLES: Final = (
     "SELECT count(to_regclass(name)) = 4 FROM unnest(ARRAY['runs', 'instance_info', 'event_logs', 'jobs']) AS name"
 )
 
 
 class _OverSharedEngine:
-    """A part of the storage whose statements go through an engine that all parts share."""
+    """A part of the storage whose statements go through an engine of SQLAlchemy's that all parts share."""
 
-    _engine: "Engine"
+    _engine: Any
 
-    def over(self, engine: "Engine") -> Self:
+    def over(self, engine: Any) -> Self:
         self._engine = engine
         return self
 
@@ -57,10 +55,10 @@ class _PooledSchedules(_OverSharedEngine, PostgresScheduleStorage):
     pass
 
 
-def _has_all_tables(engine: "Engine") -> bool:
+def _has_all_tables(engine: Any) -> bool:
     """Whether Dagster need not look for its tables: it lists all that there are, three times over new connections."""
     with create_pg_connection(engine) as connection:
-        return bool(connection.execute(_HAS_ALL_TABLES).scalar())
+        return bool(connection.exec_driver_sql(_HAS_ALL_TABLES).scalar())
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
