@@ -41,8 +41,8 @@ IMPORTED = (
     "uvicorn.protocols.http.httptools_impl",
     "uvloop",
 )
-_REQUEST_BYTES = 1 << 17
 _NUMBER = struct.Struct("i")
+_ONE_AT_A_TIME = threading.Lock()
 
 
 # --- the process that is forked --------------------------------------------------------------------------------
@@ -53,9 +53,10 @@ def _serve(control: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a person who ends the tests
     while True:
-        request, files, _, _ = socket.recv_fds(control, _REQUEST_BYTES, 3)
-        if not request:
+        length, files, _, _ = socket.recv_fds(control, _NUMBER.size, 3)
+        if not length:
             os._exit(0)
+        request = _exactly(control, _NUMBER.unpack(length)[0])
         if not os.fork():
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -65,6 +66,14 @@ def _serve(control: socket.socket) -> None:
                 return
         for file in files:
             os.close(file)
+
+
+def _exactly(control: socket.socket, size: int) -> bytes:
+    with control.makefile("rb", buffering=0) as reading:
+        found = b""
+        while len(found) < size:
+            found += reading.read(size - len(found)) or os._exit(0)
+        return found
 
 
 def _keep(files: list[int]) -> bool:
@@ -109,7 +118,9 @@ class WarmProcess:
         (self._notes, theirs), (self._out, own_out), (self._err, own_err) = os.pipe(), os.pipe(), os.pipe()
         request = json.dumps({"words": list(words), "environment": environment}).encode()
         files = [theirs, own_out if out is None else out, own_err if err is None else err]
-        socket.send_fds(_starter()[0], [request], files)
+        with _ONE_AT_A_TIME:
+            socket.send_fds(_starter()[0], [_NUMBER.pack(len(request))], files)
+            _starter()[0].sendall(request)
         for file in (theirs, own_out, own_err):
             os.close(file)
         self.pid = self._note()
@@ -190,7 +201,7 @@ class WarmProcess:
 @cache
 def _starter() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """The way to the process that is forked, which ends when this one does."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     words = [sys.executable, "-m", __name__, str(theirs.fileno())]
     variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(_CHECKOUT)}
     process = subprocess.Popen(words, env=variables, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
