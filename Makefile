@@ -54,8 +54,8 @@ live: $(VENV)/.dev ## Book and cancel on a real account; needs CALCOM_LIVE_KEY
 		echo "Nothing done: CALCOM_LIVE_KEY is not set. It names a key of a test account, which is booked for real."; \
 	else LIVE_KEY="$$CALCOM_LIVE_KEY" $(DEAF) $(BIN)/python -m pytest tests/live -m live -s -q; fi
 
-proof: $(VENV)/.dev ## Every must-show of the issues at full size, with figures; takes long
-	@$(DEAF) $(BIN)/python -m pytest -m proof -s -q
+proof: $(VENV)/.dev ## Every must-show of the issues at full size, with figures; takes long (some: ONLY="file -k words")
+	@$(DEAF) $(BIN)/python -m pytest -m proof -s -q $(ONLY)
 
 bench: $(VENV)/.dev ## Every figure of bench/RESULTS.md once more; an hour, with QUICK=1 some minutes
 	@$(DEAF) $(BIN)/python -m bench $(if $(QUICK),--quick)

@@ -32,7 +32,7 @@ from tests.support.leased_jobs import pool_of
 __all__ = ["dagster_database", "own_instance"]
 
 ELSEWHERE = "another-host/another-kernel/17/4711"
-#: Of two processes only one at a time is needed to see how leases are judged: see TestSilence.
+#: With a process for each step as well in `make proof` alone: `TestSilence` sees how the leases of several are judged.
 JOBS = ("in_one_process", pytest.param("step_by_step", marks=pytest.mark.proof))
 START_SECONDS = 60
 
