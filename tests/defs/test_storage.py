@@ -3,6 +3,8 @@
 import psycopg
 import pytest
 from dagster import DagsterInstance
+from sqlalchemy.engine import Engine
+from sqlalchemy.event import listen, remove
 
 from tests.support.dagster_runs import dagster_database, own_instance
 from tests.support.waiting import until
@@ -59,3 +61,37 @@ def test_tables_are_made_where_some_are_missing(own_instance: DagsterInstance, w
     watcher.execute("DROP TABLE instance_info")
     with DagsterInstance.get():
         assert watcher.execute(looked_for).fetchone() == (True,)
+
+
+def looked(instance: DagsterInstance) -> list[str]:
+    """Statements by which Dagster saw what its database has."""
+    catalogued: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "pg_catalog" in statement or "secondary_indexes" in statement:
+            catalogued.append(statement)
+
+    listen(Engine, "before_cursor_execute", note)
+    try:
+        instance.all_instigator_state()
+        instance.get_run_records(limit=1)
+        instance.all_asset_keys()
+        instance.get_backfills(limit=1)
+    finally:
+        remove(Engine, "before_cursor_execute", note)
+    return catalogued
+
+
+def test_dagster_looks_once_for_what_its_database_has(own_instance: DagsterInstance):
+    assert looked(own_instance)
+    assert looked(own_instance) == []
+
+
+def test_a_table_that_a_migration_brings_later_is_found_then(own_instance: DagsterInstance, watcher: psycopg.Connection):
+    storage = own_instance.event_log_storage
+    assert not storage.has_table("brought_later")
+    watcher.execute("CREATE TABLE brought_later (id int)")
+    try:
+        assert storage.has_table("brought_later")
+    finally:
+        watcher.execute("DROP TABLE brought_later")
