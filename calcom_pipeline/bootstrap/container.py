@@ -6,6 +6,7 @@ What belongs to one capability stands in a group of that name.
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from calcom_pipeline.bootstrap.availability import AvailabilityGroup, RedisAccess
 from calcom_pipeline.bootstrap.bookings import BookingGroup
@@ -18,6 +19,9 @@ from calcom_pipeline.bootstrap.reports import ReportGroup
 from calcom_pipeline.bootstrap.services import ServiceGroup
 from calcom_pipeline.bootstrap.subscriptions import SubscriptionGroup
 from calcom_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from calcom_pipeline.adapters.postgres.pool import SessionPools
 
 
 class Container(OpenServers):
@@ -66,10 +70,10 @@ class Container(OpenServers):
 
 
 @contextmanager
-def open_container(settings: Settings) -> Generator[Container]:
-    """Everything, open as long as the block; no schema is looked for."""
+def open_container(settings: Settings, *, pools: "SessionPools | None" = None) -> Generator[Container]:
+    """Everything, open as long as the block, but for `pools` of connections that outlast it; no schema is looked for."""
     with open_endpoints(settings) as endpoints, ExitStack() as stack:
-        yield Container(settings, endpoints, stack)
+        yield Container(settings, endpoints, stack, pools)
 
 
 @contextmanager
@@ -83,8 +87,8 @@ def open_beside(first: Container, settings: Settings) -> Generator[Container]:
 
 
 @contextmanager
-def ready_container(settings: Settings) -> Generator[Container]:
+def ready_container(settings: Settings, *, pools: "SessionPools | None" = None) -> Generator[Container]:
     """The same, with the schema of this release in place. Raises what `Container.require_schema` does."""
-    with open_container(settings) as container:
+    with open_container(settings, pools=pools) as container:
         container.require_schema()
         yield container

@@ -6,8 +6,8 @@ from typing import Any
 
 import dagster as dg
 
-from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.defs.account import Account
+from calcom_pipeline.defs.kept_open import look_container
 
 #: Runs that the schedules of an account start by themselves, those of nights left out.
 RUNS_PER_HOUR = 41
@@ -65,7 +65,7 @@ def running(
             )
         if work is None:
             return dg.RunRequest()
-        with ready_container(account.settings()) as container:
+        with look_container(account.settings()) as container:
             standing = container.maintenance.standing_calls
             wait = standing.not_yet(work, at) if apart == 1 else standing.not_this(work, turn // apart, apart)
         return dg.SkipReason(wait) if wait else dg.RunRequest()

@@ -4,6 +4,7 @@ A file that was applied and has changed since is an error: released migrations a
 knows a migration which this release does not.
 """
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ _RECORD = "INSERT INTO schema_migrations VALUES (%s, %s, %s, now())"
 _HAS_TABLE = "SELECT to_regclass('schema_migrations') IS NOT NULL"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Migration:
     """One file of `sql/`."""
 
@@ -35,20 +36,21 @@ class Migration:
     name: str
     text: str
 
-    @property
+    @functools.cached_property
     def checksum(self) -> str:
         """SHA-256 of the file."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-def shipped_migrations(folder: Path | None = None) -> list[Migration]:
+@functools.cache  # a release's own files stay as they are while it runs
+def shipped_migrations(folder: Path | None = None) -> tuple[Migration, ...]:
     """The migrations of this release: inside the wheel, or `sql/` of the checkout."""
     shipped = resources.files("calcom_pipeline") / "_shipped" / "sql"
     root = folder or (Path(str(shipped)) if shipped.is_dir() else Path(__file__).parents[3] / "sql")
     files = sorted(root.glob("[0-9][0-9][0-9][0-9]_*.sql"))
     if not files:
         raise StoreError(f"No migration lies in {root}", advice="Install the package again.")
-    return [Migration(int(f.name[:4]), f.stem[5:], f.read_text(encoding="utf-8")) for f in files]
+    return tuple(Migration(int(f.name[:4]), f.stem[5:], f.read_text(encoding="utf-8")) for f in files)
 
 
 def pending(database: Database, migrations: Sequence[Migration]) -> list[Migration]:

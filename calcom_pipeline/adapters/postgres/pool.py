@@ -92,7 +92,7 @@ class SessionPool:
 
 
 class SessionPools:
-    """A pool for each server and each way of waiting for it; open as long as the block."""
+    """A pool for each server and each way of waiting for it; open as long as the block, or until it is closed."""
 
     def __init__(self) -> None:
         self._pools: dict[object, SessionPool] = {}
@@ -102,6 +102,10 @@ class SessionPools:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the sessions that nobody uses now."""
         for pool in self._pools.values():
             pool.close()
 

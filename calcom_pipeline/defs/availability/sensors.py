@@ -5,9 +5,9 @@
 
 import dagster as dg
 
-from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
+from calcom_pipeline.defs.kept_open import look_container
 from calcom_pipeline.defs.timing import look_distance, requested, sensor_status
 
 
@@ -26,7 +26,7 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
 
         Once a minute: a run that died before it could touch a fact must not be the last one.
         """
-        with ready_container(account.settings()) as container:
+        with look_container(account.settings()) as container:
             backlog = container.availability.outbox.backlog()
         if not backlog.pending:
             return dg.SkipReason("The outbox is empty")

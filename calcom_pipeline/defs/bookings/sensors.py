@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from calcom_pipeline.app.bookings.change_probe import TOLERATED_AHEAD, newest_change
-from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
+from calcom_pipeline.defs.kept_open import look_container
 from calcom_pipeline.defs.timing import look_distance, requested, sensor_status
 from calcom_pipeline.domain.bookings.listing import MINE
 
@@ -31,7 +31,7 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
         """The cursor is the newest change that was handed over; what Cal.com stamps late, the schedule finds."""
         now = utc_now()
         after = _look_back(context.cursor, now)
-        with ready_container(account.settings()) as container:
+        with look_container(account.settings()) as container:
             if context.cursor is None and container.bookings.mirror.state(MINE).full_done_at is None:
                 first = requested(f"bookings:{now:%Y%m%dT%H%M%S}", "no booking was read yet")
                 return dg.SensorResult([first], cursor=f"{now}")

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from calcom_pipeline.app.event_types.mirror import EventTypeDrift, look_for_drift
-from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
+from calcom_pipeline.defs.kept_open import instance_of, look_container
 from calcom_pipeline.defs.timing import CAUSES_NAMED, look_distance, requested, sensor_status
 from calcom_pipeline.domain.errors import CircuitOpen, RateLimited
 
@@ -43,7 +43,7 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
         It is forgotten once the mirror has followed. A run that failed by itself leaves the difference as it was, and
         nobody starts it again.
         """
-        with ready_container(account.settings()) as container:
+        with look_container(account.settings()) as container:
             if (wait := container.maintenance.standing_calls.not_yet("event types look", utc_now())) is not None:
                 return dg.SkipReason(wait)
             try:
@@ -63,7 +63,7 @@ def _answer(drift: EventTypeDrift, context: dg.SensorEvaluationContext, job: str
     difference, now = drift.digest or "nothing-mirrored", utc_now()
     handed = _Handed.read(context.cursor)
     times = handed.times + 1 if handed.difference == difference else 0
-    if times and (now < handed.due or _is_under_way(context.instance, job)):
+    if times and (now < handed.due or _is_under_way(instance_of(context), job)):
         return dg.SkipReason("The difference from the mirror was handed over already")
     named = ", ".join(map(str, drift.event_type_ids[:CAUSES_NAMED]))
     cause = f"event types differ from the mirror: {named}" if named else "no event type is mirrored yet"

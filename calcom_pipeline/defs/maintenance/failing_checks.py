@@ -15,9 +15,10 @@ from dagster._core.storage.asset_check_execution_record import (
 from calcom_pipeline.adapters.postgres.maintenance.alerts import PostgresAlertLog
 from calcom_pipeline.app.maintenance.alerts import CheckStanding, alert_checks, standings_of
 from calcom_pipeline.bootstrap.alerts import alert_channels, alert_rules
-from calcom_pipeline.bootstrap.container import Container, ready_container
+from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
+from calcom_pipeline.defs.kept_open import instance_of, look_container
 from calcom_pipeline.defs.timing import look_distance, sensor_status
 from calcom_pipeline.domain.maintenance.alerts import FailedCheck
 
@@ -41,7 +42,7 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
         standings = standings_of(passed, _standings(context.cursor), now=now)
         alert_note = ""
         if alert_channels(settings):
-            with ready_container(settings) as container:
+            with look_container(settings) as container:
                 alert_note = _alerted(context, container, failed, standings, now=now)
         names = ", ".join(check.name for check in failed)
         why = f"Not passing: {names}{alert_note}" if failed else "Every check that was evaluated passes"
@@ -57,7 +58,7 @@ def _evaluations(context: dg.SensorEvaluationContext, account: Account) -> tuple
     own = sorted(key for key in keys if list(key.asset_key.path[:-1]) == account.key_prefix)
     passed: dict[str, bool] = {}
     failed: list[FailedCheck] = []
-    for key, record in context.instance.event_log_storage.get_latest_asset_check_execution_by_key(own).items():
+    for key, record in instance_of(context).event_log_storage.get_latest_asset_check_execution_by_key(own).items():
         evaluation = record.evaluation
         if record.status not in EVALUATED or evaluation is None:
             continue

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from calcom_pipeline.defs.kept_open import instance_of
 from calcom_pipeline.defs.maintenance.reaping import reap
 from calcom_pipeline.defs.timing import least_distance
 
@@ -49,8 +50,9 @@ def sensor(jobs: Sequence[dg.JobDefinition | UnresolvedAssetJobDefinition]) -> d
     )
     def dead_runs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """Giving up needs no run; a request is keyed by the run it replaces."""
-        done = reap(context.instance)
-        requests = list(_restarts(context.instance, names, datetime.now(UTC)))
+        instance = instance_of(context)
+        done = reap(instance)
+        requests = list(_restarts(instance, names, datetime.now(UTC)))
         summary = "Every run has a living process, or has ended"
         if done.runs or done.slots:
             summary = f"{len(done.runs)} dead runs were given up, the slots of {len(done.slots)} runs freed"

@@ -16,9 +16,10 @@ from calcom_pipeline.adapters.calcom.client import GROUPS
 from calcom_pipeline.adapters.postgres.maintenance.alerts import PostgresAlertLog
 from calcom_pipeline.app.maintenance.alerts import send_alert
 from calcom_pipeline.bootstrap.alerts import alert_channels, alert_rules
-from calcom_pipeline.bootstrap.container import Container, ready_container
+from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
+from calcom_pipeline.defs.kept_open import instance_of, look_container
 from calcom_pipeline.defs.timing import look_distance, sensor_status
 from calcom_pipeline.domain.errors import CacheError
 from calcom_pipeline.domain.maintenance.alerts import Failure
@@ -40,8 +41,8 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
     def standstills(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         """The cursor holds since when each stands still; what passes soon is nobody's business."""
         now = utc_now()
-        with ready_container(account.settings()) as container:
-            found = found_now(container, context.instance, account, now=now)
+        with look_container(account.settings()) as container:
+            found = found_now(container, instance_of(context), account, now=now)
             since = {code: _since(context.cursor).get(code, now) for code in found}
             after = timedelta(seconds=container.settings.alert_after_seconds)
             lasting = [code for code in found if now - since[code] >= after]

@@ -9,8 +9,8 @@ needs for one look: resources of a sensor would be opened even when there is not
 
 import dagster as dg
 
-from calcom_pipeline.bootstrap.container import ready_container
 from calcom_pipeline.defs.account import Account
+from calcom_pipeline.defs.kept_open import look_container
 from calcom_pipeline.defs.timing import CAUSES_NAMED, look_distance, requested, sensor_status
 
 _FEED_READER = "service_changes"  # what it has not dealt with is not deleted from the feed
@@ -28,7 +28,7 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
     )
     def service_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         """The cursor is a position in the feed; it moves past our own writes without a run."""
-        with ready_container(account.settings()) as container:
+        with look_container(account.settings()) as container:
             batch = container.services.feed.settled_after(context.cursor, reader=_FEED_READER)
             idle = not batch.service_ids and not batch.everything
             held = container.services.feed.held_after(batch.cursor) if idle else None

@@ -8,9 +8,10 @@ from dataclasses import asdict
 import dagster as dg
 
 from calcom_pipeline.app.webhooks.drain import drain
-from calcom_pipeline.bootstrap.container import Container, ready_container
+from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
+from calcom_pipeline.defs.kept_open import look_container
 from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.maintenance.leases import leased
 from calcom_pipeline.defs.timing import look_distance, requested, sensor_status
@@ -65,7 +66,7 @@ def webhook_inbox(account: Account) -> dg.SensorDefinition:
         Where the receiver runs, it deals with them itself within a second, and there is nothing to see here.
         """
         now = utc_now()
-        with ready_container(account.settings()) as container:
+        with look_container(account.settings()) as container:
             backlog = container.deliveries.inbox.backlog(now=now)
         if not backlog.open:
             return dg.SkipReason("The inbox of webhooks is empty")
