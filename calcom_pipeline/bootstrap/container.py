@@ -71,7 +71,7 @@ class Container(OpenServers):
 
 @contextmanager
 def open_container(settings: Settings, *, pools: "SessionPools | None" = None) -> Generator[Container]:
-    """Everything, open as long as the block, but for `pools` of connections that outlast it; no schema is looked for."""
+    """Everything, open as long as the block; given `pools` of connections outlast it. No schema is looked for."""
     with open_endpoints(settings) as endpoints, ExitStack() as stack:
         yield Container(settings, endpoints, stack, pools)
 

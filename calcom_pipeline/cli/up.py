@@ -211,20 +211,28 @@ def _services(address: Address, place: Path, watch: "InstanceWatch") -> list["Su
     location = {"grpc_server": {"socket": str(door), "location_name": _LOCATION}}
     workspace.write_text(json.dumps({"load_from": [location]}))  # JSON is YAML
     code = _CodeServer(door)
-    dagster = [sys.executable, "-m"]
+    python = [sys.executable, "-m"]
     named = ["--workspace", str(workspace)]
     served = ["--host", address.host, "--port", str(address.port), "--dagster-log-level", "info"]
-    code_server = ["dagster", "api", "grpc", "--socket", str(door), "--module-name", "calcom_pipeline.definitions"]
+    code_server = ["api", "grpc", "--socket", str(door), "--module-name", "calcom_pipeline.definitions"]
     return [
         SupervisedService(
             "code server",
-            [*dagster, *code_server, "--location-name", _LOCATION, "--log-level", "warning"],
+            [
+                *python,
+                "calcom_pipeline.defs.code_server",
+                *code_server,
+                "--location-name",
+                _LOCATION,
+                "--log-level",
+                "warning",
+            ],
             before_start=code.forget,
         ),
-        SupervisedService("webserver", [*dagster, "dagster_webserver", *named, *served], may_start=code.has_answered),
+        SupervisedService("webserver", [*python, "dagster_webserver", *named, *served], may_start=code.has_answered),
         SupervisedService(
             "daemon",
-            [*dagster, "dagster._daemon", "run", *named, "--log-level", "info"],
+            [*python, "calcom_pipeline.defs.daemon", "run", *named, "--log-level", "info"],
             may_start=lambda: code.has_answered() and watch.may_run_daemon(),
         ),
     ]

@@ -40,11 +40,11 @@ class _OverSharedEngine:
     """A part of the storage whose statements go through an engine of SQLAlchemy's that all parts share."""
 
     _engine: Any
-    _found: set[tuple[str, ...]]  # what this database has: tables, columns, migrations
+    found: set[tuple[str, ...]]  # what this database has: tables, columns, migrations
 
     def over(self, engine: Any) -> Self:
         self._engine = engine
-        self._found = set()
+        self.found = set()
         return self
 
 
@@ -64,13 +64,13 @@ def _looking_once(*looks: str) -> Callable[[_C], _C]:
 
 def _remembered(look: Callable[..., bool]) -> Callable[..., bool]:
     @functools.wraps(look)
-    def found(self: _OverSharedEngine, *args: Any) -> bool:
+    def once(self: _OverSharedEngine, *args: Any) -> bool:
         what = (look.__name__, *(arg for arg in args if isinstance(arg, str)))  # others are connections
-        if what not in self._found and look(self, *args):
-            self._found.add(what)
-        return what in self._found
+        if what not in self.found and look(self, *args):
+            self.found.add(what)
+        return what in self.found
 
-    return found
+    return once
 
 
 @_looking_once(

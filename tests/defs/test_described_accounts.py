@@ -239,22 +239,26 @@ def tell(serialized, job, queue):
     queue.put({j.name for j in location.defs.get_repository_def().get_all_jobs()} - {"__ASSET_JOB"})
 
 if __name__ == "__main__":
-    spawning = multiprocessing.get_context("spawn")
-    queue = spawning.Queue()
-    process = spawning.Process(target=tell, args=["{}", Job(sys.argv[1]), queue])
+    from calcom_pipeline.defs.code_server import modules_of_runs
+
+    starting = multiprocessing.get_context(sys.argv[2])
+    starting.set_forkserver_preload(modules_of_runs())
+    queue = starting.Queue()
+    process = starting.Process(target=tell, args=["{}", Job(sys.argv[1]), queue])
     process.start()
     print(*queue.get())
     process.join()
 """
 
 
-def test_the_process_of_a_run_loads_the_account_of_its_job_alone(folder: Path, tmp_path: Path):
-    """As Dagster's code server starts it: spawned, the job among its arguments."""
+@pytest.mark.parametrize("way", ["spawn", "forkserver"])
+def test_the_process_of_a_run_loads_the_account_of_its_job_alone(folder: Path, tmp_path: Path, way: str):
+    """As Dagster's code server starts it, or ours: the job is among its arguments."""
     for n in range(3):
         describe(folder, f"agency_{n}", key="k")
     program = tmp_path / "run.py"
     program.write_text(_JOBS_IN_A_RUN)
-    command_line = [sys.executable, program, "agency_1_full_sync"]
+    command_line = [sys.executable, program, "agency_1_full_sync", way]
     ran = subprocess.run(command_line, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     loaded = ran.stdout.split()

@@ -87,7 +87,9 @@ def test_dagster_looks_once_for_what_its_database_has(own_instance: DagsterInsta
     assert looked(own_instance) == []
 
 
-def test_a_table_that_a_migration_brings_later_is_found_then(own_instance: DagsterInstance, watcher: psycopg.Connection):
+def test_a_table_that_a_migration_brings_later_is_found_then(
+    own_instance: DagsterInstance, watcher: psycopg.Connection
+):
     storage = own_instance.event_log_storage
     assert not storage.has_table("brought_later")
     watcher.execute("CREATE TABLE brought_later (id int)")

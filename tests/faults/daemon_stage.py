@@ -51,16 +51,18 @@ class Stage:
         return url, Control(url)
 
     def runs(self) -> list[int]:
-        """Processes that execute runs, or are about to: the code server's children."""
+        """Processes that execute runs, or are about to."""
+        return [run for forking in self.fork_servers() for run in _children(forking)]
+
+    def fork_servers(self) -> list[int]:
+        """What the code server has its runs forked from."""
         servers = self.pids("code server")
-        return [pid for server in servers for pid in _children(server) if "spawn_main" in _command(pid)]
+        return [pid for server in servers for pid in _children(server) if "forkserver" in _command(pid)]
 
     def pids(self, kind: str) -> list[int]:
         """Processes of that kind that live now."""
-        if kind == "run":
-            return self.runs()
-        if kind == "up":
-            return [self.up.process.pid]
+        if kind in (own := {"run": self.runs, "fork server": self.fork_servers, "up": lambda: [self.up.process.pid]}):
+            return own[kind]()
         if kind in SERVICES:
             with suppress(AssertionError):
                 return [pid for name, pid in self.up.pids().items() if name == kind and _command(pid)]

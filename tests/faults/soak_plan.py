@@ -17,8 +17,8 @@ EACH: Final = 12
 LEAST_KILLS, LEAST_EACH = 200, 10
 #: How often each kind of process is killed, of a hundred.
 SHARES: Final = {
-    "run": 27, "code server": 9, "daemon": 9, "webserver": 5, "guard": 5, "up": 7, "owner": 7, "postmaster": 7,
-    "backend": 7, "valkey": 6, "sandbox": 6, "receiver": 5,
+    "run": 24, "fork server": 3, "code server": 9, "daemon": 9, "webserver": 5, "guard": 5, "up": 7, "owner": 7,
+    "postmaster": 7, "backend": 7, "valkey": 6, "sandbox": 6, "receiver": 5,
 }  # fmt: skip
 LINES: Final = ("Cal.com", "PostgreSQL", "Dagster's PostgreSQL", "Redis")
 #: How long each lasts, in seconds: drawn between the two.

@@ -26,8 +26,8 @@ QUIET_SECONDS = 300.0  # five minutes, as promised
 CALLERS_SECONDS = 60.0  # visitors have left, so only runs ask, and no dead caller's place is kept
 #: How often each kind is struck, of a hundred.
 SHARES: Final = {
-    "run": 28, "code server": 10, "daemon": 10, "webserver": 5, "guard": 5, "up": 8, "owner": 7, "postmaster": 7,
-    "backend": 7, "valkey": 6, "sandbox": 7,
+    "run": 25, "fork server": 3, "code server": 10, "daemon": 10, "webserver": 5, "guard": 5, "up": 8, "owner": 7,
+    "postmaster": 7, "backend": 7, "valkey": 6, "sandbox": 7,
 }  # fmt: skip
 #: Between two kills; now and then it waits until all is back, so that something gets done in between.
 PAUSES, ALL_BACK = (0.5, 6.0), 0.35

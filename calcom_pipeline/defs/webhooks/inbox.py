@@ -11,8 +11,8 @@ from calcom_pipeline.app.webhooks.drain import drain
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.kept_open import look_container
 from calcom_pipeline.defs.failures import dagster_failures
+from calcom_pipeline.defs.kept_open import look_container
 from calcom_pipeline.defs.maintenance.leases import leased
 from calcom_pipeline.defs.timing import look_distance, requested, sensor_status
 

@@ -9,27 +9,32 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 _LOOK_SECONDS = 0.25
 _RIGHT = (b"calcom_pipeline.sandbox", b"calcom_pipeline.local")
 
 
+_wrong_by: float = 0.0
+_jump: Any = None
+
+
 def _follow(file: Path) -> None:
     import time_machine
 
-    wrong_by, jump = 0.0, None
+    global _wrong_by, _jump  # noqa: PLW0603 - a fork goes on from where its parent's clock stood
     while True:
         try:
             wanted = float(file.read_text() or 0)
         except (OSError, ValueError):
-            wanted = wrong_by
-        if wanted != wrong_by:
-            if jump is not None:
-                jump.stop()
-            jump = time_machine.travel(time.time() + wanted, tick=True) if wanted else None
-            if jump is not None:
-                jump.start()
-            wrong_by = wanted
+            wanted = _wrong_by
+        if wanted != _wrong_by:
+            if _jump is not None:
+                _jump.stop()
+            _jump = time_machine.travel(time.time() + wanted, tick=True) if wanted else None
+            if _jump is not None:
+                _jump.start()
+            _wrong_by = wanted
         time.sleep(_LOOK_SECONDS)
 
 
