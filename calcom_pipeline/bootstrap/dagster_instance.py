@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from calcom_pipeline.bootstrap.connections import database_bounds
 from calcom_pipeline.bootstrap.container import Container, open_container
-from calcom_pipeline.bootstrap.locations import data_folder, in_checkout
+from calcom_pipeline.bootstrap.locations import FONTS, data_folder, font_folder, in_checkout
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,7 +82,11 @@ def dagster_environment(settings: Settings) -> Generator[tuple[dict[str, str], C
     with open_container(settings) as container:
         servers, given, bounds = container.endpoints.servers, settings.dagster_pg_url, database_bounds(settings)
         container.require_schema()  # before a run needs it
-        variables = {"DAGSTER_HOME": str(dagster_home(settings)), "CALCOM_DATA_DIR": str(data_folder(settings))}
+        variables = {
+            "DAGSTER_HOME": str(dagster_home(settings)),
+            "CALCOM_DATA_DIR": str(data_folder(settings)),
+            FONTS: font_folder(settings),
+        }
         if given is not None:
             url = dagster_url(given.get_secret_value(), create=False, bounds=bounds)
         elif container.endpoints.embedded_database and servers is not None:

@@ -15,9 +15,12 @@ from dagster._cli import main as dagster
 from dagster._grpc import server
 
 import calcom_pipeline
+from calcom_pipeline.bootstrap.locations import FONTS
 
 # What runs of the code location use; the rest belongs to other processes.
 _ROOMS = ("adapters", "app", "bootstrap", "defs", "domain", "local", "settings")
+#: numpy's threads would not survive a fork, and nothing here multiplies matrices.
+BEFORE_FORKS = {"OPENBLAS_NUM_THREADS": "1"}
 _NOT_OF_RUNS = ("__main__", "daemon", "code_server")
 
 
@@ -35,13 +38,15 @@ def modules_of_runs() -> list[str]:
     name = calcom_pipeline.__name__
     rooms = {f"{name}.{room}": [f"{folder}/{room}" for folder in calcom_pipeline.__path__] for room in _ROOMS}
     ours = [found.name for room, folders in rooms.items() for found in pkgutil.walk_packages(folders, f"{room}.")]
-    return ["dagster._grpc.server", *(module for module in ours if module.rpartition(".")[2] not in _NOT_OF_RUNS)]
+    drawing = ["matplotlib.pyplot"] if FONTS in os.environ else []
+    wanted = [module for module in ours if module.rpartition(".")[2] not in _NOT_OF_RUNS]
+    return ["dagster._grpc.server", *wanted, *drawing]
 
 
 def main() -> None:
     """Run it."""
     if sys.platform == "linux":  # elsewhere the libraries of a system may not survive a fork
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads do not; nothing here multiplies matrices
+        os.environ.update(BEFORE_FORKS)
         server.DagsterApiServer = ForkingServer
     dagster()
 

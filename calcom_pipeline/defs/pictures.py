@@ -18,7 +18,7 @@ from calcom_pipeline.adapters.postgres.bookings.overview import MonthCount
 from calcom_pipeline.adapters.postgres.reports.figures import DayBookings, FreeHour, GroupLatency
 from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute
 from calcom_pipeline.app.reports.models import HourLag
-from calcom_pipeline.bootstrap.locations import data_folder
+from calcom_pipeline.bootstrap.locations import FONTS, font_folder
 from calcom_pipeline.defs.glance import Bars, Colour, bars, week
 from calcom_pipeline.settings import Settings
 
@@ -50,7 +50,7 @@ def plotter(settings: Settings) -> Any:
     Its cache of fonts is kept in the data folder, unless MPLCONFIGDIR is set: nothing is left in the user's home. Where
     that cannot be written matplotlib takes a temporary folder and says so.
     """
-    os.environ.setdefault("MPLCONFIGDIR", str(data_folder(settings) / "cache" / "matplotlib"))
+    os.environ[FONTS] = font_folder(settings)
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # the first picture would tell of its fonts
     import matplotlib as mpl
 
