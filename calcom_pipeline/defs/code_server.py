@@ -5,10 +5,12 @@ run, and most of its memory. Here runs are forked from a process that has import
 thread, no connection, no definitions and no settings, so that a run begins as it would in a Python of its own.
 """
 
+import gc
 import multiprocessing
 import os
 import pkgutil
 import sys
+from threading import Thread
 from typing import Any
 
 from dagster._cli import main as dagster
@@ -21,6 +23,8 @@ from calcom_pipeline.bootstrap.locations import FONTS
 _ROOMS = ("adapters", "app", "bootstrap", "defs", "domain", "local", "settings")
 #: numpy's threads would not survive a fork, and nothing here multiplies matrices.
 BEFORE_FORKS = {"OPENBLAS_NUM_THREADS": "1"}
+#: When what is loaded by then is left out of all looks for garbage; Dagster makes much of it only as it is asked.
+_KEPT_AFTER_SECONDS = (5.0, 60.0, 240.0)
 _NOT_OF_RUNS = ("__main__", "daemon", "code_server")
 
 
@@ -31,6 +35,15 @@ class ForkingServer(server.DagsterApiServer):
         super().__init__(*args, **options)  # pyright: ignore[reportUnknownMemberType] - Dagster leaves a dict untyped
         self._mp_ctx = multiprocessing.get_context("forkserver")
         self._mp_ctx.set_forkserver_preload(modules_of_runs())
+        Thread(target=self._keep_what_is_loaded, daemon=True, name="keeping what is loaded").start()
+
+    def _keep_what_is_loaded(self) -> None:
+        """Definitions stay: of a hundred accounts each look for garbage among them took half a second of a core."""
+        for pause in _KEPT_AFTER_SECONDS:
+            if self._server_termination_event.wait(pause):
+                return
+            gc.collect()
+            gc.freeze()
 
 
 def modules_of_runs() -> list[str]:

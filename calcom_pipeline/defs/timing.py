@@ -14,6 +14,7 @@ RUNS_PER_HOUR = 41
 CAUSES_NAMED = 20  # a tag is read by people; the feed holds all of them
 _MINUTES = 60  # of an hour
 _HOUR = 3600  # seconds
+_DAY_HOURS = 24
 _LONGEST_TAG = 250  # Dagster keeps no longer ones
 
 
@@ -29,7 +30,7 @@ def least_distance(seconds: int) -> int:
 def look_distance(account: Account, seconds: int) -> int:
     """The same for a sensor of an account: where there are many, each of them is looked at less often.
 
-    A tick costs some 40 ms of CPU wherever it finds nothing; `CALCOM_LOOK_SECONDS_PER_ACCOUNT` bounds what all cost.
+    A tick costs some 30 ms of CPU wherever it finds nothing; `CALCOM_LOOK_SECONDS_PER_ACCOUNT` bounds what all cost.
     """
     return least_distance(max(seconds, math.ceil(account.accounts * account.at_load.look_seconds_per_account)))
 
@@ -43,43 +44,48 @@ def running(
     is its name among what asks Cal.com by itself: it comes less often where that would be too much. Of many accounts
     each comes less often: see `turns_apart`.
     """
-    runs, apart = account.at_load.schedules, turns_apart(account)
-    shifted_cron = shifted(cron, account.shift_minutes)
+    runs, shifted_cron = account.at_load.schedules, shifted(cron, account.shift_minutes)
+    apart = 1 if is_nightly(shifted_cron) else turns_apart(account)
     common: dict[str, Any] = {
         "name": account.named(name),
         "job_name": account.named(job),
-        "cron_schedule": shifted_cron,
+        "cron_schedule": shifted_cron if apart == 1 else thinned(shifted_cron, apart, first=account.shift_minutes),
         "default_status": dg.DefaultScheduleStatus.RUNNING if runs else dg.DefaultScheduleStatus.STOPPED,
         "description": why,
     }
-    if work is None and apart == 1:
+    if work is None:
         return dg.ScheduleDefinition(**common)
 
-    def in_turn(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    def unless_too_much(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         at = context.scheduled_execution_time
-        turn = turn_of(shifted_cron, at) + account.shift_minutes
-        if turn % apart and not is_nightly(shifted_cron):
-            return dg.SkipReason(
-                f"Every {apart}th turn: the schedules of {account.accounts} accounts start "
-                f"{account.at_load.scheduled_runs_per_hour} runs an hour at most (CALCOM_SCHEDULED_RUNS_PER_HOUR)"
-            )
-        if work is None:
-            return dg.RunRequest()
         with look_container(account.settings()) as container:
-            standing = container.maintenance.standing_calls
-            wait = standing.not_yet(work, at) if apart == 1 else standing.not_this(work, turn // apart, apart)
+            standing, turn = container.maintenance.standing_calls, turn_of(shifted_cron, at) // apart
+            wait = standing.not_yet(work, at) if apart == 1 else standing.not_this(work, turn, apart)
         return dg.SkipReason(wait) if wait else dg.RunRequest()
 
-    return dg.ScheduleDefinition(**common, execution_fn=in_turn)
+    return dg.ScheduleDefinition(**common, execution_fn=unless_too_much)
 
 
 def turns_apart(account: Account) -> int:
     """How many turns apart two runs of one of its schedules are: where there are many accounts, more than one.
 
-    A run is a process that costs some 4 s of CPU before it does anything.
+    A run costs a second of CPU even if it finds nothing, more where it is not forked (`code_server`).
     """
     wanted = account.accounts * RUNS_PER_HOUR
     return max(1, math.ceil(wanted / account.at_load.scheduled_runs_per_hour))
+
+
+def thinned(cron: str, apart: int, *, first: int) -> list[str]:
+    """Of a schedule that comes every hour every so many turns, counted from midnight; once a day at least.
+
+    `first` moves them, so that accounts do not come together. Dagster takes the list as the union of its lines.
+    """
+    own = [int(minute) for minute in cron.split(" ", maxsplit=1)[0].split(",")]
+    turns = _DAY_HOURS * len(own)
+    hours_of: dict[int, list[int]] = {}
+    for turn in range(first % min(apart, turns), turns, apart):
+        hours_of.setdefault(own[turn % len(own)], []).append(turn // len(own))
+    return [f"{minute} {','.join(map(str, hours))} * * *" for minute, hours in sorted(hours_of.items())]
 
 
 def is_nightly(cron: str) -> bool:

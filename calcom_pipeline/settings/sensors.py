@@ -18,18 +18,18 @@ class SensorSettings(SettingsGroup):
         default=5, ge=1, le=3600, description="How often sensors look at PostgreSQL; a look costs a few milliseconds."
     )
     look_seconds_per_account: float = Field(
-        default=1.2,
+        default=1.8,
         ge=0,
         le=60,
         description="No sensor of an account looks more often than so many seconds times the accounts of its code "
-        "location: of a hundred, every two minutes. 0: as if it were alone.",
+        "location: of a hundred, every three minutes. 0: as if it were alone.",
     )
     scheduled_runs_per_hour: int = Field(
         default=240,
         ge=1,
         le=100_000,
-        description="Runs that the schedules of a code location start at most, of 4 s of CPU or more; an account has "
-        "41. Where there are many, each schedule takes every second turn, or every third; those of nights take theirs.",
+        description="Runs that the schedules of a code location start at most, of a second of CPU or more; an account "
+        "has 41. Where there are many, each schedule comes every second turn, or every third; nightly ones do always.",
     )
     booking_look_seconds: Annotated[int | None, Optional_] = Field(
         default=None,

@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.timing import least_distance, look_distance, shifted, turn_of, turns_apart
+from calcom_pipeline.defs.timing import least_distance, look_distance, shifted, thinned, turn_of, turns_apart
 from calcom_pipeline.domain.maintenance.standing_calls import standing_calls
 from calcom_pipeline.settings import Settings
 from tests.support.standing import REAL, SANDBOX, SHARE, account, rules
@@ -92,6 +94,38 @@ def test_an_account_is_looked_at_less_often_the_more_there_are(
 def test_schedules_of_many_accounts_take_fewer_turns(accounts: int, most: int, apart: int):
     one_of_them = Account.further(Settings(scheduled_runs_per_hour=most))
     assert turns_apart(replace(one_of_them, accounts=accounts)) == apart
+
+
+@pytest.mark.parametrize(
+    ("cron", "apart", "first", "lines"),
+    [
+        ("22 * * * *", 18, 0, ["22 0,18 * * *"]),
+        ("22 * * * *", 18, 5, ["22 5,23 * * *"]),
+        ("7,37 * * * *", 18, 1, ["37 0,9,18 * * *"]),
+        ("7,37 * * * *", 17, 1, ["7 9 * * *", "37 0,17 * * *"]),
+        ("22 * * * *", 2, 1, ["22 " + ",".join(map(str, range(1, 24, 2))) + " * * *"]),
+        ("22 * * * *", 100, 30, ["22 6 * * *"]),
+    ],
+)
+def test_a_schedule_of_one_of_many_comes_every_so_many_turns(cron: str, apart: int, first: int, lines: list[str]):
+    assert thinned(cron, apart, first=first) == lines
+
+
+@given(
+    st.sets(st.integers(0, 59), min_size=1).map(lambda own: ",".join(map(str, sorted(own)))),
+    st.integers(1, 2000),
+    st.integers(0, 59),
+)
+def test_no_two_of_its_turns_are_further_apart_than_asked_or_than_a_day(minutes: str, apart: int, first: int):
+    own = len(minutes.split(","))
+    lines = thinned(f"{minutes} * * * *", apart, first=first)
+    turns = sorted(
+        turn_of(f"{minutes} * * * *", datetime(2026, 11, 29, int(hour), int(line.split(" ")[0]), tzinfo=UTC))
+        for line in lines
+        for hour in line.split(" ")[1].split(",")
+    )
+    assert {after - before for before, after in pairwise(turns)} <= {apart}
+    assert len(turns) == max(1, len(range(first % min(apart, 24 * own), 24 * own, apart)))
 
 
 @pytest.mark.parametrize("cron", ["7 * * * *", "2,7,12 * * * *", "0,59 * * * *"])
