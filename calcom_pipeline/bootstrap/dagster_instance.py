@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from calcom_pipeline.bootstrap.connections import database_bounds
 from calcom_pipeline.bootstrap.container import Container, open_container
-from calcom_pipeline.bootstrap.locations import FONTS, data_folder, font_folder, in_checkout
+from calcom_pipeline.bootstrap.locations import data_folder, in_checkout
 from calcom_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _DAGSTER_COMMANDS = ("ASSET_MATERIALIZE", "ASSET_LIST", "JOB_EXECUTE", "JOB_LIST", "DEFINITIONS_VALIDATE")
 _CHECKOUT = Path(__file__).parents[2]
+#: Names the folder in which matplotlib keeps what it finds out about fonts, which takes it seconds.
+FONTS = "MPLCONFIGDIR"
 
 
 def home_folder(settings: Settings) -> Path:
@@ -45,6 +47,11 @@ def workspace() -> Path:
     """The file that names the code location: the checkout's, or the one in the wheel."""
     shipped = resources.files("calcom_pipeline") / "_shipped" / "workspace.yaml"
     return _CHECKOUT / "workspace.yaml" if in_checkout() else Path(str(shipped))
+
+
+def font_folder(settings: Settings) -> str:
+    """That folder: as set, else in the data folder, so that nothing is left in the user's home."""
+    return os.environ.get(FONTS) or str(data_folder(settings) / "cache" / "matplotlib")
 
 
 def local_environment(settings: Settings, servers: "Servers") -> dict[str, str]:

@@ -5,7 +5,6 @@ its embedded counterpart. `CALCOM_LOCAL=never` was checked before anything gets 
 files, an environment without a key is none of them: it has servers, and no Cal.com.
 """
 
-import os
 import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
@@ -45,15 +44,6 @@ class Endpoints:
     is_sandbox: bool
     embedded_database: bool
     servers: "Servers | None"
-
-
-#: Names the folder in which matplotlib keeps what it finds out about fonts, which takes it seconds.
-FONTS = "MPLCONFIGDIR"
-
-
-def font_folder(settings: Settings) -> str:
-    """That folder: as set, else in the data folder, so that nothing is left in the user's home."""
-    return os.environ.get(FONTS) or str(data_folder(settings) / "cache" / "matplotlib")
 
 
 def in_checkout() -> bool:

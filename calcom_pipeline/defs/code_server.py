@@ -17,7 +17,7 @@ from dagster._cli import main as dagster
 from dagster._grpc import server
 
 import calcom_pipeline
-from calcom_pipeline.bootstrap.locations import FONTS
+from calcom_pipeline.bootstrap.dagster_instance import FONTS
 
 # What runs of the code location use; the rest belongs to other processes.
 _ROOMS = ("adapters", "app", "bootstrap", "defs", "domain", "local", "settings")

@@ -18,7 +18,7 @@ from calcom_pipeline.adapters.postgres.bookings.overview import MonthCount
 from calcom_pipeline.adapters.postgres.reports.figures import DayBookings, FreeHour, GroupLatency
 from calcom_pipeline.adapters.postgres.reports.overview import CallsOfMinute
 from calcom_pipeline.app.reports.models import HourLag
-from calcom_pipeline.bootstrap.locations import FONTS, font_folder
+from calcom_pipeline.bootstrap.dagster_instance import FONTS, font_folder
 from calcom_pipeline.defs.glance import Bars, Colour, bars, week
 from calcom_pipeline.settings import Settings
 
