@@ -114,9 +114,10 @@ def storm(kinds: list[str], stage: Stage, *, seed: int) -> None:
 
 @pytest.mark.proof
 @pytest.mark.timeout(600)
-def test_a_kill_of_a_run_leaves_nothing_wrong(stage: Stage):
+@pytest.mark.parametrize("kind", ["run", "fork server"])
+def test_a_kill_of_a_run_or_of_what_it_is_forked_from_leaves_nothing_wrong(stage: Stage, kind: str):
     """The smallest storm: .ci/run has it. It starts everything and seven runs, a twelfth of what `make test` costs."""
-    storm(["run"], stage, seed=5)
+    storm([kind], stage, seed=5)
 
 
 @pytest.mark.proof
