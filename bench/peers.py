@@ -23,11 +23,12 @@ class Contender:
     peer: str
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     note: str = ""
+    program: str = ""
 
     @property
     def module(self) -> str:
-        """What it runs."""
-        return f"bench.bookings.peer_{self.peer}"
+        """What it runs: of a peer's several programs the one that is named."""
+        return f"bench.bookings.peer_{self.program or self.peer}"
 
     @property
     def name(self) -> str:
@@ -37,7 +38,8 @@ class Contender:
 
 CONTENDERS = {
     "dlt": Contender("dlt"),
-    "airbyte": Contender("airbyte"),
+    "airbyte": Contender("airbyte", note=", its source alone"),
+    "airbyte piped": Contender("airbyte", note=", source and destination", program="airbyte_piped"),
     "airbyte published": Contender("airbyte", {"BENCH_PUBLISHED": "1"}, ", as its Cal.com connector: 100 a page"),
 }
 

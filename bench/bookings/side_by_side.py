@@ -32,6 +32,7 @@ KEPT = {
     "ours": "bench_ours.bookings",
     "dlt": "bench_dlt.bookings",
     "airbyte": "lower_bound.bookings",
+    "airbyte piped": "lower_bound.bookings",
     "airbyte published": "lower_bound.bookings",
 }
 NAMES = {"lower_bound": "JSON and people in bare tables", "same_tables": "lower bound: the same tables", "ours": "ours"}
