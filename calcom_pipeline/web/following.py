@@ -91,37 +91,45 @@ def rereading(container: Container, stored: Callable[[], None]) -> BackgroundThr
 
 
 def following_edits(container: Container) -> BackgroundThread | None:
-    """Edits of services are written to Cal.com; None where nothing may be written unasked, or Dagster alone does it.
+    """Edits of services are followed in a thread of this; see `edits_of`."""
+    follow = edits_of(container)
+    if follow is None:
+        return None
+    return _thread(container, "following_services", follow, every_seconds=container.settings.service_follow_seconds)
+
+
+def edits_of(container: Container) -> Callable[[], None] | None:
+    """Writes edits of services to Cal.com; None where nothing may be written unasked, or Dagster alone does it.
 
     As quick as CALCOM_RATE_QUICK_SHARE allows, else in turn.
     """
     s, group = container.settings, container.services
     if not s.service_follow_seconds or group.apply_mode != "auto":
         return None
-    calcom, availability, teams = container.calcom, container.availability, container.event_types.teams
 
     def sync(ids: Sequence[str]) -> ServicesSynced:
         is_quick = container.limits.quick.take(_CALLS_OF_A_PLAN + len(ids))
         return sync_services(
-            calcom.in_lane("interactive" if is_quick else "sync"),
+            container.calcom.in_lane("interactive" if is_quick else "sync"),
             group.store,
             group.plans,
-            PlanRequest("calcom-pipeline serve", teams, tuple(ids)),
+            PlanRequest("calcom-pipeline serve", container.event_types.teams, tuple(ids)),
             plan_rules=group.plan_rules,
             apply_rules=group.apply_rules,
             may_write=True,
             now=utc_now,
         )
 
-    def work() -> None:
+    def follow() -> None:
         container.require_schema()
         alone = partial(group.key_locks.holding, "following services")
         found = follow_services(group.feed, sync, alone, most=s.service_follow_most)
         if found.result is not None:
             _log.info("services_followed", services=len(found.services), plan=found.result.plan.id)
-            apply_outbox(availability.outbox, availability.cache, limit=s.invalidation_batch)
+            changes = container.availability
+            apply_outbox(changes.outbox, changes.cache, limit=s.invalidation_batch)
 
-    return _thread(container, "following_services", work, every_seconds=s.service_follow_seconds)
+    return follow
 
 
 def _thread(

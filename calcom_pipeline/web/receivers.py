@@ -12,19 +12,19 @@ from typing import Self
 
 from calcom_pipeline.adapters.observability.structured_log import event_logger
 from calcom_pipeline.app.webhooks.receive import Intake
-from calcom_pipeline.app.webhooks.tasks import TaskThreads
+from calcom_pipeline.app.webhooks.tasks import BackgroundTask, TaskThreads
 from calcom_pipeline.bootstrap.container import Container, open_beside
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.settings import Settings, load_settings, serves_environment
 from calcom_pipeline.settings.accounts import described_accounts
-from calcom_pipeline.web.account_following import clearing_of, rereading_of, tell_bug
+from calcom_pipeline.web.account_following import AccountTask, clearing_of, edits_followed_of, rereading_of, tell_bug
 from calcom_pipeline.web.webhooks import WebhookOptions
 
 # An account whose PostgreSQL stalls holds a thread for some seconds; whose Cal.com stalls, or who has hundreds of
 # deliveries, for longer. The others go on as long as one is left.
 _INTAKE_THREADS = 4
 _BACKGROUND_THREADS = 8
-# Looks of all accounts together, two of 2 ms of CPU each: the first ones, and later ones.
+# Looks of all accounts together, up to three of 2 ms of CPU each: the first ones, and later ones.
 _FIRST_LOOKS_A_SECOND = 10
 _LOOKS_A_SECOND = 2
 
@@ -83,23 +83,30 @@ class AccountReceivers:
             wanted = {name: settings for name, settings in found.right.items() if settings.webhook_secret is not None}
             for name in self._known.keys() - wanted.keys() - found.stopped.keys():
                 self._known.pop(name).stack.close()
-            every = max(float(own.look_seconds), len(wanted) / _LOOKS_A_SECOND)
+            apart = len(wanted) / _LOOKS_A_SECOND
             for number, (name, settings) in enumerate(wanted.items()):
                 if name in self._known:
                     self._known[name].container.deliveries.renew_secrets(settings)
                 else:
-                    self._open(name, settings, first_after=number / _FIRST_LOOKS_A_SECOND, every=every)
+                    self._open(name, settings, first_after=number / _FIRST_LOOKS_A_SECOND, apart=apart)
             _log.info("accounts_received", accounts=len(self._known), stopped=len(found.stopped))
 
-    def _open(self, name: str, settings: Settings, *, first_after: float, every: float) -> None:
+    def _open(self, name: str, settings: Settings, *, first_after: float, apart: float) -> None:
+        """It looks by itself first after so many seconds, then so many apart, or less often as its settings say."""
         with ExitStack() as stack:
             container = stack.enter_context(open_beside(self._first, settings))
-            threads = self._background_threads
-            days = threads.add(clearing_of(container, look_seconds=every).work, first_after=first_after)
-            stack.callback(days.end)
-            rereading = rereading_of(container, days.wake, look_seconds=every)
-            bookings = threads.add(rereading.work, first_after=first_after)
-            stack.callback(bookings.end)
+
+            def begun(task: AccountTask) -> BackgroundTask:
+                it = self._background_threads.add(task.work, first_after=first_after)
+                stack.callback(it.end)
+                return it
+
+            every = max(float(settings.look_seconds), apart)
+            days = begun(clearing_of(container, look_seconds=every))
+            bookings = begun(rereading_of(container, days.wake, look_seconds=every))
+            following = max(settings.service_follow_seconds, apart)
+            if (edits := edits_followed_of(container, look_seconds=following)) is not None:
+                begun(edits)
 
             def taken() -> None:
                 days.wake()

@@ -3,6 +3,7 @@
 import logging
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -27,6 +28,8 @@ from tests.support import leaks
 from tests.support.deliveries import delivery_body, post, served, signature
 from tests.support.described import describe
 from tests.support.described_accounts import folder
+from tests.support.loop import add_service, update
+from tests.support.planning import apply_now, plan_now
 from tests.support.serving import serving
 from tests.support.stalling import before_postgres
 from tests.support.tables import fetch
@@ -129,6 +132,41 @@ def test_what_changes_at_each_account_reaches_its_own_mirror_and_no_other(
         mirrored = fetch(tables[name], "SELECT uid, status FROM bookings")
         assert {status for _, status in mirrored} == {"cancelled"}
         assert {uid for uid, _ in mirrored} == uids(tables[name]) <= changed[name]
+
+
+def test_an_edit_of_a_service_is_followed_at_its_own_account_where_that_may_be_written(
+    accounts: Path, schema_name: str, first: Container
+):
+    """The other account's edits wait for somebody: it may not be written to unasked."""
+    for name, apply in zip(ACCOUNTS, ("auto", "plan"), strict=True):
+        known = read_account(accounts_folder(), name)
+        assert known.api_key is not None
+        given = {"key": known.api_key.get_secret_value(), "base_url": known.base_url, "service_follow_seconds": 0.1}
+        describe_receiver(accounts, name, schema_name, apply=apply, **given)
+    with ExitStack() as stack:
+        one, other = (
+            stack.enter_context(open_beside(first, read_account(accounts_folder(), name))) for name in ACCOUNTS
+        )
+        service, event_type = linked_service(one)
+        waiting, left_alone = linked_service(other)
+        before = other.calcom.get_event_type(left_alone).title
+        with AccountReceivers(first):
+            until(lambda: fetch(one.database, "SELECT 1 FROM feed_readers WHERE reader = 'services_follower'"))
+            update(other, waiting, "Facial deluxe")
+            update(one, service, "Massage deluxe")
+            until(lambda: one.calcom.get_event_type(event_type).title == "Massage deluxe")
+        assert not fetch(other.database, "SELECT 1 FROM feed_readers WHERE reader = 'services_follower'")
+        assert other.calcom.get_event_type(left_alone).title == before
+
+
+def linked_service(container: Container) -> tuple[str, int]:
+    """A service that is in sync, and its event type."""
+    container.require_schema()
+    service = add_service(container, "Massage", "massage", 60)
+    apply_now(container, plan_now(container, "test"), approved=True)
+    (link,) = [link for link in container.services.store.links() if link.service_id == service]
+    assert link.event_type_id
+    return service, link.event_type_id
 
 
 def own_connections(servers: local.Servers) -> int:
