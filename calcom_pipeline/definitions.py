@@ -35,9 +35,10 @@ def build_definitions(
     if accounts is None:
         accounts, stopped = known_accounts()
     require_distinct(accounts)
-    accounts = [replace(account, accounts=len(accounts)) for account in accounts]
+    if len(accounts) > 1:
+        accounts = [replace(each, accounts=len(accounts), is_first=n == 0) for n, each in enumerate(accounts)]
     executor = leased(executor)
-    each = [of_account(account, with_dagster=n == 0) for n, account in enumerate(accounts)]
+    each = [of_account(account) for account in accounts]
     plain = [one for one, account in zip(each, accounts, strict=True) if not account.prefix]
     others = [one for one, account in zip(each, accounts, strict=True) if account.prefix]
     all_of_them = [

@@ -29,13 +29,15 @@ _RESOURCE = "resource_param"
 class Account:
     """`at_load` made the names, intervals and partitions; `settings` says what is opened when a step or a look begins.
 
-    `prefix` begins the names of jobs, sensors, schedules, ops and resources. `accounts` is how many its location has.
+    `prefix` begins the names of jobs, sensors, schedules, ops and resources. `accounts` is how many its location has;
+    the first of them sees to the Dagster instance too.
     """
 
     at_load: Settings
     settings: Callable[[], Settings]
     prefix: str = ""
     accounts: int = 1
+    is_first: bool = True
 
     @classmethod
     def from_environment(cls) -> Self:

@@ -5,6 +5,7 @@ Dagster project of another package's, Dagster loads them like any component; the
 the project's location, as with every other component.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -94,7 +95,7 @@ class CalcomAccount(dg.Component, dg.Resolvable):
             account = Account.described(settings)
         except ConfigurationError as error:
             return definitions_of_stopped(StoppedAccount(name, error.problems, lambda: _problems(settings)))
-        return bound(of_account(account, with_dagster=False), leased(dg.in_process_executor))
+        return bound(of_account(replace(account, is_first=False)), leased(dg.in_process_executor))
 
 
 def _problems(settings: "partial[Any]") -> list[str]:

@@ -1,11 +1,12 @@
 """The accounts of a code location: those that files describe, and that of the environment where it is one."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from calcom_pipeline.adapters.observability.structured_log import event_logger
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.run_process import account_of_job, job_of_this_process
+from calcom_pipeline.defs.run_process import account_of_job, job_of_this_process, knows_its_place
 from calcom_pipeline.defs.stopped import StoppedAccount
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.settings import accounts_folder, load_settings, serves_environment
@@ -23,10 +24,11 @@ def known_accounts() -> tuple[list[Account], list[StoppedAccount]]:
     Raises:
         ConfigurationError: what all of them need is wrong, or the environment is an account and wrong itself.
     """
-    folder = accounts_folder()
-    only = account_of_job(job_of_this_process(), described_names(folder))
+    folder, job = accounts_folder(), job_of_this_process()
+    only = account_of_job(job, described_names(folder))
     if only is not None:
-        return [Account.described(partial(read_account, folder, only))], []
+        account = Account.described(partial(read_account, folder, only))
+        return [replace(account, is_first=knows_its_place(job, only) and _is_first(only))], []
     own = [Account.from_environment()] if serves_environment() else []
     if not own:
         load_settings()  # what all share: an unknown variable or a missing server stops the location
@@ -37,6 +39,11 @@ def known_accounts() -> tuple[list[Account], list[StoppedAccount]]:
     for each in stopped:
         _log.warning("account_stopped", account=each.name, reason="; ".join(each.problems))
     return accounts, stopped
+
+
+def _is_first(name: str) -> bool:
+    """Whether the location has that account before all others; reads all files, and builds nothing of them."""
+    return not serves_environment() and next(iter(described_accounts(None).right), None) == name
 
 
 def _problems(folder: Path, name: str) -> list[str]:

@@ -31,7 +31,7 @@ from calcom_pipeline.defs.webhooks import subscriptions
 
 _ASSETS = (outside, services, event_types, bookings, history, slots, subscriptions)
 _CHECKS = (service_checks, event_type_checks, booking_checks, availability_checks, subscriptions, outside)
-_JOBS = (service_jobs, event_type_jobs, booking_jobs, availability_jobs, webhook_jobs, health)
+_JOBS = (service_jobs, event_type_jobs, booking_jobs, availability_jobs, webhook_jobs, health, retention)
 _SCHEDULES = (service_jobs, booking_jobs, availability_jobs, webhook_jobs, health, retention)
 _SENSORS = (
     service_sensors,
@@ -44,8 +44,8 @@ _SENSORS = (
 )
 
 
-def of_account(account: Account, *, with_dagster: bool) -> dg.Definitions:
-    """Everything of an account; `with_dagster`: its upkeep deletes the instance's old runs too."""
+def of_account(account: Account) -> dg.Definitions:
+    """Everything of an account; the upkeep of the first deletes the instance's old runs too."""
     full_sync = dg.define_asset_job(
         account.named("full_sync"),
         selection=account.selection("service_plan", "service_sync", "event_types", "bookings", "slots"),
@@ -57,7 +57,6 @@ def of_account(account: Account, *, with_dagster: bool) -> dg.Definitions:
         jobs=[
             full_sync,
             *(each for room in _JOBS for each in room.jobs(account)),
-            *retention.jobs(account, with_dagster=with_dagster),
         ],
         schedules=[each for room in _SCHEDULES for each in room.schedules(account)],
         sensors=[each for room in _SENSORS for each in room.sensors(account)],

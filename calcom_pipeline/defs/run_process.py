@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 #: Set by launchers that start a container or a pod for a run.
 _VARIABLE = "DAGSTER_RUN_JOB_NAME"
-#: Whose ops differ with the account's place among the others: it sees to the instance where it is the first.
+#: Its ops differ with the account's place among the others: that of the first sees to the instance too.
 _OF_ALL = "retention"
 
 
@@ -27,7 +27,11 @@ def job_of_this_process() -> str | None:
 
 
 def account_of_job(job: str | None, accounts: Iterable[str]) -> str | None:
-    """The one of these accounts whose job it is, if that job is the same without the others."""
+    """The one of these accounts whose job it is."""
     owners = [name for name in accounts if job is not None and job.startswith(f"{name}_")]
-    owner = max(owners, key=len, default=None)  # agency_a_b_full_sync is no job of agency_a's
-    return None if job == f"{owner}_{_OF_ALL}" else owner
+    return max(owners, key=len, default=None)  # agency_a_b_full_sync is no job of agency_a's
+
+
+def knows_its_place(job: str | None, account: str) -> bool:
+    """Whether that job of the account's is another one where the account is the first of all."""
+    return job == f"{account}_{_OF_ALL}"

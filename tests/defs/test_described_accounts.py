@@ -271,7 +271,7 @@ def test_the_process_of_a_run_loads_the_account_of_its_job_alone(folder: Path, t
     [
         ("agency_a_full_sync", "agency_a"),
         ("agency_a_b_full_sync", "agency_a_b"),
-        ("agency_a_retention", None),  # its ops depend on which account is the first
+        ("agency_a_retention", "agency_a"),
         ("__ASSET_JOB", None),
         ("full_sync", None),
         ("agency_c_full_sync", None),
@@ -280,6 +280,27 @@ def test_the_process_of_a_run_loads_the_account_of_its_job_alone(folder: Path, t
 )
 def test_a_job_belongs_to_the_account_whose_whole_name_it_begins_with(job: str | None, account: str | None):
     assert account_of_job(job, ["agency_a", "agency_a_b"]) == account
+
+
+@pytest.mark.parametrize("first", ["agency_a", "agency_b"])
+def test_the_process_of_a_retention_run_has_the_ops_that_the_location_says(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, first: str
+):
+    """The first account's sees to the Dagster instance too, and the first is the first whose settings are right."""
+    for name in ("agency_a", "agency_b", "agency_c"):
+        describe(folder, name, key="k")
+    if first != "agency_a":
+        describe(folder, "agency_a", key="k", rate_limit_per_minute=-1)
+
+    def ops(job: str) -> set[str]:
+        return {node.name for node in build_definitions().resolve_job_def(job).nodes}
+
+    names = [f"{name}_retention" for name in ("agency_a", "agency_b", "agency_c") if name >= first]
+    of_all = {job: ops(job) for job in names}
+    assert [job for job, found in of_all.items() if len(found) == 2] == [f"{first}_retention"]
+    for job in names:
+        monkeypatch.setenv("DAGSTER_RUN_JOB_NAME", job)
+        assert ops(job) == of_all[job]
 
 
 def test_a_launcher_of_containers_names_the_job_in_a_variable(folder: Path, monkeypatch: pytest.MonkeyPatch):

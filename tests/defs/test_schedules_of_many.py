@@ -16,7 +16,7 @@ ACCOUNTS = 60
 
 
 def schedules(accounts: int) -> list[dg.ScheduleDefinition]:
-    definitions = of_account(replace(Account.from_environment(), accounts=accounts), with_dagster=False)
+    definitions = of_account(replace(Account.from_environment(), accounts=accounts))
     return [each for each in definitions.schedules or () if isinstance(each, dg.ScheduleDefinition)]
 
 

@@ -65,8 +65,8 @@ def _record_deletions(context: dg.OpExecutionContext, found: Sequence[Forgotten]
     return deleted
 
 
-def jobs(account: Account, *, with_dagster: bool) -> list[dg.JobDefinition]:
-    """The upkeep of an account; `with_dagster`: also that of the instance, which all accounts share."""
+def jobs(account: Account) -> list[dg.JobDefinition]:
+    """The upkeep of an account; of the first also that of the instance, which all accounts share."""
     out = dg.Out(int, description="How many records were deleted.")
     records = dg.op(name=account.named("forget_old_records"), out=out)(account.given_to(forget_old_records))
     runs = dg.op(name=account.named("forget_old_runs"), out=out)(account.given_to(forget_old_runs))
@@ -79,7 +79,7 @@ def jobs(account: Account, *, with_dagster: bool) -> list[dg.JobDefinition]:
     def upkeep() -> None:
         """Two ops, neither of which stops the other."""
         records()
-        if with_dagster:
+        if account.is_first:
             runs()
 
     return [upkeep]
