@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,18 +11,22 @@ from unittest.mock import patch
 
 import dagster as dg
 import pytest
-from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType, SensorInstigatorData
 from dagster._core.workspace.load_target import GrpcServerTarget
-from dagster._daemon import controller
+from dagster._daemon import controller, sensor
 
 from calcom_pipeline.defs import daemon
 from calcom_pipeline.defs.code_server import BEFORE_FORKS
-from calcom_pipeline.defs.daemon import UnchangedWorkspace
+from calcom_pipeline.defs.daemon import UnchangedWorkspace, elapsed_since_tick
 from tests.support.waiting import until
 
 # What Dagster says of a code server that is away, which is what is made here.
 pytestmark = pytest.mark.filterwarnings("ignore:Error loading repository location")
 
+ORIGIN = RemoteInstigatorOrigin(
+    RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin("127.0.0.1", 4000), "__repository__"), "changed_bookings"
+)
 LOCATION = """
 import dagster as dg
 
@@ -99,11 +104,23 @@ def test_a_code_server_that_is_away_is_asked_each_time(workspace: UnchangedWorks
     assert not has_loaded(workspace)
 
 
-def test_the_daemon_has_that_workspace(monkeypatch: pytest.MonkeyPatch):
-    found: list[type] = []
+@pytest.mark.parametrize(
+    ("ago", "is_due"), [(None, True), (20, False), (60, True), (600, True), (-5, False), (-60, True), (-600, True)]
+)
+def test_a_sensor_whose_last_tick_lies_ahead_is_due_since_the_clock_was_set_back(ago: int | None, is_due: bool):
+    at = None if ago is None else time.time() - ago
+    data = SensorInstigatorData(last_tick_timestamp=at, min_interval=30)
+    state = InstigatorState(ORIGIN, InstigatorType.SENSOR, InstigatorStatus.RUNNING, data)
+    elapsed = elapsed_since_tick(state)
+    assert (elapsed is None or elapsed >= 30) == is_due
+
+
+def test_the_daemon_has_that_workspace_and_that_count(monkeypatch: pytest.MonkeyPatch):
+    found: list[object] = []
+    monkeypatch.setattr(sensor, "get_elapsed", sensor.get_elapsed)  # put back afterwards
+    monkeypatch.setattr(controller, "WorkspaceProcessContext", controller.WorkspaceProcessContext)
     monkeypatch.setattr(
-        controller, "WorkspaceProcessContext", controller.WorkspaceProcessContext
-    )  # put back afterwards
-    monkeypatch.setattr(daemon, "dagster_daemon", lambda: found.append(controller.WorkspaceProcessContext))
+        daemon, "dagster_daemon", lambda: found.extend([controller.WorkspaceProcessContext, sensor.get_elapsed])
+    )
     daemon.main()
-    assert found == [UnchangedWorkspace]
+    assert found == [UnchangedWorkspace, elapsed_since_tick]
