@@ -20,7 +20,7 @@ class QuickCalls:
             return False
         try:
             with redis_failures("Counting quick calls"):
-                granted: Any = self._take(keys=[self._bucket], args=[self._per_minute, wanted])
+                granted: Any = self._take(keys=[self._bucket], args=[self._per_minute, wanted, wanted])
         except CacheError:
             return False
         return int(granted[0]) == wanted

@@ -16,7 +16,8 @@ class RequestBudget:
 
     async def take(self, caller: str, wanted: int, *, per_minute: float) -> tuple[int, float]:
         """So many of the wanted requests, and seconds until there is one if there is none. Raises CacheError."""
-        command = ("EVAL", script("take_requests"), 1, f"{self._prefix}http:requests:{caller}", per_minute, wanted)
+        bucket = f"{self._prefix}http:requests:{caller}"
+        command = ("EVAL", script("take_requests"), 1, bucket, per_minute, wanted, 1)
         granted, milliseconds = await self._connection.ask("Counting requests", command)
         return int(granted), int(milliseconds) / 1000
 

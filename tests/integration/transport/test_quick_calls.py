@@ -80,7 +80,7 @@ def test_deliveries_without_an_end_take_a_share_and_leave_visitors_theirs(world:
 
 
 def test_a_budget_is_taken_whole_or_not_at_all_and_comes_back_evenly(world: World, quick: QuickCalls):
-    assert [quick.take(20), quick.take(20)] == [True, False]
+    assert [quick.take(20), quick.take(20), quick.take(A_MINUTE_S - 20)] == [True, False, True]
     world.run(60)
     assert quick.take(A_MINUTE_S)
     assert not quick.take(1)
