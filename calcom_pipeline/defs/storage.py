@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from dagster._core.storage.config import PostgresStorageConfig
     from dagster._serdes import ConfigurableClassData
 
-KEPT: Final = 2  # connections of a process; what several threads need beyond them is closed after use
+#: Connections of a process, as many as it uses at once; the daemon's sensors have four threads (`dagster.yaml`). What
+#: more threads need is closed after use.
+KEPT: Final = 5
 LONGEST_SECONDS: Final = 300  # that one is kept
 
 # Those by which Dagster tells that its tables have been made.
