@@ -45,11 +45,12 @@ class Bookings(Destination):
         """Store all records in one transaction, then hand on the last position."""
         del configured_catalog
         states: list[AirbyteMessage] = []
-        store(_batches(input_messages, states), anew=bool(config["anew"]))
+        store(batches(input_messages, states), anew=bool(config["anew"]))
         yield from states[-1:]
 
 
-def _batches(messages: Iterable[AirbyteMessage], states: list[AirbyteMessage]) -> Iterator[list[Row]]:
+def batches(messages: Iterable[AirbyteMessage], states: list[AirbyteMessage]) -> Iterator[list[Row]]:
+    """Records in batches; messages that tell a position go into `states`."""
     rows: list[Row] = []
     for message in messages:
         if message.type is Type.STATE:

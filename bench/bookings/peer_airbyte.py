@@ -22,11 +22,11 @@ from airbyte_cdk.models import (
     ConfiguredAirbyteStream,
     DestinationSyncMode,
     SyncMode,
-    Type,
 )
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import ConcurrentDeclarativeSource
 
-from bench.bookings.lower_bound import PAGE, Row, store
+from bench.bookings.airbyte_destination import batches
+from bench.bookings.lower_bound import PAGE, store
 from bench.child import calls_so_far, rounds, tell
 
 PUBLISHED = bool(os.environ.get("BENCH_PUBLISHED"))
@@ -58,28 +58,14 @@ def messages(state: list[AirbyteStateMessage]) -> Iterator[AirbyteMessage]:
     yield from source.read(log, config, catalog, state)
 
 
-def batches(state: list[AirbyteStateMessage], found: list[AirbyteStateMessage]) -> Iterator[list[Row]]:
-    """Records in batches; states go into `found`."""
-    rows: list[Row] = []
-    for message in messages(state):
-        if message.type is Type.STATE:
-            found.append(message.state)
-        elif message.type is Type.RECORD:
-            rows.append(message.record.data)
-            if len(rows) == PAGE:
-                yield rows
-                rows = []
-    yield rows
-
-
 def main() -> None:
     told: dict[str, Any] = {}
     state: list[AirbyteStateMessage] = []
     for name in rounds():
-        began, before, found = time.perf_counter(), calls_so_far(), list[AirbyteStateMessage]()
-        store(batches(state, found), anew=not name)
+        began, before, found = time.perf_counter(), calls_so_far(), list[AirbyteMessage]()
+        store(batches(messages(state), found), anew=not name)
         told |= {f"{name}seconds": time.perf_counter() - began, f"{name}calls": calls_so_far() - before}
-        state = [] if PUBLISHED else found[-1:]
+        state = [] if PUBLISHED else [message.state for message in found[-1:]]
     tell(**told)
 
 
