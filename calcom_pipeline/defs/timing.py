@@ -1,6 +1,7 @@
 """What schedules and sensors of all rooms have in common."""
 
 import math
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,6 @@ from calcom_pipeline.defs.kept_open import look_container
 RUNS_PER_HOUR = 41
 CAUSES_NAMED = 20  # a tag is read by people; the feed holds all of them
 _MINUTES = 60  # of an hour
-_HOUR = 3600  # seconds
 _DAY_HOURS = 24
 _LONGEST_TAG = 250  # Dagster keeps no longer ones
 
@@ -46,10 +46,11 @@ def running(
     """
     runs, shifted_cron = account.at_load.schedules, shifted(cron, account.shift_minutes)
     apart = 1 if is_nightly(shifted_cron) else turns_apart(account)
+    cron_line = shifted_cron if apart == 1 else thinned(shifted_cron, apart, first=account.shift_minutes)
     common: dict[str, Any] = {
         "name": account.named(name),
         "job_name": account.named(job),
-        "cron_schedule": shifted_cron if apart == 1 else thinned(shifted_cron, apart, first=account.shift_minutes),
+        "cron_schedule": cron_line,
         "default_status": dg.DefaultScheduleStatus.RUNNING if runs else dg.DefaultScheduleStatus.STOPPED,
         "description": why,
     }
@@ -59,8 +60,8 @@ def running(
     def unless_too_much(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         at = context.scheduled_execution_time
         with look_container(account.settings()) as container:
-            standing, turn = container.maintenance.standing_calls, turn_of(shifted_cron, at) // apart
-            wait = standing.not_yet(work, at) if apart == 1 else standing.not_this(work, turn, apart)
+            standing = container.maintenance.standing_calls
+            wait = standing.not_yet(work, at) if apart == 1 else standing.not_this(work, turn_of(cron_line, at), apart)
         return dg.SkipReason(wait) if wait else dg.RunRequest()
 
     return dg.ScheduleDefinition(**common, execution_fn=unless_too_much)
@@ -75,17 +76,18 @@ def turns_apart(account: Account) -> int:
     return max(1, math.ceil(wanted / account.at_load.scheduled_runs_per_hour))
 
 
-def thinned(cron: str, apart: int, *, first: int) -> list[str]:
-    """Of a schedule that comes every hour every so many turns, counted from midnight; once a day at least.
+def thinned(cron: str, apart: int, *, first: int) -> str:
+    """A schedule of every hour, at every so many of its turns at most: some of its minutes, or one in some hours.
 
-    `first` moves them, so that accounts do not come together. Dagster takes the list as the union of its lines.
+    It comes once a day at least. `first` moves its turns, so that accounts do not come together.
     """
-    own = [int(minute) for minute in cron.split(" ", maxsplit=1)[0].split(",")]
-    turns = _DAY_HOURS * len(own)
-    hours_of: dict[int, list[int]] = {}
-    for turn in range(first % min(apart, turns), turns, apart):
-        hours_of.setdefault(own[turn % len(own)], []).append(turn // len(own))
-    return [f"{minute} {','.join(map(str, hours))} * * *" for minute, hours in sorted(hours_of.items())]
+    own = _minutes_of(cron)
+    if apart <= len(own):
+        return f"{_listed(own[first % apart :: apart][: len(own) // apart])} * * * *"
+    hours_apart = min(math.ceil(apart / len(own)), _DAY_HOURS)
+    first_hour = first // len(own) % hours_apart
+    hours = range(first_hour, _DAY_HOURS, hours_apart)[: _DAY_HOURS // hours_apart]
+    return f"{own[first % len(own)]} {_listed(hours)} * * *"
 
 
 def is_nightly(cron: str) -> bool:
@@ -94,9 +96,19 @@ def is_nightly(cron: str) -> bool:
 
 
 def turn_of(cron: str, at: datetime) -> int:
-    """The number of a turn of a schedule that comes every hour, one more than that of the turn before."""
-    own = [int(minute) for minute in cron.split(" ", maxsplit=1)[0].split(",")]
-    return int(at.timestamp()) // _HOUR * len(own) + sum(minute < at.minute for minute in own)
+    """The number of a turn of a schedule that comes every day, one more than that of the turn before."""
+    minutes, field = _minutes_of(cron), cron.split(" ")[1]
+    hours = list(range(_DAY_HOURS)) if field == "*" else [int(hour) for hour in field.split(",")]
+    before = sum(hour < at.hour for hour in hours) * len(minutes)
+    return at.toordinal() * len(hours) * len(minutes) + before + sum(minute < at.minute for minute in minutes)
+
+
+def _minutes_of(cron: str) -> list[int]:
+    return [int(minute) for minute in cron.split(" ", maxsplit=1)[0].split(",")]
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ",".join(map(str, numbers))
 
 
 def shifted(cron: str, minutes: int) -> str:
@@ -107,7 +119,7 @@ def shifted(cron: str, minutes: int) -> str:
         span, _, step = part.partition("/")
         first, _, last = ("0-59" if span == "*" else span).partition("-")
         found |= set(range(int(first), int(last or first) + 1, int(step or 1)))
-    return ",".join(map(str, sorted((minute + minutes) % _MINUTES for minute in found))) + f" {rest}"
+    return f"{_listed(sorted((minute + minutes) % _MINUTES for minute in found))} {rest}"
 
 
 def sensor_status(account: Account) -> dg.DefaultSensorStatus:

@@ -29,7 +29,7 @@ class SensorSettings(SettingsGroup):
         ge=1,
         le=100_000,
         description="Runs that the schedules of a code location start at most, of a second of CPU or more; an account "
-        "has 41. Where there are many, each schedule comes every second turn, or every third; nightly ones do always.",
+        "has 41. Where there are many, each schedule comes less often, as its cron line says; nightly ones do not.",
     )
     booking_look_seconds: Annotated[int | None, Optional_] = Field(
         default=None,

@@ -41,16 +41,21 @@ def test_an_account_starts_so_many_runs_an_hour(container: Container):
 
 def moments_of(schedule: dg.ScheduleDefinition) -> list[datetime]:
     """At which it comes, on one day."""
-    lines = [str(line).split(" ") for line in schedule.cron_schedule]
-    return sorted(
-        NOW.replace(hour=int(hour), minute=int(minute)) for minute, hours, *_ in lines for hour in hours.split(",")
-    )
+    hours = str(schedule.cron_schedule).split(" ")[1]
+    given = range(24) if hours == "*" else map(int, hours.split(","))
+    return [NOW.replace(hour=hour, minute=minute) for hour in given for minute in minutes_of(schedule)]
 
 
-def test_all_of_many_accounts_together_start_so_many_runs_an_hour(container: Container):
-    hourly = [each for each in schedules(ACCOUNTS) if not isinstance(each.cron_schedule, str)]
-    a_day = sum(len(moments_of(each)) for each in hourly) * ACCOUNTS
-    assert 0.8 * 240 < a_day / 24 <= 240
+def by_the_hour(accounts: int) -> list[dg.ScheduleDefinition]:
+    """Those of many accounts that would come every hour if there was one."""
+    nightly = {each.name for each in schedules(1) if is_nightly(str(each.cron_schedule))}
+    return [each for each in schedules(accounts) if each.name not in nightly]
+
+
+@pytest.mark.parametrize("accounts", [6, 20, ACCOUNTS, 100])
+def test_all_of_many_accounts_together_start_so_many_runs_an_hour(container: Container, accounts: int):
+    a_day = sum(len(moments_of(each)) for each in by_the_hour(accounts)) * accounts
+    assert 0.5 * 240 < a_day / 24 <= 240
 
 
 def test_each_schedule_of_many_accounts_comes_even_where_the_account_is_too_large_for_its_limit(
@@ -60,11 +65,14 @@ def test_each_schedule_of_many_accounts_comes_even_where_the_account_is_too_larg
     monkeypatch.setenv("CALCOM_RATE_LIMIT_PER_MINUTE", "10")
     monkeypatch.setenv("CALCOM_RATE_BURST_REQUESTS", "1")
     monkeypatch.setenv("CALCOM_RATE_STANDING_SHARE", "0.1")
-    for schedule in schedules(ACCOUNTS):
-        if isinstance(schedule.cron_schedule, str):
-            assert skips(schedule, [NOW.replace(hour=3)]) == []
-            continue
+    for schedule in by_the_hour(ACCOUNTS):
         moments = [at + timedelta(days=day) for day in range(5) for at in moments_of(schedule)]
         why = skips(schedule, moments)
         assert len(why) < len(moments), schedule.name
         assert all("instead of" in each for each in why)
+
+
+def test_nightly_ones_come_however_many_accounts_there_are(container: Container):
+    nightly = [each for each in schedules(ACCOUNTS) if each.name not in {one.name for one in by_the_hour(ACCOUNTS)}]
+    assert len(nightly) == 2
+    assert [skips(each, [NOW.replace(hour=3)]) for each in nightly] == [[], []]
