@@ -61,8 +61,9 @@ def test_what_runs_are_forked_from_has_imported_everything_and_begun_nothing(tmp
 def serving(folder: Path) -> Iterator[None]:
     """A code server on `folder/door`."""
     (folder / "location.py").write_text(LOCATION)
-    argv = ["-m", "dagster", "api", "grpc", "--socket", str(folder / "door"), "-f", str(folder / "location.py")]
-    with subprocess.Popen([sys.executable, *argv], stderr=subprocess.DEVNULL) as process:
+    argv = ["api", "grpc", "--socket", str(folder / "door"), "-f", str(folder / "location.py")]
+    command_line = [sys.executable, "-m", "calcom_pipeline.defs.code_server", *argv]
+    with subprocess.Popen(command_line, stderr=subprocess.DEVNULL) as process:
         try:
             yield
         finally:
