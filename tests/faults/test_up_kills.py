@@ -16,6 +16,7 @@ from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.maintenance.run_leases import RunLeases
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.sandbox.testing import RunningSandbox
+from calcom_pipeline.supervising.services import STEADY_SECONDS
 from calcom_pipeline.supervising.supervisor import GRACE_SECONDS
 from tests.support.commands import CHECKOUT, process, said
 from tests.support.own_dagster import make_home, own_database
@@ -103,6 +104,8 @@ def test_runs_killed_with_their_code_server_are_given_up_their_slots_freed_and_s
 ):
     """As many as the pool has slots, which stopped everything for ever once."""
     fault = sandbox.control.add_fault("latency", "/v2/bookings", seconds=SLOW_SECONDS)
+    began = time.monotonic()  # one that ends again and again before it was ever steady is given up
+    wait_for(lambda: time.monotonic() - began > STEADY_SECONDS + 1, STEADY_SECONDS + 10)
     dead: set[str] = set()
     for _ in range(SLOTS):
         run_id, pid = met(leases, instance, but=dead)
