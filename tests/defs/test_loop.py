@@ -11,7 +11,7 @@ from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.pools import make_pools
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from tests.support.dagster_runs import dagster_database, metadata, own_instance, rows_in, run
-from tests.support.loop import add_service, ask, done_and_failed, service_changes, update, writes
+from tests.support.loop import add_service, all_seen, ask, done_and_failed, service_changes, update, writes
 from tests.support.waiting import until
 
 __all__ = ["dagster_database", "own_instance"]  # fixtures of the pool's test
@@ -82,11 +82,11 @@ class TestServices:
         first = ask(service_changes, instance)
         assert first.run_requests, "the first look plans everything"
         assert run(instance, "services_sync", tags=first.run_requests[0].tags).success
-        quiet = ask(service_changes, instance, first.cursor)
-        assert not quiet.run_requests, "our own writes are no change"
+        cursor = all_seen(instance, container, first.cursor)
+        assert not ask(service_changes, instance, cursor).run_requests, "our own writes are no change"
 
         update(container, service_id, "Massage deluxe")
-        answer = until(lambda: (a := ask(service_changes, instance, quiet.cursor)).run_requests and a)
+        answer = until(lambda: (a := ask(service_changes, instance, cursor)).run_requests and a)
         (request,) = answer.run_requests
         assert request.tags["calcom/cause"] == f"services changed: {service_id}"
         assert request.run_key == f"services:{answer.cursor}"

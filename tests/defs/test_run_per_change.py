@@ -19,9 +19,8 @@ from calcom_pipeline.settings import load_settings
 from calcom_pipeline.web.following import following_edits
 from tests.support.dagster_runs import run, sensor_named
 from tests.support.deliveries import SECRET, delivery_body, signature
-from tests.support.loop import done_and_failed
+from tests.support.loop import all_seen, done_and_failed
 from tests.support.tables import fetch
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -53,16 +52,7 @@ def linked(instance: dg.DagsterInstance, container: Container) -> str | None:
     """One service, in sync; the cursor of the sensor of services."""
     container.services.store.insert({"name": "Massage", "slug": "massage", "duration_minutes": 60})
     assert run(instance, "services_sync").success
-    cursor = tick(instance, "service_changes", None)[1]
-
-    def all_was_seen() -> bool:
-        """A transaction of another test that is still open holds back what was written after it began."""
-        nonlocal cursor
-        requests, cursor = tick(instance, "service_changes", cursor)
-        return not requests and container.services.feed.held_after(cursor) is None
-
-    until(all_was_seen)
-    return cursor
+    return all_seen(instance, container)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.definitions import defs
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from tests.support.dagster_runs import metadata, sensor_named
+from tests.support.waiting import until
 
 changed_bookings = sensor_named("changed_bookings")
 event_type_drift = sensor_named("event_type_drift")
@@ -47,6 +48,22 @@ def update(container: Container, service_id: str, name: str) -> None:
     """Somebody else's UPDATE, not one of the pipeline's."""
     with container.require_schema().transaction("Testing") as cursor:
         cursor.execute("UPDATE services SET name = %s WHERE id::text = %s", (name, service_id))
+
+
+def all_seen(instance: dg.DagsterInstance, container: Container, cursor: str | None = None) -> str | None:
+    """The cursor of the sensor of services once it has nothing to hand over and nothing is held back.
+
+    A transaction of another test that is still open holds back what was written after it began.
+    """
+
+    def seen() -> bool:
+        nonlocal cursor
+        answer = ask(service_changes, instance, cursor)
+        cursor = answer.cursor
+        return not answer.run_requests and container.services.feed.held_after(cursor) is None
+
+    until(seen)
+    return cursor
 
 
 def settled(container: Container) -> None:
