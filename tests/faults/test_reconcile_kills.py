@@ -71,7 +71,7 @@ class Sides:
             return cursor.fetchall() if cursor.description else []
 
     def services(self) -> list[str]:
-        return [row[0] for row in self.rows("SELECT id::text FROM services ORDER BY id")]
+        return [row[0] for row in self.rows("SELECT id::text FROM services ORDER BY services.id")]
 
     def linked_types(self) -> dict[str, int]:
         return dict(self.rows("SELECT service_id, event_type_id FROM service_links WHERE event_type_id IS NOT NULL"))

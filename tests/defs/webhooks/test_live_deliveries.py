@@ -155,7 +155,8 @@ def test_an_edit_of_a_service_reaches_cal_com_within_seconds(alone: Up, containe
     told("from an edit of a service to Cal.com", taken)
     assert max(taken) < EDIT_SECONDS
     position = "SELECT xid::text, id FROM feed_readers WHERE reader = 'service_changes'"
-    newest = fetch(container.database, "SELECT xid::text, id FROM service_changes ORDER BY xid DESC, id DESC LIMIT 1")
+    last = "SELECT change.xid::text, id FROM service_changes change ORDER BY change.xid DESC, id DESC LIMIT 1"
+    newest = fetch(container.database, last)
     wait_for(lambda: fetch(container.database, position) == newest, LONGEST_WAIT_SECONDS)
     wait_for(lambda: not under_way(alone), LONGEST_WAIT_SECONDS)
     assert writes(control) == first + TIMES, "Dagster's runs found done what was done"

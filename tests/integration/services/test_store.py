@@ -36,6 +36,7 @@ from calcom_pipeline.domain.services.problems import problems_of
 from tests.support.reconciling import ME, TEAM, FakeCalcom, event_type, linked
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
+CHANGED_IN = "INSERT INTO service_changes (service_id, operation, actor, xid) VALUES (%s, 'update', 'somebody', %s)"
 INSERT = "INSERT INTO services (name, slug, duration_minutes) VALUES (%s, %s, %s) RETURNING id::text"
 
 
@@ -257,6 +258,19 @@ class TestFeed:
             keys.add(batch.key)
         assert handed_out == numbers
         assert len(keys) > 1
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 4, 500])
+    def test_transactions_are_read_by_number_not_by_its_digits(self, database: Database, limit: int):
+        """From 999 to 1000 their numbers grow by a digit."""
+        feed = PostgresServiceFeed(database)
+        for xid in (1, 100, 8, 12, 9, 99, 10):  # all long over: PostgreSQL begins at some 700
+            run(database, CHANGED_IN, f"changed in {xid}", str(xid))
+        epoch, _, _ = feed.settled_after(None).cursor.split("/")
+        cursor, handed_out = f"{epoch}/1/9", list[str]()
+        while (batch := feed.settled_after(cursor, limit=limit)).service_ids:
+            assert batch.cursor != cursor, "a reader comes further"
+            handed_out, cursor = [*handed_out, *batch.service_ids], batch.cursor
+        assert handed_out == [f"changed in {xid}" for xid in (8, 9, 10, 12, 99, 100)]
 
 
 class TestConcerned:

@@ -33,13 +33,14 @@ ON CONFLICT (service_id) DO UPDATE SET
 # --- the feed ------------------------------------------------------------------------------------------------
 
 # Ids commit out of order, so the position is (transaction, id), and only transactions that nobody can still commit
-# behind are read. The epoch tells a dump that was restored elsewhere: transaction ids start anew there.
+# behind are read. The order is by the table's xid: a bare `xid` would be the text that is selected, which has 10 before
+# 9. The epoch tells a dump that was restored elsewhere: transaction ids start anew there.
 FEED_EPOCH = "SELECT system_identifier::text FROM pg_control_system()"
 FEED_HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
 FEED_AFTER = """
-SELECT xid::text, id, service_id, actor FROM service_changes
+SELECT change.xid::text, id, service_id, actor FROM service_changes change
 WHERE (xid, id) > (%(xid)s::xid8, %(id)s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY xid, id LIMIT %(limit)s"""
+ORDER BY change.xid, id LIMIT %(limit)s"""
 # What a reader comes with, it has dealt with: until there the feed may be deleted. A look that finds nothing new writes
 # once an hour.
 KEEP_READER = """
