@@ -13,10 +13,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
-import psycopg
 import pytest
 import requests
-from sqlalchemy import make_url
 
 from calcom_pipeline import local
 from calcom_pipeline.app.availability.refresh import canonical_queries, refresh_slots
@@ -27,6 +25,7 @@ from calcom_pipeline.domain.availability.models import SlotDay, SlotKey
 from calcom_pipeline.domain.event_types.models import EventType
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import load_settings
+from tests.support.own_dagster import own_dagster_database
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 CHANGES = 12
@@ -38,22 +37,21 @@ LOOKS = {"CALCOM_BOOKING_LOOK_SECONDS": "10", "CALCOM_EVENT_TYPE_LOOK_SECONDS": 
 
 
 @pytest.fixture
+def dagster_url(servers: local.Servers, schema_name: str) -> Iterator[str]:
+    with own_dagster_database(servers, f"{schema_name}_dagster") as url:
+        yield url
+
+
+@pytest.fixture
 def running(
-    in_environment: dict[str, str],
-    tmp_path: Path,
-    servers: local.Servers,
-    schema_name: str,
-    monkeypatch: pytest.MonkeyPatch,
+    in_environment: dict[str, str], tmp_path: Path, dagster_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Container]:
     """`calcom-pipeline up` beside an open pipeline on the same account, with a Dagster database of its own."""
     home = tmp_path / "dagster_home"
     home.mkdir()
     (home / "dagster.yaml").write_text((Path(__file__).parents[2] / "dagster_home" / "dagster.yaml").read_text())
     monkeypatch.setenv("DAGSTER_HOME", str(home))
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{schema_name}_dagster"')
-    own = make_url(servers.dagster_pg_url).set(database=f"{schema_name}_dagster")
-    monkeypatch.setenv("DAGSTER_PG_URL", own.render_as_string(hide_password=False))
+    monkeypatch.setenv("DAGSTER_PG_URL", dagster_url)
     monkeypatch.setenv("CALCOM_DATA_DIR", str(tmp_path / "data"))
     for name, value in LOOKS.items():
         monkeypatch.setenv(name, value)

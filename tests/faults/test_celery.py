@@ -24,7 +24,7 @@ from tests.support.booking_rows import months_of_creation
 from tests.support.commands import CHECKOUT, bare
 from tests.support.compared import HELD, differences, mirrored, shown
 from tests.support.leaks import nothing_leaked_anywhere
-from tests.support.own_dagster import make_home, own_database
+from tests.support.own_dagster import make_home, own_dagster_database
 from tests.support.up import START_SECONDS, wait_for
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
@@ -106,7 +106,7 @@ def field(
     options["visibility_timeout"] = SILENT_SECONDS
     (tmp_path / "celery.yaml").write_text(yaml.safe_dump(example))
     socket = unquote(urlsplit(redis_url).path)
-    with own_database(servers, f"{schema_name}_celery") as dagster_url, ExitStack() as stack:
+    with own_dagster_database(servers, f"{schema_name}_celery") as dagster_url, ExitStack() as stack:
         own = {
             "CALCOM_BASE_URL": account.url,
             "CALCOM_API_KEY": account.keys["owner"],

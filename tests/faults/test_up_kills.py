@@ -19,7 +19,7 @@ from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.supervising.services import STEADY_SECONDS
 from calcom_pipeline.supervising.supervisor import GRACE_SECONDS
 from tests.support.commands import CHECKOUT, process, said
-from tests.support.own_dagster import make_home, own_database
+from tests.support.own_dagster import make_home, own_dagster_database
 from tests.support.up import Up, executing, wait_for
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
@@ -47,7 +47,7 @@ def own(
     """This process's environment with a Dagster home, a Dagster database and a data folder of its own."""
     monkeypatch.setenv("DAGSTER_HOME", str(make_home(tmp_path / "home")))
     monkeypatch.setenv("CALCOM_DATA_DIR", str(tmp_path / "data"))
-    with own_database(servers, f"{schema_name}_dagster") as url:
+    with own_dagster_database(servers, f"{schema_name}_dagster") as url:
         monkeypatch.setenv("DAGSTER_PG_URL", url)
         yield
 

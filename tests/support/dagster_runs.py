@@ -19,6 +19,7 @@ from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.pools import make_pools
 from calcom_pipeline.settings import load_settings
 from tests.support.commands import CHECKOUT
+from tests.support.own_dagster import own_dagster_database
 
 _pools_made: set[str] = set()  # by this worker, in the database that all share
 
@@ -27,10 +28,8 @@ _pools_made: set[str] = set()  # by this worker, in the database that all share
 def dagster_database(servers: local.Servers) -> Iterator[str]:
     """A Dagster database of this worker alone: what looks at all runs must not meet those of other tests."""
     name = f"runs_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-        yield servers.dagster_pg_url.replace("@/dagster", f"@/{name}")
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with own_dagster_database(servers, name) as url:
+        yield url
 
 
 class Blank:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import dagster as dg
 import psycopg
 import pytest
-from psycopg import sql
 
 from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.maintenance.daemon_claim import LOST_SECONDS, DaemonClaim
@@ -17,6 +16,7 @@ from calcom_pipeline.defs.maintenance.instance_watch import QUIET_SECONDS, Beats
 from calcom_pipeline.domain.errors import StoreError
 from tests.defs.maintenance.test_dead_runs import ELSEWHERE, dead_process
 from tests.support.dagster_runs import dagster_database, own_instance
+from tests.support.databases import own_database
 
 __all__ = ["dagster_database", "own_instance"]
 
@@ -62,10 +62,8 @@ def test_a_daemon_has_ended_when_its_beats_no_longer_change():
 @pytest.fixture
 def url(servers: local.Servers, schema_name: str) -> Iterator[str]:
     """A database of its own: there is one claim in each."""
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(schema_name)))
-        yield servers.database_url.replace("@/calcom", f"@/{schema_name}")
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(schema_name)))
+    with own_database(servers, schema_name) as url:
+        yield url
 
 
 def age(url: str, seconds: float) -> None:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
-import psycopg
 import pytest
 import time_machine
 from dagster._core.definitions.run_request import InstigatorType
@@ -32,6 +31,7 @@ from calcom_pipeline.local import Servers
 from calcom_pipeline.settings import load_settings
 from tests.support.commands import CHECKOUT, command
 from tests.support.dagster_runs import run
+from tests.support.own_dagster import own_dagster_database
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -46,10 +46,8 @@ MONTHS = dg.MonthlyPartitionsDefinition("2026-01-01")
 def dagster_database(servers: Servers) -> Iterator[str]:
     """A database of this module's own: in the shared one tests would delete each other's runs."""
     name = f"dagster_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield servers.dagster_pg_url.replace(servers.dagster_pg_url.split("?")[0].rpartition("/")[2], name, 1)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with own_dagster_database(servers, name) as url:
+        yield url
 
 
 @pytest.fixture

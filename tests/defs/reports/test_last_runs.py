@@ -8,12 +8,12 @@ import dagster as dg
 import psycopg
 import pytest
 from dagster_postgres import PostgresRunStorage
-from psycopg import sql
 
 from calcom_pipeline.adapters.postgres.bounds import DatabaseBounds
 from calcom_pipeline.adapters.postgres.reports.report import last_runs
 from calcom_pipeline.app.reports.models import LastRun
 from calcom_pipeline.local import Servers
+from tests.support.databases import own_database
 
 BEGAN = datetime(2026, 12, 1, 8, tzinfo=UTC)
 TIMES = "UPDATE runs SET start_time = %s, end_time = %s WHERE run_id = %s"
@@ -23,11 +23,8 @@ TIMES = "UPDATE runs SET start_time = %s, end_time = %s WHERE run_id = %s"
 def own_url(servers: Servers) -> Iterator[str]:
     """A database that no other test's Dagster writes to."""
     name = f"runs_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        head, _, query = servers.database_url.partition("?")
-        yield f"{head.rpartition('/')[0]}/{name}?{query}"
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with own_database(servers, name) as url:
+        yield url
 
 
 def test_where_dagster_has_not_run_there_are_none(own_url: str):

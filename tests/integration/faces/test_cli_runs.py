@@ -10,7 +10,6 @@ from pathlib import Path
 import dagster as dg
 import psycopg
 import pytest
-from psycopg import sql
 
 from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.maintenance.run_leases import RunLeases
@@ -19,6 +18,7 @@ from calcom_pipeline.cli import exit_codes
 from tests.defs.maintenance.test_dead_runs import dead_process
 from tests.support import leased_jobs
 from tests.support.commands import CHECKOUT, command
+from tests.support.own_dagster import own_dagster_database
 
 POOL = "a_pool"
 OLD_SECONDS = 200  # longer than a reaper takes
@@ -29,11 +29,8 @@ def own(servers: local.Servers, environment: dict[str, str], schema_name: str, t
     """The environment with a Dagster database of its own."""
     name = f"{schema_name}_dagster"
     shutil.copy(CHECKOUT / "dagster_home" / "dagster.yaml", tmp_path)
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        url = servers.dagster_pg_url.replace("@/dagster", f"@/{name}")
+    with own_dagster_database(servers, name) as url:
         yield {**environment, "DAGSTER_PG_URL": url, "DAGSTER_HOME": str(tmp_path)}
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture

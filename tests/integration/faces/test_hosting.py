@@ -15,7 +15,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from calcom_pipeline import local
 from calcom_pipeline.adapters.postgres.bounds import DatabaseBounds
@@ -28,6 +27,7 @@ from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.domain.errors import StoreError
 from calcom_pipeline.settings import Settings, load_settings
 from tests.support.commands import CHECKOUT, command, said
+from tests.support.databases import own_database
 
 UP_SECONDS = 90
 #: Of the sandbox beside embedded servers.
@@ -35,13 +35,10 @@ SMALL_ACCOUNT = {"CALCOM_SANDBOX_BOOKINGS": "1", "CALCOM_SANDBOX_EVENT_TYPES": "
 
 
 @pytest.fixture
-def own_database(servers: local.Servers, schema_name: str) -> Iterator[str]:
+def own_url(servers: local.Servers, schema_name: str) -> Iterator[str]:
     """The URL of a database beside the shared one, which may get a `_dagster` of its own."""
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(schema_name)))
-        yield servers.database_url.replace("@/calcom", f"@/{schema_name}")
-        for name in (f"{schema_name}_dagster", schema_name):
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    with own_database(servers, schema_name) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +51,8 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 class TestDagstersDatabase:
-    def test_beside_a_given_database_it_is_made_once_with_the_driver_dagster_needs(self, own_database: str):
-        first, second = (dagster_url(own_database, create=True) for _ in range(2))
+    def test_beside_a_given_database_it_is_made_once_with_the_driver_dagster_needs(self, own_url: str):
+        first, second = (dagster_url(own_url, create=True) for _ in range(2))
         assert first == second
         assert first.startswith("postgresql+psycopg2://")
         with psycopg.connect(first.replace("+psycopg2", "")) as connection:
@@ -67,14 +64,14 @@ class TestDagstersDatabase:
         names = {part.split("=")[0] for part in bounds.split("&")}
         assert names == set(DatabaseBounds().connection_options()), "how long is waited, and nothing else"
 
-    def test_who_may_not_create_it_is_told_which_statement_to_ask_for(self, own_database: str):
-        with psycopg.connect(own_database, autocommit=True) as connection:
+    def test_who_may_not_create_it_is_told_which_statement_to_ask_for(self, own_url: str):
+        with psycopg.connect(own_url, autocommit=True) as connection:
             connection.execute(
                 "DO $$ BEGIN CREATE ROLE pauper; GRANT pauper TO CURRENT_USER; "
                 "EXCEPTION WHEN duplicate_object THEN NULL; END $$"
             )
         with pytest.raises(StoreError, match="needs a database of its own") as refused:
-            dagster_url(own_database + "&options=-crole%3Dpauper", create=True)
+            dagster_url(own_url + "&options=-crole%3Dpauper", create=True)
         assert re.search(r'CREATE DATABASE "\w+_dagster", or set DAGSTER_PG_URL', refused.value.advice)
 
     def test_an_embedded_database_has_one_already(self, in_environment: dict[str, str], data_folder: Path, monkeypatch):
@@ -87,10 +84,10 @@ class TestDagstersDatabase:
             assert container.reports.overview.counts().bookings == 0
 
     def test_beside_a_given_database_its_variables_name_the_one_made(
-        self, in_environment: dict[str, str], own_database: str, monkeypatch: pytest.MonkeyPatch
+        self, in_environment: dict[str, str], own_url: str, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.delenv("DAGSTER_PG_URL")
-        monkeypatch.setenv("DATABASE_URL", own_database)
+        monkeypatch.setenv("DATABASE_URL", own_url)
         with dagster_environment(load_settings()) as (variables, _):
             assert "_dagster?" in variables["DAGSTER_PG_URL"]
 

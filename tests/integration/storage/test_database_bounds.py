@@ -28,6 +28,7 @@ from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.domain.errors import AnotherApply, StoreError, StoreTimeout
 from calcom_pipeline.settings import load_settings
 from tests.support.commands import command, said
+from tests.support.databases import own_database
 from tests.support.stalling import StallingProxy, before_postgres
 from tests.support.tables import ask
 
@@ -312,14 +313,9 @@ def test_a_closed_ledger_leaves_no_thread_and_no_connection_behind(servers: loca
 @pytest.fixture(params=["SQL_ASCII", "LATIN1"])
 def other_encoding(request: pytest.FixtureRequest, servers: local.Servers, schema_name: str) -> Iterator[str]:
     """The URL of a database of another encoding."""
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} ENCODING {} LOCALE 'C' TEMPLATE template0").format(
-                sql.Identifier(schema_name), sql.Literal(request.param)
-            )
-        )
-        yield servers.database_url.replace("@/calcom?", f"@/{schema_name}?")
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(schema_name)))
+    options = f"ENCODING '{request.param}' LOCALE 'C' TEMPLATE template0"
+    with own_database(servers, schema_name, options=options) as url:
+        yield url
 
 
 def test_another_encoding_is_refused_by_every_command_migrate_and_the_doctor(
@@ -372,17 +368,12 @@ def test_a_blank_in_a_name_or_a_password_breaks_no_address(servers: local.Server
     from psycopg.conninfo import conninfo_to_dict
 
     name = f"{schema_name} with a blank, 100% #1?"
-    with before_postgres(servers) as (url, _), psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    with before_postgres(servers) as (url, _), own_database(servers, name):
         quoted = name.replace("%", "%25").replace(" ", "%20").replace("#", "%23").replace("?", "%3F")
         given = url.replace("calcom@", "calcom:pass%20w%2Frd%40@").removesuffix("calcom") + quoted
-        try:
-            made = dagster_url(given, create=True)
-            again = conninfo_to_dict(made.replace("+psycopg2", ""))
-            assert (again["dbname"], again["password"]) == (f"{name}_dagster", "pass w/rd@")
-            storage = PostgresRunStorage(made, should_autocreate_tables=True)
-            assert storage.get_runs_count() == 0
-            storage.dispose()
-        finally:
-            for each in (f"{name}_dagster", name):
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(each)))
+        made = dagster_url(given, create=True)
+        again = conninfo_to_dict(made.replace("+psycopg2", ""))
+        assert (again["dbname"], again["password"]) == (f"{name}_dagster", "pass w/rd@")
+        storage = PostgresRunStorage(made, should_autocreate_tables=True)
+        assert storage.get_runs_count() == 0
+        storage.dispose()
