@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from calcom_pipeline.adapters.postgres.database import Database
     from calcom_pipeline.adapters.postgres.pool import SessionPools
     from calcom_pipeline.adapters.postgres.webhooks.inbox import PostgresInbox
+    from calcom_pipeline.app.tasks import TaskThreads
     from calcom_pipeline.app.webhooks.drain import DrainRules
     from calcom_pipeline.app.webhooks.receive import Intake
-    from calcom_pipeline.app.webhooks.tasks import TaskThreads
 
 _SPOOL = "webhook-spool"
 _QUICK_CONNECT_SECONDS, _QUICK_ANSWER_SECONDS = 2, 1.0  # libpq knows no shorter time-out of a connection than two

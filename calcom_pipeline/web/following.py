@@ -1,6 +1,7 @@
 """What a serving process does by itself, beside its answers: changes leave the cache and reach the other side at once.
 
-Each kind of work has a thread of its own, so that one that waits for the limit of calls holds up no other.
+It is a short cut: the outbox, the inbox and the feed of services are also dealt with by Dagster's sensors, so whatever
+fails here is theirs.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -9,18 +10,20 @@ from functools import cache, partial
 
 from calcom_pipeline.adapters.observability.structured_log import event_logger
 from calcom_pipeline.app.availability.invalidate import apply_outbox
-from calcom_pipeline.app.background import BackgroundThread
 from calcom_pipeline.app.services.follow import follow_services
 from calcom_pipeline.app.services.planning import PlanRequest
 from calcom_pipeline.app.services.sync import ServicesSynced, sync_services
+from calcom_pipeline.app.tasks import TaskThreads
 from calcom_pipeline.app.webhooks.drain import DrainReport, QuickReads, StoresBookings, drain
 from calcom_pipeline.app.webhooks.receive import Intake
 from calcom_pipeline.bootstrap.container import Container
 from calcom_pipeline.clock import utc_now
 from calcom_pipeline.domain.errors import PipelineError
 
-# After a cancellation that Cal.com does not show yet: its row is a moment behind its webhook.
-_EARLY_SECONDS = 1.0
+# What was postponed for less is looked at together.
+_SOONEST_SECONDS = 1.0
+# A server that is away is asked again no more often.
+_AFTER_FAILURE_SECONDS = 5.0
 # Who the key is, one owner's event types to plan with, and once more just before they are written.
 _CALLS_OF_A_PLAN = 3
 
@@ -31,9 +34,13 @@ _log = event_logger("following")
 def receiving(container: Container) -> Generator[Intake]:
     """An intake of a process, open as long as the block.
 
-    What comes in leaves the cache and reaches the mirror at once.
+    What comes in leaves the cache and reaches the mirror at once. Each of the two has a thread, so that one that waits
+    for the limit of calls does not hold up the other.
     """
-    with clearing(container) as days, rereading(container, days.wake) as bookings:
+    every = float(container.settings.look_seconds)
+    with TaskThreads("webhook-background", most=2, failed=tell_bug) as threads:
+        days = threads.add(clearing_task(container, look_seconds=every).work)
+        bookings = threads.add(rereading_task(container, days.wake, look_seconds=every).work)
 
         def taken() -> None:
             days.wake()
@@ -41,6 +48,99 @@ def receiving(container: Container) -> Generator[Intake]:
 
         with container.deliveries.intake(taken) as intake:
             yield intake
+
+
+@contextmanager
+def following_edits(container: Container) -> Generator[None]:
+    """Edits of services reach Cal.com at once as long as the block, where that is allowed; see `edits_task`."""
+    task = edits_task(container, look_seconds=container.settings.service_follow_seconds)
+    with TaskThreads("following-edits", most=1, failed=tell_bug) as threads:
+        if task is not None:
+            threads.add(task.work)
+        yield
+
+
+class FollowTask:
+    """What follows changes of an account, done whenever it is woken and every so many seconds."""
+
+    def __init__(
+        self, container: Container, name: str, follow: Callable[[], float | None], *, look_seconds: float
+    ) -> None:
+        """`follow` may answer in how many seconds it is to be called again, if that is sooner than `look_seconds`."""
+        self._container = container
+        self._name = name
+        self._follow = follow
+        self._look_seconds = look_seconds
+        self._trouble = ""
+
+    def work(self) -> float:
+        """Deal with what is due; seconds until the next look."""
+        try:
+            again = self._follow()
+        except PipelineError as error:
+            self._tell(error)
+            return max(self._look_seconds, _AFTER_FAILURE_SECONDS)
+        self._trouble = ""
+        return self._look_seconds if again is None else min(again, self._look_seconds)
+
+    def _tell(self, error: PipelineError) -> None:
+        """Once, as long as it stays the same."""
+        if self._trouble != type(error).__name__:
+            self._trouble = type(error).__name__
+            account = self._container.settings.account
+            _log.warning(f"{self._name}_failed", account=account, kind=self._trouble, advice=error.advice)
+
+
+class _DueDeliveries:
+    """Deals with deliveries that are due, also with those that came in elsewhere or were postponed."""
+
+    def __init__(self, container: Container, deal: Callable[[], object]) -> None:
+        self._container = container
+        self._deal = deal
+        self._is_first = True
+
+    def __call__(self) -> float | None:
+        self._container.require_schema()
+        inbox = self._container.deliveries.inbox
+        due = inbox.seconds_until_due(now=utc_now())
+        if self._is_first or (due is not None and due <= 0):
+            self._deal()
+            self._is_first = False
+            due = inbox.seconds_until_due(now=utc_now())
+        return None if due is None or due <= 0 else max(due, _SOONEST_SECONDS)
+
+
+def clearing_task(container: Container, *, look_seconds: float) -> FollowTask:
+    """The cached days that facts of the outbox concern are cleared."""
+    due = _DueDeliveries(container, partial(clear_days, container))
+    return FollowTask(container, "clearing", due, look_seconds=look_seconds)
+
+
+def rereading_task(container: Container, stored: Callable[[], None], *, look_seconds: float) -> FollowTask:
+    """The bookings that deliveries name are read again; `stored` hears of each that was written."""
+    own = cache(container.bookings.new_mirror)  # made when PostgreSQL is there; it serves one thread at a time
+
+    def reread() -> None:
+        reread_bookings(container, own(), stored)
+
+    return FollowTask(container, "rereading", _DueDeliveries(container, reread), look_seconds=look_seconds)
+
+
+def edits_task(container: Container, *, look_seconds: float) -> FollowTask | None:
+    """Edits of services are written to Cal.com; None where nothing may be written unasked, or Dagster alone does it.
+
+    As quick as CALCOM_RATE_QUICK_SHARE allows, else in turn.
+    """
+    s = container.settings
+    if not s.service_follow_seconds or container.services.apply_mode != "auto":
+        return None
+    follow = partial(_follow_edits, container)
+    return FollowTask(container, "following_services", follow, look_seconds=look_seconds)
+
+
+def tell_bug(error: Exception) -> None:
+    """A task of ours has raised what nobody foresaw; its text may hold anything."""
+    _log.error("task_failed", kind=type(error).__name__)
 
 
 def clear_days(container: Container) -> None:
@@ -69,43 +169,8 @@ def reread_bookings(container: Container, mirror: StoresBookings, stored: Callab
     )
 
 
-def clearing(container: Container) -> BackgroundThread:
-    """Days are cleared in a thread of this."""
-
-    def work() -> None:
-        container.require_schema()
-        clear_days(container)
-
-    return _thread(container, "clearing", work)
-
-
-def rereading(container: Container, stored: Callable[[], None]) -> BackgroundThread:
-    """Bookings are read again in a thread of this."""
-    own = cache(container.bookings.new_mirror)  # made when PostgreSQL is there; a mirror serves one thread
-
-    def work() -> float | None:
-        container.require_schema()
-        return _EARLY_SECONDS if reread_bookings(container, own(), stored).not_yet else None
-
-    return _thread(container, "rereading", work)
-
-
-def following_edits(container: Container) -> BackgroundThread | None:
-    """Edits of services are followed in a thread of this; see `edits_of`."""
-    follow = edits_of(container)
-    if follow is None:
-        return None
-    return _thread(container, "following_services", follow, every_seconds=container.settings.service_follow_seconds)
-
-
-def edits_of(container: Container) -> Callable[[], None] | None:
-    """Writes edits of services to Cal.com; None where nothing may be written unasked, or Dagster alone does it.
-
-    As quick as CALCOM_RATE_QUICK_SHARE allows, else in turn.
-    """
-    s, group = container.settings, container.services
-    if not s.service_follow_seconds or group.apply_mode != "auto":
-        return None
+def _follow_edits(container: Container) -> None:
+    settings, group = container.settings, container.services
 
     def sync(ids: Sequence[str]) -> ServicesSynced:
         is_quick = container.limits.quick.take(_CALLS_OF_A_PLAN + len(ids))
@@ -120,25 +185,10 @@ def edits_of(container: Container) -> Callable[[], None] | None:
             now=utc_now,
         )
 
-    def follow() -> None:
-        container.require_schema()
-        alone = partial(group.key_locks.holding, "following services")
-        found = follow_services(group.feed, sync, alone, most=s.service_follow_most)
-        if found.result is not None:
-            _log.info("services_followed", services=len(found.services), plan=found.result.plan.id)
-            changes = container.availability
-            apply_outbox(changes.outbox, changes.cache, limit=s.invalidation_batch)
-
-    return follow
-
-
-def _thread(
-    container: Container, name: str, work: Callable[[], float | None], *, every_seconds: float | None = None
-) -> BackgroundThread:
-    def failed(error: Exception) -> None:
-        tell = _log.warning if isinstance(error, PipelineError) else _log.error
-        tell(f"{name}_failed", kind=type(error).__name__)
-
-    return BackgroundThread(
-        work, name=name, every_seconds=every_seconds or float(container.settings.look_seconds), failed=failed
-    )
+    container.require_schema()
+    alone = partial(group.key_locks.holding, "following services")
+    found = follow_services(group.feed, sync, alone, most=settings.service_follow_most)
+    if found.result is not None:
+        _log.info("services_followed", services=len(found.services), plan=found.result.plan.id)
+        changes = container.availability
+        apply_outbox(changes.outbox, changes.cache, limit=settings.invalidation_batch)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Self
 
 from calcom_pipeline.adapters.observability.structured_log import event_logger
+from calcom_pipeline.app.tasks import BackgroundTask, TaskThreads
 from calcom_pipeline.app.webhooks.receive import Intake
-from calcom_pipeline.app.webhooks.tasks import BackgroundTask, TaskThreads
 from calcom_pipeline.bootstrap.container import Container, open_beside
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.settings import Settings, load_settings, serves_environment
 from calcom_pipeline.settings.accounts import described_accounts
-from calcom_pipeline.web.account_following import AccountTask, clearing_of, edits_followed_of, rereading_of, tell_bug
+from calcom_pipeline.web.following import FollowTask, clearing_task, edits_task, rereading_task, tell_bug
 from calcom_pipeline.web.webhooks import WebhookOptions
 
 # An account whose PostgreSQL stalls holds a thread for some seconds; whose Cal.com stalls, or who has hundreds of
@@ -96,16 +96,16 @@ class AccountReceivers:
         with ExitStack() as stack:
             container = stack.enter_context(open_beside(self._first, settings))
 
-            def begun(task: AccountTask) -> BackgroundTask:
+            def begun(task: FollowTask) -> BackgroundTask:
                 it = self._background_threads.add(task.work, first_after=first_after)
                 stack.callback(it.end)
                 return it
 
             every = max(float(settings.look_seconds), apart)
-            days = begun(clearing_of(container, look_seconds=every))
-            bookings = begun(rereading_of(container, days.wake, look_seconds=every))
+            days = begun(clearing_task(container, look_seconds=every))
+            bookings = begun(rereading_task(container, days.wake, look_seconds=every))
             following = max(settings.service_follow_seconds, apart)
-            if (edits := edits_followed_of(container, look_seconds=following)) is not None:
+            if (edits := edits_task(container, look_seconds=following)) is not None:
                 begun(edits)
 
             def taken() -> None:

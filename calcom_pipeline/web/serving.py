@@ -201,8 +201,8 @@ def _application(container: Container, stack: ExitStack, *, everyone: bool) -> S
         intake = stack.enter_context(receiving(container))
         routes += webhook_routes(intake, WebhookOptions.of(settings))
         renewals.append(lambda: container.deliveries.renew_secrets(load_settings()))
-    if serves_api and (edits := following_edits(container)) is not None:
-        stack.enter_context(edits)
+    if serves_api:
+        stack.enter_context(following_edits(container))
     if everyone and "webhooks" not in settings.http_off:
         receivers = stack.enter_context(AccountReceivers(container))
         routes += routes_by_name(receivers.find)

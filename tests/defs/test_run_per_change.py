@@ -150,15 +150,12 @@ def test_what_a_serving_process_wrote_at_once_has_a_run_of_its_own_that_writes_n
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setenv("CALCOM_APPLY", "auto")
-    with ready_container(load_settings()) as serving:
-        follower = following_edits(serving)
-        assert follower is not None
-        with follower:
-            known = "SELECT 1 FROM feed_readers WHERE reader = 'services_follower'"
-            assert eventually(lambda: fetch(container.database, known))
-            before = writes(sandbox)
-            change_service(container, sandbox)
-            assert eventually(lambda: writes(sandbox) > before)
+    with ready_container(load_settings()) as serving, following_edits(serving):
+        known = "SELECT 1 FROM feed_readers WHERE reader = 'services_follower'"
+        assert eventually(lambda: fetch(container.database, known))
+        before = writes(sandbox)
+        change_service(container, sandbox)
+        assert eventually(lambda: writes(sandbox) > before)
     (request,), after = eventually(lambda: (f := tick(instance, "service_changes", linked))[0] and f)
     done = run(instance, "services_sync", tags=request.tags)
     assert done.success

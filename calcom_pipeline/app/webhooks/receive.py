@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, Self
 
+from calcom_pipeline.app.tasks import BackgroundTask, TaskThreads
 from calcom_pipeline.app.webhooks.delivery_ports import DeliveryEntry, DeliverySpool, Spooled, SpoolFull
-from calcom_pipeline.app.webhooks.tasks import BackgroundTask, TaskThreads
 from calcom_pipeline.domain.errors import PipelineError, StoreError
 from calcom_pipeline.domain.webhooks.deliveries import Delivery, Refused, judge
 

@@ -8,7 +8,7 @@ import pytest
 from calcom_pipeline.bootstrap.container import Container, ready_container
 from calcom_pipeline.sandbox.testing import RunningSandbox
 from calcom_pipeline.settings import load_settings
-from calcom_pipeline.web.following import following_edits
+from calcom_pipeline.web.following import edits_task, following_edits
 from tests.support.loop import add_service, update, writes
 from tests.support.planning import apply_now, plan_now
 from tests.support.tables import fetch
@@ -48,9 +48,7 @@ def test_an_edit_is_at_calcom_at_once_written_once_and_its_cached_days_go(
     with ExitStack() as stack:
         for _ in range(processes):
             own = stack.enter_context(ready_container(load_settings()))
-            thread = following_edits(own)
-            assert thread is not None
-            stack.enter_context(thread)
+            stack.enter_context(following_edits(own))
         until(lambda: follower_is_there(container))
         before = writes(sandbox)
         update(container, service, "Massage deluxe")
@@ -74,4 +72,4 @@ def test_nobody_follows_where_nothing_is_written_unasked_or_it_is_off(
     for name, value in variable.items():
         monkeypatch.setenv(name, value)
     with ready_container(load_settings()) as container:
-        assert following_edits(container) is None
+        assert edits_task(container, look_seconds=1.0) is None

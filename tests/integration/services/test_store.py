@@ -1,5 +1,4 @@
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,8 +14,6 @@ from calcom_pipeline.adapters.postgres.database import Database
 from calcom_pipeline.adapters.postgres.event_types.mirror import PostgresEventTypeMirror
 from calcom_pipeline.adapters.postgres.services.plans import PostgresPlanStore
 from calcom_pipeline.adapters.postgres.services.store import (
-    HeldChanges,
-    PostgresServiceFeed,
     PostgresServiceStore,
 )
 from calcom_pipeline.app.availability.invalidate import apply_outbox
@@ -25,7 +22,7 @@ from calcom_pipeline.app.event_types.mirror import TeamChoice
 from calcom_pipeline.app.services.actions import ApplyRules
 from calcom_pipeline.app.services.apply import apply_plan
 from calcom_pipeline.app.services.planning import PlanRequest, PlanRules, make_plan, plan_hash
-from calcom_pipeline.app.services.ports import ActionResult, FeedBatch
+from calcom_pipeline.app.services.ports import ActionResult
 from calcom_pipeline.domain.availability.changes import AffectedDays, ChangeEvent, affected_days
 from calcom_pipeline.domain.errors import AnotherApply, StoreError
 from calcom_pipeline.domain.listed import Listed
@@ -34,38 +31,9 @@ from calcom_pipeline.domain.services.links import Intent, Link
 from calcom_pipeline.domain.services.plans import Brakes
 from calcom_pipeline.domain.services.problems import problems_of
 from tests.support.reconciling import ME, TEAM, FakeCalcom, event_type, linked
+from tests.support.service_rows import insert, run
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
-CHANGED_IN = "INSERT INTO service_changes (service_id, operation, actor, xid) VALUES (%s, 'update', 'somebody', %s)"
-INSERT = "INSERT INTO services (name, slug, duration_minutes) VALUES (%s, %s, %s) RETURNING id::text"
-
-
-def run(database: Database, query: str, *values: object) -> list[tuple]:
-    with database.transaction("Testing") as cursor:
-        cursor.execute(query, values or None)
-        return cursor.fetchall() if cursor.description else []
-
-
-def insert(database: Database, name: str = "Repair", slug: str = "repair", minutes: int = 30) -> str:
-    return run(database, INSERT, name, slug, minutes)[0][0]
-
-
-def from_now_on(database: Database, feed: PostgresServiceFeed) -> str:
-    """A position past all that was changed; what other tests have open in the same server may hold that up."""
-    waiting = "SELECT count(*) FROM service_changes WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())"
-    while run(database, waiting)[0][0]:
-        time.sleep(0.02)
-    return feed.settled_after(None).cursor
-
-
-def settled(feed: PostgresServiceFeed, cursor: str, *, limit: int = 500) -> FeedBatch:
-    """The next batch with something in it. The horizon is the whole server's: other tests' transactions hold it."""
-    deadline = time.monotonic() + 20
-    while True:
-        batch = feed.settled_after(cursor, limit=limit)
-        if batch.service_ids or batch.cursor != cursor or time.monotonic() > deadline:
-            return batch
-        time.sleep(0.05)
 
 
 class TestServices:
@@ -174,103 +142,6 @@ class TestServices:
         run(database, "UPDATE services SET name = name, price_minor = price_minor")
         assert run(database, "SELECT row_version FROM services") == [(1,)]
         assert run(database, "SELECT operation FROM service_changes") == [("insert",)]
-
-
-class TestFeed:
-    def test_the_first_look_asks_for_everything_and_the_next_for_what_changed(self, database: Database):
-        feed = PostgresServiceFeed(database)
-        first = feed.settled_after(None)
-        assert first.everything
-        number = insert(database)
-        second = settled(feed, first.cursor)
-        assert (second.service_ids, second.everything) == ((number,), False)
-        assert feed.settled_after(second.cursor).service_ids == ()
-        assert feed.settled_after(second.cursor).cursor == second.cursor
-
-    def test_updates_and_deletes_are_told_too_once_per_service(self, database: Database):
-        feed = PostgresServiceFeed(database)
-        number = insert(database)
-        start = feed.settled_after(None).cursor
-        for query in ("UPDATE services SET name = 'a'", "UPDATE services SET name = 'b'", "DELETE FROM services"):
-            run(database, query)
-        assert settled(feed, start).service_ids == (number,)
-
-    def test_our_own_writes_are_passed_over_but_moved_past(self, database: Database):
-        feed, store = PostgresServiceFeed(database), PostgresServiceStore(database)
-        number = insert(database)
-        start = from_now_on(database, feed)
-        store.pull(Link(number, ME, 7), {"name": "Pulled"}, version="1")
-        batch = settled(feed, start)
-        assert batch.service_ids == ()
-        assert batch.cursor != start
-
-    def test_a_change_that_commits_late_is_not_lost_behind_one_that_commits_early(self, database: Database, servers):
-        feed = PostgresServiceFeed(database)
-        start = feed.settled_after(None).cursor
-        with psycopg.connect(servers.database_url) as slow:
-            slow.execute(f'SET search_path TO "{database.schema}"')
-            early_id = slow.execute(INSERT, ("Early", "early", 30)).fetchone()[0]
-            late_id = insert(database, slug="late")
-            held = feed.settled_after(start)
-            assert held.service_ids == (), "nothing is handed out while an older transaction may still commit"
-            while (waiting := feed.held_after(held.cursor)) and waiting.process_id != slow.info.backend_pid:
-                time.sleep(0.02)  # another test's transaction is older still
-            assert waiting is not None
-            assert waiting.changes == 1
-            assert 0 <= (waiting.open_seconds or 0) < 120
-            slow.commit()
-        last, handed = settled(feed, held.cursor), set[str]()
-        while last.service_ids:  # another test's transaction may stand between the two
-            handed |= set(last.service_ids)
-            if handed == {early_id, late_id}:
-                break
-            last = settled(feed, last.cursor)
-        assert handed == {early_id, late_id}
-        assert feed.held_after(last.cursor) is None
-
-    def test_what_a_prepared_transaction_or_a_strangers_one_holds_up_is_told_as_far_as_it_shows(self):
-        assert str(HeldChanges(1, None, None)).endswith("somebody's older transaction: 1")
-        assert str(HeldChanges(1, 4711, None)).endswith("(process 4711 of PostgreSQL): 1")
-
-    def test_our_own_writes_are_held_up_without_a_word(self, database: Database, servers):
-        feed, store = PostgresServiceFeed(database), PostgresServiceStore(database)
-        number = insert(database)
-        start = from_now_on(database, feed)
-        with psycopg.connect(servers.database_url) as slow:
-            slow.execute("SELECT pg_current_xact_id()")
-            store.pull(Link(number, ME, 7), {"name": "Pulled"}, version="1")
-            assert feed.held_after(start) is None
-
-    def test_a_position_of_another_cluster_starts_over(self, database: Database):
-        feed = PostgresServiceFeed(database)
-        assert feed.settled_after("12345/999999999/7").everything
-        assert feed.settled_after("nonsense").everything
-
-    def test_batches_are_bounded(self, database: Database):
-        feed = PostgresServiceFeed(database)
-        start = feed.settled_after(None).cursor
-        numbers = [insert(database, slug=f"s{n}") for n in range(5)]
-        handed_out, cursor, keys = [], start, set()
-        while len(handed_out) < len(numbers):
-            batch = settled(feed, cursor, limit=3)
-            assert 0 < len(batch.service_ids) <= 3
-            handed_out, cursor = handed_out + list(batch.service_ids), batch.cursor
-            keys.add(batch.key)
-        assert handed_out == numbers
-        assert len(keys) > 1
-
-    @pytest.mark.parametrize("limit", [1, 2, 3, 4, 500])
-    def test_transactions_are_read_by_number_not_by_its_digits(self, database: Database, limit: int):
-        """From 999 to 1000 their numbers grow by a digit."""
-        feed = PostgresServiceFeed(database)
-        for xid in (1, 100, 8, 12, 9, 99, 10):  # all long over: PostgreSQL begins at some 700
-            run(database, CHANGED_IN, f"changed in {xid}", str(xid))
-        epoch, _, _ = feed.settled_after(None).cursor.split("/")
-        cursor, handed_out = f"{epoch}/1/9", list[str]()
-        while (batch := feed.settled_after(cursor, limit=limit)).service_ids:
-            assert batch.cursor != cursor, "a reader comes further"
-            handed_out, cursor = [*handed_out, *batch.service_ids], batch.cursor
-        assert handed_out == [f"changed in {xid}" for xid in (8, 9, 10, 12, 99, 100)]
 
 
 class TestConcerned:

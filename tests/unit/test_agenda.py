@@ -3,8 +3,8 @@
 import threading
 from collections import Counter
 
-from calcom_pipeline.app.webhooks.agenda import Agenda, AgendaEntry
-from calcom_pipeline.app.webhooks.tasks import TaskThreads
+from calcom_pipeline.app.agenda import Agenda, AgendaEntry
+from calcom_pipeline.app.tasks import TaskThreads
 from tests.support.waiting import until
 
 

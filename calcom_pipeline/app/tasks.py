@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Self
 
-from calcom_pipeline.app.webhooks.agenda import Agenda, AgendaEntry
+from calcom_pipeline.app.agenda import Agenda, AgendaEntry
 
 # Threads that stay for the next task once there is none; more begin while all are busy.
 _SPARE = 2
