@@ -6,7 +6,7 @@ from pathlib import Path
 
 from calcom_pipeline.adapters.observability.structured_log import event_logger
 from calcom_pipeline.defs.account import Account
-from calcom_pipeline.defs.run_process import account_of_job, job_of_this_process, knows_its_place
+from calcom_pipeline.defs.run_process import account_of_job, is_retention, job_of_this_process
 from calcom_pipeline.defs.stopped import StoppedAccount
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.settings import accounts_folder, load_settings, serves_environment
@@ -28,7 +28,7 @@ def known_accounts() -> tuple[list[Account], list[StoppedAccount]]:
     only = account_of_job(job, described_names(folder))
     if only is not None:
         account = Account.described(partial(read_account, folder, only))
-        return [replace(account, is_first=knows_its_place(job, only) and _is_first(only))], []
+        return [replace(account, is_first=is_retention(job, only) and _is_first(only))], []
     own = [Account.from_environment()] if serves_environment() else []
     if not own:
         load_settings()  # what all share: an unknown variable or a missing server stops the location

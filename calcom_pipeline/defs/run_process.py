@@ -32,6 +32,6 @@ def account_of_job(job: str | None, accounts: Iterable[str]) -> str | None:
     return max(owners, key=len, default=None)  # agency_a_b_full_sync is no job of agency_a's
 
 
-def knows_its_place(job: str | None, account: str) -> bool:
-    """Whether that job of the account's is another one where the account is the first of all."""
+def is_retention(job: str | None, account: str) -> bool:
+    """Whether it is the account's job that sees to the instance too, where the account is the first of all."""
     return job == f"{account}_{_OF_ALL}"

@@ -1,4 +1,4 @@
-"""Small rules about text: what a hash covers, what a list setting looks like."""
+"""Small rules about text: what a hash covers, how a number of things is called."""
 
 import hashlib
 import json
@@ -20,3 +20,8 @@ def short_hash(secret: str) -> str:
 def snake_case(name: str) -> str:
     """`OutcomeUnknown` as `outcome_unknown`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """`1 service`, `1,200 services`; `several` is `one` and an s unless it is given."""
+    return f"1 {one}" if number == 1 else f"{number:,} {several or one + 's'}"

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from calcom_pipeline.app.reports.models import Backlogs, Concern, LastRun, ReadAge, ReportPart, Traffic, Webhooks
 from calcom_pipeline.domain.reports.verdict import age
+from calcom_pipeline.domain.text import counted
 
 #: A fact older than that is late: sensors apply them every few seconds, a run of Dagster takes some more.
 _FACT_LATE = timedelta(minutes=5)
@@ -41,16 +42,16 @@ def _late(reads: Sequence[ReadAge], now: datetime) -> Iterator[Concern]:
 def _waiting(backlogs: Backlogs, now: datetime) -> Iterator[Concern]:
     if backlogs.oldest_fact_at is not None and now - backlogs.oldest_fact_at > _FACT_LATE:
         waits = age(now - backlogs.oldest_fact_at)
-        sentence = f"Cached free times may be wrong: {_number(backlogs.facts, 'change')} not told to Redis for {waits}."
+        sentence = f"Cached free times may be wrong: {counted(backlogs.facts, 'change')} not told to Redis for {waits}."
         yield Concern("facts_late", sentence, "calcom-pipeline sync caches")
     if backlogs.quarantined:
         rows = ", ".join(f"{number} of {stream}" for stream, number in backlogs.quarantined.items())
         yield Concern("quarantined", f"Rows that could not be read: {rows}.", "calcom-pipeline quarantine list")
     if backlogs.doubtful_bookings:
-        sentence = f"Nobody knows yet whether {_number(backlogs.doubtful_bookings, 'booking')} came about."
+        sentence = f"Nobody knows yet whether {counted(backlogs.doubtful_bookings, 'booking')} came about."
         yield Concern("outcome_unknown", sentence, "calcom-pipeline sync bookings", serious=False)
     if backlogs.missing_event_types:
-        number = _number(backlogs.missing_event_types, "event type")
+        number = counted(backlogs.missing_event_types, "event type")
         sentence = f"Cal.com does not list {number} any more; kept until it is proven that they are gone."
         yield Concern("missing_event_types", sentence, "calcom-pipeline status", serious=False)
 
@@ -76,11 +77,11 @@ def _not_delivered(webhooks: Webhooks) -> Iterator[Concern]:
         sentence = f"Webhook subscription {first.scope}{more}: {first.reason}."
         yield Concern("webhooks_wrong", sentence, "calcom-pipeline webhooks ensure")
     if webhooks.arrivals is not None and webhooks.arrivals.are_silent:
-        sentence = f"No webhook arrives: {_number(webhooks.arrivals.lost, 'change')} found by polling alone."
+        sentence = f"No webhook arrives: {counted(webhooks.arrivals.lost, 'change')} found by polling alone."
         yield Concern("webhooks_silent", sentence, "calcom-pipeline webhooks status")
     given_up = _sum(webhooks.deliveries, "quarantined")
     if given_up:
-        sentence = f"{_number(given_up, 'delivery', 'deliveries')} could not be dealt with."
+        sentence = f"{counted(given_up, 'delivery', 'deliveries')} could not be dealt with."
         yield Concern("deliveries_given_up", sentence, serious=False)
 
 
@@ -98,7 +99,3 @@ def _failed(runs: ReportPart[Sequence[LastRun]]) -> Iterator[Concern]:
 
 def _sum(numbers: Mapping[str, int], *names: str) -> int:
     return sum(numbers.get(name, 0) for name in names)
-
-
-def _number(number: int, one: str, several: str = "") -> str:
-    return f"1 {one}" if number == 1 else f"{number:,} {several or one + 's'}"

@@ -23,6 +23,7 @@ from calcom_pipeline.defs.services.shown import (
     trouble_table,
 )
 from calcom_pipeline.domain.services.attention import TROUBLE_KINDS
+from calcom_pipeline.domain.text import counted
 
 _LOOK_SECONDS = 60.0  # a check that waits for the limit longer than that says so
 _WARN, _ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
@@ -53,14 +54,15 @@ def _in_sync(now: ServicesNow, account: Account, container: Container) -> dg.Ass
     )
 
 
-def _nothing_left(now: ServicesNow, container: Container) -> dg.AssetCheckResult:
-    """Where nothing may be written, a plan that waits is only a warning."""
-    is_auto = container.services.apply_mode == "auto"
-    description = f"{len(now.left)} services would be written now." if now.left else "Nothing is left to write."
+def _nothing_left(now: ServicesNow, container: Container, *, just_synced: bool) -> dg.AssetCheckResult:
+    """Where nothing may be written, a plan that waits is only a warning; so is what the next sync will write."""
+    may_write = container.services.apply_mode == "auto"
+    would = f"{counted(len(now.left), 'service')} would be written now."
+    description = would if now.left else "Nothing is left to write."
     return dg.AssetCheckResult(
         check_name=NOTHING_LEFT,
         passed=not now.left and not now.unread,
-        severity=_ERROR if is_auto and not now.unread else _WARN,
+        severity=_ERROR if may_write and just_synced and not now.unread else _WARN,
         description=f"Cal.com could not be asked: {now.unread}" if now.unread else description,
         metadata={**({"left": left_table(now)} if now.left else {}), "services left to write": len(now.left)},
     )
@@ -68,7 +70,8 @@ def _nothing_left(now: ServicesNow, container: Container) -> dg.AssetCheckResult
 
 def _nothing_held(now: ServicesNow, account: Account) -> dg.AssetCheckResult:
     held = now.held_actions()
-    description = f"{len(held)} services wait until somebody approves them.\n\n{held_table(now, account).md_str}"
+    wait = counted(len(held), "service waits", "services wait")
+    description = f"{wait} for somebody's approval.\n\n{held_table(now, account).md_str}"
     return dg.AssetCheckResult(
         check_name=NOTHING_HELD,
         passed=not held,
@@ -99,7 +102,12 @@ def _planned_again(account: Account) -> dg.AssetChecksDefinition:
                 rules=container.services.plan_rules,
                 now=utc_now,
             )
-        results = (_in_sync(now, account, container), _nothing_left(now, container), _nothing_held(now, account))
+        just_synced = key in context.op_execution_context.job_def.asset_layer.executable_asset_keys
+        results = (
+            _in_sync(now, account, container),
+            _nothing_left(now, container, just_synced=just_synced),
+            _nothing_held(now, account),
+        )
         wanted = {check.name for check in context.op_execution_context.selected_asset_check_keys}
         yield from (result for result in results if result.check_name in wanted)
 

@@ -15,6 +15,7 @@ from calcom_pipeline.defs.failures import dagster_failures
 from calcom_pipeline.defs.kept_open import look_container
 from calcom_pipeline.defs.maintenance.leases import leased
 from calcom_pipeline.defs.timing import look_distance, requested, sensor_status
+from calcom_pipeline.domain.text import counted
 
 
 def drain_webhook_inbox(context: dg.OpExecutionContext, container: dg.ResourceParam[Container]) -> int:
@@ -71,7 +72,8 @@ def webhook_inbox(account: Account) -> dg.SensorDefinition:
         if not backlog.open:
             return dg.SkipReason("The inbox of webhooks is empty")
         if not backlog.due:
-            return dg.SkipReason(f"{backlog.open} deliveries are being dealt with, or wait for their next attempt")
-        return requested(f"webhooks:{backlog.key}:{now:%Y%m%dT%H%M}", f"{backlog.due} deliveries of webhooks")
+            return dg.SkipReason(f"Deliveries that are being dealt with, or wait for another attempt: {backlog.open}")
+        cause = f"{counted(backlog.due, 'delivery', 'deliveries')} of webhooks"
+        return requested(f"webhooks:{backlog.key}:{now:%Y%m%dT%H%M}", cause)
 
     return look

@@ -130,7 +130,9 @@ class TestLaunchpad:
         done = press(instance, "services_sync", {"services": [first]})
         assert metadata(done, "service_sync")["services written"] == 1
         assert [link.service_id for link in container.services.store.links()] == [first]
-        assert not checks(done)["nothing_left_to_sync"].passed
+        left = checks(done)["nothing_left_to_sync"]
+        assert (left.passed, left.severity) == (False, dg.AssetCheckSeverity.ERROR)
+        assert (left.description or "").startswith("1 service would be written now.")
 
     def test_plan_only_writes_nothing_and_says_how_to_go_on(self, instance, container: Container, sandbox):
         add(container, "First")
@@ -201,6 +203,11 @@ class TestHealth:
         assert not found["nothing_left_to_sync"].passed
         assert not found["mirror_complete"].passed
         assert found["slugs_are_unique"].passed
+
+    def test_what_the_next_sync_will_write_is_no_error(self, instance, container: Container):
+        add(container, "Massage")
+        left = checks(run(instance, "health"))["nothing_left_to_sync"]
+        assert (left.passed, left.severity) == (False, dg.AssetCheckSeverity.WARN)
 
     def test_it_is_scheduled_and_reads_and_writes_nothing_else(self):
         repository = defs.get_repository_def()

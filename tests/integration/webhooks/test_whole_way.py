@@ -114,7 +114,7 @@ def test_erasing_a_person_reaches_the_spool_of_this_machine(container: Container
     judged = group.intake().judge(raw, signature(raw))
     group.spool.put([judged])  # type: ignore[list-item]
     done = command("erase", "carol@example.org", environment=variables)
-    assert "1 deliveries of webhooks" in done.stdout
+    assert "1 delivery of webhooks" in done.stdout
     assert group.spool.oldest() is None
     assert fetch(container.database, "SELECT count(*) FROM webhook_inbox WHERE body <> ''") == [(0,)]
 
