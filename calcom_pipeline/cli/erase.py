@@ -23,6 +23,7 @@ def erase(output: Output, who: str) -> int:
     from calcom_pipeline.bootstrap.container import ready_container
     from calcom_pipeline.clock import utc_now
     from calcom_pipeline.domain.addresses import canonical_number
+    from calcom_pipeline.domain.text import counted
     from calcom_pipeline.settings import load_settings
 
     who = sys.stdin.readline().strip() if who == "-" else who.strip()
@@ -32,10 +33,12 @@ def erase(output: Output, who: str) -> int:
         unspool(container.deliveries.spool, container.deliveries.inbox)  # where erasing reaches them
         receipt = container.bookings.eraser.erase(who, now=utc_now())
     output.line(f"Receipt {receipt.id} of {receipt.erased_at:%Y-%m-%d %H:%M:%S} UTC for {receipt.subject}:")
-    output.line(f"  {receipt.bookings} bookings, {receipt.quarantined} records in quarantine, {receipt.users} user")
+    bookings, records = counted(receipt.bookings, "booking"), counted(receipt.quarantined, "record")
+    output.line(f"  {bookings}, {records} in quarantine, {counted(receipt.users, 'user')}")
     if receipt.deliveries:
-        output.line(f"  {receipt.deliveries} deliveries of webhooks")
+        output.line(f"  {counted(receipt.deliveries, 'delivery', 'deliveries')} of webhooks")
     if receipt.still_host_of:
-        output.line(f"  still named as a host of {receipt.still_host_of} bookings: Cal.com has to forget its own users")
+        of = counted(receipt.still_host_of, "booking")
+        output.line(f"  still named as a host of {of}: Cal.com has to forget its own users")
     output.result("erase", {"receipt": asdict(receipt)})
     return exit_codes.OK

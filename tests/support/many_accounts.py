@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +24,6 @@ from tests.support.web import free_port
 START_SECONDS: Final = 600
 _LOCATION: Final = '{repositoryLocationName: "calcom_pipeline", repositoryName: "__repository__", pipelineName: "%s"}'
 _TICK: Final = os.sysconf("SC_CLK_TCK")
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,10 @@ class ManyAccounts:
         return {kind: _with_descendants(pid) for kind, pid in roots.items()} | {"up": [self.up.process.pid]}
 
     def memory(self) -> dict[str, int]:
-        """Megabytes by kind; of the servers' processes each counts what they share."""
+        """Megabytes by kind; what several processes share counts once, a part of it for each (PSS).
+
+        Of PostgreSQL's a plain sum would count its shared buffers for each session that has touched them.
+        """
         return {kind: round(sum(map(_megabytes, pids))) for kind, pids in self.processes().items()}
 
 
@@ -201,7 +204,8 @@ def _seconds(pid: int) -> float:
 
 def _megabytes(pid: int) -> float:
     with suppress(OSError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 2**20
+        kilobytes = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+        return int(kilobytes[1]) / 1024 if kilobytes else 0.0
     return 0.0
 
 

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
@@ -153,9 +154,10 @@ class WarmProcess:
         return code
 
     def send_signal(self, number: int) -> None:
-        """Unless it has ended."""
+        """Unless it has ended; that its starter has not told of that yet makes no difference."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         """Ask it to end."""

@@ -82,7 +82,7 @@ def test_the_sensor_names_what_is_due_and_says_when_nothing_is(container: Contai
     assert "1 still open" in done.stdout
     waits = look()
     assert isinstance(waits, dg.SkipReason)
-    assert "1 deliveries" in str(waits.skip_message)
+    assert "wait for another attempt: 1" in str(waits.skip_message)
 
 
 _KEEPS_AND_STALLS = """
