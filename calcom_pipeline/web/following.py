@@ -77,18 +77,22 @@ class FollowTask:
         """Deal with what is due; seconds until the next look."""
         try:
             again = self._follow()
-        except PipelineError as error:
+        except Exception as error:  # noqa: BLE001 - a bug in one is told with its name, and ends nobody's following
             self._tell(error)
             return max(self._look_seconds, _AFTER_FAILURE_SECONDS)
         self._trouble = ""
         return self._look_seconds if again is None else min(again, self._look_seconds)
 
-    def _tell(self, error: PipelineError) -> None:
-        """Once, as long as it stays the same."""
-        if self._trouble != type(error).__name__:
-            self._trouble = type(error).__name__
-            account = self._container.settings.account
-            _log.warning(f"{self._name}_failed", account=account, kind=self._trouble, advice=error.advice)
+    def _tell(self, error: Exception) -> None:
+        """Once, as long as it stays the same. The text of what nobody foresaw may hold anything, and is not told."""
+        if self._trouble == type(error).__name__:
+            return
+        self._trouble = type(error).__name__
+        fields = {"account": self._container.settings.account, "kind": self._trouble}
+        if isinstance(error, PipelineError):
+            _log.warning(f"{self._name}_failed", **fields, advice=error.advice)
+        else:
+            _log.error(f"{self._name}_failed", **fields)
 
 
 class _DueDeliveries:

@@ -11,6 +11,7 @@ from calcom_pipeline.web.following import FollowTask
 
 HERE: Any = SimpleNamespace(settings=SimpleNamespace(account="agency_a"))
 AWAY = StoreError("PostgreSQL is away", advice="Start it.")
+BUG = ZeroDivisionError("of carol@example.org")
 
 
 def task(answers: list[float | Exception | None], look_seconds: float) -> FollowTask:
@@ -27,7 +28,7 @@ def task(answers: list[float | Exception | None], look_seconds: float) -> Follow
 
 @pytest.mark.parametrize(
     ("look_seconds", "answer", "next_look"),
-    [(1.0, None, 1.0), (10.0, 2.0, 2.0), (1.0, 2.0, 1.0), (1.0, AWAY, 5.0), (60.0, AWAY, 60.0)],
+    [(1.0, None, 1.0), (10.0, 2.0, 2.0), (1.0, 2.0, 1.0), (1.0, AWAY, 5.0), (60.0, AWAY, 60.0), (1.0, BUG, 5.0)],
 )
 def test_it_looks_again_in_its_time_or_sooner_and_at_a_server_that_is_away_no_sooner_than_in_5_seconds(
     look_seconds: float, answer: float | Exception | None, next_look: float
@@ -45,3 +46,12 @@ def test_a_failure_is_told_once_as_long_as_it_stays_the_same(caplog: pytest.LogC
     assert told == [1, 1, 1, 2]
     assert '"account": "agency_a"' in caplog.records[0].getMessage()
     assert "clearing_failed" in caplog.records[0].getMessage()
+
+
+def test_a_bug_is_an_error_with_the_name_of_its_task_and_without_its_text(caplog: pytest.LogCaptureFixture):
+    task([BUG], 1.0).work()
+    (told,) = caplog.records
+    assert told.levelno == logging.ERROR
+    assert "clearing_failed" in told.getMessage()
+    assert "ZeroDivisionError" in told.getMessage()
+    assert "carol" not in told.getMessage()
