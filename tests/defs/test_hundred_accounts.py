@@ -22,6 +22,7 @@ ACCOUNTS: Final = int(os.environ.get("MANY_ACCOUNTS", "100"))
 IDLE_MINUTES: Final = float(os.environ.get("MANY_IDLE_MINUTES", "60"))
 LIMIT: Final = 120
 SYNC_SECONDS: Final = 3600
+SETTLE_SECONDS: Final = 600
 BOUND: Final = 1.1
 IDLE_SHARE: Final = 0.30
 
@@ -84,14 +85,15 @@ def idle(many: ManyAccounts) -> Iterator[str]:
     many.receive()
     many.begin()
     settle(many)
-    before, memory = Cpu.now(many.processes()), many.memory()
+    memory = at_rest(many)
+    before = Cpu.now(many.processes())
     calls, end = calls_of(many), time.monotonic() + IDLE_MINUTES * 60
     while time.monotonic() < end:
         time.sleep(min(60.0, max(0.0, end - time.monotonic())))
         print(f"  {Cpu.now(many.processes()).since(before)}; {many.statuses()}; {many.memory()}", flush=True)
-    spent, grown = Cpu.now(many.processes()).since(before), many.memory()
-    share = spent.ours / spent.at
-    print(f"idle: {spent}; {share:.0%} of a core; {calls_of(many) - calls} calls; memory {memory} to {grown} MB")
+    spent, calls = Cpu.now(many.processes()).since(before), calls_of(many) - calls
+    share, grown = spent.ours / spent.at, at_rest(many)
+    print(f"idle: {spent}; {share:.0%} of a core; {calls} calls; memory {memory} to {grown} MB")
     if share >= IDLE_SHARE:
         yield f"{share:.0%} of a core while nothing happens"
     yield from (
@@ -107,6 +109,12 @@ def settle(many: ManyAccounts) -> None:
         return {f"{name}_services_sync" for name in many.names} <= ended
 
     print(f"settled after {wait_for(planned, SYNC_SECONDS, every=5):.0f} s: {many.statuses()}", flush=True)
+
+
+def at_rest(many: ManyAccounts) -> dict[str, int]:
+    """Megabytes by kind while no run is under way: each of them, some at once, takes its own beside what it shares."""
+    wait_for(lambda: not many.is_running(), SETTLE_SECONDS, every=0.5)
+    return many.memory()
 
 
 def calls_of(many: ManyAccounts) -> int:

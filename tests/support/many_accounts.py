@@ -23,6 +23,8 @@ from tests.support.web import free_port
 
 START_SECONDS: Final = 600
 _LOCATION: Final = '{repositoryLocationName: "calcom_pipeline", repositoryName: "__repository__", pipelineName: "%s"}'
+#: Processes of a code server without a run: itself, what runs are forked from, and what looks after that one.
+_SERVING: Final = 3
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -151,6 +153,11 @@ class ManyAccounts:
         """How many runs there are in each state."""
         states = [status for _, status in self.runs()]
         return {state: states.count(state) for state in sorted(set(states))}
+
+    def is_running(self) -> bool:
+        """Whether a run is waiting or under way, or its process has not ended yet."""
+        under_way = self.statuses().keys() - {"SUCCESS", "FAILURE", "CANCELED"}
+        return bool(under_way) or len(self.processes()["code server"]) > _SERVING
 
     def _is_loaded(self) -> bool:
         with suppress(requests.RequestException, ValueError, KeyError, TypeError):

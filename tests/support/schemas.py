@@ -41,17 +41,21 @@ SELECT relname FROM ours WHERE pg_sequence_last_value(oid) IS NOT NULL"""
 _SMALL_BYTES = 128 << 10
 # No trigger of ours and no foreign key hears of it: a table is emptied in whatever order.
 _SESSION = "SET session_replication_role = replica; SET client_min_messages = error"
-_PATIENCE = "SET LOCAL lock_timeout = '200ms'"
+_PATIENCE = "SELECT set_config('lock_timeout', %s, true)"
+# Between tests: dropping a schema costs less than waiting longer for what still runs there.
+PATIENCE_MS = 200
 
 
 class Schemas:
     """The empty schemas of one worker, each as the migrations of this release leave it.
 
     All that is done to them goes over one connection: a new one costs the server more than what is asked over it.
+    What holds a lock of a schema is waited for `patience_ms`.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience_ms: int = PATIENCE_MS) -> None:
         self._url = url
+        self._patience = f"{patience_ms}ms"
         self._spare: list[str] = []
         self._defined: dict[str, tuple[object, ...]] = {}
         self._connection: psycopg.Connection | None = None
@@ -71,7 +75,7 @@ class Schemas:
     def give_back(self, name: str) -> None:
         """Empty it for the next test, or drop it."""
         defined = self._defined.pop(name, None)
-        if defined is not None and self.ask(lambda connection: _emptied(connection, name, defined)):
+        if defined is not None and self.ask(lambda connection: self._emptied(connection, name, defined)):
             self._defined[name] = defined
             self._spare.append(name)
         else:
@@ -99,6 +103,18 @@ class Schemas:
             self._connection.close()
             self._connection = None
 
+    def _emptied(self, connection: psycopg.Connection, name: str, defined: tuple[object, ...]) -> bool:
+        """Whether it is as it was made, and empty now; not so if something still runs there."""
+        try:
+            with connection.transaction():
+                connection.execute(_PATIENCE, (self._patience,))
+                if _definition(connection, name) != defined:
+                    return False
+                _empty(connection, name)
+        except psycopg.errors.LockNotAvailable:
+            return False
+        return True
+
     def _connected(self) -> psycopg.Connection:
         if self._connection is None:
             self._connection = psycopg.connect(self._url, user=ADMINISTRATOR, autocommit=True)
@@ -114,19 +130,6 @@ def _definition(connection: psycopg.Connection, name: str) -> tuple[object, ...]
             return (*defined, *connection.execute(migrated).fetchall())
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return ()
-
-
-def _emptied(connection: psycopg.Connection, name: str, defined: tuple[object, ...]) -> bool:
-    """Whether it is as it was made, and empty now; not so if something still runs there."""
-    try:
-        with connection.transaction():
-            connection.execute(_PATIENCE)
-            if _definition(connection, name) != defined:
-                return False
-            _empty(connection, name)
-    except psycopg.errors.LockNotAvailable:
-        return False
-    return True
 
 
 def _empty(connection: psycopg.Connection, name: str) -> None:

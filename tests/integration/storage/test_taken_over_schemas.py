@@ -10,12 +10,14 @@ from calcom_pipeline.adapters.postgres.migrations import migrate, shipped_migrat
 from tests.support.schemas import Schemas
 from tests.support.tables import fetch
 
+# PostgreSQL's own vacuum holds locks of tables, and of its catalog, that it gives up when another waits for a second.
+VACUUM_MS = 60_000
 INSERT = "INSERT INTO services (name, slug, duration_minutes) SELECT 'n', 's' || n, 30 FROM generate_series(1, {}) n"
 
 
 @pytest.fixture
 def made(servers: local.Servers) -> Iterator[Schemas]:
-    found = Schemas(servers.database_url)
+    found = Schemas(servers.database_url, patience_ms=VACUUM_MS)
     yield found
     found.end()
 
@@ -24,8 +26,6 @@ def made(servers: local.Servers) -> Iterator[Schemas]:
 def used(servers: local.Servers, schema_name: str, made: Schemas) -> Iterator[Database]:
     with open_database(servers.database_url, schema=schema_name) as database:
         migrate(database, shipped_migrations())
-        with database.transaction("Testing") as cursor:  # a vacuum that is under way would keep it from being emptied
-            cursor.execute(b"ALTER TABLE services SET (autovacuum_enabled = false)")
         made.keep(schema_name)
         yield database
 
