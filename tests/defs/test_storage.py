@@ -12,7 +12,11 @@ from tests.support.waiting import until
 __all__ = ["dagster_database", "own_instance"]
 
 STATEMENTS = 30
-OF_IT = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+# PostgreSQL's own vacuum is in there too, and may not be ended.
+OF_IT = (
+    "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+    "AND backend_type = 'client backend'"
+)
 
 
 @pytest.fixture

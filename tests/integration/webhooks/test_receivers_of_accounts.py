@@ -62,6 +62,7 @@ def accounts(
 ) -> Iterator[Path]:
     """Two of them, with two accounts at Cal.com. Answers the folder."""
     monkeypatch.setenv("CALCOM_WEBHOOK_SPOOL_FOLDER", str(tmp_path / "spool"))
+    monkeypatch.setenv("DATABASE_URL", f"{servers.database_url}&application_name={schema_name}")
     with serve_sandbox("generated", event_types=3, teams=0, bookings=20, seed=11, limit=1_000_000) as other:
         for name, place in zip(ACCOUNTS, (sandbox, other), strict=True):
             describe_receiver(folder, name, schema_name, key=place.keys["owner"], base_url=place.url)
@@ -169,11 +170,11 @@ def linked_service(container: Container) -> tuple[str, int]:
     return service, link.event_type_id
 
 
-def own_connections(servers: local.Servers) -> int:
-    """Connections that PostgreSQL holds for this package."""
+def own_connections(servers: local.Servers, name: str) -> int:
+    """Connections that PostgreSQL holds for a test: others use it meanwhile."""
     with psycopg.connect(servers.database_url) as connection:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'calcom_pipeline'"
-        return connection.execute(query).fetchone()[0]  # type: ignore[index]
+        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+        return connection.execute(query, (name,)).fetchone()[0]  # type: ignore[index]
 
 
 def test_a_secret_opens_its_own_account_and_an_unknown_name_is_nowhere(root: str, tables: dict[str, Database]):
@@ -185,17 +186,18 @@ def test_a_secret_opens_its_own_account_and_an_unknown_name_is_nowhere(root: str
 
 
 def test_accounts_of_one_server_share_its_connections(
-    root: str, tables: dict[str, Database], servers: local.Servers, in_environment: dict[str, str]
+    root: str, tables: dict[str, Database], servers: local.Servers, schema_name: str
 ):
     """With one each it would be as many as accounts for the receivers, and as many for what follows."""
-    before = own_connections(servers)
+    before = own_connections(servers, schema_name)
+    assert before > 0
     for number in range(4):
         for name in ACCOUNTS:
             assert delivered(root, name, f"u{number}") == 200
     for name in ACCOUNTS:
         assert uids(tables[name]) == {"u0", "u1", "u2", "u3"}
         until(lambda name=name: not fetch(tables[name], "SELECT FROM webhook_inbox WHERE claims = 0"))
-    assert own_connections(servers) - before <= 3
+    assert own_connections(servers, schema_name) - before <= 3
 
 
 def test_what_is_wrong_with_one_is_told_and_stops_that_one_alone(
