@@ -1,27 +1,34 @@
 """What a process that looks again and again keeps open from one look to the next: connections, Dagster's instance.
 
-A look that finds nothing is a millisecond of work. Opening its connections and reading `dagster.yaml` took ten.
+A look that finds nothing is a millisecond of work. Opening its connections and reading `dagster.yaml` took ten. That
+the tables are those of this release is not looked at each time either: a run that a look starts does so itself.
 """
 
 import atexit
 import functools
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from threading import Lock
+from typing import Final
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
 from calcom_pipeline.adapters.postgres.pool import SessionPools
-from calcom_pipeline.bootstrap.container import Container, ready_container
+from calcom_pipeline.bootstrap.container import Container, open_container
 from calcom_pipeline.settings import Settings
+
+#: For so long tables that were those of this release are taken for such; a look that fails ends it.
+SCHEMA_SECONDS: Final = 300
 
 
 @contextmanager
 def look_container(settings: Settings) -> Generator[Container]:
     """As `ready_container`, over connections to PostgreSQL that stay for the next look. Raises what that does."""
-    with ready_container(settings, pools=_pools(os.getpid())) as container:
+    kept = _kept(os.getpid())
+    with open_container(settings, pools=kept.pools) as container, kept.schema_of(container):
         yield container
 
 
@@ -31,11 +38,32 @@ def instance_of(context: dg.SensorEvaluationContext) -> dg.DagsterInstance:
     return context.instance if ref is None else _instances(os.getpid()).opened(ref)
 
 
+class _Kept:
+    """Connections of all accounts, and when the schema of each was last found to be this release's."""
+
+    def __init__(self) -> None:
+        self.pools = SessionPools()
+        self._found_at: dict[tuple[str, str], float] = {}
+
+    @contextmanager
+    def schema_of(self, container: Container) -> Generator[None]:
+        """For the block. Raises what `Container.require_schema` does."""
+        schema = container.endpoints.database_url, container.settings.schema_name
+        try:
+            if time.monotonic() - self._found_at.get(schema, float("-inf")) > SCHEMA_SECONDS:
+                container.require_schema()
+                self._found_at[schema] = time.monotonic()
+            yield
+        except BaseException:
+            self._found_at.pop(schema, None)
+            raise
+
+
 @functools.cache  # by process id: a fork shares no connections
-def _pools(_pid: int) -> SessionPools:
-    pools = SessionPools()
-    atexit.register(pools.close)
-    return pools
+def _kept(_pid: int) -> _Kept:
+    kept = _Kept()
+    atexit.register(kept.pools.close)
+    return kept
 
 
 class _Instances:

@@ -41,6 +41,8 @@ from calcom_pipeline.settings.webhooks import WebhookSettings
 
 COMPONENT = "calcom_pipeline.CalcomAccount"
 FILE_NAME = "defs.yaml"
+# libyaml reads a file in a tenth of the time; each look reads its account's.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: Where `dg scaffold defs calcom_pipeline.CalcomAccount NAME` puts them.
 OWN_FOLDER = Path(__file__).parents[1] / "accounts"
 ACCOUNT_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
@@ -148,7 +150,7 @@ def attributes_of(folder: Path, name: str) -> dict[str, Any]:
     """
     file = folder / name / FILE_NAME
     try:
-        content: object = yaml.safe_load(file.read_bytes())
+        content: object = yaml.load(file.read_bytes(), Loader=_LOADER)  # noqa: S506 - a safe one, either way
     except (OSError, yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" (line {where.line + 1})" if where is not None else ""

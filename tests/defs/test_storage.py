@@ -1,11 +1,17 @@
 """Dagster's storage over connections that are kept."""
 
+import time
+from types import SimpleNamespace
+
 import psycopg
 import pytest
 from dagster import DagsterInstance
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import Engine
 from sqlalchemy.event import listen, remove
 
+from calcom_pipeline.defs import storage
+from calcom_pipeline.defs.storage import SURE_SECONDS
 from tests.support.dagster_runs import dagster_database, own_instance
 from tests.support.waiting import until
 
@@ -47,9 +53,28 @@ def test_a_connection_that_postgresql_closed_meanwhile_is_replaced(
     own_instance.get_runs_count()
     watcher.execute("SELECT pg_terminate_backend(pid) " + OF_IT)
     until(lambda: not connections(watcher))
+    ended = time.monotonic()
+    until(lambda: time.monotonic() - ended > SURE_SECONDS)
     assert own_instance.get_runs_count() == 0
     assert own_instance.all_asset_keys() == []
     assert connections(watcher) == 1
+
+
+def test_a_connection_that_has_just_been_tried_is_not_tried_again(
+    own_instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    now, tried, ping = time.monotonic(), list[object](), PGDialect_psycopg2.do_ping
+    monkeypatch.setattr(storage, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(PGDialect_psycopg2, "do_ping", lambda self, it: tried.append(it) or ping(self, it))
+    with DagsterInstance.get() as instance:
+        instance.get_runs_count()
+        before = len(tried)
+        for _ in range(STATEMENTS):
+            instance.get_runs_count()
+        assert len(tried) == before
+        now += SURE_SECONDS
+        instance.get_runs_count()
+        assert len(tried) == before + 1
 
 
 def test_an_instance_that_ends_leaves_no_connection(own_instance: DagsterInstance, watcher: psycopg.Connection):
