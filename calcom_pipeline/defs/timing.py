@@ -13,6 +13,7 @@ from calcom_pipeline.defs.kept_open import look_container
 #: Runs that the schedules of an account start by themselves, those of nights left out.
 RUNS_PER_HOUR = 41
 CAUSES_NAMED = 20  # a tag is read by people; the feed holds all of them
+_UNHURRIED = 2  # times as far apart
 _MINUTES = 60  # of an hour
 _DAY_HOURS = 24
 _LONGEST_TAG = 250  # Dagster keeps no longer ones
@@ -27,12 +28,15 @@ def least_distance(seconds: int) -> int:
     return max(1, seconds - 1)
 
 
-def look_distance(account: Account, seconds: int) -> int:
+def look_distance(account: Account, seconds: int, *, unhurried: bool = False) -> int:
     """The same for a sensor of an account: where there are many, each of them is looked at less often.
+
+    `unhurried`: nobody waits for what it finds, so it comes half as often as others there.
 
     A tick costs some 30 ms of CPU wherever it finds nothing; `CALCOM_LOOK_SECONDS_PER_ACCOUNT` bounds what all cost.
     """
-    return least_distance(max(seconds, math.ceil(account.accounts * account.at_load.look_seconds_per_account)))
+    apart = account.accounts * account.at_load.look_seconds_per_account
+    return least_distance(max(seconds, math.ceil(apart * _UNHURRIED if unhurried else apart)))
 
 
 def running(

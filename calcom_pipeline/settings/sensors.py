@@ -22,7 +22,8 @@ class SensorSettings(SettingsGroup):
         ge=0,
         le=60,
         description="No sensor of an account looks more often than so many seconds times the accounts of its code "
-        "location: of a hundred, every three minutes. 0: as if it were alone.",
+        "location: of a hundred, every three minutes; those of alerts and of event types half as often. 0: as if it "
+        "were alone.",
     )
     scheduled_runs_per_hour: int = Field(
         default=240,

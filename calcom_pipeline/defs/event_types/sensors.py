@@ -33,7 +33,7 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
     @dg.sensor(
         name=account.named("event_type_drift"),
         job_name=job,
-        minimum_interval_seconds=look_distance(account, account.at_load.event_type_look),
+        minimum_interval_seconds=look_distance(account, account.at_load.event_type_look, unhurried=True),
         default_status=sensor_status(account),
         description="Event types that somebody changed at Cal.com: a listing per owner, compared with the mirror.",
     )

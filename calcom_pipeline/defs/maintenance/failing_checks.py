@@ -30,7 +30,7 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
 
     @dg.sensor(
         name=account.named("failing_checks"),
-        minimum_interval_seconds=look_distance(account, _LOOK_SECONDS),
+        minimum_interval_seconds=look_distance(account, _LOOK_SECONDS, unhurried=True),
         default_status=sensor_status(account),
         description="Tells people, once until it is green again, of a check that has turned yellow or red "
         "(CALCOM_ALERT_WEBHOOK, CALCOM_ALERT_SMTP_URL).",

@@ -33,7 +33,7 @@ def sensors(account: Account) -> list[dg.SensorDefinition]:
 
     @dg.sensor(
         name=account.named("standstills"),
-        minimum_interval_seconds=look_distance(account, _LOOK_SECONDS),
+        minimum_interval_seconds=look_distance(account, _LOOK_SECONDS, unhurried=True),
         default_status=sensor_status(account),
         description="Tells people, once per cause, of what stands still without a run that fails: an open circuit, a "
         "blocked key, a position in the future, a run that does not end.",

@@ -88,6 +88,14 @@ def test_an_account_is_looked_at_less_often_the_more_there_are(
     assert look_distance(replace(one_of_them, accounts=accounts), seconds) == said
 
 
+@pytest.mark.parametrize(("accounts", "seconds", "said"), [(1, 30, 29), (10, 30, 35), (10, 60, 59), (100, 30, 359)])
+def test_a_sensor_that_nobody_waits_for_looks_half_as_often_where_there_are_many(
+    accounts: int, seconds: int, said: int
+):
+    one_of_them = Account.further(Settings())
+    assert look_distance(replace(one_of_them, accounts=accounts), seconds, unhurried=True) == said
+
+
 @pytest.mark.parametrize(
     ("accounts", "most", "apart"), [(1, 240, 1), (5, 240, 1), (6, 240, 2), (100, 240, 18), (100, 10_000, 1), (1, 10, 5)]
 )
