@@ -8,7 +8,8 @@ from dataclasses import replace
 import dagster as dg
 
 from calcom_pipeline.defs.account import Account, require_distinct
-from calcom_pipeline.defs.binding import bound, docstrings_read_once
+from calcom_pipeline.defs.asked_once import asked_once
+from calcom_pipeline.defs.binding import bound
 from calcom_pipeline.defs.described import known_accounts
 from calcom_pipeline.defs.location import of_account
 from calcom_pipeline.defs.maintenance import alerts, restarts
@@ -83,5 +84,5 @@ def _without_collection() -> Generator[None]:
 
 
 #: What Dagster loads; the one place where settings are read as a module is imported.
-with _without_collection(), docstrings_read_once():
+with _without_collection(), asked_once():
     defs = build_definitions()

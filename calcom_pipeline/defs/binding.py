@@ -8,13 +8,10 @@ Dagster shows and runs is the same, but that its page of resources lists those o
 # Dagster leaves PathLike in its decorators untyped.
 # pyright: reportUnknownMemberType=false
 
-import functools
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, cast
 
 import dagster as dg
-from dagster._core.definitions import inference  # its `parse` is docstring_parser's
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.build_resources import wrap_resources_for_execution
@@ -37,21 +34,6 @@ def bound(
         schedules=one.schedules,
         sensors=one.sensors,
     )
-
-
-@contextmanager
-def docstrings_read_once() -> Generator[None]:
-    """For the block: Dagster looks for parameters in the docstring of each function, which all accounts have in common.
-
-    Read for each account they take a twelfth of the time in which many are made.
-    """
-    names: dict[str, Any] = inference.__dict__
-    parse = names["parse"]
-    names["parse"] = functools.cache(parse)
-    try:
-        yield
-    finally:
-        names["parse"] = parse
 
 
 def _ready(

@@ -1,0 +1,76 @@
+"""While a location is made, what Dagster works out again for each account and each of its jobs is worked out once.
+
+Each of the functions below answers the same to the same question, and nobody changes what it answered. Asked anew they
+took two fifths of the time in which a hundred accounts are made. One that a release of Dagster does not have is left.
+"""
+
+import functools
+import sys
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from typing import Any, Final, cast
+
+#: Where it is defined, and its name; that of a method behind its class's.
+ASKED_OFTEN: Final = (
+    ("docstring_parser", "parse"),  # docstrings are looked through for parameters
+    ("inspect", "signature"),
+    ("dagster._core.decorator_utils", "get_function_params"),
+    ("dagster._core.definitions.resource_annotation", "get_resource_args"),
+    ("dagster._core.types.dagster_type", "resolve_dagster_type"),
+    ("dagster._config.pythonic_config.conversion_utils", "infer_schema_from_config_annotation"),
+    ("dagster._core.definitions.external_asset", "create_unexecutable_external_asset_from_assets_def"),
+    ("dagster._core.definitions.assets.job.asset_job", "get_asset_graph_for_job"),
+    ("dagster._core.definitions.job_definition", "JobDefinition._get_resource_requirements"),
+    ("dagster._core.definitions.assets.definition.assets_definition", "AssetsDefinition.get_resource_requirements"),
+    ("dagster._utils.schedules", "is_valid_cron_string"),
+)
+_OF_DAGSTER: Final = "dagster"
+# Of other things the one that was asked about counts, as that costs nothing to tell.
+_BY_VALUE: Final = (str, int, type(None))
+
+_Answer = Callable[..., Any]
+
+
+@contextmanager
+def asked_once() -> Generator[None]:
+    """For the block, in which this thread alone makes definitions."""
+    with ExitStack() as stack:
+        for module, name in ASKED_OFTEN:
+            for place, attribute in places_of(module, name):
+                answer = _of(place)[attribute]
+                stack.callback(setattr, place, attribute, answer)
+                setattr(place, attribute, _remembering(answer))
+        yield
+
+
+def places_of(module: str, name: str) -> list[tuple[Any, str]]:
+    """Where Dagster looks a function or a method up: its class, or the modules of Dagster's that have it."""
+    owner, _, attribute = name.rpartition(".")
+    defined = import_module(module)
+    if owner:
+        place = getattr(defined, owner, None)
+        return [(place, attribute)] if place is not None and attribute in _of(place) else []
+    answer = getattr(defined, name, None)
+    known = [each for each_name, each in list(sys.modules.items()) if each_name.split(".")[0].startswith(_OF_DAGSTER)]
+    return [(each, name) for each in known if answer is not None and _of(each).get(name) is answer]
+
+
+def _of(place: Any) -> Mapping[str, _Answer]:
+    return cast("Mapping[str, _Answer]", vars(place))
+
+
+def _remembering(answer: _Answer) -> _Answer:
+    known: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+
+    @functools.wraps(answer)
+    def once(*args: Any, **more: Any) -> Any:
+        asked = (*args, *more.values())
+        key = (*more, *(each if isinstance(each, _BY_VALUE) else id(each) for each in asked))
+        if key not in known:
+            given = answer(*args, **more)
+            # What was asked about stays, and its id with it.
+            known[key] = tuple(cast("Iterator[Any]", given)) if isinstance(given, Iterator) else given, asked
+        return known[key][0]
+
+    return once

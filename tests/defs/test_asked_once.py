@@ -1,0 +1,75 @@
+"""Definitions of many accounts, made in less time and no other ones."""
+
+from pathlib import Path
+from unittest.mock import patch
+
+import dagster as dg
+import pytest
+from dagster._core.definitions import inference
+from dagster._core.remote_representation.external_data import RepositorySnap
+from dagster._serdes import serialize_value
+
+from calcom_pipeline.definitions import build_definitions
+from calcom_pipeline.defs.asked_once import ASKED_OFTEN, asked_once, places_of
+from tests.support.described import describe
+
+ACCOUNTS = ("agency_a", "agency_b")
+
+
+@pytest.fixture
+def described_accounts(tmp_path: Path, in_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALCOM_ACCOUNTS_DIR", str(tmp_path / "accounts"))
+    for name in ACCOUNTS:
+        describe(tmp_path / "accounts", name, key=f"cal_key_of_{name}", database_schema=name)
+
+
+def made() -> tuple[str, set[str]]:
+    """The location as Dagster tells its UI and its daemon of it, and its jobs."""
+    repository = build_definitions().get_repository_def()
+    snap = RepositorySnap.from_def(repository)
+    return serialize_value(snap), {job.name for job in repository.get_all_jobs()}
+
+
+def test_the_definitions_are_those_that_dagster_makes_without_it(described_accounts: None):
+    with asked_once():
+        shown, jobs = made()
+    assert {f"{name}_full_sync" for name in ACCOUNTS} <= jobs
+    assert (shown, jobs) == made()
+
+
+@pytest.mark.parametrize(("module", "name"), ASKED_OFTEN)
+def test_dagster_has_what_is_asked_once_and_has_it_back_afterwards(module: str, name: str):
+    before = [(place, name, vars(place)[name]) for place, name in places_of(module, name)]
+    assert before
+    with asked_once():
+        assert all(vars(place)[name] is not answer for place, name, answer in before)
+    assert all(vars(place)[name] is answer for place, name, answer in before)
+
+
+def described(name: str) -> dg.OpDefinition:
+    def function(context: dg.OpExecutionContext, number: int) -> int:
+        """Doubles.
+
+        Args:
+            number: What is doubled.
+        """
+        return number * 2
+
+    return dg.op(name=name)(function)
+
+
+def test_the_docstring_that_functions_have_in_common_is_read_once_and_tells_each_of_them():
+    with patch.object(inference, "parse", wraps=inference.parse) as parse:
+        with patch("docstring_parser.parse", parse), asked_once():
+            ops = [described(f"op_{n}") for n in range(5)]
+        assert parse.call_count == 1
+        described("later")
+        assert parse.call_count > 1
+    assert {op.input_dict["number"].description for op in ops} == {"What is doubled."}
+
+
+def test_what_fails_is_told_each_time():
+    with asked_once():
+        for _ in range(2):
+            with pytest.raises(dg.DagsterInvalidDefinitionError):
+                dg.op(name="wrong", out=dg.Out({}))(lambda: None)
