@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import RLock
 
 from calcom_pipeline.app.event_types.ports import Written
 from calcom_pipeline.app.services.ports import ActionResult, StoredPlan
@@ -69,7 +70,7 @@ class Fuse:
 
 
 class FakeCalcom:
-    """Event types by id, with slugs unique per owner; everything written is counted."""
+    """Event types by id, with slugs unique per owner; everything written is counted. Threads may ask at once."""
 
     def __init__(self, event_types: Sequence[EventType] = (), *, teams: Sequence[Team] = (), fuse: Fuse | None = None):
         self.types = {e.id: e for e in event_types}
@@ -84,6 +85,7 @@ class FakeCalcom:
         self.refuses_members = False
         self._fuse = fuse or Fuse()
         self._next = max(self.types, default=0) + 1
+        self._guard = RLock()
 
     # reads
     def me(self) -> Profile:
@@ -104,7 +106,7 @@ class FakeCalcom:
     def list_owner(self, owner: Owner) -> Listed[EventType]:
         self._fuse.burn("listing")
         self.listings += 1
-        found = [e for e in self.types.values() if e.owner == owner]
+        found = [e for e in list(self.types.values()) if e.owner == owner]
         return Listed(tuple(found[: len(found) // 2] if self.half_listing else found))
 
     def get_event_type(self, event_type_id: int, *, owner: Owner | None = None) -> EventType:
@@ -121,9 +123,10 @@ class FakeCalcom:
         self._fuse.burn()
         if self.refuses(fields):
             raise Rejected("Cal.com does not like it")
-        if any(e.owner == owner and e.slug == fields["slug"] for e in self.types.values()):
-            raise Rejected("User already has an event type with this slug.")
-        made = self.stranger(owner, **{k: v for k, v in fields.items() if k not in self.ignores})
+        with self._guard:
+            if any(e.owner == owner and e.slug == fields["slug"] for e in self.types.values()):
+                raise Rejected("User already has an event type with this slug.")
+            made = self.stranger(owner, **{k: v for k, v in fields.items() if k not in self.ignores})
         self.created.append(made.id)
         self._fuse.burn()
         ignored = tuple(k for k, v in fields.items() if getattr(made, k) != v)
@@ -133,12 +136,13 @@ class FakeCalcom:
         self._fuse.burn()
         if self.refuses(changes):
             raise Rejected("Cal.com does not like it")
-        current = self.types[event_type.id]
         slug = changes.get("slug")
-        if any(e.owner == current.owner and e.slug == slug and e.id != current.id for e in self.types.values()):
-            raise Rejected("error_event_type_url_duplicate")
-        kept = {k: v for k, v in changes.items() if k not in self.ignores}
-        self.types[current.id] = replace(current, **kept)
+        with self._guard:
+            current = self.types[event_type.id]
+            if any(e.owner == current.owner and e.slug == slug and e.id != current.id for e in self.types.values()):
+                raise Rejected("error_event_type_url_duplicate")
+            kept = {k: v for k, v in changes.items() if k not in self.ignores}
+            self.types[current.id] = replace(current, **kept)
         self.patched.append((current.id, dict(changes)))
         self._fuse.burn()
         return Written(self.types[current.id], tuple(k for k in changes if k in self.ignores))
@@ -148,10 +152,11 @@ class FakeCalcom:
 
     # somebody else, behind our back
     def stranger(self, owner: Owner = ME, **fields: object) -> EventType:
-        number, self._next = self._next, self._next + 1
-        plain = EventType(id=number, owner=owner, slug=f"s{number}", title=f"T{number}", duration_minutes=30)
-        self.types[number] = replace(plain, **fields)
-        return self.types[number]
+        with self._guard:
+            number, self._next = self._next, self._next + 1
+            plain = EventType(id=number, owner=owner, slug=f"s{number}", title=f"T{number}", duration_minutes=30)
+            self.types[number] = replace(plain, **fields)
+            return self.types[number]
 
     def edit(self, event_type_id: int, **fields: object) -> None:
         self.types[event_type_id] = replace(self.types[event_type_id], **fields)
@@ -174,9 +179,10 @@ class FakeServices:
         self.pulled: list[str] = []
         self.known: dict[Owner, int] = {}
         self._fuse = fuse or Fuse()
+        self._guard = RLock()
 
     def services(self, ids: Sequence[str] | None = None) -> list[Service]:
-        return [s for s in self.rows.values() if ids is None or s.id in ids]
+        return [s for s in list(self.rows.values()) if ids is None or s.id in ids]
 
     def links(self) -> list[Link]:
         return list(self.stored.values())
@@ -227,9 +233,10 @@ class FakeServices:
         self.rows[service_id] = replace(row, **columns, version=str(int(row.version) + 1))
 
     def _store(self, link: Link) -> None:
-        taken = {x.event_type_id: x.service_id for x in self.stored.values() if x.event_type_id is not None}
-        assert taken.get(link.event_type_id, link.service_id) == link.service_id, "one writer per event type"
-        self.stored[link.service_id] = link
+        with self._guard:
+            taken = {x.event_type_id: x.service_id for x in self.stored.values() if x.event_type_id is not None}
+            assert taken.get(link.event_type_id, link.service_id) == link.service_id, "one writer per event type"
+            self.stored[link.service_id] = link
 
 
 class FakePlans:
