@@ -68,6 +68,17 @@ def test_the_docstring_that_functions_have_in_common_is_read_once_and_tells_each
     assert {op.input_dict["number"].description for op in ops} == {"What is doubled."}
 
 
+def test_what_somebody_has_kept_of_it_asks_each_time_afterwards():
+    with patch.object(inference, "parse", wraps=inference.parse) as parse, patch("docstring_parser.parse", parse):
+        with asked_once():
+            kept = inference.parse
+            kept("Doubles.")
+            kept("Doubles.")
+            assert parse.call_count == 1
+        kept("Doubles.")
+        assert parse.call_count == 2
+
+
 def test_what_fails_is_told_each_time():
     with asked_once():
         for _ in range(2):

@@ -2,14 +2,14 @@
 
 import pytest
 
-from bench.planner import measured
+from bench.planner import measured, peak_of, situation
 from tests.faults.harness import machine
 
 
 def test_planning_holds_memory_in_proportion_to_its_input():
-    small, large = measured(500), measured(2_000)
-    assert large.counts["push"] == 4 * small.counts["push"] > 0
-    assert large.peak_bytes / small.peak_bytes < 4 * 1.5
+    (small, pushes), (large, more_pushes) = peak_of(situation(500)), peak_of(situation(2_000))
+    assert more_pushes["push"] == 4 * pushes["push"] > 0
+    assert large / small < 4 * 1.5
 
 
 @pytest.mark.proof
