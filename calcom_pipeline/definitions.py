@@ -1,20 +1,21 @@
 """The whole code location on one screen. Loads with nothing set, and touches no server while it loads."""
 
-import gc
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import dagster as dg
+from calcom_pipeline.defs.heap import without_collection
 
-from calcom_pipeline.defs.account import Account, require_distinct
-from calcom_pipeline.defs.asked_once import asked_once
-from calcom_pipeline.defs.binding import bound
-from calcom_pipeline.defs.described import known_accounts
-from calcom_pipeline.defs.location import of_account
-from calcom_pipeline.defs.maintenance import alerts, restarts
-from calcom_pipeline.defs.maintenance.leases import leased
-from calcom_pipeline.defs.stopped import StoppedAccount, definitions_of_stopped
+with without_collection():
+    import dagster as dg
+
+    from calcom_pipeline.defs.account import Account, require_distinct
+    from calcom_pipeline.defs.asked_once import asked_once
+    from calcom_pipeline.defs.binding import bound
+    from calcom_pipeline.defs.described import known_accounts
+    from calcom_pipeline.defs.location import of_account
+    from calcom_pipeline.defs.maintenance import alerts, restarts
+    from calcom_pipeline.defs.maintenance.leases import leased
+    from calcom_pipeline.defs.stopped import StoppedAccount, definitions_of_stopped
 
 
 def build_definitions(
@@ -67,22 +68,6 @@ def build_definitions(
     return definitions
 
 
-@contextmanager
-def _without_collection() -> Generator[None]:
-    """What is made here stays: looking for garbage in it would take a third of the time that many accounts need.
-
-    Nor is it looked at later: of a hundred accounts these are a million objects, half a second each time.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        if was_on:
-            gc.enable()
-
-
 #: What Dagster loads; the one place where settings are read as a module is imported.
-with _without_collection(), asked_once():
+with without_collection(), asked_once():
     defs = build_definitions()

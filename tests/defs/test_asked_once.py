@@ -10,7 +10,7 @@ from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
 
 from calcom_pipeline.definitions import build_definitions
-from calcom_pipeline.defs.asked_once import ASKED_OFTEN, asked_once, places_of
+from calcom_pipeline.defs.asked_once import ASKED_OF_CLASSES, ASKED_OFTEN, answers_of_classes, asked_once, places_of
 from tests.support.described import describe
 
 ACCOUNTS = ("agency_a", "agency_b")
@@ -44,6 +44,26 @@ def test_dagster_has_what_is_asked_once_and_has_it_back_afterwards(module: str, 
     with asked_once():
         assert all(vars(place)[name] is not answer for place, name, answer in before)
     assert all(vars(place)[name] is answer for place, name, answer in before)
+
+
+@pytest.mark.parametrize(("module", "name"), ASKED_OF_CLASSES)
+def test_classes_of_dagster_have_such_a_property_and_have_it_back_afterwards(module: str, name: str):
+    before = answers_of_classes(module, name)
+    assert before
+    with asked_once():
+        assert all(vars(place)[name] is answer for place, _, answer in before)
+    assert all(vars(place)[name] is asked for place, asked, _ in before)
+
+
+def test_a_property_that_looks_at_its_instance_is_left(monkeypatch: pytest.MonkeyPatch):
+    class Asking:
+        @property
+        def expected_type(self) -> type:
+            return self.kind
+
+    ((module, name),) = ASKED_OF_CLASSES
+    monkeypatch.setattr(f"{module}.Asking", Asking, raising=False)
+    assert Asking not in [place for place, _, _ in answers_of_classes(module, name)]
 
 
 def described(name: str) -> dg.OpDefinition:
