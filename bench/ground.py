@@ -85,7 +85,8 @@ def run(module: str, environment: Mapping[str, str], *, python: str = sys.execut
     seconds = time.perf_counter() - began
     lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
     told = json.loads(lines[-1]) if lines else {}
-    words = (ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"])[-1]
+    spoken = [line for line in ended.stderr.strip().splitlines() if not line.startswith("WARNING")]
+    words = (spoken or [f"exit code {ended.returncode}"])[-1]
     return Run(told, seconds, words if ended.returncode else "")
 
 
