@@ -23,7 +23,7 @@ from tests.support.up import Up, wait_for
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(1800)]
 TIMES = 30
-PAUSE_SECONDS = 2.5  # a booking costs three calls, and the sandbox grants 120 a minute
+PAUSE_SECONDS = 5.0  # a booking costs five calls, looks at free times included, and the sandbox grants 120 a minute
 MIRROR_SECONDS, CACHE_SECONDS, EDIT_SECONDS = 2.0, 1.0, 10.0
 #: Some twelve calls follow an edit, its run's included: more of them than the limit of 120 a minute has room for wait.
 ROOM_SECONDS = 8
