@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from typing import Any, Final, cast
 
+from dagster_shared.utils.warnings import disable_dagster_warnings
+
 #: Where it is defined, and its name; that of a method behind its class's.
 ASKED_OFTEN: Final = (
     ("docstring_parser", "parse"),  # docstrings are looked through for parameters
@@ -25,6 +27,8 @@ ASKED_OFTEN: Final = (
 )
 #: Where classes have a property that answers for all instances alike, and its name.
 ASKED_OF_CLASSES: Final = (("dagster._core.definitions.resource_requirement", "expected_type"),)
+#: Whether the assets of a job have their resources: each was asked when it got them, and the job is asked as a whole.
+ASKED_BEFORE: Final = (("dagster._core.definitions.assets.job.asset_job", "check_resources_satisfy_requirements"),)
 _OF_DAGSTER: Final = "dagster"
 
 _Answer = Callable[..., Any]
@@ -36,12 +40,14 @@ def asked_once() -> Generator[None]:
 
     What a module of Dagster's that is first imported in the block has kept of it asks each time afterwards.
     """
-    with ExitStack() as stack:
-        for module, name in ASKED_OFTEN:
+    # Dagster hides its notices about itself, and shows them again, more than a hundred times an account.
+    with ExitStack() as stack, disable_dagster_warnings():
+        for module, name in (*ASKED_OFTEN, *ASKED_BEFORE):
             for place, attribute in places_of(module, name):
                 answer = _of(place)[attribute]
                 stack.callback(setattr, place, attribute, answer)
-                setattr(place, attribute, _remembering(answer, stack))
+                short = _nothing if (module, name) in ASKED_BEFORE else _remembering(answer, stack)
+                setattr(place, attribute, short)
         for module, name in ASKED_OF_CLASSES:
             for place, asked, answer in answers_of_classes(module, name):
                 stack.callback(setattr, place, name, asked)
@@ -74,6 +80,10 @@ def answers_of_classes(module: str, name: str) -> list[tuple[type, property, Any
 
 def _of(place: Any) -> Mapping[str, _Answer]:
     return cast("Mapping[str, _Answer]", vars(place))
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """What a check answers that finds nothing wrong."""
 
 
 def _remembering(answer: _Answer, until: ExitStack) -> _Answer:

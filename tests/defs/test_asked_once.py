@@ -10,7 +10,14 @@ from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
 
 from calcom_pipeline.definitions import build_definitions
-from calcom_pipeline.defs.asked_once import ASKED_OF_CLASSES, ASKED_OFTEN, answers_of_classes, asked_once, places_of
+from calcom_pipeline.defs.asked_once import (
+    ASKED_BEFORE,
+    ASKED_OF_CLASSES,
+    ASKED_OFTEN,
+    answers_of_classes,
+    asked_once,
+    places_of,
+)
 from tests.support.described import describe
 
 ACCOUNTS = ("agency_a", "agency_b")
@@ -37,7 +44,7 @@ def test_the_definitions_are_those_that_dagster_makes_without_it(described_accou
     assert (shown, jobs) == made()
 
 
-@pytest.mark.parametrize(("module", "name"), ASKED_OFTEN)
+@pytest.mark.parametrize(("module", "name"), [*ASKED_OFTEN, *ASKED_BEFORE])
 def test_dagster_has_what_is_asked_once_and_has_it_back_afterwards(module: str, name: str):
     before = [(place, name, vars(place)[name]) for place, name in places_of(module, name)]
     assert before
@@ -64,6 +71,16 @@ def test_a_property_that_looks_at_its_instance_is_left(monkeypatch: pytest.Monke
     ((module, name),) = ASKED_OF_CLASSES
     monkeypatch.setattr(f"{module}.Asking", Asking, raising=False)
     assert Asking not in [place for place, _, _ in answers_of_classes(module, name)]
+
+
+def test_a_job_whose_assets_lack_a_resource_is_still_refused():
+    @dg.asset(required_resource_keys={"missing"})
+    def lacking() -> None: ...
+
+    with asked_once(), pytest.raises(dg.DagsterInvalidDefinitionError, match="missing"):
+        dg.Definitions(
+            assets=[lacking], jobs=[dg.define_asset_job("a_job", [lacking])]
+        ).get_repository_def().load_all_definitions()
 
 
 def described(name: str) -> dg.OpDefinition:
