@@ -162,11 +162,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
+def _require_text(argv: Sequence[str]) -> None:
+    """No shell can type a null byte, but a caller in Python can; no file and no row is named by one."""
+    if any("\0" in word for word in argv):
+        raise click.UsageError("A null byte stands in no name, text or path.")
+
+
 def _run(argv: Sequence[str]) -> tuple[int, bool]:
     """The exit code, and whether it stands for a failure rather than for what the command found."""
     debug = "--debug" in argv
     output = Output(as_json="--json" in argv)
     try:
+        _require_text(argv)
         with output.warnings(all_of_them=debug):
             answer = cli.main([a for a in argv if a != "--debug"], prog_name="calcom-pipeline", standalone_mode=False)
         return answer if isinstance(answer, int) else exit_codes.OK, False

@@ -39,6 +39,7 @@ CORPUS: tuple[tuple[str, ...], ...] = (
     ("slots", "1", "--to", "9999-12-31"),
     ("month", "1", "9999-12"),
     ("explain", "\x00x"),
+    ("services", "attach", "\x00x"),
     ("resolve", "x" * 300, "--take", "local"),
 )
 _TRACEBACK = re.compile(r"Traceback|^  File \"|/calcom_pipeline/", re.MULTILINE)
