@@ -142,7 +142,9 @@ def main() -> int:
     """0 where no ratio got worse."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="minutes instead of an hour; ratios alone are written")
-    parser.add_argument("--only", nargs="*", metavar="NAME", help="these alone")
+    parser.add_argument(
+        "--only", nargs="*", metavar="NAME", choices=[each.name for each in BENCHES], help="these alone"
+    )
     parser.add_argument("--accept", action="store_true", help="store what is found, also where it is worse")
     given = parser.parse_args()
     mode = "quick" if given.quick else "full"

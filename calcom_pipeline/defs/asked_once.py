@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
+from types import ModuleType
 from typing import Any, Final, cast
 
 from dagster_shared.utils.warnings import disable_dagster_warnings
@@ -27,8 +28,9 @@ ASKED_OFTEN: Final = (
 )
 #: Where classes have a property that answers for all instances alike, and its name.
 ASKED_OF_CLASSES: Final = (("dagster._core.definitions.resource_requirement", "expected_type"),)
-#: Whether the assets of a job have their resources: each was asked when it got them, and the job is asked as a whole.
-ASKED_BEFORE: Final = (("dagster._core.definitions.assets.job.asset_job", "check_resources_satisfy_requirements"),)
+#: Whether each asset of a job has its resources: it was asked when it got them, and the job is asked as a whole. A
+#: function of a module, there alone.
+ASKED_BEFORE: Final = (("dagster._core.definitions.assets.job.asset_job", "ensure_requirements_satisfied"),)
 _OF_DAGSTER: Final = "dagster"
 
 _Answer = Callable[..., Any]
@@ -40,41 +42,57 @@ def asked_once() -> Generator[None]:
 
     What a module of Dagster's that is first imported in the block has kept of it asks each time afterwards.
     """
-    # Dagster hides its notices about itself, and shows them again, more than a hundred times an account.
+    # Dagster hides notices of what is new or old in it, and shows them again, a hundred times an account. Here they are
+    # hidden once; the tests make the same definitions outside, where one is an error.
     with ExitStack() as stack, disable_dagster_warnings():
-        for module, name in (*ASKED_OFTEN, *ASKED_BEFORE):
+        for module, name in ASKED_OFTEN:
             for place, attribute in places_of(module, name):
-                answer = _of(place)[attribute]
-                stack.callback(setattr, place, attribute, answer)
-                short = _nothing if (module, name) in ASKED_BEFORE else _remembering(answer, stack)
-                setattr(place, attribute, short)
+                _exchange(place, attribute, _remembering(_of(place)[attribute], stack), stack)
+        for module, name in ASKED_BEFORE:
+            place = _module(module)
+            if name in _of(place):
+                _exchange(place, name, _nothing, stack)
         for module, name in ASKED_OF_CLASSES:
-            for place, asked, answer in answers_of_classes(module, name):
-                stack.callback(setattr, place, name, asked)
-                setattr(place, name, answer)
+            for place, answer in answers_of_classes(module, name):
+                _exchange(place, name, answer, stack)
         yield
+
+
+def _exchange(place: Any, name: str, answer: Any, until: ExitStack) -> None:
+    until.callback(setattr, place, name, _of(place)[name])
+    setattr(place, name, answer)
+
+
+def _module(name: str) -> Any:
+    """A module of Dagster's; an empty one where this release has none of that name."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError:
+        return ModuleType(name)
 
 
 def places_of(module: str, name: str) -> list[tuple[Any, str]]:
     """Where Dagster looks a function or a method up: its class, or the modules of Dagster's that have it."""
     owner, _, attribute = name.rpartition(".")
-    defined = import_module(module)
+    defined = _module(module)
     if owner:
         place = getattr(defined, owner, None)
         return [(place, attribute)] if place is not None and attribute in _of(place) else []
     answer = getattr(defined, name, None)
     known = [each for each_name, each in list(sys.modules.items()) if each_name.split(".")[0].startswith(_OF_DAGSTER)]
-    return [(each, name) for each in known if answer is not None and _of(each).get(name) is answer]
+    return [(each, name) for each in known if each and answer is not None and _of(each).get(name) is answer]
 
 
-def answers_of_classes(module: str, name: str) -> list[tuple[type, property, Any]]:
+def answers_of_classes(module: str, name: str) -> list[tuple[type, Any]]:
     """The classes of a module that have such a property, and what it answers without looking at an instance."""
-    found: list[tuple[type, property, Any]] = []
-    for place in vars(import_module(module)).values():
-        asked = vars(place).get(name) if isinstance(place, type) else None
+    found: list[tuple[type, Any]] = []
+    for place in cast("Mapping[str, object]", vars(_module(module))).values():
+        if not isinstance(place, type):
+            continue
+        asked = vars(place).get(name)
         if isinstance(asked, property) and asked.fget is not None:
             with suppress(AttributeError):  # it does look at the instance
-                found.append((place, asked, asked.fget(None)))
+                found.append((place, asked.fget(None)))
     return found
 
 
@@ -87,14 +105,15 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 
 def _remembering(answer: _Answer, until: ExitStack) -> _Answer:
-    known: dict[Any, tuple[Any, ...]] | None = {}
+    remembered: dict[Any, tuple[Any, ...]] | None = {}
 
     def forget() -> None:
-        nonlocal known
-        known = None
+        nonlocal remembered
+        remembered = None
 
     @functools.wraps(answer)
     def once(*args: Any, **more: Any) -> Any:
+        known = remembered
         if known is None:
             return answer(*args, **more)
         # Texts by value; of other things the one that was asked about counts, as that costs nothing to tell.

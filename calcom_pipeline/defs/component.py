@@ -5,10 +5,12 @@ Dagster project of another package's, Dagster loads them like any component; the
 the project's location, as with every other component.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
+import click
 import dagster as dg
 from pydantic import BaseModel
 
@@ -42,14 +44,16 @@ class CalcomAccountScaffolder(dg.Scaffolder[Any]):
     """Writes the `defs.yaml` of a new account."""
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
-        """Raises ConfigurationError if the folder's name, which is the account's, is not fit or taken."""
+        """Raises click's UsageError, which `dg` shows in a line, if the folder's name fits no account or is taken."""
         name = request.target_path.name
         if not ACCOUNT_NAME.fullmatch(name):
-            raise ConfigurationError(
-                [f"{name} is no name of an account: small letters, digits and _, at most 31, a letter first"]
+            with suppress(OSError):
+                request.target_path.rmdir()  # `dg` has just made it
+            raise click.UsageError(
+                f"{name} is no name of an account: small letters, digits and _, at most 31, a letter first"
             )
         if (request.target_path / FILE_NAME).exists():
-            raise ConfigurationError([f"The account {name} is described already"])
+            raise click.UsageError(f"The account {name} is described already")
         request.target_path.mkdir(parents=True, exist_ok=True)
         text = _SCAFFOLD.format(type=COMPONENT, name=name, variable=f"{name.upper()}_API_KEY")
         (request.target_path / FILE_NAME).write_text(text)

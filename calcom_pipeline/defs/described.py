@@ -9,7 +9,7 @@ from calcom_pipeline.defs.account import Account
 from calcom_pipeline.defs.run_process import account_of_job, is_retention, job_of_this_process
 from calcom_pipeline.defs.stopped import StoppedAccount
 from calcom_pipeline.domain.errors import ConfigurationError
-from calcom_pipeline.settings import accounts_folder, load_settings, serves_environment
+from calcom_pipeline.settings import accounts_folder, load_settings, require_own_tables, serves_environment
 from calcom_pipeline.settings.accounts import described_accounts, read_account
 from calcom_pipeline.settings.described import described_names
 
@@ -22,12 +22,14 @@ def known_accounts() -> tuple[list[Account], list[StoppedAccount]]:
     In a process that runs one account's job, that account alone.
 
     Raises:
-        ConfigurationError: what all of them need is wrong, or the environment is an account and wrong itself.
+        ConfigurationError: what all of them need is wrong, or the environment is an account and wrong itself; in a
+            process of one account's job, that one is.
     """
     folder, job = accounts_folder(), job_of_this_process()
     only = account_of_job(job, described_names(folder))
     if only is not None:
         account = Account.described(partial(read_account, folder, only))
+        require_own_tables(account.at_load)
         return [replace(account, is_first=is_retention(job, only) and _is_first(only))], []
     own = [Account.from_environment()] if serves_environment() else []
     if not own:

@@ -15,6 +15,7 @@ from calcom_pipeline.settings.loader import (
     accounts_folder,
     described_settings,
     load_settings,
+    require_own_tables,
     serves_environment,
     variable_of,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "described_settings",
     "example",
     "load_settings",
+    "require_own_tables",
     "serves_environment",
     "variable_of",
 ]

@@ -52,7 +52,5 @@ def one_schema(accounts: Iterable[Settings]) -> list[tuple[str, list[str]]]:
     """Schemas of one database that several accounts name, each with the names of those."""
     tables: dict[tuple[str | None, str], list[str]] = {}
     for settings in accounts:
-        url = settings.database_url
-        place = (url.get_secret_value() if url else None, settings.schema_name)
-        tables.setdefault(place, []).append(settings.account)
+        tables.setdefault(settings.place, []).append(settings.account)
     return [(schema, sharing) for (_, schema), sharing in tables.items() if len(set(sharing)) > 1]

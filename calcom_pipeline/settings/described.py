@@ -12,6 +12,7 @@ makes an account this one: key, teams, webhook, schema. A secret never stands in
 variable or the file that holds it.
 """
 
+import difflib
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -20,6 +21,7 @@ from typing import Annotated, Any, Self, cast, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, create_model, model_validator
+from pydantic_core import ErrorDetails
 
 from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.settings.account import AccountSettings
@@ -177,8 +179,7 @@ def fields_of(name: str, attributes: Mapping[str, Any], values: Mapping[str, str
     try:
         described = description_model().model_validate(dict(attributes))
     except ValidationError as error:
-        problems = [sentence(_path(each["loc"]), each["msg"]) for each in error.errors(include_url=False)]
-        raise _wrong(name, problems) from None
+        raise _wrong(name, [_problem(each) for each in error.errors(include_url=False)]) from None
     given: dict[str, Any] = {"account": name}
     problems = list[str]()
     for field in described.model_fields_set:
@@ -195,9 +196,17 @@ def fields_of(name: str, attributes: Mapping[str, Any], values: Mapping[str, str
     return given
 
 
-def _path(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location)
+def _problem(found: ErrorDetails) -> str:
+    """A sentence, no value in it; pydantic's own words but for what is most often wrong."""
+    field, message = ".".join(str(part) for part in found["loc"]), found["msg"]
+    if found["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(field, description_model().model_fields, n=1)
+        message = "no setting of an account" + (f"; did you mean {near[0]}?" if near else "")
+    elif found["type"] == "model_type":
+        message = "name where the secret is, `variable: NAME` or `file: PATH`; it never stands here"
+    return sentence(field, message)
 
 
 def _wrong(name: str, problems: list[str]) -> ConfigurationError:
-    return ConfigurationError([f"Account {name}: {problem}" for problem in problems], advice="Correct its defs.yaml.")
+    sentences = [f"Account {name}: {problem}" for problem in problems]
+    return ConfigurationError(sentences, advice="Correct its defs.yaml, or what it names.")

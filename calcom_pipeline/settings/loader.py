@@ -2,7 +2,8 @@
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,63 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     Where CALCOM_ACCOUNT names an account that is described (see `described`), that one's settings.
 
     Raises:
-        ConfigurationError: naming every unknown variable and every wrong value, none of them quoted.
+        ConfigurationError: naming every unknown variable and every wrong value, none of them quoted; or the accounts
+            that name the tables of this one, too.
     """
     values = _values(environ)
     name = values.get(variable_of("account"), "").strip() or DEFAULT_ACCOUNT
     folder = _folder(values)
-    attributes = attributes_of(folder, name) if (folder / name / FILE_NAME).is_file() else None
-    return _settings(values, name, attributes)
+    if not (folder / name / FILE_NAME).is_file():
+        _require_described(name, values, folder)
+        return _settings(values, name, None)
+    settings = _settings(values, name, attributes_of(folder, name))
+    require_own_tables(settings, environ)
+    return settings
+
+
+def _require_described(name: str, values: Mapping[str, str], folder: Path) -> None:
+    """A name that no file has is the environment's account, which has a key, or a typing error."""
+    known = described_names(folder)
+    if name == DEFAULT_ACCOUNT or not known or _has_key(values):
+        return
+    near = difflib.get_close_matches(name, known, n=1)
+    raise ConfigurationError(
+        [f"CALCOM_ACCOUNT names {name}, which no file describes" + (f"; did you mean {near[0]}?" if near else "")],
+        advice=f"Those of {len(known)} accounts are in CALCOM_ACCOUNTS_DIR, a folder each.",
+    )
+
+
+def require_own_tables(settings: Settings, environ: Mapping[str, str] | None = None) -> None:
+    """Refuse a described account whose tables another one names too, as the code location does.
+
+    Raises:
+        ConfigurationError: naming both.
+    """
+    values = _values(environ)
+    for other in _in_schema(settings, values, _folder(values)):
+        if other.place == settings.place:
+            sharing = " and ".join(sorted((settings.account, other.account)))
+            raise ConfigurationError(
+                [f"Account {settings.account}: the accounts {sharing} have one schema, {settings.schema_name}"],
+                advice="Give each a schema of its own.",
+            )
+
+
+def _in_schema(settings: Settings, values: dict[str, str], folder: Path) -> Iterator[Settings]:
+    """Other accounts that are right and name a schema of that name; only their files are read in full."""
+    known = described_names(folder)
+    for name in known:
+        if name == settings.account:
+            continue
+        with suppress(ConfigurationError):  # what is wrong with another one is that one's
+            attributes = attributes_of(folder, name)
+            if str(attributes.get("database_schema") or name) == settings.schema_name:
+                yield _settings(values, name, attributes)
+    own = {variable: value for variable, value in values.items() if variable != variable_of("account")}
+    schema = own.get(variable_of("database_schema"), "").strip() or DEFAULT_ACCOUNT
+    if DEFAULT_ACCOUNT not in known and schema == settings.schema_name and _has_key(own):
+        with suppress(ConfigurationError):
+            yield _settings(own, DEFAULT_ACCOUNT, None)
 
 
 def described_settings(name: str, attributes: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
@@ -62,10 +113,14 @@ def accounts_folder(environ: Mapping[str, str] | None = None) -> Path:
 def serves_environment(environ: Mapping[str, str] | None = None) -> bool:
     """Whether the environment itself is an account: it has a key of its own, or no account is described."""
     values = _values(environ)
-    key, name = variable_of("api_key"), values.get(variable_of("account"), "").strip() or DEFAULT_ACCOUNT
+    name = values.get(variable_of("account"), "").strip() or DEFAULT_ACCOUNT
     known = described_names(_folder(values))
-    has_key = any(values.get(spelling, "").strip() for spelling in (key, key + SUFFIX))
-    return not known or (has_key and name not in known)
+    return not known or (_has_key(values) and name not in known)
+
+
+def _has_key(values: Mapping[str, str]) -> bool:
+    key = variable_of("api_key")
+    return any(values.get(spelling, "").strip() for spelling in (key, key + SUFFIX))
 
 
 def _folder(values: Mapping[str, str]) -> Path:

@@ -65,6 +65,11 @@ class Settings(
         return self.database_schema or self.account
 
     @property
+    def place(self) -> tuple[str | None, str]:
+        """Where its tables are: database and schema. The address may hold a password, and is shown nowhere."""
+        return self.database_url.get_secret_value() if self.database_url else None, self.schema_name
+
+    @property
     def booking_look(self) -> int:
         """Seconds between two looks for changed bookings."""
         return self.booking_look_seconds or (10 if self.uses_sandbox else 30)

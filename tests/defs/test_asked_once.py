@@ -1,5 +1,7 @@
 """Definitions of many accounts, made in less time and no other ones."""
 
+import sys
+from importlib import import_module
 from pathlib import Path
 from unittest.mock import patch
 
@@ -44,7 +46,7 @@ def test_the_definitions_are_those_that_dagster_makes_without_it(described_accou
     assert (shown, jobs) == made()
 
 
-@pytest.mark.parametrize(("module", "name"), [*ASKED_OFTEN, *ASKED_BEFORE])
+@pytest.mark.parametrize(("module", "name"), ASKED_OFTEN)
 def test_dagster_has_what_is_asked_once_and_has_it_back_afterwards(module: str, name: str):
     before = [(place, name, vars(place)[name]) for place, name in places_of(module, name)]
     assert before
@@ -53,13 +55,28 @@ def test_dagster_has_what_is_asked_once_and_has_it_back_afterwards(module: str, 
     assert all(vars(place)[name] is answer for place, name, answer in before)
 
 
+@pytest.mark.parametrize(("module", "name"), ASKED_BEFORE)
+def test_what_was_asked_before_is_asked_again_afterwards(module: str, name: str):
+    place = import_module(module)
+    before = vars(place)[name]
+    with asked_once():
+        assert vars(place)[name] is not before
+    assert vars(place)[name] is before
+
+
 @pytest.mark.parametrize(("module", "name"), ASKED_OF_CLASSES)
 def test_classes_of_dagster_have_such_a_property_and_have_it_back_afterwards(module: str, name: str):
-    before = answers_of_classes(module, name)
+    before = [(place, vars(place)[name], answer) for place, answer in answers_of_classes(module, name)]
     assert before
     with asked_once():
         assert all(vars(place)[name] is answer for place, _, answer in before)
     assert all(vars(place)[name] is asked for place, asked, _ in before)
+
+
+def test_a_release_of_dagster_without_such_a_module_is_borne(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "dagster._core.of_another_release", None)
+    assert places_of("dagster._core.of_another_release", "answer") == []
+    assert answers_of_classes("dagster._core.of_another_release", "answer") == []
 
 
 def test_a_property_that_looks_at_its_instance_is_left(monkeypatch: pytest.MonkeyPatch):
@@ -70,7 +87,7 @@ def test_a_property_that_looks_at_its_instance_is_left(monkeypatch: pytest.Monke
 
     ((module, name),) = ASKED_OF_CLASSES
     monkeypatch.setattr(f"{module}.Asking", Asking, raising=False)
-    assert Asking not in [place for place, _, _ in answers_of_classes(module, name)]
+    assert Asking not in [place for place, _ in answers_of_classes(module, name)]
 
 
 def test_a_job_whose_assets_lack_a_resource_is_still_refused():
@@ -81,6 +98,18 @@ def test_a_job_whose_assets_lack_a_resource_is_still_refused():
         dg.Definitions(
             assets=[lacking], jobs=[dg.define_asset_job("a_job", [lacking])]
         ).get_repository_def().load_all_definitions()
+
+
+def test_assets_of_one_job_that_bring_different_resources_of_one_name_are_still_refused():
+    """Else one of them would get the other's."""
+
+    def bringing(name: str) -> dg.AssetsDefinition:
+        resource = dg.ResourceDefinition.hardcoded_resource(name)
+        return dg.asset(name=name, required_resource_keys={"same"}, resource_defs={"same": resource})(lambda: None)
+
+    with asked_once(), pytest.raises(dg.DagsterInvalidDefinitionError, match="Conflicting versions of resource"):
+        both = [bringing("one"), bringing("another")]
+        dg.Definitions(both, jobs=[dg.define_asset_job("a_job", both)]).get_repository_def().load_all_definitions()
 
 
 def described(name: str) -> dg.OpDefinition:

@@ -176,6 +176,38 @@ def test_accounts_that_share_tables_are_stopped_and_the_environment_s_is_not(
     assert {"agency_a/account", "agency_b/account", "agency_c/account"} <= keys(found)
 
 
+def test_commands_and_runs_of_accounts_that_share_tables_are_refused_too(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    describe(folder, "agency_a", key="a", database_schema="shared")
+    describe(folder, "agency_b", key="b", database_schema="shared")
+    describe(folder, "agency_c", key="c", database_schema="calcom")
+    describe(folder, "agency_d", key="d")
+    describe(folder, "broken", api_key={"variable": "NOT_SET"}, database_schema="agency_d")
+    monkeypatch.setenv("CALCOM_API_KEY", "own")
+    refused = {"agency_a": "agency_a and agency_b have one", "agency_c": "agency_c and calcom have one"}
+    for name, problem in refused.items():
+        monkeypatch.setenv("CALCOM_ACCOUNT", name)
+        with pytest.raises(ConfigurationError, match=problem):
+            load_settings()
+        monkeypatch.delenv("CALCOM_ACCOUNT")
+        monkeypatch.setenv("DAGSTER_RUN_JOB_NAME", f"{name}_full_sync")
+        with pytest.raises(ConfigurationError, match=problem):
+            build_definitions()
+        monkeypatch.delenv("DAGSTER_RUN_JOB_NAME")
+    monkeypatch.setenv("CALCOM_ACCOUNT", "agency_d")
+    assert load_settings().schema_name == "agency_d"
+
+
+def test_a_name_that_no_file_has_is_refused_where_the_environment_has_no_key(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    describe(folder, "agency_a", key="a")
+    monkeypatch.setenv("CALCOM_ACCOUNT", "agency_s")
+    with pytest.raises(ConfigurationError, match="agency_s, which no file describes; did you mean agency_a"):
+        load_settings()
+    monkeypatch.setenv("CALCOM_API_KEY", "own")
+    assert load_settings().account == "agency_s"
+
+
 def test_what_all_accounts_need_stops_the_location(folder: Path, monkeypatch: pytest.MonkeyPatch):
     describe(folder, "agency_a", key="k")
     monkeypatch.setenv("CALCOM_RATE_LIMT_PER_MINUTE", "60")

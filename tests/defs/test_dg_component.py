@@ -6,12 +6,12 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import click
 import dagster as dg
 import pytest
 
 import calcom_pipeline
 from calcom_pipeline.defs.component import CalcomAccount, CalcomAccountScaffolder
-from calcom_pipeline.domain.errors import ConfigurationError
 from calcom_pipeline.settings import load_settings
 from tests.support.described_accounts import keys
 
@@ -65,9 +65,9 @@ def test_dg_finds_the_component_where_it_looks_and_scaffolds_an_account(tmp_path
     assert "variable: AGENCY_A_API_KEY" in scaffold("agency_a").read_text()
     settings = load_settings({**os.environ, "CALCOM_ACCOUNT": "agency_a", "AGENCY_A_API_KEY": "k"})
     assert (settings.account, settings.rate_limit_per_minute) == ("agency_a", 100_000), "the environment's limit"
-    with pytest.raises(ConfigurationError, match="is no name of an account"):
+    with pytest.raises(click.UsageError, match="is no name of an account"):
         scaffold("Agency A")
-    with pytest.raises(ConfigurationError, match="is described already"):
+    with pytest.raises(click.UsageError, match="is described already"):
         scaffold("agency_a")
 
 

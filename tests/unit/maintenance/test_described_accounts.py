@@ -73,18 +73,18 @@ def test_a_secret_may_come_from_a_variable_which_the_env_file_may_hold(tmp_path:
     ("attributes", "problem"),
     [
         ({}, "Account agency_a: api_key: Field required"),
-        ({"api_key": "cal_geheim"}, "Account agency_a: api_key: Input should be a valid dictionary"),
+        ({"api_key": "cal_geheim"}, "Account agency_a: api_key: name where the secret is, `variable: NAME`"),
         ({"api_key": {"variable": "GONE"}}, "Account agency_a: api_key: the variable GONE is not set"),
         ({"api_key": {"variable": "CALCOM_KEY_A"}}, "must not begin with CALCOM_"),
         ({"api_key": {"variable": "A", "file": "b"}}, "api_key: wants a variable or a file, one of them"),
         ({"api_key": {}}, "api_key: wants a variable or a file, one of them"),
         ({"api_key": {"file": "/nowhere/key"}}, "the file /nowhere/key, which cannot be read (No such file"),
         ({"rate_limit_per_minute": 1}, "rate_limit_per_minute: Input should be greater than or equal to 5"),
-        ({"rate_limit": 60}, "rate_limit: Extra inputs are not permitted"),
+        ({"rate_limit": 60}, "rate_limit: no setting of an account; did you mean rate_limit_per_minute?"),
         ({"team_ids": ["sales"]}, "team_ids.0: Input should be a valid integer"),
         ({"default_time_zone": "Mars/Base"}, "default_time_zone: is no IANA time zone"),
-        ({"http_port": 80}, "http_port: Extra inputs are not permitted"),
-        ({"local": "auto"}, "local: Extra inputs are not permitted"),
+        ({"http_port": 80}, "http_port: no setting of an account"),
+        ({"local": "auto"}, "local: no setting of an account"),
     ],
 )
 def test_what_is_wrong_with_an_account_is_told_with_its_name_and_no_value(
