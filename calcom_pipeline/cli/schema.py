@@ -1,6 +1,5 @@
 """`calcom-pipeline migrate`."""
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -8,7 +7,6 @@ import click
 from calcom_pipeline.cli import exit_codes
 from calcom_pipeline.cli.console import Output, with_output
 from calcom_pipeline.cli.next_steps import NextStep
-from calcom_pipeline.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from calcom_pipeline.settings import Settings
@@ -42,17 +40,13 @@ def migrate(output: Output, *, print_only: bool, everyone: bool) -> int:
 
 def _accounts(failed: dict[str, str]) -> "dict[str, Settings]":
     """Settings by account; of those that cannot be used, why."""
-    from calcom_pipeline.settings import Settings, accounts_folder, load_settings, variable_of
-    from calcom_pipeline.settings.described import described_names
+    from calcom_pipeline.settings import load_settings, serves_environment
+    from calcom_pipeline.settings.accounts import described_accounts
 
     own = load_settings()  # also where it is no account: what people were told of failed runs stands in its schema
-    found: dict[str, Settings] = {own.account: own}
-    for name in described_names(accounts_folder()):
-        try:
-            found[name] = load_settings({**os.environ, variable_of("account"): name})
-        except ConfigurationError as error:
-            failed[name] = str(error)
-    return found
+    found = described_accounts(own if serves_environment() else None)
+    failed |= {name: "; ".join(problems) for name, problems in found.stopped.items()}
+    return {own.account: own, **found.right}
 
 
 def _migrated(output: Output, settings: "Settings", *, print_only: bool) -> dict[str, Any]:

@@ -93,11 +93,16 @@ def _in_schema(settings: Settings, values: dict[str, str], folder: Path) -> Iter
             attributes = attributes_of(folder, name)
             if str(attributes.get("database_schema") or name) == settings.schema_name:
                 yield _settings(values, name, attributes)
-    own = {variable: value for variable, value in values.items() if variable != variable_of("account")}
-    schema = own.get(variable_of("database_schema"), "").strip() or DEFAULT_ACCOUNT
-    if DEFAULT_ACCOUNT not in known and schema == settings.schema_name and _has_key(own):
+    if not _has_key(values):
+        return
+    account = variable_of("account")
+    own = values.get(account, "").strip() or DEFAULT_ACCOUNT
+    if own in known:  # a command names the account it is for; what the environment's is called is not known here
+        own = DEFAULT_ACCOUNT
+    schema = values.get(variable_of("database_schema"), "").strip() or own
+    if own not in known and schema == settings.schema_name:
         with suppress(ConfigurationError):
-            yield _settings(own, DEFAULT_ACCOUNT, None)
+            yield _settings({**values, account: own}, own, None)
 
 
 def described_settings(name: str, attributes: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:

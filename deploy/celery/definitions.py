@@ -19,6 +19,6 @@ _FILE = Path(os.environ.get("CELERY_CONFIG_YAML") or Path(__file__).with_name("c
 # Said here, not in each run's config: what schedules and sensors start has none.
 _CONFIGURED = celery_executor.configured(yaml.safe_load(_FILE.read_text())["execution"]["config"])
 
-# So does the module it is from: many accounts are made in a third of the time.
+# As `calcom_pipeline.definitions` makes its own: else many accounts take three times as long.
 with without_collection(), asked_once():
     defs = build_definitions(executor=_CONFIGURED)

@@ -195,6 +195,9 @@ def test_commands_and_runs_of_accounts_that_share_tables_are_refused_too(folder:
         monkeypatch.delenv("DAGSTER_RUN_JOB_NAME")
     monkeypatch.setenv("CALCOM_ACCOUNT", "agency_d")
     assert load_settings().schema_name == "agency_d"
+    monkeypatch.setenv("CALCOM_ACCOUNT", "main")  # the environment's own account: its schema is not `calcom`
+    monkeypatch.setenv("DAGSTER_RUN_JOB_NAME", "agency_c_full_sync")
+    build_definitions()
 
 
 def test_a_name_that_no_file_has_is_refused_where_the_environment_has_no_key(
@@ -234,10 +237,13 @@ def test_a_command_takes_the_account_that_is_named_and_refuses_to_guess_one(
     assert "Set CALCOM_ACCOUNT to one of them" in unnamed.stderr
 
     describe(folder, "broken", api_key={"variable": "NOT_SET"})
+    describe(folder, "one", key="k", database_schema="of_both")
+    describe(folder, "other", key="k", database_schema="of_both")
     migrated = command("migrate", "--all", environment=environment)
     assert migrated.returncode == 11, "done in part"
     assert migrated.stdout.count(" applied") == 1 + len(two)
     assert "Account broken: api_key: the variable NOT_SET is not set" in migrated.stdout
+    assert "The accounts one and other have one schema, of_both" in migrated.stdout
 
 
 # --- one key, many accounts ----------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ from tests.support.web import free_port
 MINUTES: Final = float(os.environ.get("SOAK_MINUTES") or 30)
 SEED: Final = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(1_000_000))
 QUIET_SECONDS: Final = 1800.0  # three accounts share the machine, and it may be busy with something else
-CALLERS_SECONDS: Final = 180.0
+CALLERS_SECONDS: Final = 180.0  # what runs still ask for fills a window of 60 s and some more
 PAUSES: Final = (1.0, 5.0)  # three of them, and a run is seconds of CPU
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(MINUTES * 60 * 4 + 4 * QUIET_SECONDS)]
 
